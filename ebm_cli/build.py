@@ -1,0 +1,268 @@
+"""Plain dicts with `_target_` into objects: the one place that decides what may be built."""
+
+import importlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ebm_cli import check, machine, rng
+from ebm_cli.check import InputError
+from ebm_cli.data import Data
+from ebm_cli.energy import HasEvent
+from ebm_cli.objective import Objective
+from ebm_cli.optimizer import OptimizerRecipe
+from ebm_cli.regularizer import Regularizer
+from ebm_cli.run import Run
+from ebm_cli.sampler import Sampler
+from ebm_cli.start import Start
+
+Config = dict[str, Any]
+
+# What a class may ask for by the name of a parameter, beside what its YAML gives.
+OFFERED = ("event", "data", "sampler", "start")
+
+
+def locate(target: str) -> type:
+    """The class that a dotted name such as `mine.Ring` names; InputError when there is none."""
+    module_name, _, class_name = target.rpartition(".")
+    if not module_name:
+        raise InputError(f"_target_ must be MODULE.CLASS, got {target!r}")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise InputError(f"_target_={target}: no module named {error.name!r} here or installed") from None
+    except Exception as error:
+        raise InputError(f"_target_={target}: importing {module_name} fails: {type(error).__name__}: {error}") from error
+    found = getattr(module, class_name, None)
+    if not inspect.isclass(found):
+        classes = [name for name, value in vars(module).items() if inspect.isclass(value)]
+        raise InputError(f"_target_={target}: {module_name} has no class {class_name!r}{check.nearest(class_name, classes)}")
+    return found
+
+
+def make(config: Config, **offered: Any) -> Any:
+    """The object that one group's dict describes; `offered` values go to parameters of that name.
+
+    Raises InputError with every argument that is missing or unknown, or with what the class itself refuses.
+    """
+    arguments = {key: value for key, value in config.items() if key != "_target_"}
+    if config.get("_target_") in (None, "???"):
+        raise InputError("_target_ must name a class: MODULE.CLASS")
+    cls = locate(config["_target_"])
+    parameters = inspect.signature(cls).parameters
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for name, value in offered.items():
+        if name in parameters and name not in arguments:
+            arguments[name] = value
+    wrong = [
+        f"{name} is not a parameter of {cls.__name__}{check.nearest(name, parameters)}"
+        for name in arguments
+        if name not in parameters and not open_ended
+    ]
+    wrong += [
+        f"{name} must be given: {cls.__name__} has no default for it"
+        for name, p in parameters.items()
+        if name not in arguments and p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    ]
+    if wrong:
+        raise InputError(*wrong)
+    try:
+        return cls(**arguments)
+    except InputError:
+        raise
+    except (TypeError, ValueError, ImportError, OSError) as error:
+        raise InputError(f"_target_={config['_target_']} cannot be built: {error}") from error
+
+
+class Gather:
+    """Collects InputErrors so that a user sees all that is wrong at once."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def attempt(self, prefix: str, action: Callable[[], Any]) -> Any:
+        """action(), or None with its messages kept under `prefix`."""
+        try:
+            return action()
+        except InputError as error:
+            self.messages += (error.under(prefix) if prefix else error).messages
+            return None
+
+    def finish(self) -> None:
+        """Raise everything collected, once each."""
+        if self.messages:
+            raise InputError(*dict.fromkeys(self.messages))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a run is made of; None for a group that its configuration leaves out."""
+
+    machine: machine.Machine
+    event: tuple[int, ...]
+    energy: nn.Module
+    data: Data | None
+    sampler: Sampler
+    start: Start | None
+    objective: Objective | None
+    regularizers: dict[str, Regularizer]
+    optimizer: OptimizerRecipe | None
+
+
+def assemble(config: Config) -> Parts:
+    """All the parts that `config` names, checked together.
+
+    Layers are initialised from the run's seed. The energy is tried on two rows: it must give one finite number
+    a row. Call it inside `machine.resolve(...).used()`.
+    """
+    gather = Gather()
+    place = machine.resolve(config["device"], config["dtype"], config["threads"])
+    # torch's device context makes every later call slower, so it holds while parts are built and no longer.
+    with torch.device(place.device):
+        return _parts(config, place, gather)
+
+
+def _parts(config: Config, place: machine.Machine, gather: Gather) -> Parts:
+    gather.attempt("", lambda: check.count("seed", config["seed"], least=0))
+    data = gather.attempt("data", lambda: make(config["data"])) if config.get("data") else None
+    event = gather.attempt("", lambda: _given_event(config, data))
+    sampler = gather.attempt("sampler", lambda: make(config["sampler"]))
+    energy = None
+    if not gather.messages or event is not None:
+        seed = config["seed"] if isinstance(config["seed"], int) else 0
+        with rng.seeded_layers(seed, "energy"):
+            energy = gather.attempt("energy", lambda: _energy(config, event))
+    gather.attempt("energy", lambda: _known_event(energy, event)) if energy is not None else None
+    if energy is not None and event is None and isinstance(energy, HasEvent):
+        event = tuple(energy.event)
+    offered = {"event": event, "data": data, "sampler": sampler}
+    start = objective = optimizer = None
+    if config.get("start") and (event or data):
+        start = gather.attempt("start", lambda: make(config["start"], **offered))
+    if config.get("optimizer"):
+        optimizer = gather.attempt("optimizer", lambda: make(config["optimizer"]))
+    if config.get("objective") and sampler is not None:
+        with rng.seeded_layers(0, "objective"):
+            objective = gather.attempt("objective", lambda: make(config["objective"], start=start, **offered))
+    regularizers = {
+        name: gather.attempt(f"regularizer.{name}", lambda node=node: make(node, **offered))
+        for name, node in (config.get("regularizer") or {}).items()
+    }
+    if energy is not None and event is not None and not gather.messages:
+        gather.attempt("energy", lambda: try_energy(energy, event))
+    gather.finish()
+    assert event is not None
+    return Parts(place, event, energy, data, sampler, start, objective, regularizers, optimizer)
+
+
+def _given_event(config: Config, data: Data | None) -> tuple[int, ...] | None:
+    """The shape of one state where data or the `event` key say it."""
+    given = config.get("event")
+    if given is not None:
+        sizes = given if isinstance(given, list) else [given]
+        for size in sizes:
+            check.count("event", size)
+        if data is not None and tuple(sizes) != tuple(data.event):
+            raise InputError(f"event={given} does not fit the data, whose rows are {list(data.event)}")
+        return tuple(sizes)
+    return tuple(data.event) if data is not None else None
+
+
+def _energy(config: Config, event: tuple[int, ...] | None) -> nn.Module:
+    if not config.get("energy"):
+        raise InputError("energy must be chosen: energy=NAME or run=RUN")
+    energy = make(config["energy"], event=event)
+    if not isinstance(energy, nn.Module) or type(energy).forward is nn.Module.forward:
+        raise InputError(f"_target_={config['energy']['_target_']} must be a torch.nn.Module with a forward method")
+    # A user's own tensors may have been made elsewhere.
+    return energy.to(device=torch.get_default_device(), dtype=torch.get_default_dtype())
+
+
+def _known_event(energy: nn.Module, event: tuple[int, ...] | None) -> None:
+    own = tuple(energy.event) if isinstance(energy, HasEvent) else None
+    if own is None and event is None:
+        raise InputError("event is not known: give a shape such as 'event=[2]', or data")
+    if own is not None and event is not None and own != event:
+        raise InputError(f"event is {list(own)}, but data or event= give {list(event)}")
+
+
+def try_energy(energy: nn.Module, event: tuple[int, ...]) -> None:
+    """Raise InputError unless E of two rows is two numbers."""
+    x = torch.zeros(2, *event)
+    try:
+        with torch.no_grad():
+            e = energy(x)
+    except Exception as error:
+        raise InputError(
+            f"forward fails on x of shape (2, {', '.join(map(str, event))}): {type(error).__name__}: "
+            f"{str(error).splitlines()[0] if str(error) else ''}"
+        ) from error
+    if not isinstance(e, torch.Tensor) or e.shape != (2,):
+        got = tuple(e.shape) if isinstance(e, torch.Tensor) else type(e).__name__
+        raise InputError(f"forward must give one number a row: shape (2,) for two rows, got {got}")
+
+
+class Loaded:
+    """A run opened from its folder: its configuration, and its energy with the weights that it ended on."""
+
+    def __init__(self, run: Run, config: Config, checkpoint: str, weights: str) -> None:
+        self.run = run
+        self.config = config
+        self.checkpoint = checkpoint
+        self.weights = weights
+
+    @cached_property
+    def parts(self) -> Parts:
+        """The run's parts, the energy's weights in place."""
+        place = machine.resolve(self.config["device"], self.config["dtype"], self.config["threads"])
+        with place.used():
+            parts = assemble(self.config)
+            load_weights(parts.energy, self.run, self.checkpoint, self.weights)
+        return parts
+
+    @property
+    def energy(self) -> nn.Module:
+        """The energy, an nn.Module from (n, *event) to (n,)."""
+        return self.parts.energy
+
+    @property
+    def sampler(self) -> Sampler:
+        """The sampler that the run used."""
+        return self.parts.sampler
+
+    @property
+    def data(self) -> Data | None:
+        """The data that the run was trained on."""
+        return self.parts.data
+
+
+def load_weights(energy: nn.Module, run: Run, checkpoint: str, weights: str) -> None:
+    """Put a training run's weights into `energy`: weights is averaged (raw where the run kept none) or raw."""
+    from ebm_cli.state import energy_weights
+
+    check.one_of("weights", weights, ["averaged", "raw"])
+    folder = run.checkpoint(checkpoint)
+    tensors = energy_weights(folder, weights)
+    try:
+        energy.load_state_dict(tensors)
+    except RuntimeError as error:
+        detail = " ".join(str(error).split())
+        raise InputError(f"the weights of {folder} do not fit this energy: {detail[:300]}") from None
+
+
+def load_run(folder: str | Path, checkpoint: str = "last", weights: str = "averaged", device: str = "cpu") -> Loaded:
+    """Open a training run from Python: `load_run("outputs/train/…").energy(x)`.
+
+    checkpoint: last, best or a step. weights: averaged or raw. Raises InputError when the folder is no run or
+    its checkpoint is damaged.
+    """
+    run = Run(Path(folder))
+    config = run.config() | {"device": device}
+    return Loaded(run, config, checkpoint, weights)
+

@@ -1,0 +1,73 @@
+"""Argument checks: each names the thing, its bound and the value given."""
+
+import difflib
+import math
+from collections.abc import Iterable
+from typing import Any
+
+
+class InputError(ValueError):
+    """What the user gave is wrong; one message a line, each naming the thing, its bound and the value."""
+
+    def __init__(self, *messages: str) -> None:
+        super().__init__("\n".join(messages))
+        self.messages = messages
+
+    def under(self, prefix: str) -> "InputError":
+        """The same messages, each with `prefix` before the name of the thing."""
+        return InputError(*(f"{prefix}.{message}" for message in self.messages))
+
+
+def number(name: str, value: Any) -> None:
+    """Raise InputError unless `value` is a finite int or float."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(f"{name} must be a number, got {value!r}")
+
+
+def positive(name: str, value: Any) -> None:
+    """Raise InputError unless value > 0."""
+    number(name, value)
+    if value <= 0:
+        raise InputError(f"{name} must be > 0, got {value}")
+
+
+def non_negative(name: str, value: Any) -> None:
+    """Raise InputError unless value ≥ 0."""
+    number(name, value)
+    if value < 0:
+        raise InputError(f"{name} must be >= 0, got {value}")
+
+
+def count(name: str, value: Any, least: int = 1) -> None:
+    """Raise InputError unless `value` is a whole number, at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InputError(f"{name} must be a whole number, got {value!r}")
+    if value < least:
+        raise InputError(f"{name} must be >= {least}, got {value}")
+
+
+def share(name: str, value: Any) -> None:
+    """Raise InputError unless 0 ≤ value ≤ 1."""
+    number(name, value)
+    if not 0 <= value <= 1:
+        raise InputError(f"{name} must be in [0, 1], got {value}")
+
+
+def half_open(name: str, value: Any) -> None:
+    """Raise InputError unless 0 ≤ value < 1."""
+    share(name, value)
+    if value == 1:
+        raise InputError(f"{name} must be in [0, 1), got {value}")
+
+
+def one_of(name: str, value: Any, options: Iterable[str]) -> None:
+    """Raise InputError, with the nearest option, unless `value` is one of `options`."""
+    options = list(options)
+    if value not in options:
+        raise InputError(f"{name} must be one of {', '.join(options)}, got {value!r}{nearest(str(value), options)}")
+
+
+def nearest(name: str, options: Iterable[str]) -> str:
+    """'; did you mean …?' with the option closest to `name`, or nothing when none is close."""
+    close = difflib.get_close_matches(name, list(options), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""

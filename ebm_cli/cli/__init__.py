@@ -1,0 +1,28 @@
+"""`ebm`: the command line. Nothing here imports torch or Hydra until a verb runs."""
+
+import signal
+import sys
+
+from ebm_cli.cli.answers import COMPLETE, answer
+
+VERBS = ("train", "sample", "evaluate", "diagnose")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run `ebm ARGUMENTS`; returns the exit code: 0 done, 1 failed, 2 wrong input, 130 Ctrl-C, 143 SIGTERM."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = answer(arguments, VERBS)
+        if code is not None:
+            return code
+        from ebm_cli.cli.launch import launch
+
+        return launch(arguments[0], arguments[1:])
+    except KeyboardInterrupt:
+        if arguments[:1] != [COMPLETE]:
+            sys.stderr.write("interrupted\n")
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # The reader of our output has gone; nothing is left to say to it.
+        sys.stderr.close()
+        return 1

@@ -1,0 +1,272 @@
+"""Configuration by Hydra, with every mistake found at once and named in one line each."""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from ebm_cli.check import InputError, nearest
+from ebm_cli.cli.answers import LIST_GROUPS, conf_folders, groups, verb_groups
+
+OF_RUN = "of_run"
+
+
+@dataclass(frozen=True)
+class Base:
+    """What a configuration starts from beside the verb's YAML.
+
+    nodes: a node a group, taken from a run. values: top-level values of that run. experiment: the recipe that applies
+    where the line names none.
+    """
+
+    nodes: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+    experiment: str | None = None
+
+
+def parse(arguments: list[str]) -> list[Override]:
+    """Command-line words as Hydra overrides; InputError names each that cannot be read."""
+    parser = OverridesParser.create()
+    parsed: list[Override] = []
+    wrong: list[str] = []
+    for word in arguments:
+        if "=" not in word and not word.startswith("~"):
+            hint = " (flags are -m and --help)" if word.startswith("-") else ""
+            wrong.append(f"{word!r} is not of the form KEY=VALUE{hint}")
+            continue
+        try:
+            parsed.append(parser.parse_override(word))
+        except HydraException as error:
+            detail = str(error).splitlines()[0]
+            wrong.append(f"{word!r} cannot be read ({detail}); quote values with spaces, commas or brackets")
+    if wrong:
+        raise InputError(*wrong)
+    return parsed
+
+
+def text(override: Override) -> str:
+    """The override as the user typed it."""
+    return override.input_line or ""
+
+
+def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
+    """The whole configuration as plain values, or InputError with everything that is wrong.
+
+    A group that the line chooses replaces that group whole: nothing of a recipe's or a run's values for another option leaks
+    into it.
+    """
+    known = groups()
+    chosen = [o for o in overrides if o.key_or_group in known and "." not in o.key_or_group]
+    check_options(chosen, known, verb)
+    named = {o.key_or_group for o in chosen}
+    words = [f"{group}={OF_RUN}" for group in base.nodes if group not in named]
+    if base.experiment is not None and "experiment" not in named:
+        words.append(f"experiment={base.experiment}")
+    with Loader(base) as loader:
+        bare = loader.load(verb, words, chosen, named)
+        with open_dict(bare):
+            bare.merge_with(base.values)
+        values = [o for o in overrides if o not in chosen]
+        check_keys(values, bare)
+        full = loader.load(verb, words, overrides, named, base.values)
+    try:
+        config = OmegaConf.to_container(full, resolve=True)
+    except OmegaConfBaseException as error:
+        raise InputError(str(error).splitlines()[0]) from None
+    assert isinstance(config, dict)
+    missing = sorted(set(missing_keys(config)))
+    if missing:
+        raise InputError(*(f"{key} must be given: {key}=VALUE" for key in missing))
+    return {str(key): value for key, value in config.items()}
+
+
+class Loader:
+    """Hydra's configuration loader over our folders, for the length of a `with` block."""
+
+    def __init__(self, base: Base) -> None:
+        self.base = base
+
+    def __enter__(self) -> "Loader":
+        GlobalHydra.instance().clear()
+        ours, *own = conf_folders()
+        search = create_config_search_path(str(ours))
+        for folder in own:
+            search.append("user", f"file://{folder}")
+        store = ConfigStore.instance()
+        for group, node in self.base.nodes.items():
+            store.store(group=group, name=OF_RUN, node=node, package=group)
+        self.loader = Hydra.create_main_hydra2("ebm", search).config_loader
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        GlobalHydra.instance().clear()
+
+    def load(
+        self, verb: str, words: list[str], overrides: list[Override], named: set[str], values: dict[str, Any] | None = None
+    ) -> DictConfig:
+        """The verb's configuration under `words` and `overrides`; groups in `named` are free of recipes."""
+        line = [text(o) for o in overrides]
+        config = self._load(verb, [*words, *(w for w in line)], values)
+        recipe = any(word.startswith("experiment=") for word in [*words, *line])
+        for group in named & set(verb_groups(verb)) - {"experiment"} if recipe else ():
+            own = [text(o) for o in overrides if o.key_or_group == group or o.key_or_group.startswith(f"{group}.")]
+            clean = self._load(verb, own, None)
+            with open_dict(config):
+                config[group] = clean._get_node(group) if group in clean else None
+        return config
+
+    def _load(self, verb: str, line: list[str], values: dict[str, Any] | None) -> DictConfig:
+        added = []
+        for key, value in flat(values or {}):
+            if not any(word.lstrip("+~").startswith(f"{key}=") for word in line):
+                added.append(f"++{key}={quoted(value)}")
+        try:
+            config = self.loader.load_configuration(
+                config_name=verb, overrides=[*line, *added], run_mode=RunMode.RUN, from_shell=False
+            )
+        except (HydraException, OmegaConfBaseException) as error:
+            raise InputError(" ".join(str(error).split())) from None
+        with open_dict(config):
+            del config["hydra"]
+        return config
+
+
+def flat(node: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Dotted keys and values of a nested dict."""
+    pairs: list[tuple[str, Any]] = []
+    for key, value in node.items():
+        if isinstance(value, dict):
+            pairs += flat(value, f"{prefix}{key}.")
+        else:
+            pairs.append((f"{prefix}{key}", value))
+    return pairs
+
+
+def quoted(value: Any) -> str:
+    """A plain value in Hydra's override grammar."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+        return f"'{escaped}'"
+    if isinstance(value, list):
+        return "[" + ",".join(quoted(item) for item in value) + "]"
+    return repr(value)
+
+
+def check_options(chosen: list[Override], known: dict[str, dict[str, Path]], verb: str) -> None:
+    """Raise InputError for options that their group does not have, and groups that the verb does not use."""
+    wrong = []
+    for override in chosen:
+        group = override.key_or_group
+        if group not in verb_groups(verb):
+            wrong.append(f"{group} is no group of ebm {verb}; its groups are {', '.join(verb_groups(verb))}")
+            continue
+        value = override.value() if not override.is_sweep_override() else None
+        names = value if isinstance(value, list) else [value]
+        if isinstance(value, list) and group not in LIST_GROUPS:
+            wrong.append(f"{group} takes one name, got {text(override)!r}")
+            continue
+        for name in names:
+            if name is not None and str(name) not in [*known[group], OF_RUN]:
+                options = ", ".join(known[group])
+                wrong.append(f"{group} has no option {str(name)!r}{nearest(str(name), known[group])} (options: {options})")
+    if wrong:
+        raise InputError(*wrong)
+
+
+def check_keys(values: list[Override], config: DictConfig) -> None:
+    """Raise InputError for keys that the configuration does not have, and for text where a number belongs."""
+    known = dict(flat(plain(config)))
+    wrong = []
+    for override in values:
+        key = override.key_or_group
+        if override.is_add() or override.is_force_add():
+            continue
+        if key not in known and OmegaConf.select(config, key, throw_on_missing=False) is None:
+            wrong.append(f"{key} is not a known key{suggestion(key, list(known))}")
+            continue
+        default = known.get(key)
+        if override.is_delete() or override.is_sweep_override():
+            continue
+        given = override.value()
+        is_number = isinstance(default, int | float) and not isinstance(default, bool)
+        if is_number and isinstance(given, str | bool) and not str(given).startswith("${"):
+            wrong.append(f"{key} must be a number, got {given!r}")
+        if isinstance(default, bool) and not isinstance(given, bool):
+            wrong.append(f"{key} must be true or false, got {given!r}")
+    if wrong:
+        raise InputError(*wrong)
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """A configuration as nested dicts, interpolations as they stand."""
+    container = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+def suggestion(key: str, known: list[str]) -> str:
+    """The nearest whole key, or the nearest key in the same group, or one of the same last word."""
+    hint = nearest(key, known)
+    if hint:
+        return hint
+    last = key.rpartition(".")[2]
+    for other in known:
+        if other.rpartition(".")[2] == last:
+            return f"; did you mean {other!r}?"
+    tops = sorted({other.partition(".")[0] for other in known})
+    return nearest(key.partition(".")[0], tops) or f"; the keys are {', '.join(tops)}"
+
+
+def missing_keys(node: Any, prefix: str = "") -> list[str]:
+    """Dotted keys whose value is still `???`."""
+    if isinstance(node, dict):
+        return [key for name, value in node.items() for key in missing_keys(value, f"{prefix}{name}.")]
+    return [prefix.rstrip(".")] if node == "???" else []
+
+
+def sweep_jobs(overrides: list[Override]) -> list[list[Override]]:
+    """Every combination of the values that sweep overrides list, the last key varying fastest."""
+    jobs: list[list[str]] = [[]]
+    for override in overrides:
+        if not override.is_sweep_override():
+            words = [text(override)]
+        elif override.is_discrete_sweep() or override.is_range_sweep():
+            key = override.get_key_element()
+            words = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        else:
+            raise InputError(f"{text(override)!r} cannot be swept: list its values, or use range(…)")
+        jobs = [[*job, word] for job in jobs for word in words]
+    return [parse(job) for job in jobs]
+
+
+def refuse_sweeps(overrides: list[Override]) -> None:
+    """Raise InputError for several values without -m."""
+    wrong = [f"{text(o)!r} gives several values: add -m to sweep over them, or quote a list as 'KEY=[A,B]'" for o in overrides if o.is_sweep_override()]
+    if wrong:
+        raise InputError(*wrong)
+
+
+def swept(overrides: list[Override]) -> list[str]:
+    """The keys that sweep."""
+    return [o.key_or_group for o in overrides if o.is_sweep_override()]
+
+
+def append_current_folder() -> None:
+    """Let a user's own modules be imported, after everything that is installed."""
+    here = str(Path.cwd())
+    sys.path[:] = [entry for entry in sys.path if entry not in ("", here)] + [here]

@@ -1,0 +1,124 @@
+"""The person's terminal: bars and messages on stderr, tables on stdout, signals that ask for a clean stop."""
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ebm_cli.estimate import Estimate, show
+from ebm_cli.terminal import Ticker
+
+PLAIN_EVERY = 10.0
+COLOURS = {"ok": "green", "caution": "yellow", "refused": "red"}
+
+
+class Live:
+    """Progress with rate and time left on a terminal; a plain line every ten seconds in a log file.
+
+    The first SIGINT or SIGTERM asks the verb to stop after its step; a second one ends the process at once.
+    """
+
+    def __init__(self) -> None:
+        self.errors = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.signal: int | None = None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, _: Any) -> None:
+        self.signal = number
+        signal.signal(number, signal.SIG_DFL)
+        self.say("stopping after this step; once more to leave at once")
+
+    def say(self, message: str) -> None:
+        self.errors.print(message, markup=False)
+
+    def stopping(self) -> bool:
+        return self.signal is not None
+
+    @contextmanager
+    def task(self, name: str, total: int, begin: int = 0) -> Iterator[Ticker]:
+        """A bar (on a terminal) or lines (elsewhere) from `begin` to `total`."""
+        if self.errors.is_terminal:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[figures]}"),
+            )
+            with Progress(*columns, console=self.errors, refresh_per_second=4) as progress:
+                task = progress.add_task(name, total=total, completed=begin, rate="", figures="")
+                yield self._bar(progress, task, begin)
+        else:
+            yield self._lines(name, total, begin)
+
+    @staticmethod
+    def _bar(progress: Progress, task: Any, begin: int) -> Ticker:
+        first, last = time.monotonic(), 0.0
+
+        def tick(done: int, **figures: float) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last > 0.1 or done >= (progress.tasks[0].total or 0):
+                last = now
+                rate = f"{(done - begin) / max(now - first, 1e-9):.1f}/s"
+                progress.update(task, completed=done, rate=rate, figures=_figures(figures))
+
+        return tick
+
+    def _lines(self, name: str, total: int, begin: int) -> Ticker:
+        first = last = time.monotonic()
+
+        def tick(done: int, **figures: float) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last < PLAIN_EVERY:
+                return
+            last = now
+            rate = (done - begin) / (now - first)
+            left = f"{(total - done) / rate:.0f} s left" if rate > 0 else ""
+            self.say(f"{name} {done}/{total}  {rate:.1f}/s  {left}  {_figures(figures)}".rstrip())
+
+        return tick
+
+
+def _figures(figures: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+
+
+def print_estimates(estimates: dict[str, Estimate]) -> None:
+    """The table of a run's numbers, on stdout."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("quantity", "value", "", "verdict", "reason"):
+        table.add_column(column, overflow="fold")
+    for name, estimate in estimates.items():
+        colour = COLOURS[estimate.verdict]
+        verdict = f"[{colour}]{estimate.verdict}[/{colour}]"
+        table.add_row(name, show(estimate.value, estimate.se), estimate.unit or "", verdict, _plain(estimate.reason))
+    console().print(table)
+
+
+def print_rows(header: list[str], rows: list[list[str]]) -> None:
+    """Any table, on stdout."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in header:
+        table.add_column(_plain(column), overflow="fold")
+    for row in rows:
+        table.add_row(*(_plain(cell) for cell in row))
+    console().print(table)
+
+
+def console() -> Console:
+    """stdout: as wide as the terminal, 120 columns in a file."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+
+
+def _plain(message: str) -> str:
+    return message.replace("[", r"\[")

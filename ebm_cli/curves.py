@@ -1,0 +1,93 @@
+"""Training's record: a line a logged step in metrics.jsonl, the same and pictures in TensorBoard."""
+
+import math
+import warnings
+
+import torch
+from torch import Tensor
+
+from ebm_cli import figure
+from ebm_cli.build import Parts
+from ebm_cli.objective import Outcome
+from ebm_cli.run import Run
+from ebm_cli.start.replay import Replay
+from ebm_cli.state import TrainState
+
+PICTURES = 10
+SHOWN = 64
+
+
+class Board:
+    """Writes both records of one training run; TensorBoard's is cut at `purge` when a run is resumed.
+
+    Pictures and histograms are drawn ten times over a run and use no generator of the training state, so that
+    what is logged never changes what is trained.
+    """
+
+    def __init__(self, run: Run, parts: Parts, state: TrainState, purge: int | None) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            from torch.utils.tensorboard import SummaryWriter
+        self.run = run
+        self.parts = parts
+        self.state = state
+        self.logged = len(run.history())
+        self.writer = SummaryWriter(str(run.folder), purge_step=purge, flush_secs=10)
+
+    def __enter__(self) -> "Board":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.writer.close()
+
+    def flush(self) -> None:
+        self.writer.flush()
+
+    def log(self, outcome: Outcome, norm: Tensor, rate: float) -> dict[str, float]:
+        """Log one step; returns its scalars."""
+        step = self.state.step
+        row: dict[str, float] = {"loss": float(outcome.loss.detach()), "e_data": float(outcome.e_data.detach().mean())}
+        if outcome.e_model is not None:
+            row["e_model"] = float(outcome.e_model.detach().mean())
+            row["gap"] = row["e_model"] - row["e_data"]
+        row |= {name: float(value) for name, value in outcome.scalars.items()}
+        row["grad_norm"] = float(norm)
+        row["lr"] = self.state.schedule.get_last_lr()[0]
+        finite = {name: value for name, value in row.items() if math.isfinite(value)}
+        self.run.log_metrics({"step": step, **finite, "steps_per_second": rate})
+        for name, value in {**finite, "steps_per_second": rate}.items():
+            self.writer.add_scalar(name, value, step)
+        if self.logged % PICTURES == 0:
+            self.histograms(outcome)
+            self.pictures(outcome)
+        self.logged += 1
+        return row
+
+    def histograms(self, outcome: Outcome) -> None:
+        """Energies of data, model and noise."""
+        step = self.state.step
+        self.writer.add_histogram("energy/data", outcome.e_data.detach(), step)
+        if outcome.e_model is not None:
+            self.writer.add_histogram("energy/model", outcome.e_model.detach(), step)
+        own = torch.Generator(outcome.x_data.device).manual_seed(0)
+        shape = outcome.x_data.shape
+        noise = torch.rand(shape, generator=own, device=own.device, dtype=outcome.x_data.dtype) * 2 - 1
+        with torch.no_grad():
+            self.writer.add_histogram("energy/noise", self.parts.energy(noise), step)
+
+    def pictures(self, outcome: Outcome) -> None:
+        """Grids (or scatters) of the model's samples and of the buffer."""
+        assert self.parts.data is not None
+        shown = {"samples": outcome.x_model}
+        start = self.parts.start
+        if isinstance(start, Replay):
+            shown["buffer"] = start.x[:SHOWN]
+        for name, x in shown.items():
+            if x is not None and figure.can_show(self.parts.event):
+                picture = figure.states(self.parts.data.decode(x[:SHOWN].detach()), self.parts.event)
+                self.writer.add_figure(name, picture, self.state.step)
+
+    def finish(self) -> None:
+        """The last flush, and the curves as a figure of the report."""
+        self.flush()
+        figure.save(self.run, {"training": figure.training(self.run.history())})

@@ -1,0 +1,45 @@
+"""`ebm diagnose`: the health of chains alone, of a run's or of anyone's file."""
+
+from pathlib import Path
+
+from ebm_cli import chain_file, figure
+from ebm_cli.build import Config, assemble, load_weights
+from ebm_cli.chain_file import Chains
+from ebm_cli.check import InputError
+from ebm_cli.diagnostic import Diagnostic, Patient
+from ebm_cli.estimate import Estimate
+from ebm_cli.evaluate import findings, make_list
+from ebm_cli.machine import resolve
+from ebm_cli.run import Run
+from ebm_cli.sample import energy_trace
+from ebm_cli.terminal import Terminal
+
+
+def diagnose(config: Config, run: Run, terminal: Terminal, sampled: Run | Path) -> dict[str, Estimate]:
+    """Compute every diagnostic that `config` names on the chains of a sample run, or on a file's."""
+    diagnostics: dict[str, Diagnostic] = make_list(config, "diagnostic")
+    place = resolve(config["device"], config["dtype"], config["threads"])
+    with place.used():
+        if isinstance(sampled, Run):
+            chains = chain_file.read(sampled.folder / "chains.nc")
+            patient = with_energy(chains, sampled.config(), config)
+        else:
+            chains = chain_file.read(sampled)
+            patient = Patient(chains)
+        terminal.say("chains: {} × {} draws of shape {}".format(*chains.x.shape[:2], list(chains.event)))
+        if chains.potential is not None and chains.x.shape[1] > 1:
+            figure.save(run, {"energy": energy_trace(chains)})
+        actions = {name: lambda d=d: d(patient) for name, d in diagnostics.items()}
+        return findings(run, actions, "diagnostic", terminal)
+
+
+def with_energy(chains: Chains, origin: Config, config: Config) -> Patient:
+    """The chains beside the energy that they followed, with the weights that they followed."""
+    machine = {key: config[key] for key in ("device", "threads")}
+    parts = assemble(origin | machine | {"start": None, "objective": None})
+    trained = origin.get("run")
+    if trained:
+        if not Path(trained).is_dir():
+            raise InputError(f"run={trained}, which these chains were sampled from, is not there any more")
+        load_weights(parts.energy, Run(Path(trained)), str(origin["checkpoint"]), origin["weights"])
+    return Patient(chains, parts.energy, parts.sampler.temperature)

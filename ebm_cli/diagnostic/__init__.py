@@ -1,0 +1,42 @@
+"""Diagnostics: what chains alone tell. Every other file in this folder is one of them."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from torch import nn
+
+from ebm_cli.chain_file import Chains
+from ebm_cli.finding import Finding
+from ebm_cli.screen import Screened, screen
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What a diagnostic looks at: chains, and the energy and temperature behind them where they are known."""
+
+    chains: Chains
+    energy: nn.Module | None = None
+    temperature: float | None = None
+
+    def screened(self) -> Screened:
+        """The chains sorted into sound, broken and stuck."""
+        return screen(self.chains)
+
+
+class Diagnostic(Protocol):
+    """A callable from a patient to a finding."""
+
+    def __call__(self, patient: Patient) -> Finding: ...
+
+
+def quantities(chains: Chains, most: int = 256) -> dict[str, np.ndarray]:
+    """The functions of a state that are looked at, each (chain, draw): coordinates (at most `most`, evenly
+    chosen) and the energy."""
+    flat = chains.flat()
+    size = flat.shape[2]
+    chosen = range(size) if size <= most else np.linspace(0, size - 1, most).astype(int).tolist()
+    functions = {f"x[{i}]" if size > 1 else "x": flat[:, :, i] for i in chosen}
+    if chains.potential is not None:
+        functions["energy"] = chains.potential
+    return functions

@@ -1,0 +1,61 @@
+"""Effective sample size: how many independent draws the chains are worth."""
+
+import numpy as np
+
+from ebm_cli import check, figure
+from ebm_cli.diagnostic import Patient, quantities
+from ebm_cli.estimate import Estimate, refused
+from ebm_cli.finding import Finding
+
+
+class ESS:
+    """Bulk ESS, the least over coordinates and energy: rank-normalised, split chains, Geyer's initial sequence.
+
+    Vehtari et al., 2021 (Bayesian Analysis 16, 667), section 4, by ArviZ's function. ess_per_gradient divides by
+    the gradient evaluations of the chains that count, burn-in included. Under caution below `least` per chain, the bound
+    of that paper.
+
+    least: ESS a chain that the estimate itself needs, > 0.
+    """
+
+    def __init__(self, least: float) -> None:
+        check.positive("least", least)
+        self.least = least
+
+    def __call__(self, patient: Patient) -> Finding:
+        from arviz_stats.base import array_stats
+
+        screened = patient.screened()
+        if screened.good is None:
+            return Finding({"ess_bulk_min": refused(screened.fatal), "ess_per_gradient": refused(screened.fatal)})
+        chains = screened.good
+        values: dict[str, float] = {}
+        for name, function in quantities(chains).items():
+            if np.ptp(function) > 0:
+                values[name] = float(array_stats.ess(function, chain_axis=0, draw_axis=1, method="bulk"))
+        values = {name: value for name, value in values.items() if np.isfinite(value)}
+        if not values:
+            reason = "ESS is undefined: every coordinate is constant"
+            return Finding({"ess_bulk_min": refused(reason), "ess_per_gradient": refused(reason)})
+        slowest = min(values, key=lambda name: values[name])
+        count = len(chains.x)
+        doubts = list(screened.remarks)
+        if values[slowest] < self.least * count:
+            doubts.append(
+                f"ESS of {slowest} is under {self.least:g} a chain ({count} chains), too few to trust it: raise steps"
+            )
+        estimates = {"ess_bulk_min": Estimate(values[slowest]).doubted(doubts)}
+        if chains.gradients:
+            estimates["ess_per_gradient"] = Estimate(values[slowest] / (chains.gradients * count)).doubted(doubts)
+        else:
+            estimates["ess_per_gradient"] = refused("the file does not say how many gradients its chains cost")
+        picture, (axes,) = figure.new()
+        axes.hist(list(values.values()), bins=30, color=figure.BLUE)
+        axes.axvline(self.least * count, color=figure.RED, linestyle="--", label=f"least to trust: {self.least:g} a chain")
+        axes.set(xlabel="bulk ESS", ylabel="coordinates")
+        axes.legend()
+        caption = (
+            f"Bulk effective sample size of each coordinate and the energy; least {values[slowest]:.4g} ({slowest}) of "
+            f"{chains.x.shape[0] * chains.x.shape[1]} draws. Good: all to the right of the dashed line."
+        )
+        return Finding(estimates, picture, caption)

@@ -1,0 +1,96 @@
+"""Energies: E(x) with p(x) = exp(−E(x)/T)/Z(T). Every other file in this folder is one of them.
+
+An energy is an `nn.Module` whose `forward(x: (n, *event), **condition) -> (n,)`; nothing else is asked of
+it. What one knows beyond E it offers through the Protocols below.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ebm_cli.check import InputError
+
+
+@runtime_checkable
+class ExactLogZ(Protocol):
+    """log Z(T) = log ∫ exp(−E(x)/T) dx in closed form."""
+
+    def log_z(self, temperature: float) -> float: ...
+
+
+@runtime_checkable
+class ExactDraws(Protocol):
+    """Independent draws from exp(−E/T)/Z."""
+
+    def draw(self, n: int, temperature: float, rng: torch.Generator) -> Float[Tensor, "n *event"]: ...
+
+
+@runtime_checkable
+class ExactMoments(Protocol):
+    """Mean and variance of every coordinate under exp(−E/T)/Z."""
+
+    def moments(self, temperature: float) -> tuple[Float[Tensor, "*event"], Float[Tensor, "*event"]]: ...
+
+
+@runtime_checkable
+class HasEvent(Protocol):
+    """An energy that fixes the shape of one state."""
+
+    event: tuple[int, ...]
+
+
+@runtime_checkable
+class HasSpace(Protocol):
+    """An energy on another space than the continuous one: 'binary' or 'categorical'."""
+
+    space: str
+
+
+def energy_and_grad(
+    energy: nn.Module, x: Float[Tensor, "n *event"], **condition: Any
+) -> tuple[Float[Tensor, " n"], Float[Tensor, "n *event"]]:
+    """E(x) and ∇ₓE(x) from one forward pass; leaves nothing in any `.grad`."""
+    x = x.detach().requires_grad_(True)
+    with torch.enable_grad():
+        e = energy(x, **condition)
+        (grad,) = torch.autograd.grad(e.sum(), x)
+    return e.detach(), grad
+
+
+def device_of(energy: nn.Module) -> torch.device:
+    """Where an energy computes; the CPU for one without parameters or buffers."""
+    tensor = next(energy.parameters(), next(energy.buffers(), None))
+    return torch.device("cpu") if tensor is None else tensor.device
+
+
+@contextmanager
+def frozen(energy: nn.Module) -> Iterator[None]:
+    """Inside the block no parameter requires a gradient and layers are in evaluation mode; both are restored."""
+    trainable = [p for p in energy.parameters() if p.requires_grad]
+    training = [m for m in energy.modules() if m.training]
+    energy.eval()
+    for parameter in trainable:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trainable:
+            parameter.requires_grad_(True)
+        for module in training:
+            module.training = True
+
+
+def confining(x: Float[Tensor, "n *event"], strength: float) -> Float[Tensor, " n"]:
+    """strength/2·‖x‖² a row: grows faster than any network with bounded slope, so that Z is finite."""
+    return 0.5 * strength * x.flatten(1).square().sum(1)
+
+
+def image_event(name: str, event: tuple[int, ...]) -> tuple[int, int, int]:
+    """`event` as (channels, height, width); InputError for any other shape."""
+    if len(event) != 3:
+        raise InputError(f"{name} needs images (channels, height, width), got event={list(event)}; energy=mlp takes any shape")
+    return event[0], event[1], event[2]

@@ -1,0 +1,31 @@
+"""Double well: the smallest energy with a barrier."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ebm_cli import check
+
+
+class DoubleWell(nn.Module):
+    """E(x) = barrier·(x₁² − 1)² + tilt·x₁ + ½ Σ_{i>1} xᵢ².
+
+    Wells near x₁ = ±1 with curvature 8·barrier, separated by `barrier` at x₁ = 0; `tilt` raises the right one.
+    No closed form for Z; quadrature in x₁ gives it, as the other coordinates are independent N(0, T).
+
+    barrier: height > 0, in units of energy. tilt: slope, any number. event: (d,), 2-D unless given.
+    """
+
+    def __init__(self, barrier: float, tilt: float, event: tuple[int, ...] | None) -> None:
+        super().__init__()
+        check.positive("barrier", barrier)
+        check.number("tilt", tilt)
+        self.event = event or (2,)
+        dtype = torch.get_default_dtype()
+        self.barrier = nn.Parameter(torch.tensor(barrier, dtype=dtype))
+        self.tilt = nn.Parameter(torch.tensor(tilt, dtype=dtype))
+
+    def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
+        x = x.flatten(1)
+        first, rest = x[:, 0], x[:, 1:]
+        return self.barrier * (first.square() - 1).square() + self.tilt * first + 0.5 * rest.square().sum(1)

@@ -1,0 +1,65 @@
+"""Gaussian mixture: several wells with known weights."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ebm_cli import check
+from ebm_cli.rng import normal_like
+
+
+class GaussianMixture(nn.Module):
+    """E(x) = −log Σₖ wₖ N(x; mₖ, sₖ²I), normalised: log Z(1) = 0.
+
+    At T ≠ 1 neither Z nor the wells' weights have a closed form: `log_z` and `draw` are exact at T = 1 alone
+    and raise ValueError elsewhere.
+
+    means: a list of K points, each a list of d numbers. stds: K standard deviations > 0. weights: K shares > 0,
+    scaled to sum to 1.
+    """
+
+    def __init__(self, means: list[list[float]], stds: list[float], weights: list[float]) -> None:
+        super().__init__()
+        if not means or len({len(m) for m in means}) != 1:
+            raise check.InputError("means must be points of one dimension, such as [[-2,0],[2,0]]")
+        if not len(means) == len(stds) == len(weights):
+            raise check.InputError(
+                f"stds and weights must have one value a mean: {len(means)} means, {len(stds)} stds, {len(weights)} weights"
+            )
+        for std, weight in zip(stds, weights, strict=True):
+            check.positive("stds", std)
+            check.positive("weights", weight)
+        dtype = torch.get_default_dtype()
+        self.event = (len(means[0]),)
+        self.means = nn.Parameter(torch.tensor(means, dtype=dtype))
+        self.log_stds = nn.Parameter(torch.tensor(stds, dtype=dtype).log())
+        self.logits = nn.Parameter(torch.tensor(weights, dtype=dtype).log())
+
+    def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+        d = x.shape[1]
+        z = (x[:, None] - self.means) / self.log_stds.exp()[:, None]
+        log_normal = -0.5 * z.square().sum(2) - d * self.log_stds - 0.5 * d * math.log(2 * math.pi)
+        return -torch.logsumexp(log_normal + self.logits.log_softmax(0), dim=1)
+
+    def log_z(self, temperature: float) -> float:
+        self._only_at_one(temperature)
+        return 0.0
+
+    def moments(self, temperature: float) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
+        self._only_at_one(temperature)
+        weights, means = self.logits.detach().softmax(0)[:, None], self.means.detach()
+        mean = (weights * means).sum(0)
+        second = (weights * (means.square() + (2 * self.log_stds.detach()).exp()[:, None])).sum(0)
+        return mean, second - mean.square()
+
+    def draw(self, n: int, temperature: float, rng: torch.Generator) -> Float[Tensor, "n d"]:
+        self._only_at_one(temperature)
+        k = torch.multinomial(self.logits.detach().softmax(0), n, replacement=True, generator=rng)
+        mean = self.means.detach()[k]
+        return mean + self.log_stds.detach().exp()[k, None] * normal_like(mean, rng)
+
+    def _only_at_one(self, temperature: float) -> None:
+        if temperature != 1:
+            raise ValueError(f"a Gaussian mixture has closed forms at temperature 1 alone, asked at {temperature}")

@@ -1,0 +1,51 @@
+"""Quadratic energy: a Gaussian at the origin, with everything about it known."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ebm_cli import check
+from ebm_cli.rng import normal_like
+
+
+class Quadratic(nn.Module):
+    """E(x) = ½ Σᵢ aᵢ xᵢ², the Gaussian N(0, T·diag(1/a)).
+
+    Z(T) = Πᵢ √(2πT/aᵢ). `a` is trainable: with data of variance s² maximum likelihood at T = 1 takes it to
+    1/s². SGLD's stationary variance on it is (T/a)/(1 − aη/2).
+
+    a: one curvature for all coordinates, or a list with one each; > 0.
+    event: shape of one state; taken from `a` where that is a list.
+    """
+
+    def __init__(self, a: float | list[float], event: tuple[int, ...] | None) -> None:
+        super().__init__()
+        curvatures = a if isinstance(a, list) else [a]
+        for curvature in curvatures:
+            check.positive("a", curvature)
+        if event is None:
+            if not isinstance(a, list):
+                raise check.InputError("event is not known: give a shape such as 'event=[2]', or data")
+            event = (len(a),)
+        if isinstance(a, list) and math.prod(event) != len(a):
+            raise check.InputError(f"a must have one curvature a coordinate, got {len(a)} for event={list(event)}")
+        self.event = event
+        values = torch.tensor(curvatures, dtype=torch.get_default_dtype())
+        self.a = nn.Parameter(values.reshape(event) if isinstance(a, list) else values.squeeze(0))
+
+    def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
+        return 0.5 * (self.a * x.square()).flatten(1).sum(1)
+
+    def log_z(self, temperature: float) -> float:
+        a = self.a.detach().double().expand(self.event)
+        return float(0.5 * torch.log(2 * math.pi * temperature / a).sum())
+
+    def moments(self, temperature: float) -> tuple[Float[Tensor, "*event"], Float[Tensor, "*event"]]:
+        a = self.a.detach().expand(self.event)
+        return torch.zeros_like(a), temperature / a
+
+    def draw(self, n: int, temperature: float, rng: torch.Generator) -> Float[Tensor, "n *event"]:
+        mean, variance = self.moments(temperature)
+        return mean + variance.sqrt() * normal_like(mean.expand(n, *self.event), rng)

@@ -1,0 +1,50 @@
+"""Shifted quadratic energy: the Gaussian whose negative phase has a closed form."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ebm_cli import check
+from ebm_cli.rng import normal_like
+
+
+class ShiftedQuadratic(nn.Module):
+    """E(x) = ½‖x‖² − θᵀx, the Gaussian N(θ, T·I).
+
+    log Z(T) = d/2·log(2πT) + ‖θ‖²/(2T). The negative phase is E_p[∇_θE] = −θ, so that gradient descent on the
+    negative log-likelihood takes θ to the data's mean.
+
+    theta: the mean at the start: one number for all coordinates, or a list with one each.
+    event: shape of one state; taken from `theta` where that is a list.
+    """
+
+    def __init__(self, theta: float | list[float], event: tuple[int, ...] | None) -> None:
+        super().__init__()
+        for value in theta if isinstance(theta, list) else [theta]:
+            check.number("theta", value)
+        if event is None:
+            if not isinstance(theta, list):
+                raise check.InputError("event is not known: give a shape such as 'event=[2]', or data")
+            event = (len(theta),)
+        if isinstance(theta, list) and math.prod(event) != len(theta):
+            raise check.InputError(f"theta must have a value a coordinate, got {len(theta)} for event={list(event)}")
+        self.event = event
+        values = torch.tensor(theta, dtype=torch.get_default_dtype())
+        self.theta = nn.Parameter(values.reshape(event) if isinstance(theta, list) else values.repeat(event))
+
+    def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
+        return (0.5 * x.square() - self.theta * x).flatten(1).sum(1)
+
+    def log_z(self, temperature: float) -> float:
+        theta = self.theta.detach().double()
+        return float(0.5 * theta.numel() * math.log(2 * math.pi * temperature) + theta.square().sum() / (2 * temperature))
+
+    def moments(self, temperature: float) -> tuple[Float[Tensor, "*event"], Float[Tensor, "*event"]]:
+        theta = self.theta.detach()
+        return theta, torch.full_like(theta, temperature)
+
+    def draw(self, n: int, temperature: float, rng: torch.Generator) -> Float[Tensor, "n *event"]:
+        mean, variance = self.moments(temperature)
+        return mean + variance.sqrt() * normal_like(mean.expand(n, *self.event), rng)

@@ -1,0 +1,178 @@
+"""Figures in one style: colour-blind safe, axes named, legible in print; never through pyplot's global state."""
+
+import textwrap
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import torch
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import nn
+
+from ebm_cli.energy import device_of
+from ebm_cli.run import Run
+
+# Okabe and Ito's palette: distinct under every common colour blindness.
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#CC79A7",
+    "#56B4E9",
+    "#000000",
+)
+CYCLE = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
+STYLE: dict[str, Any] = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 150,
+    "axes.prop_cycle": mpl.cycler(color=CYCLE),
+}
+
+
+def new(columns: int = 1, width: float = 6.4, height: float = 3.6) -> tuple[Figure, list[Axes]]:
+    """A figure with `columns` axes side by side, in inches."""
+    with mpl.rc_context(STYLE):
+        picture = Figure(figsize=(width, height), layout="constrained")
+        axes = picture.subplots(1, columns, squeeze=False)[0]
+    return picture, list(axes)
+
+
+def save(run: Run, pictures: dict[str, tuple[Figure, str]]) -> None:
+    """Write figures/NAME.png and remember each caption, beside those that are there already."""
+    run.figures.mkdir(exist_ok=True)
+    captions = run.captions()
+    for name, (picture, caption) in pictures.items():
+        picture.savefig(run.figures / f"{name}.png", dpi=150)
+        captions[name] = caption
+    run.write_captions(captions)
+
+
+def can_show(event: tuple[int, ...]) -> bool:
+    """Whether states of this shape have a picture: images, or one or two numbers."""
+    return is_image(event) or (len(event) == 1 and event[0] <= 2)
+
+
+def is_image(event: tuple[int, ...]) -> bool:
+    """(channels, height, width) with one or three channels."""
+    return len(event) == 3 and event[0] in (1, 3)
+
+
+def states(x: np.ndarray, event: tuple[int, ...], most: int = 64) -> Figure:
+    """A grid of images, a scatter of points in the plane, or a histogram of one number."""
+    if is_image(event):
+        return grid(x[:most])
+    picture, (axes,) = new(width=4.2, height=4.0)
+    if event == (2,):
+        axes.scatter(x[:, 0], x[:, 1], s=6, alpha=0.6, color=BLUE, linewidths=0)
+        axes.set(xlabel="x₁", ylabel="x₂", aspect="equal")
+    else:
+        axes.hist(x.reshape(len(x), -1)[:, 0], bins=40, density=True, color=BLUE)
+        axes.set(xlabel="x", ylabel="density")
+    return picture
+
+
+def grid(images: np.ndarray, columns: int = 10) -> Figure:
+    """Images in [0, 1], (n, height, width) or (n, height, width, 3), in rows, without interpolation."""
+    rows = -(-len(images) // columns)
+    height, width = images.shape[1:3]
+    gap = max(1, height // 8)
+    shape = (rows * (height + gap) + gap, columns * (width + gap) + gap, *images.shape[3:])
+    canvas = np.ones(shape, dtype=np.float32)
+    for i, image in enumerate(images):
+        top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
+        canvas[top : top + height, left : left + width] = image
+    picture, (axes,) = new(width=6.4, height=6.4 * shape[0] / shape[1])
+    axes.imshow(canvas, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.axis("off")
+    return picture
+
+
+def extent(points: Float[np.ndarray, "n 2"], margin: float = 0.25) -> tuple[float, float, float, float]:
+    """(left, right, bottom, top) around points with a margin, leaving out the outermost 0.1 %."""
+    low, high = np.quantile(points, [0.001, 0.999], axis=0)
+    pad = margin * np.maximum(high - low, 1e-3)
+    low, high = low - pad, high + pad
+    return float(low[0]), float(high[0]), float(low[1]), float(high[1])
+
+
+def energy_on_grid(
+    energy: nn.Module, box: tuple[float, float, float, float], size: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Coordinates and E on a size × size grid over `box`."""
+    u, v = np.linspace(box[0], box[1], size), np.linspace(box[2], box[3], size)
+    points = np.stack(np.meshgrid(u, v), -1).reshape(-1, 2)
+    with torch.no_grad():
+        x = torch.as_tensor(points, dtype=torch.get_default_dtype(), device=device_of(energy))
+        e = torch.cat([energy(part) for part in x.split(65536)])
+    return u, v, e.cpu().numpy().reshape(size, size)
+
+
+def plane(energy: nn.Module, x: Float[np.ndarray, "n 2"], temperature: float, xlabel: str = "x₁") -> Figure:
+    """Final states of chains over the contours of E/T, one contour every T above the lowest."""
+    picture, (axes,) = new(width=5.2, height=4.4)
+    good = x[np.isfinite(x).all(1)]
+    box = extent(good if len(good) else np.array([[-1.0, -1.0], [1.0, 1.0]]))
+    u, v, e = energy_on_grid(energy, box, 160)
+    level = (e - np.nanmin(e)) / max(temperature, 1e-12)
+    filled = axes.contourf(u, v, np.minimum(level, 12), levels=np.arange(0, 12.5, 1), cmap="Greys", alpha=0.65)
+    axes.scatter(good[:, 0], good[:, 1], s=7, color=ORANGE, linewidths=0, alpha=0.8)
+    axes.set(xlabel=xlabel, ylabel="x₂", xlim=box[:2], ylim=box[2:])
+    axes.grid(False)
+    picture.colorbar(filled, ax=axes, label="(E − min E)/T, cut at 12")
+    return picture
+
+
+def training(history: list[dict[str, Any]]) -> tuple[Figure, str]:
+    """Both phases, the gap and the gradient's norm over training."""
+    rows = [row for row in history if "loss" in row]
+    phases = any("e_model" in row for row in rows)
+    picture, (left, right) = new(2, width=8.4, height=3.2)
+    if phases:
+        curve(left, rows, "e_data", "data", BLUE)
+        curve(left, rows, "e_model", "model's chains", ORANGE)
+        left.set(xlabel="training step", ylabel="mean energy E")
+        curve(right, rows, "gap", "e_model − e_data", GREEN)
+        right.axhline(0, color=BLACK, linewidth=0.8)
+        right.set(xlabel="training step", ylabel="gap")
+        caption = (
+            "Mean energy of data and of the model's chains (left) and their gap (right). Good: the two stay together and "
+            "the gap hovers around 0. The gap compares the phases; it is not a loss to be driven down."
+        )
+    else:
+        curve(left, rows, "loss", "loss", BLUE)
+        left.set(xlabel="training step", ylabel="loss")
+        curve(right, rows, "grad_norm", "gradient norm", ORANGE)
+        right.set(xlabel="training step", ylabel="gradient norm")
+        caption = "Loss (left) and norm of its gradient (right) over training. Good: the loss falls, then levels off."
+    left.legend()
+    right.legend()
+    return picture, caption
+
+
+def curve(axes: Axes, rows: list[dict[str, Any]], name: str, label: str, color: str) -> None:
+    """One logged scalar, thin, under its running mean."""
+    steps = np.array([row["step"] for row in rows if name in row])
+    values = np.array([row[name] for row in rows if name in row], dtype=float)
+    window = max(1, len(values) // 30)
+    axes.plot(steps, values, color=color, alpha=0.25, linewidth=0.8)
+    if window > 1:
+        mean = np.convolve(values, np.ones(window) / window, mode="valid")
+        axes.plot(steps[window - 1 :], mean, color=color, linewidth=1.6, label=label)
+    else:
+        axes.lines[-1].set(alpha=1.0, label=label)
+
+
+def wrap(text: str, width: int = 90) -> str:
+    """Text in lines of at most `width`, for a title."""
+    return "\n".join(textwrap.wrap(text, width))

@@ -1,0 +1,66 @@
+"""Metrics: model against data or against the truth. Every other file in this folder is one of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ebm_cli.check import InputError
+from ebm_cli.data import Batch, Data
+from ebm_cli.finding import Finding
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a metric looks at.
+
+    energy, temperature: the model exp(−E/T)/Z. samples: ends of its chains, one a row; None when no metric asked
+    for any. data: the set it is compared with; held_out, train: its rows with the set's own noise, the same in
+    every run. remarks: what is wrong with the samples, which every estimate from them takes over.
+    """
+
+    energy: nn.Module
+    temperature: float
+    data: Data | None
+    samples: Float[Tensor, "n *event"] | None
+    held_out: Batch | None
+    train: Batch | None
+    seed: int
+    remarks: tuple[str, ...] = ()
+
+    def pair(self) -> tuple[Float[Tensor, "n *event"], Batch, Batch]:
+        """Samples, held-out rows and training rows; InputError where there are no data."""
+        if self.samples is None or self.held_out is None or self.train is None:
+            raise InputError("needs data to compare with: run=RUN of a trained model, or data=NAME")
+        return self.samples, self.held_out, self.train
+
+
+class Metric(Protocol):
+    """A callable from a subject to a finding. needs_samples: whether chains must be drawn for it."""
+
+    needs_samples: bool
+
+    def __call__(self, subject: Subject) -> Finding: ...
+
+
+def rows(x: Tensor) -> Float[np.ndarray, "n size"]:
+    """States as rows of float64 numbers."""
+    return x.flatten(1).double().cpu().numpy()
+
+
+def bootstrap_se(
+    statistic: Callable[..., float], parts: list[np.ndarray], seed: int, repeats: int
+) -> float:
+    """Standard deviation of `statistic(*parts)` over resamplings of every part's rows."""
+    random = np.random.default_rng(seed)
+    values = [statistic(*(part[random.integers(len(part), size=len(part))] for part in parts)) for _ in range(repeats)]
+    return float(np.std(values, ddof=1))
+
+
+def noise_of(subject: Subject) -> str:
+    """How the data's noise enters, for a caption."""
+    σ = subject.data.noise if subject.data is not None else 0.0
+    return f"both sides carry the data's noise, σ = {σ:g}" if σ else "the data carry no noise"

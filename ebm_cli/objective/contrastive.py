@@ -1,0 +1,51 @@
+"""Contrastive training: maximum likelihood with the negative phase from short chains."""
+
+import torch
+from torch import nn
+
+from ebm_cli import check
+from ebm_cli.chains import run_chains
+from ebm_cli.data import Batch
+from ebm_cli.objective import Objective, Outcome
+from ebm_cli.sampler import Sampler
+from ebm_cli.start import Start
+
+
+class Contrastive(Objective):
+    """loss = (mean E(x_data) − mean E(x_model))/T, with x_model the ends of chains of k steps.
+
+    Its gradient, (⟨∂E/∂θ⟩_data − ⟨∂E/∂θ⟩_model)/T, is that of the negative log-likelihood at temperature T when
+    the chains follow the model. The start says which method this is: data CD-k, replay persistent CD, noise
+    short-run. The bias is that of the chains: their start for small k, their step for unadjusted samplers. The
+    loss itself is no measure of progress: near 0 when both phases agree, whatever the model.
+
+    steps: k ≥ 1 kernel steps a training step.
+    """
+
+    def __init__(self, steps: int, sampler: Sampler, start: Start) -> None:
+        super().__init__()
+        check.count("steps", steps)
+        if sampler.temperature == 0:
+            raise check.InputError("steps of a sampler at temperature 0 have no law to train on: sampler.temperature must be > 0")
+        self.steps = steps
+        self.sampler = sampler
+        self.start = start
+
+    def forward(self, energy: nn.Module, batch: Batch, rng: torch.Generator) -> Outcome:
+        begun = self.start.draw(len(batch.x), batch, rng)
+        chains = run_chains(self.sampler, energy, begun.x, self.steps, rng, thin=None)
+        x_model = chains.last.x.detach()
+        self.start.keep(begun, x_model, self.steps)
+        e_data, e_model = energy(batch.x), energy(x_model)
+        return Outcome(
+            loss=(e_data.mean() - e_model.mean()) / self.sampler.temperature,
+            x_data=batch.x,
+            e_data=e_data,
+            x_model=x_model,
+            e_model=e_model,
+            scalars={
+                "acceptance": chains.accept.mean(),
+                "chain_age": (begun.age + self.steps).double().mean(),
+                "input_grad_norm": chains.last.grad.flatten(1).norm(dim=1).mean(),
+            },
+        )

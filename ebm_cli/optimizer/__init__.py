@@ -1,0 +1,69 @@
+"""Optimizers: torch's own, with a rate that warms up and decays. Every other file in this folder is one of them."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from ebm_cli import check
+
+DECAYS = ("constant", "cosine", "step")
+
+
+class OptimizerRecipe(Protocol):
+    """Hyperparameters from which an optimizer and its schedule are made."""
+
+    @property
+    def clip(self) -> float | None: ...
+
+    def build(self, parameters: Iterable[nn.Parameter]) -> Optimizer: ...
+
+    def schedule(self, optimizer: Optimizer) -> LambdaLR: ...
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Base of the recipes: η_t = lr·min(1, t/warmup)·decay(t), t = 1, 2, … the absolute training step.
+
+    decay: constant, 1; cosine, from 1 at the end of the warm-up along half a cosine to decay_factor at
+    decay_at; step, 1 before decay_at and decay_factor from there on. clip: bound on the gradient's norm over
+    all parameters, or null. Steps are absolute, so that extending a run keeps them.
+
+    lr: > 0. warmup: ≥ 0. decay_at: ≥ 1 (`null` in YAML is trainer.steps, written down when the run begins).
+    decay_factor: in [0, 1].
+    """
+
+    lr: float
+    warmup: int
+    decay: str
+    decay_at: int
+    decay_factor: float
+    clip: float | None
+
+    def __post_init__(self) -> None:
+        check.positive("lr", self.lr)
+        check.count("warmup", self.warmup, least=0)
+        check.one_of("decay", self.decay, DECAYS)
+        check.count("decay_at", self.decay_at)
+        check.share("decay_factor", self.decay_factor)
+        if self.clip is not None:
+            check.positive("clip", self.clip)
+
+    def factor(self, step: int) -> float:
+        """η_t/lr at training step t ≥ 1."""
+        warm = min(1.0, step / self.warmup) if self.warmup else 1.0
+        if self.decay == "constant":
+            return warm
+        if self.decay == "step":
+            return warm * (self.decay_factor if step >= self.decay_at else 1.0)
+        span = max(1, self.decay_at - self.warmup)
+        share = min(1.0, max(0, step - self.warmup) / span)
+        return warm * (self.decay_factor + (1 - self.decay_factor) * 0.5 * (1 + math.cos(math.pi * share)))
+
+    def schedule(self, optimizer: Optimizer) -> LambdaLR:
+        # LambdaLR counts from 0 before the first step; training steps count from 1.
+        return LambdaLR(optimizer, lambda done: self.factor(done + 1))

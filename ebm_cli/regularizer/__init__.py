@@ -1,0 +1,15 @@
+"""Regularizers: penalties added to an objective's loss. Every other file in this folder is one of them."""
+
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ebm_cli.objective import Outcome
+
+
+class Regularizer(Protocol):
+    """A callable that gives its penalty, already times its own weight."""
+
+    def __call__(self, energy: nn.Module, outcome: Outcome, rng: torch.Generator) -> Float[Tensor, ""]: ...

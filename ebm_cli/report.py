@@ -1,0 +1,146 @@
+"""report.html: one self-contained page a run, verdicts first, then figures, each with its number.
+
+A page shows its own run and, above and below it, the runs that it came from and that came from it: the page of
+a training run grows with every `ebm sample`, `evaluate` and `diagnose` of it.
+"""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+from ebm_cli.check import InputError
+from ebm_cli.estimate import show
+from ebm_cli.run import Run, read_json, write_text
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ title }}</title><link rel="icon" href="data:,">
+<style>
+:root { color-scheme: light; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 60rem; margin: 0 auto; padding: 1rem; }
+h1 { font-size: 1.5rem; margin: .5rem 0; } h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; border-bottom: 1px solid #ccc; }
+.path { color: #555; font-size: .85rem; overflow-wrap: anywhere; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-size: .95rem; }
+th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #e4e4e4; vertical-align: top; }
+td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
+.ok { color: #00603f; } .caution { color: #8a5a00; } .refused { color: #a33c00; }
+.verdict { font-weight: 600; }
+figure { margin: 1.2rem 0; } figure img { max-width: 100%; height: auto; } figcaption { color: #333; font-size: .92rem; }
+details { margin: 1rem 0; } pre { overflow-x: auto; background: #f6f6f6; padding: .6rem; font-size: .8rem; }
+</style></head><body>
+<h1>{{ title }}</h1>
+<p class="path">{{ summary }}</p>
+<h2>Verdicts</h2>
+<div class="scroll"><table><thead><tr><th>from</th><th>quantity</th><th>value</th><th>verdict</th><th>reason</th></tr></thead><tbody>
+{% for section in sections %}{% for row in section.rows %}
+<tr><td>{{ section.verb }}</td><td>{{ row.name }}</td><td class="number">{{ row.value }}</td>
+<td class="verdict {{ row.verdict }}">{{ row.verdict }}</td><td>{{ row.reason }}</td></tr>
+{% endfor %}{% endfor %}
+</tbody></table></div>
+<p class="path">ok: trust the value within its error. caution: the value stands, the reason says what to doubt.
+refused: no value, the reason says why and what would mend it. ± is one standard error.</p>
+{% for section in sections %}
+<h2>{{ section.heading }}</h2><p class="path">{{ section.folder }}<br>{{ section.command }}</p>
+{% for figure in section.figures %}
+<figure><img alt="{{ figure.name }}" src="data:image/png;base64,{{ figure.data }}"><figcaption>{{ figure.caption }}</figcaption></figure>
+{% endfor %}
+<details><summary>configuration</summary><pre>{{ section.config }}</pre></details>
+{% endfor %}
+</body></html>
+"""
+
+ORDER = ("train", "sample", "evaluate", "diagnose")
+
+
+def write_report(run: Run) -> Path:
+    """Write report.html of `run`, and again those of the runs that it came from, which now have one more section."""
+    for other in [*reversed(ancestors(run)), run]:
+        if other is not run:
+            note_descendant(other, run)
+        try:
+            write_text(other.folder / "report.html", page(other))
+        except PermissionError:
+            continue
+    return run.folder / "report.html"
+
+
+def page(run: Run) -> str:
+    """The page of one run and its relatives, as HTML."""
+    relatives = [*ancestors(run), run, *descendants(run)]
+    made = run.config()["made"]
+    summary = f"{run.folder} · ebm {made.get('ebm')} · torch {made.get('torch')} · {made.get('created')}"
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(PAGE).render(
+        title=f"ebm {made['verb']}: {run.folder.name}", summary=summary, sections=[section(each) for each in relatives]
+    )
+
+
+def section(run: Run) -> dict[str, Any]:
+    """What the page shows of one run."""
+    config = run.config()
+    rows = [
+        {
+            "name": name,
+            "value": show(row.get("value"), row.get("se")) + (f" {row['unit']}" if row.get("unit") else ""),
+            "verdict": row["verdict"],
+            "reason": row["reason"],
+        }
+        for name, row in run.metrics().items()
+    ]
+    figures = [
+        {"name": name, "caption": caption, "data": base64.b64encode(path.read_bytes()).decode()}
+        for name, caption in run.captions().items()
+        if (path := run.figures / f"{name}.png").exists()
+    ]
+    shown = {key: value for key, value in config.items() if key != "made"}
+    return {
+        "verb": config["made"]["verb"],
+        "heading": f"{config['made']['verb']} {run.folder.name}",
+        "folder": str(run.folder),
+        "command": config["made"].get("command", ""),
+        "rows": rows,
+        "figures": figures,
+        "config": yaml.safe_dump(shown, sort_keys=False, allow_unicode=True),
+    }
+
+
+def ancestors(run: Run) -> list[Run]:
+    """The runs that `run` came from, oldest first, as far as they are still there."""
+    found: list[Run] = []
+    config = run.config()
+    while (source := config.get("run") or config.get("init")) and Path(source).is_dir():
+        parent = Run(Path(source))
+        try:
+            config = parent.config()
+        except InputError:
+            break
+        found.insert(0, parent)
+    return found
+
+
+def descendants(run: Run) -> list[Run]:
+    """The newest run of each verb that came from `run`."""
+    newest: dict[str, Run] = {}
+    for folder in read_json(run.folder / "descendants.json") or []:
+        child = Run(Path(folder))
+        try:
+            newest[child.config()["made"]["verb"]] = child
+        except InputError:
+            continue
+    return [newest[verb] for verb in ORDER if verb in newest]
+
+
+def note_descendant(run: Run, child: Run) -> None:
+    """Remember in `run`'s folder that `child` came from it; a folder that cannot be written stays as it is."""
+    path = run.folder / "descendants.json"
+    known = read_json(path) or []
+    if str(child.folder) not in known:
+        try:
+            write_text(path, json.dumps([*known, str(child.folder)], indent=1))
+        except PermissionError:
+            return

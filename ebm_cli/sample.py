@@ -1,0 +1,245 @@
+"""`ebm sample`: chains from a trained run, or from an energy that needs no training."""
+
+import csv
+import shutil
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ebm_cli import __version__, chain_file, check, figure, rng
+from ebm_cli.build import Config, Parts, assemble, load_weights
+from ebm_cli.chain_file import Chains
+from ebm_cli.chains import Trajectory, run_chains
+from ebm_cli.diagnostic import Patient
+from ebm_cli.diagnostic.ess import ESS
+from ebm_cli.diagnostic.r_hat import RHat
+from ebm_cli.estimate import Estimate, refused
+from ebm_cli.machine import resolve
+from ebm_cli.run import Run
+from ebm_cli.screen import Screened, screen
+from ebm_cli.state import read_checkpoint
+from ebm_cli.terminal import Stopped, Terminal, WorkFailed
+
+SMALL = 16
+
+
+@dataclass(frozen=True)
+class Length:
+    """How many chains, and how long. All in kernel steps; steps/thin draws are kept.
+
+    chains ≥ 1. steps ≥ 1, after burn_in ≥ 0. thin ≥ 1, at most steps.
+    """
+
+    chains: int
+    steps: int
+    burn_in: int
+    thin: int
+
+    def __post_init__(self) -> None:
+        check.count("chains", self.chains)
+        check.count("steps", self.steps)
+        check.count("burn_in", self.burn_in, least=0)
+        check.count("thin", self.thin)
+        if self.thin > self.steps:
+            raise check.InputError(f"thin must be <= steps ({self.steps}), got {self.thin}")
+
+
+def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = None) -> dict[str, Estimate]:
+    """Run chains as `config` says and leave chains.nc, samples.npy and figures in `run`'s folder.
+
+    trained: the training run whose weights to use. Raises WorkFailed when no chain stays finite; Stopped after
+    a signal, the draws so far saved.
+    """
+    length = Length(config["chains"], config["steps"], config["burn_in"], config["thin"])
+    place = resolve(config["device"], config["dtype"], config["threads"])
+    with place.used():
+        parts = assemble(config)
+        if trained is not None:
+            load_weights(parts.energy, trained, config["checkpoint"], config["weights"])
+        generator = rng.generator(config["seed"], "chains", place.device)
+        trajectory = move(parts, start_at(config, parts, trained, length.chains, generator), length, generator, terminal)
+        chains = to_chains(trajectory, length, parts)
+        write(run, parts, chains, trajectory)
+        screened = screen(chains)
+        if screened.good is None and all(trajectory.broke >= 0):
+            raise WorkFailed(all_broke(trajectory))
+        estimates = describe(chains, screened)
+        pictures = state_figures(parts, trajectory)
+        if chains.x.shape[1] > 1:
+            pictures["energy"] = energy_trace(chains)
+        figure.save(run, pictures)
+        copy_grid(run)
+    if terminal.stopping():
+        run.write_metrics(estimates)
+        raise Stopped(f"stopped after {trajectory.steps} steps; the draws so far are in {run.folder}")
+    return estimates
+
+
+def start_at(
+    config: Config, parts: Parts, trained: Run | None, n: int, generator: torch.Generator
+) -> Tensor:
+    """Where n chains begin; a replay start goes on from the trained run's buffer."""
+    if parts.start is None:
+        raise check.InputError("start must be chosen: start=noise or start=data")
+    if isinstance(parts.start, torch.nn.Module):
+        if trained is None:
+            raise check.InputError("start=replay goes on from a trained buffer: it needs run=RUN; use start=noise")
+        saved = read_checkpoint(trained.checkpoint(config["checkpoint"]))["objective"]
+        buffer = {key.removeprefix("start."): value for key, value in saved.items() if key.startswith("start.")}
+        try:
+            parts.start.load_state_dict(buffer)
+        except RuntimeError:
+            raise check.InputError(f"run={trained.folder} left no replay buffer; use start=noise or start=data") from None
+    return parts.start.draw(n, None, generator).x
+
+
+def move(parts: Parts, x: Tensor, length: Length, generator: torch.Generator, terminal: Terminal) -> Trajectory:
+    """The chains themselves."""
+    with terminal.task("sample", length.burn_in + length.steps) as tick:
+        return run_chains(
+            parts.sampler,
+            parts.energy,
+            x,
+            length.steps,
+            generator,
+            burn_in=length.burn_in,
+            thin=length.thin,
+            progress=tick,
+            stop=terminal.stopping,
+        )
+
+
+def to_chains(trajectory: Trajectory, length: Length, parts: Parts) -> Chains:
+    """A trajectory as arrays (chain, draw, …)."""
+
+    def array(x: Tensor) -> np.ndarray:
+        return x.transpose(0, 1).cpu().numpy()
+
+    return Chains(
+        x=array(trajectory.x),
+        potential=array(trajectory.energy),
+        acceptance=array(trajectory.accept),
+        broke=trajectory.broke.cpu().numpy(),
+        thin=length.thin,
+        gradients=trajectory.steps + 1,
+        names=list(range(length.chains)),
+    )
+
+
+def write(run: Run, parts: Parts, chains: Chains, trajectory: Trajectory) -> None:
+    """chains.nc, samples.npy and, for rows of a table, samples.csv."""
+    chain_file.write(
+        run.folder / "chains.nc",
+        chains,
+        parts.sampler.temperature,
+        {"ebm_version": __version__, "temperature": str(parts.sampler.temperature)},
+    )
+    last = trajectory.last.x
+    np.save(run.folder / "samples.npy", last.cpu().numpy())
+    columns = getattr(parts.data, "columns", None)
+    if columns is not None and parts.data is not None:
+        with (run.folder / "samples.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([columns, *parts.data.decode(last).tolist()])
+
+
+def all_broke(trajectory: Trajectory) -> str:
+    """Why a run without one finite chain failed, and what helps."""
+    first = int(trajectory.broke.min())
+    chain = int(trajectory.broke.argmin())
+    return (
+        f"all {len(trajectory.broke)} chains became not finite, chain {chain} first, at step {first}; what usually "
+        "helps: a lower sampler.step_size, a start nearer to the data (start=data), energy.confinement > 0 in training"
+    )
+
+
+def describe(chains: Chains, screened: Screened) -> dict[str, Estimate]:
+    """The sample keys of metrics.json, each from the sound chains alone."""
+    if screened.good is None:
+        rows = {key: refused(screened.fatal) for key in ("mean", "std", "energy", "acceptance")}
+    else:
+        good = screened.good
+        assert good.potential is not None and good.acceptance is not None
+        rows = moments(good, screened.remarks)
+        rows["energy"] = over_chains(good.potential.mean(1)).doubted(screened.remarks)
+        rows["acceptance"] = over_chains(good.acceptance.mean(1)).doubted(screened.remarks)
+    patient = Patient(chains)
+    rows["ess_bulk_min"] = ESS(least=25.0)(patient).estimates["ess_bulk_min"]
+    return take_over(rows | RHat(mixed=1.01, apart=1.1)(patient).estimates)
+
+
+def take_over(rows: dict[str, Estimate]) -> dict[str, Estimate]:
+    """Means and ESS under the verdict of `mixing`: chains that are not mixed have no trustworthy average."""
+    mixing = rows["mixing"]
+    if mixing.verdict == "ok":
+        return rows
+    reason = mixing.reason if mixing.verdict == "caution" else f"chains are not mixed ({mixing.reason})"
+    doubted = {name: rows[name].doubted([reason]) for name in ("mean", "std", "energy", "ess_bulk_min") if name in rows}
+    return rows | doubted
+
+
+def moments(chains: Chains, remarks: list[str]) -> dict[str, Estimate]:
+    """Mean and standard deviation of every coordinate (of all together for large states), with errors over chains."""
+    flat = chains.flat()
+    if flat.shape[2] > SMALL:
+        flat = flat.reshape(len(flat), -1, 1)
+    means = flat.mean(1)
+    centre = means.mean(0)
+    variances = ((flat - centre) ** 2).mean(1)
+    n = len(flat)
+    std = np.sqrt(variances.mean(0))
+    mean_se = means.std(0, ddof=1) / n**0.5
+    std_se = variances.std(0, ddof=1) / n**0.5 / (2 * np.maximum(std, 1e-300))
+
+    def shaped(values: np.ndarray) -> float | list[float]:
+        return float(values[0]) if len(values) == 1 else values.tolist()
+
+    return {
+        "mean": Estimate(shaped(centre), se=shaped(mean_se)).doubted(remarks),
+        "std": Estimate(shaped(std), se=shaped(std_se)).doubted(remarks),
+    }
+
+
+def over_chains(values: np.ndarray) -> Estimate:
+    """Mean over independent chains with its standard error."""
+    return Estimate(float(values.mean()), se=float(values.std(ddof=1) / len(values) ** 0.5))
+
+
+def energy_trace(chains: Chains) -> tuple["figure.Figure", str]:
+    """Energy of every chain over kernel steps."""
+    assert chains.potential is not None
+    picture, (axes,) = figure.new()
+    steps = (np.arange(chains.x.shape[1]) + 1) * chains.thin
+    for trace in chains.potential[:64]:
+        axes.plot(steps, trace, color=figure.BLUE, alpha=0.15, linewidth=0.7)
+    finite = np.where(np.isfinite(chains.potential), chains.potential, np.nan)
+    axes.plot(steps, np.nanmedian(finite, axis=0), color=figure.RED, linewidth=1.6, label="median over chains")
+    axes.set(xlabel="kernel steps after burn-in", ylabel="energy E")
+    axes.legend()
+    return picture, "Energy of up to 64 chains. Good: one flat band without trend, no chain apart from it."
+
+
+def copy_grid(run: Run) -> None:
+    """samples.png beside samples.npy: the figure of the final states, where there is one."""
+    drawn = run.figures / "samples.png"
+    if drawn.exists():
+        shutil.copyfile(drawn, run.folder / "samples.png")
+
+
+def state_figures(parts: Parts, trajectory: Trajectory) -> dict[str, tuple["figure.Figure", str]]:
+    """The final states: a grid of images, or points over the energy's contours."""
+    x = trajectory.last.x
+    good = x[torch.isfinite(x.flatten(1)).all(1)]
+    T = parts.sampler.temperature
+    if not len(good) or not figure.can_show(parts.event):
+        return {}
+    if parts.event == (2,):
+        drawn = figure.plane(parts.energy, good.cpu().numpy(), T)
+        return {"samples": (drawn, "Final states of the chains over the energy. Good: points fill the dark wells by their mass.")}
+    shown = parts.data.decode(good) if parts.data is not None else good.cpu().numpy()
+    if figure.is_image(parts.event) and parts.data is None:
+        low, high = np.quantile(shown, [0.001, 0.999])
+        shown = np.clip((shown - low) / max(high - low, 1e-12), 0, 1).squeeze(1)
+    return {"samples": (figure.states(shown, parts.event), f"Final states of {min(64, len(good))} chains, unselected, at T = {T:g}.")}
+

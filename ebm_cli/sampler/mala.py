@@ -1,0 +1,49 @@
+"""Metropolis-adjusted Langevin algorithm: SGLD's step as a proposal, accepted or refused, so without bias."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ebm_cli import check
+from ebm_cli.energy import energy_and_grad
+from ebm_cli.rng import normal_like
+from ebm_cli.sampler import Info, State, chosen
+
+
+@dataclass(frozen=True)
+class MALA:
+    """y = x − η∇E(x) + √(2ηT) ξ, taken with probability min(1, π(y)q(x|y)/(π(x)q(y|x))), else x stays.
+
+    Roberts and Tweedie, 1996 (Bernoulli 2, 341), with log q(y|x) = −‖y − x + η∇E(x)‖²/(4ηT) and
+    log π = −E/T. Exact: π ∝ exp(−E/T) is stationary at any η, by detailed balance. A proposal whose ratio is
+    not a number is refused.
+
+    step_size: η > 0, in units of x² over energy; acceptance near 0.57 mixes fastest in many dimensions.
+    temperature: T > 0.
+    """
+
+    step_size: float
+    temperature: float
+
+    def __post_init__(self) -> None:
+        check.positive("step_size", self.step_size)
+        check.positive("temperature", self.temperature)
+
+    def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> State:  # noqa: ARG002
+        return State(x, *energy_and_grad(energy, x))
+
+    def step(self, energy: nn.Module, state: State, rng: torch.Generator) -> tuple[State, Info]:
+        η, T = self.step_size, self.temperature
+        ξ = normal_like(state.x, rng)
+        u = torch.rand(state.energy.shape, generator=rng, dtype=state.energy.dtype, device=state.energy.device)
+        y = state.x - η * state.grad + (2 * η * T) ** 0.5 * ξ
+        e, grad = energy_and_grad(energy, y)
+        log_forth = -0.5 * ξ.flatten(1).square().sum(1)
+        log_back = -(state.x - y + η * grad).flatten(1).square().sum(1) / (4 * η * T)
+        log_ratio = (state.energy - e) / T + log_back - log_forth
+        accept = torch.nan_to_num(log_ratio.clamp(max=0).exp(), nan=0.0)
+        taken = u < accept
+        new = State(chosen(taken, y, state.x), chosen(taken, e, state.energy), chosen(taken, grad, state.grad))
+        return new, Info(accept)

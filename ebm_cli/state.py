@@ -1,0 +1,188 @@
+"""All that a training run is at one step, and its way to disk and back on the same bits."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel
+
+from ebm_cli import rng
+from ebm_cli.check import InputError
+from ebm_cli.objective import Objective
+from ebm_cli.run import FORMAT, Run, replace_folder, sync_folder, write_text
+
+GENERATORS = ("data", "chains")
+
+
+class TrainState:
+    """Energy, its average, objective (buffer, own networks), optimizer, schedule, generators and step.
+
+    `save` and `load` are its whole persistence: a run resumed from a checkpoint goes on as if never stopped.
+    """
+
+    def __init__(
+        self,
+        energy: nn.Module,
+        averaged: AveragedModel | None,
+        objective: Objective,
+        optimizer: torch.optim.Optimizer,
+        schedule: LambdaLR,
+        seed: int,
+        device: str,
+    ) -> None:
+        self.energy = energy
+        self.averaged = averaged
+        self.objective = objective
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.generators = {name: rng.generator(seed, name, device) for name in GENERATORS}
+        self.step = 0
+
+    def tree(self) -> dict[str, Any]:
+        """Everything, as nested dicts and lists of tensors and plain values."""
+        return {
+            "energy": dict(self.energy.state_dict()),
+            "averaged": dict(self.averaged.module.state_dict()) if self.averaged else {},
+            "averaged_count": self.averaged.n_averaged if self.averaged else None,
+            "objective": dict(self.objective.state_dict()),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": {k: v for k, v in self.schedule.state_dict().items() if k != "lr_lambdas"},
+            "generators": {name: g.get_state() for name, g in self.generators.items()},
+            "global_generators": rng.global_states(),
+            "step": self.step,
+        }
+
+    def save(self, run: Run) -> Path:
+        """Write checkpoints/step-N aside, read it back, rename it, then let `last` name it."""
+        final = run.checkpoints / f"step-{self.step}"
+        if final.is_dir() and newest_name(run) == final.name:
+            return final
+        run.checkpoints.mkdir(exist_ok=True)
+        aside = Path(tempfile.mkdtemp(dir=run.checkpoints, prefix=".aside-"))
+        try:
+            write_checkpoint(aside, self.tree())
+            read_checkpoint(aside)
+            aside.chmod(0o755)
+            replace_folder(aside, final)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+        write_text(run.checkpoints / "last", final.name + "\n")
+        return final
+
+    def load(self, folder: Path) -> None:
+        """Take over what a checkpoint holds; generators come last, so that nothing here moves them."""
+        tree = read_checkpoint(folder)
+        try:
+            self.energy.load_state_dict(tree["energy"])
+            if self.averaged is not None:
+                self.averaged.module.load_state_dict(tree["averaged"])
+                self.averaged.n_averaged.copy_(tree["averaged_count"])
+            self.objective.load_state_dict(tree["objective"])
+            self.optimizer.load_state_dict(tree["optimizer"])
+            self.schedule.load_state_dict(tree["schedule"])
+            self.step = tree["step"]
+            for name, generator in self.generators.items():
+                generator.set_state(tree["generators"][name])
+            rng.set_global_states(tree["global_generators"])
+        except (KeyError, RuntimeError, ValueError, TypeError) as error:
+            raise InputError(f"checkpoint {folder} does not fit this run: {' '.join(str(error).split())[:300]}") from error
+
+
+def write_checkpoint(folder: Path, tree: dict[str, Any]) -> None:
+    """Write a tree as state.safetensors (tensors) and state.json (the rest, and the tensors' checksum)."""
+    tensors: dict[str, Tensor] = {}
+    skeleton = _strip(tree, "", tensors)
+    content = save(tensors)
+    _write(folder / "state.safetensors", content)
+    head = {"format": FORMAT, "sha256": hashlib.sha256(content).hexdigest(), "state": skeleton}
+    _write(folder / "state.json", json.dumps(head, indent=1).encode())
+    sync_folder(folder)
+
+
+def read_checkpoint(folder: Path) -> dict[str, Any]:
+    """The tree that `write_checkpoint` wrote; InputError when a file is missing, cut short or altered."""
+    try:
+        head = json.loads((folder / "state.json").read_text())
+        content = (folder / "state.safetensors").read_bytes()
+        if head["format"] > FORMAT:
+            raise InputError(f"checkpoint {folder} is of format {head['format']}, newer than this ebm reads ({FORMAT})")
+        if hashlib.sha256(content).hexdigest() != head["sha256"]:
+            raise InputError(f"checkpoint {folder} is damaged: state.safetensors is cut short or altered")
+        return _fill(head["state"], load(content))
+    except FileNotFoundError as error:
+        raise InputError(f"checkpoint {folder} is damaged: {Path(str(error.filename)).name} is missing") from None
+    except (json.JSONDecodeError, KeyError, TypeError, SafetensorError, UnicodeDecodeError) as error:
+        raise InputError(f"checkpoint {folder} is damaged: state.json cannot be read ({type(error).__name__})") from None
+
+
+def newest_whole(run: Run) -> tuple[Path, list[str]]:
+    """The newest checkpoint that reads back, and what was wrong with newer ones."""
+    problems: list[str] = []
+    last = run.checkpoint("last")
+    limit = int(last.name.removeprefix("step-"))
+    for step in reversed([s for s in run.steps() if s <= limit]):
+        folder = run.checkpoints / f"step-{step}"
+        try:
+            read_checkpoint(folder)
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        return folder, problems
+    raise InputError(*problems, f"no checkpoint of run={run.folder} can be read: nothing to resume from")
+
+
+def newest_name(run: Run) -> str | None:
+    """What `last` names, None before the first checkpoint."""
+    path = run.checkpoints / "last"
+    return path.read_text().strip() if path.exists() else None
+
+
+def energy_weights(folder: Path, weights: str) -> dict[str, Tensor]:
+    """The energy's weights in a checkpoint: raw, or averaged (raw where no average was kept)."""
+    tree = read_checkpoint(folder)
+    return tree["averaged"] if weights == "averaged" and tree["averaged"] else tree["energy"]
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _strip(node: Any, path: str, tensors: dict[str, Tensor]) -> Any:
+    """`node` with every tensor moved to `tensors` and its key in its place."""
+    if isinstance(node, Tensor):
+        # A clone of its own: safetensors refuses storage that two names share.
+        tensors[path] = node.detach().cpu().contiguous().clone()
+        return {"tensor": path}
+    if isinstance(node, dict):
+        return {"dict": [[key, _strip(value, f"{path}/{key}", tensors)] for key, value in node.items()]}
+    if isinstance(node, list | tuple):
+        items = [_strip(value, f"{path}/{i}", tensors) for i, value in enumerate(node)]
+        return {"list": items} if isinstance(node, list) else {"tuple": items}
+    return node
+
+
+def _fill(node: Any, tensors: dict[str, Tensor]) -> Any:
+    """The inverse of `_strip`."""
+    if not isinstance(node, dict):
+        return node
+    ((kind, value),) = node.items()
+    if kind == "tensor":
+        return tensors[value]
+    if kind == "dict":
+        return {key: _fill(child, tensors) for key, child in value}
+    items: Iterator[Any] = (_fill(child, tensors) for child in value)
+    return list(items) if kind == "list" else tuple(items)

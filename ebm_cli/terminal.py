@@ -1,0 +1,58 @@
+"""What a verb may tell the person who waits: nothing below the command line prints by itself."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+
+class Ticker(Protocol):
+    """A running task's bar."""
+
+    def __call__(self, done: int, **figures: float) -> None: ...
+
+
+class Terminal(Protocol):
+    """A place for messages and progress, and the person's wish to stop."""
+
+    def say(self, message: str) -> None:
+        """One line that stays."""
+        ...
+
+    def stopping(self) -> bool:
+        """Whether Ctrl-C or SIGTERM came: finish the step, save, and return."""
+        ...
+
+    def task(self, name: str, total: int, begin: int = 0) -> "TaskContext":
+        """A bar from `begin` to `total`."""
+        ...
+
+
+class TaskContext(Protocol):
+    def __enter__(self) -> Ticker: ...
+
+    def __exit__(self, *error: object) -> bool | None: ...
+
+
+class Stopped(Exception):
+    """A signal ended the verb early; what it had is saved."""
+
+
+class WorkFailed(Exception):
+    """The work itself failed (it diverged, the disk is full); the message says what and what usually helps."""
+
+
+class Quiet:
+    """A terminal that shows nothing and never asks to stop: for tests and for use from Python."""
+
+    def say(self, message: str) -> None:
+        """Nothing is shown."""
+
+    def stopping(self) -> bool:
+        return False
+
+    @contextmanager
+    def task(self, name: str, total: int, begin: int = 0) -> Iterator[Ticker]:  # noqa: ARG002
+        def tick(done: int, **figures: float) -> None:
+            """Nothing is shown."""
+
+        yield tick
