@@ -30,7 +30,7 @@ def diagnose(config: Config, run: Run, terminal: Terminal, sampled: Run | Path) 
         if chains.potential is not None and chains.x.shape[1] > 1:
             figure.save(run, {"energy": energy_trace(chains)})
         actions = {name: lambda d=d: d(patient) for name, d in diagnostics.items()}
-        return findings(run, actions, "diagnostic", terminal)
+        return findings(run, actions, "diagnostic", terminal, strict="diagnostic" in config["made"]["chosen"])
 
 
 def with_energy(chains: Chains, origin: Config, config: Config) -> Patient:

@@ -1,5 +1,8 @@
 """`ebm evaluate`: a model against data, or against the truth where it is known."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -12,7 +15,7 @@ from ebm_cli.finding import Finding
 from ebm_cli.machine import resolve
 from ebm_cli.metric import Metric, Subject
 from ebm_cli.run import Run
-from ebm_cli.sample import Length, move, start_at
+from ebm_cli.sample import Length, denoised_figure, move, start_at
 from ebm_cli.terminal import Stopped, Terminal, WorkFailed
 
 NOISE_SEED = 0
@@ -39,11 +42,11 @@ def evaluate(config: Config, run: Run, terminal: Terminal, trained: Run | None =
         )
         if any(metric.needs_samples for metric in metrics.values()):
             subject = with_samples(subject, config, parts, trained, terminal, run)
-        estimates = findings(run, {name: lambda m=m: m(subject) for name, m in metrics.items()}, "metric", terminal)
-    return estimates
+        actions = {name: lambda m=m: m(subject) for name, m in metrics.items()}
+        return findings(run, actions, "metric", terminal, strict="metric" in config["made"]["chosen"])
 
 
-def make_list(config: Config, group: str) -> dict:
+def make_list(config: Config, group: str) -> dict[str, Any]:
     """The members of a list group, built; InputError with all that is wrong."""
     chosen = config.get(group) or {}
     if not chosen:
@@ -84,7 +87,8 @@ def with_samples(
         real = figure.states(parts.data.decode(subject.held_out.x), parts.event)
         figure.save(
             run,
-            {
+            denoised_figure(parts, x[finite])
+            | {
                 "samples": (drawn, f"Ends of {config['steps']}-step chains of the model, unselected, at T = {subject.temperature:g}."),
                 "held_out": (real, "Held-out rows with the same noise, for comparison."),
             },
@@ -92,8 +96,13 @@ def with_samples(
     return Subject(**{**vars(subject), "samples": x[finite], "remarks": remarks})
 
 
-def findings(run: Run, actions: dict, role: str, terminal: Terminal) -> dict[str, Estimate]:
-    """Run every metric or diagnostic; one that does not apply is said by name, all of them at once."""
+def findings(
+    run: Run, actions: dict[str, Callable[[], Finding]], role: str, terminal: Terminal, strict: bool
+) -> dict[str, Estimate]:
+    """Run every metric or diagnostic and save its figure.
+
+    One that does not apply is left out and said; under `strict`, when the user named it, that is an InputError.
+    """
     estimates: dict[str, Estimate] = {}
     wrong: list[str] = []
     done: dict[str, Finding] = {}
@@ -104,8 +113,10 @@ def findings(run: Run, actions: dict, role: str, terminal: Terminal) -> dict[str
             except InputError as error:
                 wrong += [f"{role} {name} {message}" for message in error.messages]
             tick(count)
-    if wrong:
+    if wrong and (strict or not done):
         raise InputError(*wrong)
+    for message in wrong:
+        terminal.say(f"left out: {message}")
     for name, finding in done.items():
         estimates |= finding.estimates
         if finding.figure is not None:

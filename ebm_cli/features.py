@@ -60,15 +60,35 @@ def classifier_features(data: Data) -> Features:
     fold_of = np.empty(len(labels), dtype=np.int64)
     for fold, (_, unseen) in enumerate(folds):
         fold_of[unseen] = fold
-    networks: list[Callable[[Tensor], Tensor]] = [fit(data, train, np.flatnonzero(fold_of != f), f) for f in range(FOLDS)]
-    return Features(f"features: {SIZE} penultimate units of a small classifier, {FOLDS} folds", networks, fold_of)
+    networks: list[Callable[[Tensor], Tensor]] = []
+    for fold in range(FOLDS):
+        seen = torch.as_tensor(np.flatnonzero(fold_of != fold), device=train.x.device)
+        networks.append(whitened(fit(data, train, seen, fold), data, train.x[seen]))
+    name = f"features: {SIZE} whitened penultimate units of a small classifier, {FOLDS} folds"
+    return Features(name, networks, fold_of)
 
 
-def fit(data: Data, train: Batch, seen: Int[np.ndarray, " some"], fold: int) -> nn.Module:
-    """One classifier up to its penultimate layer, trained on the rows `seen`."""
+def whitened(network: nn.Module, data: Data, clean: Float[Tensor, "n *event"]) -> nn.Module:
+    """The network followed by the linear map that gives noised training rows unit covariance.
+
+    Without it a handful of directions, in which classes lie far apart, carry nearly all of the distance and its
+    noise (a quarter of the floor at 360 rows, against a tenth with it). Directions of under a thousandth of the
+    largest variance keep that scale.
+    """
+    generator = rng.generator(0, "whitening", clean.device)
+    with torch.no_grad():
+        h = network(clean + data.noise * rng.normal_like(clean, generator))
+        variances, axes = torch.linalg.eigh(torch.cov(h.T.double()))
+        scale = variances.clamp(min=1e-3 * float(variances.max())).rsqrt()
+        linear = nn.Linear(SIZE, SIZE, bias=False, device=h.device, dtype=h.dtype)
+        linear.weight.copy_((axes * scale).T)
+    return nn.Sequential(network, linear)
+
+
+def fit(data: Data, train: Batch, rows: Int[Tensor, " some"], fold: int) -> nn.Module:
+    """One classifier up to its penultimate layer, trained on the numbered rows alone."""
     assert train.y is not None
     channels, height, width = image_event("the classifier of frechet", tuple(data.event))
-    rows = torch.as_tensor(seen, device=train.x.device)
     generator = rng.generator(fold, "features", train.x.device)
     with rng.seeded_layers(fold, "features"):
         trunk = nn.Sequential(

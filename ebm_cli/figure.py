@@ -68,7 +68,7 @@ def is_image(event: tuple[int, ...]) -> bool:
     return len(event) == 3 and event[0] in (1, 3)
 
 
-def states(x: np.ndarray, event: tuple[int, ...], most: int = 64) -> Figure:
+def states(x: np.ndarray, event: tuple[int, ...], most: int = 60) -> Figure:
     """A grid of images, a scatter of points in the plane, or a histogram of one number."""
     if is_image(event):
         return grid(x[:most])

@@ -15,6 +15,7 @@ from ebm_cli.chains import Trajectory, run_chains
 from ebm_cli.diagnostic import Patient
 from ebm_cli.diagnostic.ess import ESS
 from ebm_cli.diagnostic.r_hat import RHat
+from ebm_cli.energy import energy_and_grad, frozen
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.machine import resolve
 from ebm_cli.run import Run
@@ -241,5 +242,24 @@ def state_figures(parts: Parts, trajectory: Trajectory) -> dict[str, tuple["figu
     if figure.is_image(parts.event) and parts.data is None:
         low, high = np.quantile(shown, [0.001, 0.999])
         shown = np.clip((shown - low) / max(high - low, 1e-12), 0, 1).squeeze(1)
-    return {"samples": (figure.states(shown, parts.event), f"Final states of {min(64, len(good))} chains, unselected, at T = {T:g}.")}
+    drawn = {"samples": (figure.states(shown, parts.event), f"Final states of chains, the first ones and unselected, at T = {T:g}.")}
+    return drawn | denoised_figure(parts, good)
+
+
+def denoised_figure(parts: Parts, x: Tensor) -> dict[str, tuple["figure.Figure", str]]:
+    """Images without the noise that their law carries: x − σ²∇E(x)/T = E[clean | x] under the model.
+
+    Robbins, 1956, with Tweedie's formula (Efron, 2011); σ is the noise of the data that were trained on.
+    """
+    data, T = parts.data, parts.sampler.temperature
+    if data is None or not data.noise or not T or not figure.is_image(parts.event):
+        return {}
+    with frozen(parts.energy):
+        _, grad = energy_and_grad(parts.energy, x)
+    clean = figure.states(data.decode(x - data.noise**2 * grad / T), parts.event)
+    caption = (
+        f"The same states with the data's noise (σ = {data.noise:g}) taken off by the model itself, x − σ²∇E(x)/T. "
+        "Good: each is read at a glance."
+    )
+    return {"denoised": (clean, caption)}
 

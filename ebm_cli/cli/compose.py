@@ -68,7 +68,10 @@ def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
     """
     known = groups()
     chosen = [o for o in overrides if o.key_or_group in known and "." not in o.key_or_group]
-    check_options(chosen, known, verb)
+    wrong = wrong_options(chosen, known, verb)
+    spoilt = {o.key_or_group for o, _ in wrong}
+    messages = [message for _, message in wrong]
+    chosen = [o for o in chosen if o.key_or_group not in spoilt]
     named = {o.key_or_group for o in chosen}
     words = [f"{group}={OF_RUN}" for group in base.nodes if group not in named]
     if base.experiment is not None and "experiment" not in named:
@@ -77,8 +80,10 @@ def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
         bare = loader.load(verb, words, chosen, named)
         with open_dict(bare):
             bare.merge_with(base.values)
-        values = [o for o in overrides if o not in chosen]
-        check_keys(values, bare)
+        values = [o for o in overrides if o not in chosen and o.key_or_group.partition(".")[0] not in spoilt]
+        messages += wrong_keys(values, bare)
+        if messages:
+            raise InputError(*messages)
         full = loader.load(verb, words, overrides, named, base.values)
     try:
         config = OmegaConf.to_container(full, resolve=True)
@@ -167,31 +172,36 @@ def quoted(value: Any) -> str:
     return repr(value)
 
 
-def check_options(chosen: list[Override], known: dict[str, dict[str, Path]], verb: str) -> None:
-    """Raise InputError for options that their group does not have, and groups that the verb does not use."""
-    wrong = []
+def wrong_options(
+    chosen: list[Override], known: dict[str, dict[str, Path]], verb: str
+) -> list[tuple[Override, str]]:
+    """Options that their group does not have, and groups that the verb does not use, with what to say of each."""
+    wrong: list[tuple[Override, str]] = []
     for override in chosen:
         group = override.key_or_group
         if group not in verb_groups(verb):
-            wrong.append(f"{group} is no group of ebm {verb}; its groups are {', '.join(verb_groups(verb))}")
+            wrong.append((override, f"{group} is no group of ebm {verb}; its groups are {', '.join(verb_groups(verb))}"))
             continue
-        value = override.value() if not override.is_sweep_override() else None
+        if override.is_sweep_override():
+            wrong.append((override, f"{text(override)!r} gives several values: add -m to sweep over them"))
+            continue
+        value = override.value()
         names = value if isinstance(value, list) else [value]
         if isinstance(value, list) and group not in LIST_GROUPS:
-            wrong.append(f"{group} takes one name, got {text(override)!r}")
+            wrong.append((override, f"{group} takes one name, got {text(override)!r}"))
             continue
         for name in names:
             if name is not None and str(name) not in [*known[group], OF_RUN]:
                 options = ", ".join(known[group])
-                wrong.append(f"{group} has no option {str(name)!r}{nearest(str(name), known[group])} (options: {options})")
-    if wrong:
-        raise InputError(*wrong)
+                hint = nearest(str(name), known[group])
+                wrong.append((override, f"{group} has no option {str(name)!r}{hint} (options: {options})"))
+    return wrong
 
 
-def check_keys(values: list[Override], config: DictConfig) -> None:
-    """Raise InputError for keys that the configuration does not have, and for text where a number belongs."""
+def wrong_keys(values: list[Override], config: DictConfig) -> list[str]:
+    """What to say of keys that the configuration does not have, several values, and text where a number belongs."""
     known = dict(flat(plain(config)))
-    wrong = []
+    wrong: list[str] = []
     for override in values:
         key = override.key_or_group
         if override.is_add() or override.is_force_add():
@@ -200,6 +210,8 @@ def check_keys(values: list[Override], config: DictConfig) -> None:
             wrong.append(f"{key} is not a known key{suggestion(key, list(known))}")
             continue
         default = known.get(key)
+        if override.is_sweep_override():
+            wrong.append(f"{text(override)!r} gives several values: add -m to sweep over them, or quote a list as 'KEY=[A,B]'")
         if override.is_delete() or override.is_sweep_override():
             continue
         given = override.value()
@@ -208,8 +220,7 @@ def check_keys(values: list[Override], config: DictConfig) -> None:
             wrong.append(f"{key} must be a number, got {given!r}")
         if isinstance(default, bool) and not isinstance(given, bool):
             wrong.append(f"{key} must be true or false, got {given!r}")
-    if wrong:
-        raise InputError(*wrong)
+    return wrong
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -252,13 +263,6 @@ def sweep_jobs(overrides: list[Override]) -> list[list[Override]]:
             raise InputError(f"{text(override)!r} cannot be swept: list its values, or use range(…)")
         jobs = [[*job, word] for job in jobs for word in words]
     return [parse(job) for job in jobs]
-
-
-def refuse_sweeps(overrides: list[Override]) -> None:
-    """Raise InputError for several values without -m."""
-    wrong = [f"{text(o)!r} gives several values: add -m to sweep over them, or quote a list as 'KEY=[A,B]'" for o in overrides if o.is_sweep_override()]
-    if wrong:
-        raise InputError(*wrong)
 
 
 def swept(overrides: list[Override]) -> list[str]:

@@ -50,7 +50,6 @@ def launch(verb: str, arguments: list[str]) -> int:
             from ebm_cli.cli.sweep import sweep
 
             return sweep(verb, overrides, Path(resumed) if resumed else None)
-        compose.refuse_sweeps(overrides)
         return finish(perform(prepare(verb, overrides)))
     except InputError as error:
         return wrong_input(error)

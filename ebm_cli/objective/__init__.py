@@ -15,6 +15,7 @@ class Outcome:
     """One step's loss and both phases; None where a part does not exist.
 
     loss: what is differentiated. x_data, e_data: the positive phase; x_model, e_model: the negative one.
+    clean: the rows of x_data before noise.
     scalars: further figures to log, by name; tensors of one number.
     """
 
@@ -23,6 +24,7 @@ class Outcome:
     e_data: Float[Tensor, " n"]
     x_model: Float[Tensor, "m *event"] | None = None
     e_model: Float[Tensor, " m"] | None = None
+    clean: Float[Tensor, "n *event"] | None = None
     scalars: dict[str, Tensor] = field(default_factory=dict)
 
 

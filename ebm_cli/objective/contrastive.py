@@ -43,6 +43,7 @@ class Contrastive(Objective):
             e_data=e_data,
             x_model=x_model,
             e_model=e_model,
+            clean=batch.clean,
             scalars={
                 "acceptance": chains.accept.mean(),
                 "chain_age": (begun.age + self.steps).double().mean(),

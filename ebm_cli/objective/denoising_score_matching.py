@@ -1,7 +1,8 @@
 """Denoising score matching at one noise level: training without chains."""
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.data import Batch, Data
@@ -41,10 +42,21 @@ class DenoisingScoreMatching(Objective):
         else:
             σ, x = self.sigma, batch.x
             noised = x + σ * normal_like(x, rng)
-        noised = noised.detach().requires_grad_(True)
-        e = energy(noised)
-        (grad,) = torch.autograd.grad(e.sum(), noised, create_graph=True)
-        residual = noised - σ**2 * grad / self.temperature - x
-        loss = residual.flatten(1).square().sum(1).mean() / (2 * σ**2)
+        loss, e, grad = denoising_loss(energy, noised, x, σ, self.temperature)
         norm = grad.detach().flatten(1).norm(dim=1).mean()
-        return Outcome(loss=loss, x_data=batch.x, e_data=e, scalars={"input_grad_norm": norm})
+        return Outcome(loss=loss, x_data=batch.x, e_data=e, clean=batch.clean, scalars={"input_grad_norm": norm})
+
+
+def denoising_loss(
+    energy: nn.Module,
+    noised: Float[Tensor, "n *event"],
+    x: Float[Tensor, "n *event"],
+    σ: float,
+    T: float,
+) -> tuple[Float[Tensor, ""], Float[Tensor, " n"], Float[Tensor, "n *event"]]:
+    """mean ‖x̃ − σ²∇E(x̃)/T − x‖²/(2σ²), beside E(x̃) and ∇E(x̃)."""
+    noised = noised.detach().requires_grad_(True)
+    e = energy(noised)
+    (grad,) = torch.autograd.grad(e.sum(), noised, create_graph=True)
+    residual = noised - σ**2 * grad / T - x
+    return residual.flatten(1).square().sum(1).mean() / (2 * σ**2), e, grad

@@ -1,0 +1,35 @@
+"""Denoising score matching as a regularizer: local shape from every row, while chains set the masses."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ebm_cli import check
+from ebm_cli.data import Data
+from ebm_cli.objective import Outcome
+from ebm_cli.objective.denoising_score_matching import denoising_loss
+from ebm_cli.sampler import Sampler
+
+
+class Denoising:
+    """weight · mean ‖x̃ − σ²∇E(x̃)/T − x‖²/(2σ²), x̃ the noised training rows and σ the data's own noise.
+
+    Vincent, 2011 (Neural Computation 23, 1661). At the data's own noise its optimum, the score of the noised law, is that of maximum
+    likelihood as well, so it adds no bias; it only weighs how the two are approached.
+
+    weight: > 0.
+    """
+
+    def __init__(self, weight: float, data: Data, sampler: Sampler) -> None:
+        check.positive("weight", weight)
+        if data.noise <= 0:
+            raise check.InputError(f"weight={weight} needs data with noise of their own, got data.noise={data.noise}")
+        check.positive("temperature of the sampler", sampler.temperature)
+        self.weight = weight
+        self.noise = data.noise
+        self.temperature = sampler.temperature
+
+    def __call__(self, energy: nn.Module, outcome: Outcome, rng: torch.Generator) -> Float[Tensor, ""]:  # noqa: ARG002
+        if outcome.clean is None:
+            raise check.InputError("regularizer denoising needs data that know their rows without noise")
+        return self.weight * denoising_loss(energy, outcome.x_data, outcome.clean, self.noise, self.temperature)[0]

@@ -1,0 +1,92 @@
+"""A sweep as one picture: its main numbers against what varies, and the samples of each member."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib.image as mpimg
+import numpy as np
+from matplotlib.figure import Figure
+
+from ebm_cli import figure
+
+MAIN = {
+    "train": ("e_data", "e_model", "loss", "steps_per_second"),
+    "sample": ("energy", "std", "acceptance", "ess_bulk_min"),
+    "evaluate": ("frechet_ratio", "mmd", "memorization", "tv"),
+    "diagnose": ("iat_max", "ess_bulk_min", "r_hat_max", "effective_temperature"),
+}
+LABELS = {
+    "energy": "mean energy E",
+    "std": "standard deviation of x",
+    "acceptance": "acceptance rate",
+    "ess_bulk_min": "least bulk ESS",
+    "iat_max": "largest τ, kernel steps",
+    "r_hat_max": "largest R̂",
+    "effective_temperature": "effective temperature",
+    "frechet_ratio": "Fréchet ratio",
+    "mmd": "MMD²",
+    "memorization": "memorization",
+    "tv": "total variation",
+}
+
+
+def sweep_figure(
+    verb: str, keys: list[str], lines: list[list[str]], metrics: list[dict[str, Any]], folders: list[Path]
+) -> Figure | None:
+    """One panel a number against the first key that varies, and below a sample picture of each member; None without numbers.
+
+    Members under caution are drawn hollow; refused numbers are left out.
+    """
+    names = [name for name in MAIN[verb] if any(m.get(name, {}).get("value") is not None for m in metrics)]
+    if not names or not keys:
+        return None
+    places, ticks = positions(keys, lines)
+    pictures = [folder / "figures" / "samples.png" for folder in folders]
+    some = [path for path in pictures if path.exists()]
+    with figure.mpl.rc_context(figure.STYLE):
+        drawn = Figure(figsize=(2.9 * len(names) + 0.6, 3.0 + (3.0 if some else 0)), layout="constrained")
+        above, below = drawn.subfigures(2, 1, height_ratios=[3, 3]) if some else (drawn, None)
+        for axes, name in zip(above.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+            panel(axes, name, places, metrics)
+            axes.set(xlabel=keys[0] if len(keys) == 1 else "job", ylabel=LABELS.get(name, name))
+            if ticks is not None:
+                axes.set_xticks(places, ticks, rotation=30, ha="right")
+        if below is not None:
+            columns = below.subplots(1, min(len(some), 8), squeeze=False)[0]
+            for axes, path, line in zip(columns, some, [li for li, p in zip(lines, pictures, strict=True) if p.exists()], strict=False):
+                axes.imshow(mpimg.imread(path))
+                axes.set_title(" ".join(word for word in line if word.partition("=")[0] in keys), fontsize=8)
+                axes.axis("off")
+    return drawn
+
+
+def positions(keys: list[str], lines: list[list[str]]) -> tuple[list[float], list[str] | None]:
+    """Where members stand on the axis: at their number where one key of numbers varies, else in order."""
+    values = [dict(word.split("=", 1) for word in line) for line in lines]
+    if len(keys) == 1:
+        try:
+            return [float(value[keys[0]]) for value in values], None
+        except ValueError:
+            return [float(i) for i in range(len(lines))], [value[keys[0]] for value in values]
+    return [float(i) for i in range(len(lines))], [" ".join(value.get(key, "") for key in keys) for value in values]
+
+
+def panel(axes: Any, name: str, places: list[float], metrics: list[dict[str, Any]]) -> None:
+    """One number with its error over the members; a list of numbers is drawn as its components."""
+    rows = [(place, m[name]) for place, m in zip(places, metrics, strict=True) if m.get(name, {}).get("value") is not None]
+    width = max(len(np.atleast_1d(row["value"])) for _, row in rows)
+    for component in range(min(width, 4)):
+        colour = figure.CYCLE[component % len(figure.CYCLE)]
+        points = []
+        for place, row in rows:
+            value = np.atleast_1d(row["value"])[component]
+            error = np.atleast_1d(row["se"])[component] if row.get("se") is not None else 0.0
+            fill = colour if row["verdict"] == "ok" else "white"
+            axes.errorbar(place, value, yerror(error), color=colour, marker="o", markerfacecolor=fill, capsize=3)
+            points.append((place, value))
+        axes.plot(*zip(*sorted(points), strict=True), color=colour, linewidth=1.0, alpha=0.6)
+
+
+def yerror(se: float) -> float:
+    """Two standard errors."""
+    return 2 * float(se)
