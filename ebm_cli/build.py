@@ -14,13 +14,13 @@ from torch import nn
 from ebm_cli import check, machine, rng
 from ebm_cli.check import InputError
 from ebm_cli.data import Data
-from ebm_cli.energy import HasEvent
 from ebm_cli.objective import Objective
 from ebm_cli.optimizer import OptimizerRecipe
 from ebm_cli.regularizer import Regularizer
 from ebm_cli.run import Run
 from ebm_cli.sampler import Sampler
 from ebm_cli.start import Start
+from ebm_cli.state import energy_weights
 
 Config = dict[str, Any]
 
@@ -38,11 +38,15 @@ def locate(target: str) -> type:
     except ModuleNotFoundError as error:
         raise InputError(f"_target_={target}: no module named {error.name!r} here or installed") from None
     except Exception as error:
-        raise InputError(f"_target_={target}: importing {module_name} fails: {type(error).__name__}: {error}") from error
+        raise InputError(
+            f"_target_={target}: importing {module_name} fails: {type(error).__name__}: {error}"
+        ) from error
     found = getattr(module, class_name, None)
     if not inspect.isclass(found):
         classes = [name for name, value in vars(module).items() if inspect.isclass(value)]
-        raise InputError(f"_target_={target}: {module_name} has no class {class_name!r}{check.nearest(class_name, classes)}")
+        raise InputError(
+            f"_target_={target}: {module_name} has no class {class_name!r}{check.nearest(class_name, classes)}"
+        )
     return found
 
 
@@ -91,7 +95,7 @@ class Gather:
         try:
             return action()
         except InputError as error:
-            self.messages += (error.under(prefix) if prefix else error).messages
+            self.messages += (error.under(prefix, but=OFFERED) if prefix else error).messages
             return None
 
     def finish(self) -> None:
@@ -130,34 +134,31 @@ def assemble(config: Config) -> Parts:
 
 def _parts(config: Config, place: machine.Machine, gather: Gather) -> Parts:
     gather.attempt("", lambda: check.count("seed", config["seed"], least=0))
-    data = gather.attempt("data", lambda: make(config["data"])) if config.get("data") else None
+    seed = config["seed"] if isinstance(config["seed"], int) else 0
+    data: Data | None = gather.attempt("data", lambda: make(config["data"])) if config.get("data") else None
     event = gather.attempt("", lambda: _given_event(config, data))
     sampler = gather.attempt("sampler", lambda: make(config["sampler"]))
-    energy = None
-    if not gather.messages or event is not None:
-        seed = config["seed"] if isinstance(config["seed"], int) else 0
-        with rng.seeded_layers(seed, "energy"):
-            energy = gather.attempt("energy", lambda: _energy(config, event))
-    gather.attempt("energy", lambda: _known_event(energy, event)) if energy is not None else None
-    if energy is not None and event is None and isinstance(energy, HasEvent):
-        event = tuple(energy.event)
-    offered = {"event": event, "data": data, "sampler": sampler}
-    start = objective = optimizer = None
-    if config.get("start") and (event or data):
-        start = gather.attempt("start", lambda: make(config["start"], **offered))
-    if config.get("optimizer"):
-        optimizer = gather.attempt("optimizer", lambda: make(config["optimizer"]))
-    if config.get("objective") and sampler is not None:
-        with rng.seeded_layers(0, "objective"):
-            objective = gather.attempt("objective", lambda: make(config["objective"], start=start, **offered))
+    with rng.seeded_layers(seed, "energy"):
+        energy: nn.Module | None = gather.attempt("energy", lambda: _energy(config, event))
+    if energy is not None:
+        event = gather.attempt("energy", lambda: _agreed_event(energy, event))
+    offered: dict[str, Any] = {"event": event, "data": data, "sampler": sampler}
+    built: dict[str, Any] = {}
+    with rng.seeded_layers(seed, "objective"):
+        for group in ("start", "optimizer", "objective"):
+            # Without a shape or a sampler most of these cannot be built, for reasons that are told already.
+            if config.get(group) and event is not None and sampler is not None:
+                built[group] = gather.attempt(group, lambda group=group: make(config[group], **offered, **built))
     regularizers = {
         name: gather.attempt(f"regularizer.{name}", lambda node=node: make(node, **offered))
         for name, node in (config.get("regularizer") or {}).items()
+        if not gather.messages
     }
     if energy is not None and event is not None and not gather.messages:
         gather.attempt("energy", lambda: try_energy(energy, event))
     gather.finish()
-    assert event is not None
+    assert energy is not None and event is not None and sampler is not None
+    start, objective, optimizer = (built.get(group) for group in ("start", "objective", "optimizer"))
     return Parts(place, event, energy, data, sampler, start, objective, regularizers, optimizer)
 
 
@@ -184,12 +185,15 @@ def _energy(config: Config, event: tuple[int, ...] | None) -> nn.Module:
     return energy.to(device=torch.get_default_device(), dtype=torch.get_default_dtype())
 
 
-def _known_event(energy: nn.Module, event: tuple[int, ...] | None) -> None:
-    own = tuple(energy.event) if isinstance(energy, HasEvent) else None
-    if own is None and event is None:
+def _agreed_event(energy: nn.Module, event: tuple[int, ...] | None) -> tuple[int, ...]:
+    """The shape of one state, from the energy where it fixes one, checked against what data or `event` say."""
+    fixed = getattr(energy, "event", None)
+    own = tuple(fixed) if isinstance(fixed, list | tuple) else event
+    if own is None:
         raise InputError("event is not known: give a shape such as 'event=[2]', or data")
-    if own is not None and event is not None and own != event:
+    if event is not None and own != event:
         raise InputError(f"event is {list(own)}, but data or event= give {list(event)}")
+    return own
 
 
 def try_energy(energy: nn.Module, event: tuple[int, ...]) -> None:
@@ -244,8 +248,6 @@ class Loaded:
 
 def load_weights(energy: nn.Module, run: Run, checkpoint: str, weights: str) -> None:
     """Put a training run's weights into `energy`: weights is averaged (raw where the run kept none) or raw."""
-    from ebm_cli.state import energy_weights
-
     check.one_of("weights", weights, ["averaged", "raw"])
     folder = run.checkpoint(checkpoint)
     tensors = energy_weights(folder, weights)
@@ -265,4 +267,3 @@ def load_run(folder: str | Path, checkpoint: str = "last", weights: str = "avera
     run = Run(Path(folder))
     config = run.config() | {"device": device}
     return Loaded(run, config, checkpoint, weights)
-

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -77,7 +78,7 @@ def write(path: Path, chains: Chains, temperature: float, attributes: dict[str, 
         if chains.gradients is not None:
             posterior.attrs["gradients_per_chain"] = chains.gradients
         bad = ~np.isfinite(chains.flat()).all(2)
-        columns: dict[str, np.ndarray | None] = {
+        columns: dict[str, Any] = {
             "potential": chains.potential,
             "lp": None if chains.potential is None or not temperature else -chains.potential / temperature,
             "acceptance_rate": chains.acceptance,
@@ -102,7 +103,8 @@ def read(path: Path) -> Chains:
         raise InputError(f"run={path} cannot be read: {' '.join(str(error).split())[:200]}") from None
     if chains.x.ndim < 2 or 0 in chains.x.shape or not np.issubdtype(chains.x.dtype, np.number):
         raise InputError(
-            f"run={path} must hold numbers of shape (chain, draw, *event), got {chains.x.dtype} of shape {chains.x.shape}"
+            f"run={path} must hold numbers of shape (chain, draw, *event), got {chains.x.dtype} of shape "
+            f"{chains.x.shape}"
         )
     return chains
 

@@ -13,9 +13,10 @@ class InputError(ValueError):
         super().__init__("\n".join(messages))
         self.messages = messages
 
-    def under(self, prefix: str) -> "InputError":
-        """The same messages, each with `prefix` before the name of the thing."""
-        return InputError(*(f"{prefix}.{message}" for message in self.messages))
+    def under(self, prefix: str, but: Iterable[str] = ()) -> "InputError":
+        """The same messages, each with `prefix` before the name of the thing; names in `but` stay as they are."""
+        stay = set(but)
+        return InputError(*(m if m.split(" ", 1)[0] in stay else f"{prefix}.{m}" for m in self.messages))
 
 
 def number(name: str, value: Any) -> None:

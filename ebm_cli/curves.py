@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,11 +47,14 @@ class Board:
     def log(self, outcome: Outcome, norm: Tensor, rate: float) -> dict[str, float]:
         """Log one step; returns its scalars."""
         step = self.state.step
-        row: dict[str, float] = {"loss": float(outcome.loss.detach()), "e_data": float(outcome.e_data.detach().mean())}
+        row: dict[str, Any] = {
+            "loss": float(outcome.loss.detach()),
+            "e_data": float(outcome.e_data.detach().mean()),
+        }
         if outcome.e_model is not None:
             row["e_model"] = float(outcome.e_model.detach().mean())
             row["gap"] = row["e_model"] - row["e_data"]
-        row |= {name: float(value) for name, value in outcome.scalars.items()}
+        row |= {name: float(value.detach()) for name, value in outcome.scalars.items()}
         row["grad_norm"] = float(norm)
         row["lr"] = self.state.schedule.get_last_lr()[0]
         finite = {name: value for name, value in row.items() if math.isfinite(value)}

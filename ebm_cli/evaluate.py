@@ -67,7 +67,9 @@ def with_samples(
 ) -> Subject:
     """The subject with the ends of fresh chains; chains that broke are left out and said."""
     if subject.held_out is None:
-        raise InputError("data must be chosen for metrics that compare samples: run=RUN of a trained model, or data=NAME")
+        raise InputError(
+            "data must be chosen for metrics that compare samples: run=RUN of a trained model, or data=NAME"
+        )
     n = config["samples"] if config["samples"] is not None else len(subject.held_out.x)
     check.count("samples", n, least=2)
     length = Length(chains=n, steps=config["steps"], burn_in=0, thin=config["steps"])
@@ -79,7 +81,9 @@ def with_samples(
     finite = torch.isfinite(x.flatten(1)).all(1)
     broken = int((~finite).sum())
     if int(finite.sum()) < 2:
-        raise WorkFailed(f"{broken} of {n} chains became not finite; what usually helps: a lower sampler.step_size, start=data")
+        raise WorkFailed(
+            f"{broken} of {n} chains became not finite; what usually helps: a lower sampler.step_size, start=data"
+        )
     remarks = (f"{broken} of {n} chains became not finite and are left out",) if broken else ()
     np.save(run.folder / "samples.npy", x.cpu().numpy())
     if figure.can_show(parts.event) and parts.data is not None:
@@ -89,7 +93,10 @@ def with_samples(
             run,
             denoised_figure(parts, x[finite])
             | {
-                "samples": (drawn, f"Ends of {config['steps']}-step chains of the model, unselected, at T = {subject.temperature:g}."),
+                "samples": (
+                    drawn,
+                    f"Ends of {config['steps']}-step chains of the model, unselected, at T = {subject.temperature:g}.",
+                ),
                 "held_out": (real, "Held-out rows with the same noise, for comparison."),
             },
         )

@@ -6,6 +6,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import torch
+from cycler import cycler
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -25,7 +26,7 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK = (
     "#000000",
 )
 CYCLE = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -36,7 +37,7 @@ STYLE: dict[str, Any] = {
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
     "savefig.dpi": 150,
-    "axes.prop_cycle": mpl.cycler(color=CYCLE),
+    "axes.prop_cycle": cycler(color=CYCLE),
 }
 
 
@@ -141,13 +142,15 @@ def training(history: list[dict[str, Any]]) -> tuple[Figure, str]:
     if phases:
         curve(left, rows, "e_data", "data", BLUE)
         curve(left, rows, "e_model", "model's chains", ORANGE)
-        left.set(xlabel="training step", ylabel="mean energy E")
+        left.set(xlabel="training step", ylabel="mean energy E", ylim=settled(rows, "e_data", "e_model"))
         curve(right, rows, "gap", "e_model − e_data", GREEN)
         right.axhline(0, color=BLACK, linewidth=0.8)
-        right.set(xlabel="training step", ylabel="gap")
+        right.set(xlabel="training step", ylabel="gap", ylim=settled(rows, "gap"))
         caption = (
-            "Mean energy of data and of the model's chains (left) and their gap (right). Good: the two stay together and "
-            "the gap hovers around 0. The gap compares the phases; it is not a loss to be driven down."
+            "Mean energy of data and of the model's chains (left) and their gap (right). Good: the two stay "
+            "together and "
+            "the gap hovers around 0. Both axes are cut to what is seen after the first tenth. The gap compares "
+            "the phases; it is not a loss to be driven down."
         )
     else:
         curve(left, rows, "loss", "loss", BLUE)
@@ -158,6 +161,15 @@ def training(history: list[dict[str, Any]]) -> tuple[Figure, str]:
     left.legend()
     right.legend()
     return picture, caption
+
+
+def settled(rows: list[dict[str, Any]], *names: str) -> tuple[float, float]:
+    """Limits that hold everything after the first tenth of training, whose transient would flatten the rest."""
+    later = rows[len(rows) // 10 :]
+    values = [row[name] for row in later for name in names if name in row]
+    low, high = min(values), max(values)
+    pad = 0.08 * (high - low) or 1.0
+    return low - pad, high + pad
 
 
 def curve(axes: Axes, rows: list[dict[str, Any]], name: str, label: str, color: str) -> None:

@@ -76,7 +76,9 @@ def page(run: Run) -> str:
     summary = f"{run.folder} · ebm {made.get('ebm')} · torch {made.get('torch')} · {made.get('created')}"
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
     return environment.from_string(PAGE).render(
-        title=f"ebm {made['verb']}: {run.folder.name}", summary=summary, sections=[section(each) for each in relatives]
+        title=f"ebm {made['verb']}: {run.folder.name}",
+        summary=summary,
+        sections=[section(each) for each in relatives],
     )
 
 

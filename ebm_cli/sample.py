@@ -60,9 +60,11 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
         if trained is not None:
             load_weights(parts.energy, trained, config["checkpoint"], config["weights"])
         generator = rng.generator(config["seed"], "chains", place.device)
-        trajectory = move(parts, start_at(config, parts, trained, length.chains, generator), length, generator, terminal)
-        chains = to_chains(trajectory, length, parts)
-        write(run, parts, chains, trajectory)
+        trajectory = move(
+            parts, start_at(config, parts, trained, length.chains, generator), length, generator, terminal
+        )
+        chains = to_chains(trajectory, length)
+        write(run, parts, chains, trajectory.last.x)
         screened = screen(chains)
         if screened.good is None and all(trajectory.broke >= 0):
             raise WorkFailed(all_broke(trajectory))
@@ -78,9 +80,7 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
     return estimates
 
 
-def start_at(
-    config: Config, parts: Parts, trained: Run | None, n: int, generator: torch.Generator
-) -> Tensor:
+def start_at(config: Config, parts: Parts, trained: Run | None, n: int, generator: torch.Generator) -> Tensor:
     """Where n chains begin; a replay start goes on from the trained run's buffer."""
     if parts.start is None:
         raise check.InputError("start must be chosen: start=noise or start=data")
@@ -92,7 +92,9 @@ def start_at(
         try:
             parts.start.load_state_dict(buffer)
         except RuntimeError:
-            raise check.InputError(f"run={trained.folder} left no replay buffer; use start=noise or start=data") from None
+            raise check.InputError(
+                f"run={trained.folder} left no replay buffer; use start=noise or start=data"
+            ) from None
     return parts.start.draw(n, None, generator).x
 
 
@@ -112,7 +114,7 @@ def move(parts: Parts, x: Tensor, length: Length, generator: torch.Generator, te
         )
 
 
-def to_chains(trajectory: Trajectory, length: Length, parts: Parts) -> Chains:
+def to_chains(trajectory: Trajectory, length: Length) -> Chains:
     """A trajectory as arrays (chain, draw, …)."""
 
     def array(x: Tensor) -> np.ndarray:
@@ -129,7 +131,7 @@ def to_chains(trajectory: Trajectory, length: Length, parts: Parts) -> Chains:
     )
 
 
-def write(run: Run, parts: Parts, chains: Chains, trajectory: Trajectory) -> None:
+def write(run: Run, parts: Parts, chains: Chains, last: Tensor) -> None:
     """chains.nc, samples.npy and, for rows of a table, samples.csv."""
     chain_file.write(
         run.folder / "chains.nc",
@@ -137,7 +139,6 @@ def write(run: Run, parts: Parts, chains: Chains, trajectory: Trajectory) -> Non
         parts.sampler.temperature,
         {"ebm_version": __version__, "temperature": str(parts.sampler.temperature)},
     )
-    last = trajectory.last.x
     np.save(run.folder / "samples.npy", last.cpu().numpy())
     columns = getattr(parts.data, "columns", None)
     if columns is not None and parts.data is not None:
@@ -175,7 +176,7 @@ def take_over(rows: dict[str, Estimate]) -> dict[str, Estimate]:
     mixing = rows["mixing"]
     if mixing.verdict == "ok":
         return rows
-    reason = mixing.reason if mixing.verdict == "caution" else f"chains are not mixed ({mixing.reason})"
+    reason = mixing.reason.partition(";")[0]
     doubted = {name: rows[name].doubted([reason]) for name in ("mean", "std", "energy", "ess_bulk_min") if name in rows}
     return rows | doubted
 
@@ -237,12 +238,22 @@ def state_figures(parts: Parts, trajectory: Trajectory) -> dict[str, tuple["figu
         return {}
     if parts.event == (2,):
         drawn = figure.plane(parts.energy, good.cpu().numpy(), T)
-        return {"samples": (drawn, "Final states of the chains over the energy. Good: points fill the dark wells by their mass.")}
+        return {
+            "samples": (
+                drawn,
+                "Final states of the chains over the energy. Good: points fill the dark wells by their mass.",
+            )
+        }
     shown = parts.data.decode(good) if parts.data is not None else good.cpu().numpy()
     if figure.is_image(parts.event) and parts.data is None:
         low, high = np.quantile(shown, [0.001, 0.999])
         shown = np.clip((shown - low) / max(high - low, 1e-12), 0, 1).squeeze(1)
-    drawn = {"samples": (figure.states(shown, parts.event), f"Final states of chains, the first ones and unselected, at T = {T:g}.")}
+    drawn = {
+        "samples": (
+            figure.states(shown, parts.event),
+            f"Final states of chains, the first ones and unselected, at T = {T:g}.",
+        )
+    }
     return drawn | denoised_figure(parts, good)
 
 
@@ -262,4 +273,3 @@ def denoised_figure(parts: Parts, x: Tensor) -> dict[str, tuple["figure.Figure",
         "Good: each is read at a glance."
     )
     return {"denoised": (clean, caption)}
-

@@ -14,7 +14,8 @@ LEAST_DRAWS = 4
 class Screened:
     """Chains sorted by what is wrong with them. good: the sound ones; None when too few are left.
 
-    remarks: one sentence a fault, with chain numbers. stuck: names of chains that never moved. fatal: why no estimate can be
+    remarks: one sentence a fault, with chain numbers. stuck: names of chains that never moved. fatal: why no
+    estimate can be
     given, or empty.
     """
 
@@ -28,9 +29,9 @@ def screen(chains: Chains) -> Screened:
     """Sort chains into sound, not finite and never moved."""
     flat = chains.flat()
     names = chains.names or list(range(len(flat)))
-    finite = np.isfinite(flat).all((1, 2))
+    finite: np.ndarray = np.asarray(np.isfinite(flat).all((1, 2)))
     if chains.potential is not None:
-        finite &= np.isfinite(chains.potential).all(1)
+        finite = finite & np.isfinite(chains.potential).all(1)
     moved = np.array([bool((chain != chain[:1]).any()) for chain in flat])
     broken = [i for i in range(len(flat)) if not finite[i]]
     stuck = [i for i in range(len(flat)) if finite[i] and not moved[i]]

@@ -56,7 +56,7 @@ class TrainState:
             "averaged_count": self.averaged.n_averaged if self.averaged else None,
             "objective": dict(self.objective.state_dict()),
             "optimizer": self.optimizer.state_dict(),
-            "schedule": {k: v for k, v in self.schedule.state_dict().items() if k != "lr_lambdas"},
+            "schedule": self.schedule.state_dict(),
             "generators": {name: g.get_state() for name, g in self.generators.items()},
             "global_generators": rng.global_states(),
             "step": self.step,
@@ -96,7 +96,9 @@ class TrainState:
                 generator.set_state(tree["generators"][name])
             rng.set_global_states(tree["global_generators"])
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
-            raise InputError(f"checkpoint {folder} does not fit this run: {' '.join(str(error).split())[:300]}") from error
+            raise InputError(
+                f"checkpoint {folder} does not fit this run: {' '.join(str(error).split())[:300]}"
+            ) from error
 
 
 def write_checkpoint(folder: Path, tree: dict[str, Any]) -> None:
@@ -123,7 +125,9 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise InputError(f"checkpoint {folder} is damaged: {Path(str(error.filename)).name} is missing") from None
     except (json.JSONDecodeError, KeyError, TypeError, SafetensorError, UnicodeDecodeError) as error:
-        raise InputError(f"checkpoint {folder} is damaged: state.json cannot be read ({type(error).__name__})") from None
+        raise InputError(
+            f"checkpoint {folder} is damaged: state.json cannot be read ({type(error).__name__})"
+        ) from None
 
 
 def newest_whole(run: Run) -> tuple[Path, list[str]]:

@@ -33,30 +33,29 @@ LABELS = {
 def sweep_figure(
     verb: str, keys: list[str], lines: list[list[str]], metrics: list[dict[str, Any]], folders: list[Path]
 ) -> Figure | None:
-    """One panel a number against the first key that varies, and below a sample picture of each member; None without numbers.
+    """One panel a number against the first key that varies, and below a sample picture of each member.
 
-    Members under caution are drawn hollow; refused numbers are left out.
+    None without numbers. Members under caution are drawn hollow; refused numbers are left out.
     """
     names = [name for name in MAIN[verb] if any(m.get(name, {}).get("value") is not None for m in metrics)]
     if not names or not keys:
         return None
     places, ticks = positions(keys, lines)
-    pictures = [folder / "figures" / "samples.png" for folder in folders]
-    some = [path for path in pictures if path.exists()]
+    pictures = [(folder / "figures" / "samples.png", line) for folder, line in zip(folders, lines, strict=True)]
+    some = [(path, line) for path, line in pictures if path.exists()][:8]
     with figure.mpl.rc_context(figure.STYLE):
-        drawn = Figure(figsize=(2.9 * len(names) + 0.6, 3.0 + (3.0 if some else 0)), layout="constrained")
-        above, below = drawn.subfigures(2, 1, height_ratios=[3, 3]) if some else (drawn, None)
-        for axes, name in zip(above.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        drawn = Figure(figsize=(2.9 * len(names) + 0.6, 6.0 if some else 3.0), layout="constrained")
+        halves = drawn.subfigures(2 if some else 1, 1, squeeze=False)[:, 0]
+        for axes, name in zip(halves[0].subplots(1, len(names), squeeze=False)[0], names, strict=True):
             panel(axes, name, places, metrics)
             axes.set(xlabel=keys[0] if len(keys) == 1 else "job", ylabel=LABELS.get(name, name))
             if ticks is not None:
                 axes.set_xticks(places, ticks, rotation=30, ha="right")
-        if below is not None:
-            columns = below.subplots(1, min(len(some), 8), squeeze=False)[0]
-            for axes, path, line in zip(columns, some, [li for li, p in zip(lines, pictures, strict=True) if p.exists()], strict=False):
-                axes.imshow(mpimg.imread(path))
-                axes.set_title(" ".join(word for word in line if word.partition("=")[0] in keys), fontsize=8)
-                axes.axis("off")
+        columns = halves[-1].subplots(1, len(some), squeeze=False)[0] if some else []
+        for axes, (path, line) in zip(columns, some, strict=True):
+            axes.imshow(mpimg.imread(path))
+            axes.set_title(" ".join(word for word in line if word.partition("=")[0] in keys), fontsize=8)
+            axes.axis("off")
     return drawn
 
 
@@ -73,7 +72,9 @@ def positions(keys: list[str], lines: list[list[str]]) -> tuple[list[float], lis
 
 def panel(axes: Any, name: str, places: list[float], metrics: list[dict[str, Any]]) -> None:
     """One number with its error over the members; a list of numbers is drawn as its components."""
-    rows = [(place, m[name]) for place, m in zip(places, metrics, strict=True) if m.get(name, {}).get("value") is not None]
+    rows = [
+        (place, m[name]) for place, m in zip(places, metrics, strict=True) if m.get(name, {}).get("value") is not None
+    ]
     width = max(len(np.atleast_1d(row["value"])) for _, row in rows)
     for component in range(min(width, 4)):
         colour = figure.CYCLE[component % len(figure.CYCLE)]

@@ -13,6 +13,7 @@ from ebm_cli.build import Config, Parts, assemble, load_weights
 from ebm_cli.estimate import Estimate
 from ebm_cli.machine import resolve
 from ebm_cli.objective import Outcome
+from ebm_cli.optimizer import Rate
 from ebm_cli.run import Run, prune
 from ebm_cli.state import TrainState, newest_whole
 from ebm_cli.terminal import Stopped, Terminal, WorkFailed
@@ -69,9 +70,21 @@ def train(config: Config, run: Run, terminal: Terminal, init: Run | None = None)
             for problem in problems:
                 terminal.say(f"warning: {problem}; going on from {folder.name}")
             state.load(folder)
+            warn_of_decay(parts, trainer, terminal)
         run.cut_history(state.step)
         with curves.Board(run, parts, state, purge=state.step + 1 if resumed else None) as board:
             return loop(parts, trainer, state, run, board, terminal)
+
+
+def warn_of_decay(parts: Parts, trainer: Trainer, terminal: Terminal) -> None:
+    """Say when a resumed run goes on past the end of its schedule, at what is left of its rate."""
+    recipe = parts.optimizer
+    if isinstance(recipe, Rate) and recipe.decay != "constant" and trainer.steps > recipe.decay_at:
+        terminal.say(
+            f"warning: the rate has decayed to {recipe.lr * recipe.decay_factor:g} from step {recipe.decay_at} "
+            f"on, and extending a "
+            "run keeps its schedule; init= starts a new run with a new one"
+        )
 
 
 def begin(parts: Parts, trainer: Trainer, seed: int) -> TrainState:
@@ -151,8 +164,7 @@ def guard(outcome: Outcome, loss: Tensor, norm: Tensor, number: int, run: Run) -
             rows = (~value.isfinite()).nonzero().flatten().tolist()
             where = f" (chain {rows[0]}, {len(rows)} of {len(value)})" if value is outcome.e_model else ""
             raise WorkFailed(
-                f"diverged at step {number}: the {name} is not finite{where}; "
-                + REMEDIES.format(folder=run.folder)
+                f"diverged at step {number}: the {name} is not finite{where}; " + REMEDIES.format(folder=run.folder)
             )
 
 

@@ -18,7 +18,10 @@ VERB_LINES = {
 EXAMPLES = {
     "": [
         ("ebm train", "train the digits recipe, in minutes on a laptop's CPU"),
-        ("ebm sample -m run=latest sampler.temperature=0.5,1,2", "sample it at three temperatures; ends in a table"),
+        (
+            "ebm sample -m run=latest sampler.temperature=0.5,1,2",
+            "sample it at three temperatures; ends in a table",
+        ),
         ("ebm sample energy=double_well sampler=mala", "chains of an energy that needs no training"),
     ],
     "train": [
@@ -28,7 +31,10 @@ EXAMPLES = {
     ],
     "sample": [
         ("ebm sample run=latest steps=2000", "chains from noise of the newest trained run"),
-        ("ebm sample -m run=latest sampler.temperature=0.5,1,2", "a sweep over temperatures, ending in a table"),
+        (
+            "ebm sample -m run=latest sampler.temperature=0.5,1,2",
+            "a sweep over temperatures, ending in a table",
+        ),
         ("ebm sample energy=quadratic 'event=[2]' sampler=sghmc", "an energy that needs no training"),
     ],
     "evaluate": [
@@ -106,7 +112,13 @@ def general_help() -> str:
     for group, options in groups().items():
         named = ", ".join(name for name in options if name != "custom")
         lines.append(f"  {group:<11} {named or 'custom'}")
-    lines += ["", "every group also takes a class of your own: GROUP=custom GROUP._target_=module.Class", "", "examples:", ""]
+    lines += [
+        "",
+        "every group also takes a class of your own: GROUP=custom GROUP._target_=module.Class",
+        "",
+        "examples:",
+        "",
+    ]
     lines += example_lines("")
     lines += ["", "ebm VERB --help shows all keys · ebm completion bash|zsh|fish · ebm --version"]
     return "\n".join(lines)
@@ -116,8 +128,13 @@ def verb_help(verb: str) -> str:
     """`ebm VERB --help`: examples, groups with a line an option, keys with their meaning."""
     lines = [f"ebm {verb}: {VERB_LINES[verb]}", "", "examples:", "", *example_lines(verb), ""]
     if verb == "train":
-        lines += ["resume=RUN goes on in place (with trainer.steps, trainer.checkpoint_every, trainer.log_every, device,"]
-        lines += ["threads alone); init=RUN starts a new run from RUN's weights. RUN is a folder, or latest.", ""]
+        lines += [
+            "resume=RUN goes on in place (with trainer.steps, trainer.checkpoint_every, trainer.log_every, device,"
+        ]
+        lines += [
+            "threads alone); init=RUN starts a new run from RUN's weights. RUN is a folder, or latest.",
+            "",
+        ]
     known = groups()
     for group in verb_groups(verb):
         listed = " (a list)" if group in LIST_GROUPS else ""
@@ -129,7 +146,10 @@ def verb_help(verb: str) -> str:
     example = known["sampler" if verb != "diagnose" else "diagnostic"]
     name = "sghmc" if verb != "diagnose" else "autocorrelation"
     lines += [f"  {name}: {line}" for line in example[name].read_text().splitlines() if re.match(r"[a-z]\w*:", line)]
-    lines += ["", "-m sweeps over comma-separated values: ebm sample -m run=latest sampler.temperature=0.5,1,2"]
+    lines += [
+        "",
+        "-m sweeps over comma-separated values: ebm sample -m run=latest sampler.temperature=0.5,1,2",
+    ]
     return "\n".join(lines)
 
 

@@ -63,7 +63,8 @@ def text(override: Override) -> str:
 def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
     """The whole configuration as plain values, or InputError with everything that is wrong.
 
-    A group that the line chooses replaces that group whole: nothing of a recipe's or a run's values for another option leaks
+    A group that the line chooses replaces that group whole: nothing of a recipe's or a run's values for
+    another option leaks
     into it.
     """
     known = groups()
@@ -118,7 +119,12 @@ class Loader:
         GlobalHydra.instance().clear()
 
     def load(
-        self, verb: str, words: list[str], overrides: list[Override], named: set[str], values: dict[str, Any] | None = None
+        self,
+        verb: str,
+        words: list[str],
+        overrides: list[Override],
+        named: set[str],
+        values: dict[str, Any] | None = None,
     ) -> DictConfig:
         """The verb's configuration under `words` and `overrides`; groups in `named` are free of recipes."""
         line = [text(o) for o in overrides]
@@ -172,15 +178,18 @@ def quoted(value: Any) -> str:
     return repr(value)
 
 
-def wrong_options(
-    chosen: list[Override], known: dict[str, dict[str, Path]], verb: str
-) -> list[tuple[Override, str]]:
+def wrong_options(chosen: list[Override], known: dict[str, dict[str, Path]], verb: str) -> list[tuple[Override, str]]:
     """Options that their group does not have, and groups that the verb does not use, with what to say of each."""
     wrong: list[tuple[Override, str]] = []
     for override in chosen:
         group = override.key_or_group
         if group not in verb_groups(verb):
-            wrong.append((override, f"{group} is no group of ebm {verb}; its groups are {', '.join(verb_groups(verb))}"))
+            wrong.append(
+                (
+                    override,
+                    f"{group} is no group of ebm {verb}; its groups are {', '.join(verb_groups(verb))}",
+                )
+            )
             continue
         if override.is_sweep_override():
             wrong.append((override, f"{text(override)!r} gives several values: add -m to sweep over them"))
@@ -211,7 +220,9 @@ def wrong_keys(values: list[Override], config: DictConfig) -> list[str]:
             continue
         default = known.get(key)
         if override.is_sweep_override():
-            wrong.append(f"{text(override)!r} gives several values: add -m to sweep over them, or quote a list as 'KEY=[A,B]'")
+            wrong.append(
+                f"{text(override)!r} gives several values: add -m to sweep over them, or quote a list as 'KEY=[A,B]'"
+            )
         if override.is_delete() or override.is_sweep_override():
             continue
         given = override.value()

@@ -136,7 +136,9 @@ def resume(overrides: list[Any]) -> Job:
         if key == "resume":
             continue
         if key not in RESUME_MAY:
-            wrong.append(f"{key} cannot change on resume, only {', '.join(RESUME_MAY)} can; init={named} starts a new run")
+            wrong.append(
+                f"{key} cannot change on resume, only {', '.join(RESUME_MAY)} can; init={named} starts a new run"
+            )
             continue
         node, last = (config["trainer"], key.partition(".")[2]) if "." in key else (config, key)
         node[last] = override.value()
@@ -178,9 +180,18 @@ def perform(job: Job) -> tuple[Job, Run, int, dict[str, Estimate]]:
             return job, run, internal(run), estimates
         return job, run, failed(run, f"{error.strerror}: {error.filename or folder}"), estimates
     except (MemoryError, RuntimeError) as error:
-        if "out of memory" not in str(error) and "can't allocate" not in str(error) and not isinstance(error, MemoryError):
+        if (
+            "out of memory" not in str(error)
+            and "can't allocate" not in str(error)
+            and not isinstance(error, MemoryError)
+        ):
             return job, run, internal(run), estimates
-        return job, run, failed(run, "out of memory; lower chains, trainer.batch_size or the energy's width"), estimates
+        return (
+            job,
+            run,
+            failed(run, "out of memory; lower chains, trainer.batch_size or the energy's width"),
+            estimates,
+        )
     except Exception:
         return job, run, internal(run), estimates
 
@@ -304,4 +315,3 @@ def git_commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
-

@@ -38,7 +38,9 @@ def usable(run: Run, verb: str, key: str) -> None:
             advice = f"; it came from {key}={parent}"
         elif made == "train" and verb == "diagnose":
             advice = f"; first ebm sample run={run.folder}"
-        raise InputError(f"{key}={run.folder} is of ebm {made}, but ebm {verb} needs one of ebm {USES[verb][0]}{advice}")
+        raise InputError(
+            f"{key}={run.folder} is of ebm {made}, but ebm {verb} needs one of ebm {USES[verb][0]}{advice}"
+        )
     if not (run.folder / NEEDS[made]).exists():
         raise InputError(f"{key}={run.folder} has no {NEEDS[made]} yet: it stopped before its first")
 

@@ -25,7 +25,7 @@ def sweep(verb: str, overrides: list[Any], resumed: Path | None) -> int:
     All jobs are composed, and so checked, before the first runs. A job that fails is a line at once and a row
     with its reason; others go on. Exit code 0 when all are done, 1 when any failed, 130 or 143 after a signal.
     """
-    folder, lines, keys = (reopen(verb, overrides, resumed) if resumed else plan(verb, overrides))
+    folder, lines, keys = reopen(verb, overrides, resumed) if resumed else plan(verb, overrides)
     made = folder is not None
     jobs: list[Job] = []
     wrong: list[str] = []
@@ -149,7 +149,9 @@ def table(folder: Path, lines: list[list[str]], keys: list[str]) -> list[dict[st
         rows.append(row)
     columns = list(dict.fromkeys(key for row in rows for key in row))
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, [c for c in columns if not _is_shown(c, columns)], extrasaction="ignore", restval="")
+    writer = csv.DictWriter(
+        buffer, [c for c in columns if not _is_shown(c, columns)], extrasaction="ignore", restval=""
+    )
     writer.writeheader()
     writer.writerows(rows)
     write_text(folder / "sweep.csv", buffer.getvalue())

@@ -1,5 +1,7 @@
 """Handwritten digits, 8×8: real images that ship inside scikit-learn."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -26,7 +28,9 @@ class Digits:
     def __init__(self, noise: float) -> None:
         check.non_negative("noise", noise)
         images, labels = load_digits(return_X_y=True)
-        parts = train_test_split(images / 8 - 1, labels, test_size=HELD_OUT, stratify=labels, random_state=0)
+        parts: list[Any] = train_test_split(
+            np.asarray(images) / 8 - 1, labels, test_size=HELD_OUT, stratify=labels, random_state=0
+        )
         train_x, held_x, train_y, held_y = parts
         self.event = (1, 8, 8)
         self.noise = noise

@@ -17,7 +17,8 @@ NODES = 256
 class TwoMoons(Stream):
     """Equal parts of two unit half circles, an angle t ~ U(0, π) each, plus N(0, noise²I); labels say which.
 
-    Centred: the upper moon is (cos t − ½, sin t − ¼), the lower one (½ − cos t, ¼ − sin t), as scikit-learn's set moved to
+    Centred: the upper moon is (cos t − ½, sin t − ¼), the lower one (½ − cos t, ¼ − sin t), as scikit-learn's
+    set moved to
     mean zero in both coordinates. The density is the integral over t by Gauss–Legendre quadrature with 256
     nodes; exact to rounding for noise ≥ 0.02.
 

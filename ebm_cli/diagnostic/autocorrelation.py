@@ -29,7 +29,8 @@ class Autocorrelation:
 
     Sokal, 1997 ("Monte Carlo methods in statistical mechanics"), sections 3 and 6. ρ_t pools chains around their
     joint mean, so that chains that sit apart count as correlated. An AR(1) chain has τ = (1 + ρ)/(1 − ρ);
-    truncation biases by about exp(−2·window) there. The standard error is a jackknife over chains (Sokal's √((4M + 2)/N)·τ for fewer
+    truncation biases by about exp(−2·window) there. The standard error is a jackknife over chains (Sokal's
+    √((4M + 2)/N)·τ for fewer
     than eight). iat_max is the largest τ over coordinates and energy, in kernel steps. Caution under 50 τ a chain.
 
     window: multiples of τ summed, > 0; 5 is usual.
@@ -81,7 +82,8 @@ class Autocorrelation:
         axes.legend()
         worst = times[slowest]
         caption = (
-            f"Autocorrelation over all chains; the slowest, {slowest}, has τ = {worst.tau * thin:.3g} ± {worst.se * thin:.2g} "
+            f"Autocorrelation over all chains; the slowest, {slowest}, has τ = {worst.tau * thin:.3g} ± "
+            f"{worst.se * thin:.2g} "
             "steps. Good: every curve falls to 0 well before the window and stays there."
         )
         return picture, caption
@@ -93,8 +95,8 @@ def autocovariance(values: Float[np.ndarray, "chain draw"], most: int) -> Float[
     centred = values - values.mean()
     size = next_fast_len(2 * draws)
     spectrum = rfft(centred, size, axis=1)
-    sums = irfft(np.abs(spectrum) ** 2, size, axis=1)[:, :most]
-    return sums / (draws - np.arange(most))
+    sums = np.asarray(irfft(np.abs(np.asarray(spectrum)) ** 2, size, axis=1))
+    return sums[:, :most] / (draws - np.arange(most))
 
 
 def integrated_time(values: Float[np.ndarray, "chain draw"], window: float) -> Integrated | None:

@@ -19,7 +19,8 @@ class EffectiveTemperature:
     """T_conf = ⟨‖∇E‖²⟩/⟨ΔE⟩, equal to T at equilibrium on any smooth confining energy.
 
     Rugh, 1997 (Phys. Rev. Lett. 78, 772), in its configurational form (Butler et al., 1998). SGLD on E = a/2·x²
-    gives T/(1 − aη/2). ΔE is the exact trace of the Hessian up to 16 dimensions, else Hutchinson's estimate with one random
+    gives T/(1 − aη/2). ΔE is the exact trace of the Hessian up to 16 dimensions, else Hutchinson's estimate
+    with one random
     sign vector a state. The standard error is a jackknife over chains. Refused where ΔE vanishes, as for piecewise
     linear networks, and where its mean is not clearly positive.
 
@@ -33,7 +34,9 @@ class EffectiveTemperature:
     def __call__(self, patient: Patient) -> Finding:
         name = "effective_temperature"
         if patient.energy is None or patient.temperature is None:
-            return Finding({name: refused("the energy is not known from a file of chains alone: use run=RUN of ebm sample")})
+            return Finding(
+                {name: refused("the energy is not known from a file of chains alone: use run=RUN of ebm sample")}
+            )
         screened = patient.screened()
         if screened.good is None:
             return Finding({name: refused(screened.fatal)})
@@ -41,7 +44,9 @@ class EffectiveTemperature:
         chosen = np.linspace(0, x.shape[1] - 1, min(self.draws, x.shape[1])).astype(int)
         squares, laplacians = averages(patient.energy, x[:, chosen])
         if not np.any(laplacians):
-            return Finding({name: refused("ΔE is 0 everywhere: the energy is piecewise linear, so this temperature is undefined")})
+            return Finding(
+                {name: refused("ΔE is 0 everywhere: the energy is piecewise linear, so this temperature is undefined")}
+            )
         count = len(squares)
         mean, error = laplacians.mean(), laplacians.std(ddof=1) / count**0.5
         if mean < 4 * error:
@@ -53,7 +58,10 @@ class EffectiveTemperature:
         temperature = patient.temperature
         doubts = list(screened.remarks)
         if temperature > 0 and abs(value - temperature) > max(4 * se, 0.1 * temperature):
-            doubts.append(f"chains are not at T = {temperature:g}: step bias or not yet in equilibrium; lower sampler.step_size or raise burn_in")
+            doubts.append(
+                f"chains are not at T = {temperature:g}: step bias or not yet in equilibrium; lower "
+                f"sampler.step_size or raise burn_in"
+            )
         picture, (axes,) = figure.new(height=3.2)
         each = squares / laplacians
         axes.hist(each[np.isfinite(each)], bins=30, color=figure.BLUE)

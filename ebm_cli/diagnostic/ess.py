@@ -12,7 +12,8 @@ class ESS:
     """Bulk ESS, the least over coordinates and energy: rank-normalised, split chains, Geyer's initial sequence.
 
     Vehtari et al., 2021 (Bayesian Analysis 16, 667), section 4, by ArviZ's function. ess_per_gradient divides by
-    the gradient evaluations of the chains that count, burn-in included. Under caution below `least` per chain, the bound
+    the gradient evaluations of the chains that count, burn-in included. Under caution below `least` per chain,
+    the bound
     of that paper.
 
     least: ESS a chain that the estimate itself needs, > 0.
@@ -23,7 +24,7 @@ class ESS:
         self.least = least
 
     def __call__(self, patient: Patient) -> Finding:
-        from arviz_stats.base import array_stats
+        from arviz_stats.base.array import array_stats
 
         screened = patient.screened()
         if screened.good is None:
@@ -32,7 +33,7 @@ class ESS:
         values: dict[str, float] = {}
         for name, function in quantities(chains).items():
             if np.ptp(function) > 0:
-                values[name] = float(array_stats.ess(function, chain_axis=0, draw_axis=1, method="bulk"))
+                values[name] = float(np.asarray(array_stats.ess(function, chain_axis=0, draw_axis=1, method="bulk")))
         values = {name: value for name, value in values.items() if np.isfinite(value)}
         if not values:
             reason = "ESS is undefined: every coordinate is constant"
@@ -51,7 +52,12 @@ class ESS:
             estimates["ess_per_gradient"] = refused("the file does not say how many gradients its chains cost")
         picture, (axes,) = figure.new()
         axes.hist(list(values.values()), bins=30, color=figure.BLUE)
-        axes.axvline(self.least * count, color=figure.RED, linestyle="--", label=f"least to trust: {self.least:g} a chain")
+        axes.axvline(
+            self.least * count,
+            color=figure.RED,
+            linestyle="--",
+            label=f"least to trust: {self.least:g} a chain",
+        )
         axes.set(xlabel="bulk ESS", ylabel="coordinates")
         axes.legend()
         caption = (

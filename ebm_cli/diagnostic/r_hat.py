@@ -31,7 +31,7 @@ class RHat:
         self.apart = apart
 
     def __call__(self, patient: Patient) -> Finding:
-        from arviz_stats.base import array_stats
+        from arviz_stats.base.array import array_stats
 
         screened = patient.screened()
         if screened.stuck:
@@ -42,14 +42,17 @@ class RHat:
         values: dict[str, float] = {}
         for name, function in quantities(screened.good).items():
             if np.ptp(function) > 0:
-                values[name] = float(array_stats.rhat(function, chain_axis=0, draw_axis=1, method="rank"))
+                values[name] = float(np.asarray(array_stats.rhat(function, chain_axis=0, draw_axis=1, method="rank")))
         values = {name: value for name, value in values.items() if np.isfinite(value)}
         if not values:
             reason = "undefined: every coordinate is constant within every chain"
             return Finding({"r_hat_max": refused(reason), "mixing": refused(reason)})
         worst = max(values, key=lambda name: values[name])
         value = values[worst]
-        estimates = {"r_hat_max": self._r_hat(value, worst, screened.remarks), "mixing": self._mixing(value, worst, screened.remarks)}
+        estimates = {
+            "r_hat_max": self._r_hat(value, worst, screened.remarks),
+            "mixing": self._mixing(value, worst, screened.remarks),
+        }
         picture, (axes,) = figure.new()
         axes.hist(list(values.values()), bins=30, color=figure.BLUE)
         axes.axvline(self.mixed, color=figure.GREEN, linestyle="--", label=f"mixed: {self.mixed:g}")
@@ -72,7 +75,14 @@ class RHat:
     def _mixing(self, value: float, worst: str, remarks: list[str]) -> Estimate:
         """1 for mixed chains; refused, so without a value, for chains that are not."""
         if value > self.apart:
-            return refused("; ".join([*remarks, f"not mixed: R̂ = {value:.3f} of {worst} is above {self.apart:g}; raise burn_in and steps"]))
+            return refused(
+                "; ".join(
+                    [
+                        *remarks,
+                        f"not mixed: R̂ = {value:.3f} of {worst} is above {self.apart:g}; raise burn_in and steps",
+                    ]
+                )
+            )
         if value > self.mixed:
             return Estimate(1.0).doubted([*remarks, f"can't tell: R̂ = {value:.3f} of {worst} is above {self.mixed:g}"])
         return Estimate(1.0).doubted(remarks)

@@ -37,13 +37,6 @@ class ExactMoments(Protocol):
 
 
 @runtime_checkable
-class HasEvent(Protocol):
-    """An energy that fixes the shape of one state."""
-
-    event: tuple[int, ...]
-
-
-@runtime_checkable
 class HasSpace(Protocol):
     """An energy on another space than the continuous one: 'binary' or 'categorical'."""
 
@@ -92,5 +85,7 @@ def confining(x: Float[Tensor, "n *event"], strength: float) -> Float[Tensor, " 
 def image_event(name: str, event: tuple[int, ...]) -> tuple[int, int, int]:
     """`event` as (channels, height, width); InputError for any other shape."""
     if len(event) != 3:
-        raise InputError(f"{name} needs images (channels, height, width), got event={list(event)}; energy=mlp takes any shape")
+        raise InputError(
+            f"{name} needs images (channels, height, width), got event={list(event)}; energy=mlp takes any shape"
+        )
     return event[0], event[1], event[2]

@@ -1,6 +1,7 @@
 """Autoencoder-shaped energy: how far a state is from its own reconstruction."""
 
 import math
+from itertools import pairwise
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -46,7 +47,7 @@ class Autoencoder(nn.Module):
         self.near = Near(channels, event) if channels else None
         layers: list[nn.Module] = [nn.Dropout(dropout)] if self.near else []
         sizes = [self.near.features if self.near else size] + [width] * depth
-        for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+        for fan_in, fan_out in pairwise(sizes):
             layers += [nn.Linear(fan_in, fan_out), nn.SiLU(), nn.Dropout(dropout)]
         self.features = nn.Sequential(*layers)
         self.reconstruction = nn.Linear(width, size)

@@ -26,7 +26,8 @@ class GaussianMixture(nn.Module):
             raise check.InputError("means must be points of one dimension, such as [[-2,0],[2,0]]")
         if not len(means) == len(stds) == len(weights):
             raise check.InputError(
-                f"stds and weights must have one value a mean: {len(means)} means, {len(stds)} stds, {len(weights)} weights"
+                f"stds and weights must have one value a mean: {len(means)} means, {len(stds)} stds, "
+                f"{len(weights)} weights"
             )
         for std, weight in zip(stds, weights, strict=True):
             check.positive("stds", std)

@@ -1,6 +1,7 @@
 """Multilayer perceptron energy: any shape of state, no structure assumed."""
 
 import math
+from itertools import pairwise
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ class MLP(nn.Module):
         self.confinement = confinement
         sizes = [math.prod(event)] + [width] * depth
         layers: list[nn.Module] = []
-        for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+        for fan_in, fan_out in pairwise(sizes):
             layers += [nn.Linear(fan_in, fan_out), nn.SiLU()]
         self.net = nn.Sequential(*layers, nn.Linear(width, 1))
 

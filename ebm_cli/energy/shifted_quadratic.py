@@ -39,7 +39,9 @@ class ShiftedQuadratic(nn.Module):
 
     def log_z(self, temperature: float) -> float:
         theta = self.theta.detach().double()
-        return float(0.5 * theta.numel() * math.log(2 * math.pi * temperature) + theta.square().sum() / (2 * temperature))
+        return float(
+            0.5 * theta.numel() * math.log(2 * math.pi * temperature) + theta.square().sum() / (2 * temperature)
+        )
 
     def moments(self, temperature: float) -> tuple[Float[Tensor, "*event"], Float[Tensor, "*event"]]:
         theta = self.theta.detach()

@@ -51,9 +51,7 @@ def rows(x: Tensor) -> Float[np.ndarray, "n size"]:
     return x.flatten(1).double().cpu().numpy()
 
 
-def bootstrap_se(
-    statistic: Callable[..., float], parts: list[np.ndarray], seed: int, repeats: int
-) -> float:
+def bootstrap_se(statistic: Callable[..., float], parts: list[np.ndarray], seed: int, repeats: int) -> float:
     """Standard deviation of `statistic(*parts)` over resamplings of every part's rows."""
     random = np.random.default_rng(seed)
     values = [statistic(*(part[random.integers(len(part), size=len(part))] for part in parts)) for _ in range(repeats)]

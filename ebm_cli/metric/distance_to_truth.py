@@ -49,13 +49,18 @@ class DistanceToTruth:
         kl, tv = divergence(p, q, cell)
         coarse_kl, coarse_tv = divergence(coarse_p, coarse_q, coarse_cell)
         if abs(tv - coarse_tv) > 0.01:
-            reason = f"two resolutions disagree, tv {tv:.3f} and {coarse_tv:.3f}: raise metric.distance_to_truth.resolution"
+            reason = (
+                f"two resolutions disagree, tv {tv:.3f} and {coarse_tv:.3f}: raise metric.distance_to_truth.resolution"
+            )
             return Finding({"kl": refused(reason, "nats"), "tv": refused(reason)})
         estimates = {
             "kl": Estimate(kl, lower=min(kl, coarse_kl), upper=max(kl, coarse_kl), unit="nats"),
             "tv": Estimate(tv, lower=min(tv, coarse_tv), upper=max(tv, coarse_tv)),
         }
-        caption = f"Density of the data (left) and of the model (right): tv {tv:.3f}, kl {kl:.3f} nats. Good: no visible difference."
+        caption = (
+            f"Density of the data (left) and of the model (right): tv {tv:.3f}, kl {kl:.3f} nats. "
+            "Good: no visible difference."
+        )
         return Finding(estimates, picture(p, q, box, self.resolution), caption)
 
     def _box(self, subject: Subject) -> list[tuple[float, float]] | None:
@@ -111,17 +116,11 @@ def picture(p: Tensor, q: Tensor, box: list[tuple[float, float]], size: int) -> 
         return drawn
     drawn, both = figure.new(2, width=7.6, height=3.6)
     top = float(p.max())
+    sides = [np.linspace(*side, size) for side in box]
     for axes, density, title in zip(both, (p, q), ("data", "model"), strict=True):
-        shown = axes.imshow(
-            density.cpu().numpy().reshape(size, size).T,
-            origin="lower",
-            extent=(*box[0], *box[1]),
-            vmin=0,
-            vmax=top,
-            cmap="cividis",
-            interpolation="nearest",
-        )
-        axes.set(title=title, xlabel="x₁", ylabel="x₂")
+        shape = density.cpu().numpy().reshape(size, size).T
+        axes.pcolormesh(*sides, shape, vmin=0, vmax=top, cmap="cividis", rasterized=True)
+        axes.set(title=title, xlabel="x₁", ylabel="x₂", aspect="equal")
         axes.grid(False)
-    drawn.colorbar(shown, ax=both, label="density")
+    drawn.colorbar(both[0].collections[0], ax=both, label="density")
     return drawn

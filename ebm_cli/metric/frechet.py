@@ -19,7 +19,8 @@ class Frechet:
     Dowson and Landau, 1982; Heusel et al., 2017 for its use. Features are the whitened penultimate layer of a
     small classifier of the data set's labels, the rows themselves where there are none. Three classifiers, each
     trained without a third of the training rows, so that the floor (as many training rows as held-out ones, mean
-    over 21 subsets of thirds that a classifier did not see) is scored as samples are. Upwards biased at finite n by about
+    over 21 subsets of thirds that a classifier did not see) is scored as samples are. Upwards biased at finite
+    n by about
     tr C/n a side, in samples and floor alike: read `frechet_ratio`, 1 for samples as good as fresh real rows.
 
     bootstrap: resamplings ≥ 2 for the standard error.

@@ -26,7 +26,9 @@ class Contrastive(Objective):
         super().__init__()
         check.count("steps", steps)
         if sampler.temperature == 0:
-            raise check.InputError("steps of a sampler at temperature 0 have no law to train on: sampler.temperature must be > 0")
+            raise check.InputError(
+                "steps of a sampler at temperature 0 have no law to train on: sampler.temperature must be > 0"
+            )
         self.steps = steps
         self.sampler = sampler
         self.start = start

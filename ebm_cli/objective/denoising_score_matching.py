@@ -14,7 +14,8 @@ from ebm_cli.sampler import Sampler
 class DenoisingScoreMatching(Objective):
     """loss = mean ‖x̃ − σ²∇E(x̃)/T − x‖²/(2σ²), x̃ = x + σξ.
 
-    Vincent, 2011 (Neural Computation 23, 1661), eq. 11, times σ². Its optimum is the score of the noised law p * N(0, σ²I),
+    Vincent, 2011 (Neural Computation 23, 1661), eq. 11, times σ². Its optimum is the score of the noised law p
+    * N(0, σ²I),
     so it is biased by the noise as a fit to clean rows and not at all as a fit to noised ones. With sigma at
     `null`, σ is the data's own noise and the noised law is the very target of training.
 

@@ -14,7 +14,8 @@ from ebm_cli.sampler import Sampler
 class Denoising:
     """weight · mean ‖x̃ − σ²∇E(x̃)/T − x‖²/(2σ²), x̃ the noised training rows and σ the data's own noise.
 
-    Vincent, 2011 (Neural Computation 23, 1661). At the data's own noise its optimum, the score of the noised law, is that of maximum
+    Vincent, 2011 (Neural Computation 23, 1661). At the data's own noise its optimum, the score of the noised
+    law, is that of maximum
     likelihood as well, so it adds no bias; it only weighs how the two are approached.
 
     weight: > 0.

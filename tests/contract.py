@@ -1,0 +1,121 @@
+"""What the contract tests share: every implementation of a role, found by walking conf/, and integrals."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor, nn
+
+from ebm_cli.build import make
+from ebm_cli.check import InputError
+
+CONF = Path(__file__).parents[1] / "conf"
+PACKAGE = Path(__file__).parents[1] / "ebm_cli"
+EVENTS = ((2,), (1, 8, 8))
+INTERPOLATED = {"${trainer.steps}": 2000}
+
+
+def options(group: str) -> list[str]:
+    """The names of a group's YAML files, all but custom."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml") if path.stem != "custom")
+
+
+def config(group: str, name: str) -> dict[str, Any]:
+    """One YAML as a plain dict, interpolations replaced by the values they have by default."""
+    node = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
+    return {key: INTERPOLATED.get(value, value) if isinstance(value, str) else value for key, value in node.items()}
+
+
+def build(group: str, name: str, changes: dict[str, Any] | None = None, **offered: Any) -> Any:
+    """What one YAML describes, with some of its values changed."""
+    return make(config(group, name) | (changes or {}), **offered)
+
+
+def energies() -> list[tuple[str, tuple[int, ...]]]:
+    """Every energy with every shape of EVENTS that it takes."""
+    cases = []
+    for name in options("energy"):
+        for event in EVENTS:
+            try:
+                energy = build("energy", name, event=event)
+            except InputError:
+                continue
+            if tuple(energy.event) == event:
+                cases.append((name, event))
+    return cases
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """New floating-point tensors are of this type inside the block."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def jiggled(energy: nn.Module, rng: torch.Generator) -> nn.Module:
+    """The energy with its parameters moved a little, so that none is at its starting value."""
+    with torch.no_grad():
+        for p in energy.parameters():
+            p.add_(0.1 * torch.randn(p.shape, generator=rng, dtype=p.dtype))
+    return energy
+
+
+def grid(dims: int, half_width: float, points: int) -> tuple[Tensor, float]:
+    """Points of a regular grid on [−half_width, half_width]^dims, and the volume of one cell.
+
+    For smooth functions that vanish at the edge the trapezoid rule on it beats any power of the spacing.
+    """
+    axis = torch.linspace(-half_width, half_width, points, dtype=torch.float64)
+    return torch.cartesian_prod(*[axis] * dims).reshape(-1, dims), float(axis[1] - axis[0]) ** dims
+
+
+def log_integral(log_f: Callable[[Tensor], Tensor], dims: int, half_width: float, points: int) -> float:
+    """log ∫ exp(log_f(x)) dx by the trapezoid rule."""
+    x, cell = grid(dims, half_width, points)
+    with torch.no_grad():
+        values = torch.cat([log_f(part) for part in x.split(4000)])
+    return float(torch.logsumexp(values, 0)) + math.log(cell)
+
+
+def quadrature_moments(
+    log_f: Callable[[Tensor], Tensor], dims: int, half_width: float, points: int
+) -> tuple[Tensor, Tensor]:
+    """Mean and variance of every coordinate under exp(log_f)/∫exp(log_f)."""
+    x, _ = grid(dims, half_width, points)
+    with torch.no_grad():
+        weights = log_f(x).softmax(0)[:, None]
+    mean = (weights * x).sum(0)
+    return mean, (weights * (x - mean).square()).sum(0)
+
+
+def cell_masses(log_prob: Callable[[Tensor], Tensor], edges: np.ndarray, nodes: int = 4) -> np.ndarray:
+    """Probability of each square cell of edges × edges, by Gauss–Legendre quadrature inside the cells."""
+    z, w = np.polynomial.legendre.leggauss(nodes)
+    half = np.diff(edges) / 2
+    axis = torch.as_tensor(((edges[:-1] + half)[:, None] + half[:, None] * z).ravel())
+    weights = (half[:, None] * w).ravel()
+    x = torch.cartesian_prod(axis, axis)
+    with torch.no_grad():
+        density = torch.cat([log_prob(part) for part in x.split(4000)]).exp().numpy()
+    mass = density.reshape(len(axis), len(axis)) * weights[:, None] * weights[None]
+    cells = len(half)
+    return mass.reshape(cells, nodes, cells, nodes).sum((1, 3))
+
+
+def moment_z_scores(x: Tensor, mean: Tensor | float, variance: Tensor | float) -> tuple[Tensor, Tensor]:
+    """How many standard errors the sample mean and variance of every coordinate lie from the true ones."""
+    x, n = x.double().flatten(1), x.shape[0]
+    centred = (x - torch.as_tensor(mean).flatten()).double()
+    square = centred.square()
+    z_mean = centred.mean(0) / (x.std(0) / math.sqrt(n))
+    z_variance = (square.mean(0) - torch.as_tensor(variance).flatten()) / (square.std(0) / math.sqrt(n))
+    return z_mean.abs(), z_variance.abs()

@@ -1,0 +1,68 @@
+"""Autocorrelation time: AR(1) chains have τ = (1 + ρ)/(1 − ρ)."""
+
+import numpy as np
+import pytest
+
+from ebm_cli.chain_file import Chains
+from ebm_cli.diagnostic import Patient
+from ebm_cli.diagnostic.autocorrelation import integrated_time
+from ebm_cli.estimate import Estimate
+from tests.contract import build
+from tests.diagnostic.ar1 import ar1
+
+RHO = pytest.mark.parametrize("rho", [0.0, 0.5, 0.9])
+
+
+def iat_max(x: np.ndarray, thin: int = 1) -> Estimate:
+    diagnostic = build("diagnostic", "autocorrelation")
+    return diagnostic(Patient(Chains(x=x[:, :, None], thin=thin))).estimates["iat_max"]
+
+
+@RHO
+def test_the_time_of_an_ar1_chain_is_its_closed_form(rho: float) -> None:
+    found = iat_max(ar1(rho, 64, 4000, seed=0))
+    assert found.verdict == "ok" and found.unit == "steps"
+    assert abs(found.value - (1 + rho) / (1 - rho)) < 4 * found.se
+
+
+@RHO
+def test_the_stated_error_is_the_real_one(rho: float) -> None:
+    seeds = 40
+    times = [integrated_time(ar1(rho, 64, 4000, seed), window=5.0) for seed in range(1, seeds + 1)]
+    z = np.array([(time.tau - (1 + rho) / (1 - rho)) / time.se for time in times])
+    assert abs(z.std(ddof=1) - 1) < 4 / np.sqrt(2 * (seeds - 1))
+    assert abs(z.mean()) < 4 / np.sqrt(seeds)
+
+
+def test_the_stated_error_of_few_chains_is_the_real_one() -> None:
+    seeds = 40
+    times = [integrated_time(ar1(0.5, 4, 8000, seed), window=5.0) for seed in range(1, seeds + 1)]
+    z = np.array([(time.tau - 3) / time.se for time in times])
+    assert abs(z.std(ddof=1) - 1) < 4 / np.sqrt(2 * (seeds - 1))
+
+
+def test_thinned_draws_count_as_the_steps_between_them() -> None:
+    x = ar1(0.9, 64, 4000, seed=2)
+    once, thrice = iat_max(x), iat_max(x, thin=3)
+    assert thrice.value == 3 * once.value and thrice.se == 3 * once.se
+
+
+def test_chains_of_under_fifty_times_are_under_caution() -> None:
+    found = iat_max(ar1(0.9, 64, 400, seed=3))
+    assert found.verdict == "caution" and "raise steps" in found.reason
+
+
+def test_chains_of_under_four_times_are_refused() -> None:
+    found = iat_max(ar1(0.999, 64, 400, seed=4))
+    assert found.verdict == "refused" and "raise steps" in found.reason
+
+
+def test_chains_that_sit_apart_do_not_look_fast() -> None:
+    x = ar1(0.0, 8, 1000, seed=5) + 10.0 * np.arange(8)[:, None]
+    assert iat_max(x).verdict == "refused"
+
+
+def test_a_coordinate_that_never_changes_does_not_hide_the_others() -> None:
+    x = ar1(0.5, 64, 4000, seed=6)
+    both = Chains(x=np.stack([x, np.ones_like(x)], 2))
+    assert build("diagnostic", "autocorrelation")(Patient(both)).estimates["iat_max"] == iat_max(x)

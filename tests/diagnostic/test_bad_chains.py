@@ -1,0 +1,98 @@
+"""What every diagnostic owes: bad chains are named and never pass for good ones, healthy ones are never refused."""
+
+import numpy as np
+import pytest
+
+from ebm_cli.chain_file import Chains
+from ebm_cli.diagnostic import Patient
+from ebm_cli.estimate import Estimate
+from tests.contract import build, options
+
+EVERY = pytest.mark.parametrize("name", options("diagnostic"))
+CHAINS, DRAWS, BAD = 8, 400, 3
+UNDEFINED_WHEN_STUCK = {"r_hat_max", "mixing"}
+
+
+def draws(chains: int = CHAINS, length: int = DRAWS) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((chains, length, 2))
+
+
+def examined(name: str, x: np.ndarray, names: list[int] | None = None) -> dict[str, Estimate]:
+    chains = Chains(
+        x=x,
+        potential=0.5 * (x**2).sum(2),
+        acceptance=np.ones(x.shape[:2]),
+        gradients=x.shape[1] + 1,
+        names=names or [],
+    )
+    energy = build("energy", "quadratic", {"a": 1.0}, event=(2,))
+    return build("diagnostic", name)(Patient(chains, energy, 1.0)).estimates
+
+
+@EVERY
+def test_healthy_chains_are_never_refused(name: str) -> None:
+    for estimate in examined(name, draws()).values():
+        assert estimate.verdict == "ok", estimate
+
+
+@EVERY
+def test_a_chain_that_never_moved_is_named_and_the_others_kept(name: str) -> None:
+    x = draws()
+    x[BAD] = x[BAD, :1]
+    for key, estimate in examined(name, x).items():
+        assert estimate.verdict == ("refused" if key in UNDEFINED_WHEN_STUCK else "caution"), key
+        assert f"chain {BAD} never moved" in estimate.reason
+
+
+@EVERY
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_chain_that_is_not_finite_is_named_and_the_others_kept(name: str, value: float) -> None:
+    x = draws()
+    x[BAD, DRAWS // 2 :] = value
+    good = examined(name, np.delete(x, BAD, 0))
+    for key, estimate in examined(name, x).items():
+        assert estimate.verdict == "caution", key
+        assert f"chain {BAD} not finite" in estimate.reason
+        # Random sign vectors and rounding aside, the bad chain leaves no trace in the value.
+        assert estimate.value == pytest.approx(good[key].value, rel=1e-6)
+
+
+@EVERY
+def test_a_bad_chain_goes_by_its_number_in_the_file(name: str) -> None:
+    x = draws()
+    x[BAD] = x[BAD, :1]
+    for estimate in examined(name, x, names=list(range(10, 10 + CHAINS))).values():
+        assert f"chain {10 + BAD} " in estimate.reason
+
+
+@EVERY
+@pytest.mark.parametrize("length", [1, 2])
+def test_too_few_draws_are_never_ok(name: str, length: int) -> None:
+    for key, estimate in examined(name, draws(length=length)).items():
+        assert estimate.verdict != "ok", key
+        assert "steps" in estimate.reason
+
+
+@EVERY
+def test_chains_that_all_stand_still_are_refused(name: str) -> None:
+    x = draws()
+    x[:] = x[:, :1]
+    for key, estimate in examined(name, x).items():
+        assert estimate.verdict == "refused", key
+        assert "never moved" in estimate.reason and "chains 0, 1, 2" in estimate.reason
+
+
+@EVERY
+def test_chains_that_are_all_not_finite_are_refused(name: str) -> None:
+    x = draws()
+    x[:, -1] = np.nan
+    for key, estimate in examined(name, x).items():
+        assert estimate.verdict == "refused", key
+        assert "not finite" in estimate.reason
+
+
+@EVERY
+def test_a_single_chain_is_refused(name: str) -> None:
+    for key, estimate in examined(name, draws(chains=1)).items():
+        assert estimate.verdict == "refused", key
+        assert "raise chains" in estimate.reason

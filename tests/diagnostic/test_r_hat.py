@@ -1,0 +1,53 @@
+"""R-hat: 1 for chains that agree, large for chains that do not, and `mixing` follows from it."""
+
+import numpy as np
+import pytest
+from arviz_stats.base import array_stats
+
+from ebm_cli.chain_file import Chains
+from ebm_cli.check import InputError
+from ebm_cli.diagnostic import Patient
+from ebm_cli.estimate import Estimate
+from tests.contract import build
+from tests.diagnostic.ar1 import ar1
+
+
+def estimates(x: np.ndarray) -> dict[str, Estimate]:
+    return build("diagnostic", "r_hat")(Patient(Chains(x=x))).estimates
+
+
+def test_iid_chains_are_mixed() -> None:
+    found = estimates(ar1(0.0, 8, 1000, seed=0)[:, :, None])
+    assert found["r_hat_max"].verdict == "ok" and 0.99 < found["r_hat_max"].value < 1.01
+    assert found["mixing"] == Estimate(1.0)
+
+
+def test_chains_with_different_means_are_not_mixed() -> None:
+    found = estimates((ar1(0.0, 8, 1000, seed=1) + np.arange(8)[:, None])[:, :, None])
+    assert found["r_hat_max"].verdict == "caution" and found["r_hat_max"].value > 1.1
+    assert found["mixing"].verdict == "refused" and found["mixing"].value is None
+
+
+def test_chains_with_different_scales_are_not_mixed() -> None:
+    found = estimates((ar1(0.0, 8, 1000, seed=2) * np.geomspace(1, 16, 8)[:, None])[:, :, None])
+    assert found["mixing"].verdict == "refused"
+
+
+def test_chains_between_the_bounds_cannot_be_told() -> None:
+    x = ar1(0.0, 8, 1000, seed=3)
+    x[:4] += 0.3
+    found = estimates(x[:, :, None])
+    assert 1.01 < found["r_hat_max"].value < 1.1
+    assert found["mixing"].verdict == "caution" and "can't tell" in found["mixing"].reason
+
+
+def test_r_hat_is_arvizs_largest_over_coordinates() -> None:
+    x = np.stack([ar1(rho, 8, 300, seed) for seed, rho in enumerate((0.5, 0.9, 0.0))], 2)
+    each = [array_stats.rhat(x[:, :, i], chain_axis=0, draw_axis=1, method="rank") for i in range(3)]
+    assert estimates(x)["r_hat_max"].value == max(each)
+
+
+@pytest.mark.parametrize("bounds", [{"mixed": 1.0}, {"mixed": 1.2, "apart": 1.1}])
+def test_bounds_out_of_order_are_an_input_error(bounds: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="must be > "):
+        build("diagnostic", "r_hat", bounds)

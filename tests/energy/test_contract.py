@@ -1,0 +1,96 @@
+"""What every energy owes: one finite number a row, exact gradients, nothing left behind, and a finite Z."""
+
+import pytest
+import torch
+
+from ebm_cli.energy import energy_and_grad, frozen
+from tests.contract import build, default_dtype, energies, jiggled, options
+
+CASES = pytest.mark.parametrize(("name", "event"), energies())
+
+
+def states(event: tuple[int, ...], rng: torch.Generator, n: int = 7) -> torch.Tensor:
+    return 0.7 * torch.randn(n, *event, generator=rng, dtype=torch.float64)
+
+
+def test_every_energy_is_covered() -> None:
+    assert {name for name, _ in energies()} == set(options("energy"))
+
+
+@CASES
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_one_finite_number_a_row_in_the_type_of_the_state(
+    name: str, event: tuple[int, ...], dtype: torch.dtype, rng: torch.Generator
+) -> None:
+    with default_dtype(dtype):
+        energy = build("energy", name, event=event)
+        e, grad = energy_and_grad(energy, states(event, rng).to(dtype))
+    assert e.shape == (7,) and grad.shape == (7, *event)
+    assert e.dtype == grad.dtype == dtype
+    assert e.isfinite().all() and grad.isfinite().all()
+
+
+@CASES
+def test_a_rows_energy_does_not_depend_on_the_other_rows(
+    name: str, event: tuple[int, ...], rng: torch.Generator, float64: None
+) -> None:
+    energy = build("energy", name, event=event).eval()
+    x, more = states(event, rng), states(event, rng, 3)
+    order = torch.randperm(7, generator=rng)
+    torch.testing.assert_close(energy(x[order]), energy(x)[order])
+    torch.testing.assert_close(energy(torch.cat([x, more]))[:7], energy(x))
+
+
+@CASES
+def test_the_gradient_is_the_slope_of_the_energy(
+    name: str, event: tuple[int, ...], rng: torch.Generator, float64: None
+) -> None:
+    energy = jiggled(build("energy", name, event=event), rng).eval()
+    x, along, h = states(event, rng), states(event, rng), 1e-5
+    e, grad = energy_and_grad(energy, x)
+    with torch.no_grad():
+        slope = (energy(x + h * along) - energy(x - h * along)) / (2 * h)
+        torch.testing.assert_close(e, energy(x))
+    torch.testing.assert_close((grad * along).flatten(1).sum(1), slope, rtol=1e-6, atol=1e-6)
+
+
+@CASES
+def test_energy_and_grad_leaves_nothing_behind(name: str, event: tuple[int, ...], rng: torch.Generator) -> None:
+    energy = build("energy", name, event=event)
+    x = states(event, rng).float()
+    e, grad = energy_and_grad(energy, x)
+    assert not (x.requires_grad or e.requires_grad or grad.requires_grad)
+    assert all(p.grad is None and p.requires_grad for p in energy.parameters())
+    with frozen(energy):
+        energy_and_grad(energy, x)
+        assert not any(p.requires_grad for p in energy.parameters())
+    assert all(p.grad is None and p.requires_grad for p in energy.parameters())
+
+
+@CASES
+def test_energy_grows_along_every_ray_so_that_z_is_finite(
+    name: str, event: tuple[int, ...], rng: torch.Generator, float64: None
+) -> None:
+    energy = build("energy", name, event=event).eval()
+    u = states(event, rng, 200)
+    u = u / u.flatten(1).norm(dim=1).view(-1, *[1] * len(event))
+    assert (energy(100 * u) > energy(u)).all()
+
+
+@CASES
+def test_weights_survive_saving(name: str, event: tuple[int, ...], rng: torch.Generator) -> None:
+    trained = jiggled(build("energy", name, event=event), rng).eval()
+    fresh = build("energy", name, event=event).eval()
+    fresh.load_state_dict(trained.state_dict())
+    x = states(event, rng).float()
+    assert torch.equal(fresh(x), trained(x))
+
+
+def test_frozen_restores_after_an_error() -> None:
+    energy = build("energy", "mlp", event=(2,))
+    energy.net[0].eval()
+    next(energy.parameters()).requires_grad_(False)
+    before = [m.training for m in energy.modules()], [p.requires_grad for p in energy.parameters()]
+    with pytest.raises(ZeroDivisionError), frozen(energy):
+        raise ZeroDivisionError
+    assert ([m.training for m in energy.modules()], [p.requires_grad for p in energy.parameters()]) == before

@@ -1,0 +1,32 @@
+"""Multilayer perceptron energy: its formula, and errors that name the parameter."""
+
+import pytest
+import torch
+
+from ebm_cli.check import InputError
+from ebm_cli.energy.mlp import MLP
+from tests.contract import build
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+
+def test_energy_is_the_network_plus_the_confinement(rng: torch.Generator) -> None:
+    energy = MLP(5, 2, 0.7, (2, 3))
+    x = torch.randn(4, 2, 3, generator=rng)
+    h = x.flatten(1)
+    for layer in (energy.net[0], energy.net[2]):
+        a = h @ layer.weight.T + layer.bias
+        h = a * a.sigmoid()
+    expected = (h @ energy.net[4].weight.T + energy.net[4].bias)[:, 0] + 0.35 * x.square().sum((1, 2))
+    torch.testing.assert_close(energy(x), expected)
+
+
+@pytest.mark.parametrize(("name", "value"), [("width", 0), ("depth", 0), ("confinement", -0.1)])
+def test_a_wrong_value_is_named(name: str, value: float) -> None:
+    with pytest.raises(InputError, match=f"^{name} must be >= "):
+        build("energy", "mlp", {name: value}, event=(2,))
+
+
+def test_a_missing_event_is_named() -> None:
+    with pytest.raises(InputError, match=r"^event must be given"):
+        build("energy", "mlp")

@@ -1,0 +1,79 @@
+"""Contrastive training: its gradient is the difference of the phases, and its chains go on."""
+
+import pytest
+import torch
+
+from ebm_cli.check import InputError
+from ebm_cli.data import Batch
+from ebm_cli.energy.shifted_quadratic import ShiftedQuadratic
+from ebm_cli.objective.contrastive import Contrastive
+from tests.contract import build
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+
+def objective(temperature: float, steps: int = 3, size: int = 64) -> Contrastive:
+    sampler = build("sampler", "sgld", {"step_size": 0.2, "temperature": temperature})
+    start = build("start", "replay", {"size": size, "restart": 0.0}, event=(2,))
+    return build("objective", "contrastive", {"steps": steps}, sampler=sampler, start=start)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_the_gradient_is_the_difference_of_the_phases_over_t(temperature: float, rng: torch.Generator) -> None:
+    energy = build("energy", "mlp", {"width": 8}, event=(2,))
+    outcome = objective(temperature)(energy, Batch(torch.randn(16, 2, generator=rng)), rng)
+    outcome.loss.backward()
+    assert outcome.x_model is not None and not outcome.x_model.requires_grad
+    for name, parameter in energy.named_parameters():
+        positive, negative = (
+            torch.autograd.grad(energy(x).mean(), parameter)[0] for x in (outcome.x_data, outcome.x_model)
+        )
+        torch.testing.assert_close(parameter.grad, (positive - negative) / temperature, msg=name)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_on_the_shifted_quadratic_the_gradient_is_the_difference_of_means(
+    temperature: float, rng: torch.Generator
+) -> None:
+    energy = ShiftedQuadratic([0.5, -1.0], None)
+    outcome = objective(temperature)(energy, Batch(torch.randn(16, 2, generator=rng)), rng)
+    outcome.loss.backward()
+    assert outcome.x_model is not None
+    torch.testing.assert_close(energy.theta.grad, (outcome.x_model.mean(0) - outcome.x_data.mean(0)) / temperature)
+
+
+def test_training_takes_the_shifted_quadratic_to_the_datas_mean(rng: torch.Generator) -> None:
+    mean = torch.tensor([1.0, -2.0])
+    energy, loss = ShiftedQuadratic([0.0, 0.0], None), objective(1.0, size=256)
+    optimizer = torch.optim.SGD(energy.parameters(), lr=0.2)
+    path = []
+    for _ in range(600):
+        optimizer.zero_grad()
+        loss(energy, Batch(mean.expand(256, 2)), rng).loss.backward()
+        optimizer.step()
+        path.append(energy.theta.detach().clone())
+    # Chains are noisy, so θ wanders about its limit; blocks much longer than its memory give the error.
+    blocks = torch.stack(path[100:]).view(20, 25, 2).mean(1)
+    error = blocks.std(0) / 20**0.5
+    assert error.max() < 0.05
+    assert ((blocks.mean(0) - mean).abs() < 4 * error).all()
+
+
+def test_chains_grow_older_with_replay(rng: torch.Generator) -> None:
+    energy, loss = ShiftedQuadratic([0.0, 0.0], None), objective(1.0, steps=3, size=16)
+    batch = Batch(torch.zeros(16, 2))
+    ages = [float(loss(energy, batch, rng).scalars["chain_age"]) for _ in range(4)]
+    assert ages == [3.0, 6.0, 9.0, 12.0]
+
+
+def test_chains_go_on_where_the_last_step_left_them(rng: torch.Generator) -> None:
+    energy, loss = ShiftedQuadratic([0.0, 0.0], None), objective(1.0, size=16)
+    outcome = loss(energy, Batch(torch.zeros(16, 2)), rng)
+    begun = loss.start.draw(16, None, rng)
+    assert outcome.x_model is not None
+    torch.testing.assert_close(begun.x.sort(0).values, outcome.x_model.sort(0).values, rtol=0, atol=0)
+
+
+def test_temperature_zero_is_refused() -> None:
+    with pytest.raises(InputError, match=r"sampler\.temperature must be > 0"):
+        objective(0.0)

@@ -1,0 +1,103 @@
+"""Every YAML names its class, gives every argument once with a comment, and builds."""
+
+import inspect
+import re
+
+import pytest
+
+from ebm_cli.build import OFFERED, assemble, locate, make
+from ebm_cli.cli.answers import LIST_GROUPS
+from ebm_cli.cli.compose import Base, compose, parse
+from ebm_cli.machine import resolve
+from tests.contract import CONF, PACKAGE, build, config, options
+
+GROUPS = (
+    "data",
+    "energy",
+    "sampler",
+    "start",
+    "objective",
+    "optimizer",
+    "metric",
+    "diagnostic",
+    "regularizer",
+)
+FILES = [(group, name) for group in GROUPS for name in options(group)]
+VERB = {"regularizer": "train", "metric": "evaluate", "diagnostic": "diagnose"}
+
+
+def test_the_groups_are_the_folders_of_conf_that_hold_targets() -> None:
+    assert {path.name for path in CONF.iterdir() if path.is_dir()} == {*GROUPS, "experiment"}
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_implementation_has_a_yaml_of_its_name_and_the_other_way_round(group: str) -> None:
+    modules = {path.stem for path in (PACKAGE / group).glob("*.py")} - {"__init__"}
+    assert modules == set(options(group))
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_group_takes_a_class_of_the_users_own(group: str) -> None:
+    assert config(group, "custom") == {"_target_": "???"}
+
+
+@pytest.mark.parametrize(("group", "name"), FILES)
+def test_target_lies_in_the_module_of_the_same_name(group: str, name: str) -> None:
+    assert config(group, name)["_target_"].rpartition(".")[0] == f"ebm_cli.{group}.{name}"
+
+
+@pytest.mark.parametrize(("group", "name"), FILES)
+def test_keys_are_the_signature_minus_what_is_offered(group: str, name: str) -> None:
+    node = config(group, name)
+    parameters = inspect.signature(locate(node["_target_"])).parameters
+    assert set(node) - {"_target_"} == set(parameters) - set(OFFERED)
+    assert "_target_" in node
+
+
+@pytest.mark.parametrize(("group", "name"), FILES)
+def test_signatures_have_no_defaults(group: str, name: str) -> None:
+    parameters = inspect.signature(locate(config(group, name)["_target_"])).parameters
+    assert [p.name for p in parameters.values() if p.default is not p.empty] == []
+
+
+@pytest.mark.parametrize(("group", "name"), FILES)
+def test_every_key_has_a_comment(group: str, name: str) -> None:
+    lines = (CONF / group / f"{name}.yaml").read_text().splitlines()
+    keys = [line for line in lines if re.match(r"\s*[a-z]\w*:", line)]
+    assert [line for line in keys if not re.search(r"  # \S", line)] == []
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_list_groups_files_say_their_package_and_no_others_do(group: str) -> None:
+    for path in (CONF / group).glob("*.yaml"):
+        first = path.read_text().splitlines()[0]
+        if group in LIST_GROUPS:
+            assert first == f"# @package {group}.{path.stem}"
+        else:
+            assert "@package" not in first
+
+
+@pytest.mark.parametrize(("group", "name"), FILES)
+def test_every_yaml_builds(group: str, name: str) -> None:
+    event = (1, 8, 8)
+    data, sampler = build("data", "gaussians_8"), build("sampler", "sgld")
+    start = build("start", "noise", event=event)
+    built = make(config(group, name), event=event, data=data, sampler=sampler, start=start)
+    assert type(built) is locate(config(group, name)["_target_"])
+
+
+@pytest.mark.parametrize("group", LIST_GROUPS)
+def test_composing_all_of_a_list_group_gives_a_node_each(group: str) -> None:
+    names = [*options(group), "custom"]
+    line = [f"{group}=[{','.join(names)}]", f"{group}.custom._target_=mine.Own"]
+    if group == "metric":
+        line += ["energy=quadratic", "data=gaussians_8"]
+    assert set(compose(VERB[group], parse(line), Base())[group]) == set(names)
+
+
+@pytest.mark.parametrize("name", options("experiment"))
+def test_every_experiment_composes_and_its_parts_build(name: str) -> None:
+    composed = compose("train", parse([f"experiment={name}", "device=cpu"]), Base())
+    with resolve("cpu", composed["dtype"], 1).used():
+        parts = assemble(composed)
+    assert None not in (parts.data, parts.start, parts.objective, parts.optimizer)

@@ -1,0 +1,55 @@
+"""An estimate has a value exactly when it is not refused, and shows as many digits as its error allows."""
+
+import pytest
+
+from ebm_cli.estimate import Estimate, refused, show
+
+
+def test_a_refused_estimate_has_no_value_and_any_other_has_one() -> None:
+    with pytest.raises(ValueError, match="refused"):
+        Estimate(1.0, verdict="refused", reason="why")
+    with pytest.raises(ValueError, match="refused"):
+        Estimate(None)
+
+
+def test_doubt_needs_a_reason() -> None:
+    with pytest.raises(ValueError, match="needs a reason"):
+        Estimate(1.0, verdict="caution")
+    with pytest.raises(ValueError, match="needs a reason"):
+        refused("")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), [1.0, float("nan")]])
+def test_a_value_that_is_not_finite_is_no_value(value: float | list[float]) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        Estimate(value)
+
+
+def test_doubts_add_up_and_leave_a_refusal_alone() -> None:
+    assert Estimate(1.0).doubted([]) == Estimate(1.0)
+    twice = Estimate(1.0).doubted(["few draws"]).doubted(["stuck"])
+    assert (twice.verdict, twice.reason, twice.value) == ("caution", "few draws; stuck", 1.0)
+    assert refused("no data").doubted(["stuck"]) == refused("no data")
+
+
+def test_json_keeps_the_value_and_leaves_out_what_is_not_there() -> None:
+    assert refused("no data").to_json() == {"value": None, "verdict": "refused", "reason": "no data"}
+    assert Estimate(1.0, se=0.1, unit="nat").to_json()["se"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("value", "se", "shown"),
+    [
+        (1.23456, 0.0123, "1.235 ± 0.012"),
+        (123.456, 23.0, "123 ± 23"),
+        (1.23456, None, "1.235"),
+        (1.0, 0.0, "1"),
+        (None, None, "–"),
+        ([1.0, 2.0], [0.1, 0.2], "1.00 ± 0.10, 2.00 ± 0.20"),
+        ([1.0, 2.0, 3.0, 4.0, 5.0], None, "1, 2, 3, 4, …"),
+    ],
+)
+def test_a_value_shows_two_digits_of_its_error(
+    value: float | list[float] | None, se: float | list[float] | None, shown: str
+) -> None:
+    assert show(value, se) == shown
