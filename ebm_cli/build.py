@@ -25,7 +25,7 @@ from ebm_cli.state import energy_weights
 Config = dict[str, Any]
 
 # What a class may ask for by the name of a parameter, beside what its YAML gives.
-OFFERED = ("event", "data", "sampler", "start")
+OFFERED = ("event", "data", "sampler", "start", "energy")
 
 
 def locate(target: str) -> type:
@@ -104,6 +104,17 @@ class Gather:
             raise InputError(*dict.fromkeys(self.messages))
 
 
+def together(**actions: Callable[[], Any]) -> list[Any]:
+    """The results of several checks; InputError with what all of them refuse, under their names.
+
+    A name that begins with an underscore is no prefix of its messages.
+    """
+    gather = Gather()
+    results = [gather.attempt("" if name.startswith("_") else name, action) for name, action in actions.items()]
+    gather.finish()
+    return results
+
+
 @dataclass(frozen=True)
 class Parts:
     """What a run is made of; None for a group that its configuration leaves out."""
@@ -178,11 +189,20 @@ def _given_event(config: Config, data: Data | None) -> tuple[int, ...] | None:
 def _energy(config: Config, event: tuple[int, ...] | None) -> nn.Module:
     if not config.get("energy"):
         raise InputError("energy must be chosen: energy=NAME or run=RUN")
+    _needs_event(config["energy"], event)
     energy = make(config["energy"], event=event)
     if not isinstance(energy, nn.Module) or type(energy).forward is nn.Module.forward:
         raise InputError(f"_target_={config['energy']['_target_']} must be a torch.nn.Module with a forward method")
     # A user's own tensors may have been made elsewhere.
     return energy.to(device=torch.get_default_device(), dtype=torch.get_default_dtype())
+
+
+def _needs_event(node: Config, event: tuple[int, ...] | None) -> None:
+    """Raise InputError for a class that asks for a shape when none is known."""
+    target = node.get("_target_")
+    wanted = inspect.signature(locate(target)).parameters.get("event") if target not in (None, "???") else None
+    if wanted is not None and event is None and "None" not in str(wanted.annotation):
+        raise InputError("event is not known: give a shape such as 'event=[2]', or data")
 
 
 def _agreed_event(energy: nn.Module, event: tuple[int, ...] | None) -> tuple[int, ...]:

@@ -16,14 +16,15 @@ from ebm_cli.sampler import Sampler
 class Trajectory:
     """What chains left behind.
 
-    x, energy, accept: kept draws, oldest first; accept is the mean acceptance since the draw before.
+    x, energy, accept: kept draws, oldest first; accept is the mean acceptance since the draw before (one row, over
+    all steps, where no draw is kept).
     last: the final state. broke: the step at which a chain first was not finite, −1 where it never was.
     steps: kernel steps made, burn-in included.
     """
 
     x: Float[Tensor, "draws n *event"]
     energy: Float[Tensor, "draws n"]
-    accept: Float[Tensor, "draws n"]
+    accept: Float[Tensor, "_ n"]
     last: Any
     broke: Int[Tensor, " n"]
     steps: int

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ebm_cli import check, figure, rng
-from ebm_cli.build import Config, Parts, assemble, load_weights, make
+from ebm_cli.build import Config, Parts, assemble, load_weights, make, together
 from ebm_cli.check import InputError
 from ebm_cli.data import noised
 from ebm_cli.estimate import Estimate
@@ -25,10 +25,10 @@ def evaluate(config: Config, run: Run, terminal: Terminal, trained: Run | None =
     """Compute every metric that `config` names on fresh chains of the model; figures go to `run`'s folder."""
     place = resolve(config["device"], config["dtype"], config["threads"])
     with place.used():
-        parts = assemble(config)
+        metrics: dict[str, Metric]
+        metrics, parts = together(_metrics=lambda: make_list(config, "metric"), _parts=lambda: assemble(config))
         if trained is not None:
             load_weights(parts.energy, trained, config["checkpoint"], config["weights"])
-        metrics: dict[str, Metric] = make_list(config, "metric")
         temperature = config["temperature"] if config["temperature"] is not None else parts.sampler.temperature
         check.non_negative("temperature", temperature)
         subject = Subject(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ebm_cli import __version__, chain_file, check, figure, rng
-from ebm_cli.build import Config, Parts, assemble, load_weights
+from ebm_cli.build import Config, Parts, assemble, load_weights, together
 from ebm_cli.chain_file import Chains
 from ebm_cli.chains import Trajectory, run_chains
 from ebm_cli.diagnostic import Patient
@@ -53,10 +53,12 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
     trained: the training run whose weights to use. Raises WorkFailed when no chain stays finite; Stopped after
     a signal, the draws so far saved.
     """
-    length = Length(config["chains"], config["steps"], config["burn_in"], config["thin"])
     place = resolve(config["device"], config["dtype"], config["threads"])
     with place.used():
-        parts = assemble(config)
+        length, parts = together(
+            _length=lambda: Length(config["chains"], config["steps"], config["burn_in"], config["thin"]),
+            _parts=lambda: assemble(config),
+        )
         if trained is not None:
             load_weights(parts.energy, trained, config["checkpoint"], config["weights"])
         generator = rng.generator(config["seed"], "chains", place.device)

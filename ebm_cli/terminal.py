@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Ticker(Protocol):
     """A running task's bar."""
 
     def __call__(self, done: int, **figures: float) -> None: ...
 
 
+@runtime_checkable
 class Terminal(Protocol):
     """A place for messages and progress, and the person's wish to stop."""
 
@@ -27,6 +29,7 @@ class Terminal(Protocol):
         ...
 
 
+@runtime_checkable
 class TaskContext(Protocol):
     def __enter__(self) -> Ticker: ...
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ebm_cli import check, curves, rng
-from ebm_cli.build import Config, Parts, assemble, load_weights
+from ebm_cli.build import Config, Parts, assemble, load_weights, together
 from ebm_cli.estimate import Estimate
 from ebm_cli.machine import resolve
 from ebm_cli.objective import Outcome
@@ -55,10 +55,12 @@ def train(config: Config, run: Run, terminal: Terminal, init: Run | None = None)
     init: a run to take the weights from. Raises WorkFailed at the first loss, energy or gradient that is not
     finite, the last good checkpoint kept; Stopped after a signal, the step finished and saved.
     """
-    trainer = Trainer(**config["trainer"])
     place = resolve(config["device"], config["dtype"], config["threads"])
     with place.used(), rng.seeded_layers(config["seed"], "layers"):
-        parts = assemble(config)
+        trainer, parts = together(
+            trainer=lambda: Trainer(**config["trainer"]),
+            _parts=lambda: assemble(config),
+        )
         if parts.objective is None or parts.data is None or parts.optimizer is None:
             raise check.InputError("objective, data and optimizer must all be chosen to train")
         if init is not None:

@@ -70,9 +70,10 @@ def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
     known = groups()
     chosen = [o for o in overrides if o.key_or_group in known and "." not in o.key_or_group]
     wrong = wrong_options(chosen, known, verb)
+    overrides = [o for o in overrides if not is_no_recipe(o)]
     spoilt = {o.key_or_group for o, _ in wrong}
     messages = [message for _, message in wrong]
-    chosen = [o for o in chosen if o.key_or_group not in spoilt]
+    chosen = [o for o in chosen if o.key_or_group not in spoilt and not is_no_recipe(o)]
     named = {o.key_or_group for o in chosen}
     words = [f"{group}={OF_RUN}" for group in base.nodes if group not in named]
     if base.experiment is not None and "experiment" not in named:
@@ -95,6 +96,11 @@ def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
     if missing:
         raise InputError(*(f"{key} must be given: {key}=VALUE" for key in missing))
     return {str(key): value for key, value in config.items()}
+
+
+def is_no_recipe(override: Override) -> bool:
+    """`experiment=null`: the verb's own defaults, which Hydra has no word for on a command line."""
+    return override.key_or_group == "experiment" and not override.is_sweep_override() and override.value() is None
 
 
 class Loader:
@@ -200,7 +206,9 @@ def wrong_options(chosen: list[Override], known: dict[str, dict[str, Path]], ver
             wrong.append((override, f"{group} takes one name, got {text(override)!r}"))
             continue
         for name in names:
-            if name is not None and str(name) not in [*known[group], OF_RUN]:
+            if name is None and group != "experiment":
+                wrong.append((override, f"{group} must name one of {', '.join(known[group])}, got null"))
+            elif name is not None and str(name) not in [*known[group], OF_RUN]:
                 options = ", ".join(known[group])
                 hint = nearest(str(name), known[group])
                 wrong.append((override, f"{group} has no option {str(name)!r}{hint} (options: {options})"))

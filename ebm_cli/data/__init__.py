@@ -25,6 +25,7 @@ class Batch(NamedTuple):
     condition: Tensor | None = None
 
 
+@runtime_checkable
 class Data(Protocol):
     """A data set. event: the shape of one row. noise: σ of the Gaussian noise that its draws carry."""
 
@@ -87,7 +88,8 @@ class Stream:
             return self.draw(n, rng)
         batch = self.split("train")
         rows = torch.randint(self.n, (n,), generator=rng, device=rng.device)
-        return Batch(batch.x[rows], y=None if batch.y is None else batch.y[rows])
+        clean, y = (None if part is None else part[rows] for part in (batch.clean, batch.y))
+        return Batch(batch.x[rows], clean=clean, y=y)
 
     def split(self, part: Part) -> Batch:
         if part not in self._rows:

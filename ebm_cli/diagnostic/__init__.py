@@ -1,7 +1,7 @@
 """Diagnostics: what chains alone tell. Every other file in this folder is one of them."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from torch import nn
@@ -24,6 +24,7 @@ class Patient:
         return screen(self.chains)
 
 
+@runtime_checkable
 class Diagnostic(Protocol):
     """A callable from a patient to a finding."""
 

@@ -69,7 +69,8 @@ class EffectiveTemperature:
         axes.axvline(value, color=figure.RED, label=f"T_conf = {value:.3f} ± {se:.3f}")
         axes.set(xlabel="‖∇E‖²/ΔE, ratio of means in each chain", ylabel="chains")
         axes.legend()
-        caption = f"Configurational temperature, {value:.4f} ± {se:.4f}, beside T = {temperature:g}. Good: the two lines agree."
+        numbers = f"{value:.4f} ± {se:.4f}, beside T = {temperature:g}"
+        caption = f"Configurational temperature, {numbers}. Good: the two lines agree."
         return Finding({name: Estimate(value, se=se).doubted(doubts)}, picture, caption)
 
 

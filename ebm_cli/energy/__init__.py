@@ -85,7 +85,5 @@ def confining(x: Float[Tensor, "n *event"], strength: float) -> Float[Tensor, " 
 def image_event(name: str, event: tuple[int, ...]) -> tuple[int, int, int]:
     """`event` as (channels, height, width); InputError for any other shape."""
     if len(event) != 3:
-        raise InputError(
-            f"{name} needs images (channels, height, width), got event={list(event)}; energy=mlp takes any shape"
-        )
+        raise InputError(f"event must be (channels, height, width) for {name}, got {list(event)}; energy=mlp takes any")
     return event[0], event[1], event[2]

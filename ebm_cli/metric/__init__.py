@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -38,6 +38,7 @@ class Subject:
         return self.samples, self.held_out, self.train
 
 
+@runtime_checkable
 class Metric(Protocol):
     """A callable from a subject to a finding. needs_samples: whether chains must be drawn for it."""
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import nn
 from torch.optim import Optimizer
@@ -14,6 +14,7 @@ from ebm_cli import check
 DECAYS = ("constant", "cosine", "step")
 
 
+@runtime_checkable
 class OptimizerRecipe(Protocol):
     """Hyperparameters from which an optimizer and its schedule are made."""
 

@@ -22,6 +22,8 @@ class AdamW(Rate):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not isinstance(self.betas, list) or len(self.betas) != 2:
+            raise check.InputError(f"betas must be two numbers, got {self.betas}")
         for beta in self.betas:
             check.half_open("betas", beta)
         check.non_negative("weight_decay", self.weight_decay)

@@ -1,6 +1,6 @@
 """Regularizers: penalties added to an objective's loss. Every other file in this folder is one of them."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ebm_cli.objective import Outcome
 
 
+@runtime_checkable
 class Regularizer(Protocol):
     """A callable that gives its penalty, already times its own weight."""
 

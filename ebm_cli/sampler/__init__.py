@@ -4,7 +4,7 @@ A sampler is a frozen dataclass of its hyperparameters with `init` and `step`. S
 would compute again; nothing in a step waits for the device.
 """
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -26,6 +26,7 @@ class State(NamedTuple):
     grad: Float[Tensor, "n *event"]
 
 
+@runtime_checkable
 class Sampler(Protocol):
     """A Markov kernel at a temperature."""
 

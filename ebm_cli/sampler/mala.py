@@ -17,8 +17,8 @@ class MALA:
     """y = x − η∇E(x) + √(2ηT) ξ, taken with probability min(1, π(y)q(x|y)/(π(x)q(y|x))), else x stays.
 
     Roberts and Tweedie, 1996 (Bernoulli 2, 341), with log q(y|x) = −‖y − x + η∇E(x)‖²/(4ηT) and
-    log π = −E/T. Exact: π ∝ exp(−E/T) is stationary at any η, by detailed balance. A proposal whose ratio is
-    not a number is refused.
+    log π = −E/T. Exact: π ∝ exp(−E/T) is stationary at any η, by detailed balance. A proposal whose
+    energy or ratio is not finite is refused.
 
     step_size: η > 0, in units of x² over energy; acceptance near 0.57 mixes fastest in many dimensions.
     temperature: T > 0.
@@ -43,7 +43,7 @@ class MALA:
         log_forth = -0.5 * ξ.flatten(1).square().sum(1)
         log_back = -(state.x - y + η * grad).flatten(1).square().sum(1) / (4 * η * T)
         log_ratio = (state.energy - e) / T + log_back - log_forth
-        accept = torch.nan_to_num(log_ratio.clamp(max=0).exp(), nan=0.0)
+        accept = torch.where(e.isfinite() & log_ratio.isfinite(), log_ratio.clamp(max=0).exp(), 0.0)
         taken = u < accept
         new = State(chosen(taken, y, state.x), chosen(taken, e, state.energy), chosen(taken, grad, state.grad))
         return new, Info(accept)

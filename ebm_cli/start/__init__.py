@@ -3,7 +3,7 @@
 CD-k, persistent CD and short-run sampling are one objective with three starts: data, replay, noise.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -20,6 +20,7 @@ class Begun(NamedTuple):
     rows: Int[Tensor, " n"] | None
 
 
+@runtime_checkable
 class Start(Protocol):
     """Where chains begin; an `nn.Module` when it has state to keep in the checkpoint."""
 

@@ -18,8 +18,8 @@ class Tilted(nn.Module):
 
     def __init__(self, size: int) -> None:
         super().__init__()
-        root = torch.randn(size, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-        self.register_buffer("A", torch.eye(size, dtype=torch.float64) + root @ root.T / size)
+        root = torch.randn(size, size, generator=torch.Generator().manual_seed(0))
+        self.register_buffer("A", torch.eye(size) + root @ root.T / size)
 
     def forward(self, x: Tensor) -> Tensor:
         return 0.5 * ((x @ self.A) * x).sum(1)
@@ -63,7 +63,7 @@ def test_sgld_s_inflated_variance_gives_its_inflated_temperature(float64: None) 
     assert found.verdict == "caution" and "step_size" in found.reason
 
 
-def test_random_signs_give_the_temperature_in_many_dimensions() -> None:
+def test_random_signs_give_the_temperature_in_many_dimensions(float64: None) -> None:
     energy, temperature = Tilted(24), 2.0
     root = np.linalg.cholesky(np.linalg.inv(energy.A.numpy()))
     found = effective_temperature(np.sqrt(temperature) * normal(24) @ root.T, energy, temperature)

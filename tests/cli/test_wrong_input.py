@@ -1,0 +1,138 @@
+"""Wrong input ends in exit code 2 and a line or two that name the thing, the bound and the nearest valid name."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ebm_cli.cli import main
+
+TINY = ["experiment=gaussians_8", "energy.width=8", "start.size=16", "trainer.batch_size=8", "objective.steps=2"]
+
+# Command line and what its message must hold.
+WRONG = {
+    "misspelt verb": ("smaple energy=quadratic", ["smaple", "sample"]),
+    "misspelt option": ("sample energy=quadratc", ["energy", "quadratc", "'quadratic'"]),
+    "misspelt key": ("sample energy=double_well sampler.setp_size=1", ["sampler.setp_size", "sampler.step_size"]),
+    "misspelt group": ("sample energy=double_well smapler=mala", ["smapler", "sampler"]),
+    "two mistakes at once": ("sample energy=quadratc smapler=mala", ["quadratc", "smapler"]),
+    "negative step": ("sample energy=double_well sampler.step_size=-0.1", ["sampler.step_size must be > 0, got -0.1"]),
+    "text for a number": ("sample energy=double_well chains=many", ["chains must be a number", "many"]),
+    "no chains": ("sample energy=double_well chains=0", ["chains must be >= 1, got 0"]),
+    "half a chain": ("sample energy=double_well chains=1.5", ["chains must be a whole number"]),
+    "thin beyond steps": ("sample energy=double_well steps=10 thin=20", ["thin must be <= steps"]),
+    "comma without -m": ("sample energy=double_well sampler.temperature=1,2", ["-m"]),
+    "not KEY=VALUE": ("sample energy=double_well verbose", ["verbose", "KEY=VALUE"]),
+    "unclosed bracket": ("sample energy=double_well event=[2", ["event=[2"]),
+    "no energy": ("sample", ["energy"]),
+    "no shape": ("sample energy=quadratic", ["event"]),
+    "shape that does not fit": ("sample energy=muller_brown event=[3]", ["event", "[2]", "[3]"]),
+    "zero temperature for mala": (
+        "sample energy=double_well sampler=mala sampler.temperature=0",
+        ["sampler.temperature"],
+    ),
+    "unknown device": ("sample energy=double_well device=gpu", ["device", "gpu"]),
+    "custom without target": ("sample energy=custom", ["energy._target_"]),
+    "custom of no module": ("sample energy=custom energy._target_=nowhere.Ring", ["nowhere"]),
+    "custom of no class": ("sample energy=custom energy._target_=torch.nn.Linaer", ["Linaer", "Linear"]),
+    "missing run": ("sample run=outputs/none", ["outputs/none", "not there"]),
+    "no run yet": ("sample run=latest", ["latest"]),
+    "bad name": ("sample energy=double_well name=a/b", ["name", "a/b"]),
+    "nothing to diagnose": ("diagnose", ["run"]),
+    "missing chains": ("diagnose run=chains.npy", ["chains.npy"]),
+    "energy beside a network of images": ("train energy=conv data=gaussians_8", ["conv", "event must be (channels"]),
+    "bad metric": ("evaluate energy=double_well metric=[frechett]", ["frechett", "frechet"]),
+    "metric without data": ("evaluate energy=double_well metric=[mmd]", ["data"]),
+    "resume with another key": ("train resume=RUN optimizer.lr=1", ["optimizer.lr", "init="]),
+    "several wrong numbers": (
+        "train data=gaussians_8 trainer.steps=0 optimizer.lr=-1",
+        ["trainer.steps", "optimizer.lr"],
+    ),
+    "unknown completion": ("completion tcsh", ["bash"]),
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny trained run."""
+    folder = tmp_path_factory.mktemp("runs") / "trained"
+    assert main(["train", *TINY, "trainer.steps=4", "trainer.checkpoint_every=2", f"out={folder}"]) == 0
+    return folder
+
+
+@pytest.mark.parametrize("case", WRONG, ids=str)
+def test_wrong_input_is_named_in_a_line_or_two_and_leaves_no_run(case, tmp_path, monkeypatch, capsys, trained):
+    words, expected = WRONG[case]
+    monkeypatch.chdir(tmp_path)
+    assert main(words.replace("RUN", str(trained)).split()) == 2
+    err = capsys.readouterr().err
+    for word in expected:
+        assert word in err
+    assert "Traceback" not in err
+    assert 1 <= len(err.strip().splitlines()) <= 3
+    assert all(len(line) < 400 for line in err.splitlines())
+    assert not list(tmp_path.glob("outputs/*/*/*"))
+
+
+def test_a_truncated_checkpoint_is_named_with_the_steps_that_are_whole(tmp_path, monkeypatch, capsys, trained):
+    monkeypatch.chdir(tmp_path)
+    broken = tmp_path / "broken"
+    shutil.copytree(trained, broken)
+    path = broken / "checkpoints" / "step-4" / "state.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    assert main(["sample", f"run={broken}"]) == 2
+    err = capsys.readouterr().err
+    assert "step-4 is damaged" in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_resume_falls_back_to_the_newest_whole_checkpoint_and_says_so(tmp_path, monkeypatch, capsys, trained):
+    monkeypatch.chdir(tmp_path)
+    broken = tmp_path / "broken"
+    shutil.copytree(trained, broken)
+    path = broken / "checkpoints" / "step-4" / "state.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:1000])
+    assert main(["train", f"resume={broken}"]) == 0
+    assert "step-4 is damaged" in capsys.readouterr().err
+    assert path.read_bytes() == whole
+
+
+def test_a_damaged_config_is_named(tmp_path, monkeypatch, capsys, trained):
+    monkeypatch.chdir(tmp_path)
+    broken = tmp_path / "broken"
+    shutil.copytree(trained, broken)
+    (broken / "config.yaml").write_text("energy: [")
+    assert main(["sample", f"run={broken}"]) == 2
+    assert "config.yaml is damaged" in capsys.readouterr().err
+
+
+def test_a_folder_that_exists_is_not_written_over(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    assert main(["sample", "energy=double_well", "out=mine"]) == 2
+    assert "out=mine exists already" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_write_permission_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    tmp_path.chmod(0o500)
+    assert main(["sample", "energy=double_well"]) == 2
+    assert "Permission denied" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_named(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert main(["sample", "energy=double_well", "out=/proc/nowhere/run"]) == 2
+    err = capsys.readouterr().err
+    assert "out=/proc/nowhere/run cannot be made" in err
+
+
+def test_a_pickled_array_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.save("chains.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    assert main(["diagnose", "run=chains.npy"]) == 2
+    assert "chains.npy" in capsys.readouterr().err

@@ -1,0 +1,28 @@
+"""Subjects for the tests of metrics: real rows with the set's own noise, and samples of the test's choice."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ebm_cli.data import Data, noised
+from ebm_cli.metric import Subject
+from tests.contract import build
+
+
+def subject(data: Data | None, samples: Tensor | None, **changes: Any) -> Subject:
+    """What `ebm evaluate` would hand to a metric; `changes` replace its fields."""
+    fields: dict[str, Any] = {
+        "energy": build("energy", "quadratic", event=data.event if data else (2,)),
+        "temperature": 1.0,
+        "data": data,
+        "samples": samples,
+        "held_out": noised(data, "held_out", 0) if data else None,
+        "train": noised(data, "train", 0) if data else None,
+        "seed": 0,
+    }
+    return Subject(**fields | changes)
+
+
+def normal(n: int, dim: int, seed: int) -> Tensor:
+    return torch.randn(n, dim, generator=torch.Generator().manual_seed(seed))

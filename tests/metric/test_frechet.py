@@ -1,0 +1,143 @@
+"""Fréchet distance: its closed form, features that depend on the data set alone, and a ratio of 1 for real rows."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from ebm_cli.data import Batch, Part, noised
+from ebm_cli.data.digits import Digits
+from ebm_cli.estimate import Estimate
+from ebm_cli.features import Features, classifier_features, fit
+from ebm_cli.metric import frechet
+from tests.contract import build
+from tests.metric.subject import normal, subject
+
+
+def rows_with(mean: np.ndarray, root: np.ndarray, seed: int, n: int = 200) -> np.ndarray:
+    """Rows of exactly this mean and of covariance root·rootᵀ."""
+    x = np.random.default_rng(seed).standard_normal((n, len(mean)))
+    x -= x.mean(0)
+    white = x @ np.linalg.inv(np.linalg.cholesky(np.cov(x.T))).T
+    return mean + white @ root.T
+
+
+def test_distance_is_the_closed_form_of_gaussians() -> None:
+    s, t, shift = np.array([1.0, 2.0, 0.5]), np.array([3.0, 0.1, 0.5]), np.array([1.0, -1.0, 2.0])
+    a, b = rows_with(np.zeros(3), np.diag(s), seed=0), rows_with(shift, np.diag(t), seed=1)
+    exact = (shift**2).sum() + ((s - t) ** 2).sum()
+    assert frechet.distance(a, b) == pytest.approx(exact, rel=1e-10)
+
+
+def test_distance_does_not_change_when_both_sets_are_rotated() -> None:
+    random = np.random.default_rng(2)
+    a, b = random.standard_normal((50, 4)) * [1, 2, 3, 4], random.standard_normal((60, 4)) + 1
+    rotation = np.linalg.qr(random.standard_normal((4, 4)))[0]
+    assert frechet.distance(a @ rotation, b @ rotation) == pytest.approx(frechet.distance(a, b), rel=1e-10)
+    assert frechet.distance(b, a) == pytest.approx(frechet.distance(a, b), rel=1e-10)
+
+
+def test_distance_of_a_set_to_itself_is_zero_even_with_fewer_rows_than_columns() -> None:
+    a = np.random.default_rng(3).standard_normal((5, 12))
+    assert abs(frechet.distance(a, a)) < 1e-6
+
+
+class Blanked(Digits):
+    """Digits of which some training rows are blank."""
+
+    def __init__(self, rows: np.ndarray) -> None:
+        super().__init__(noise=0.15)
+        train = self._rows["train"]
+        x = train.x.clone()
+        x[torch.as_tensor(rows)] = 0.0
+        self._rows: dict[Part, Batch] = self._rows | {"train": train._replace(x=x, clean=x)}
+
+
+@pytest.fixture(scope="module")
+def digits() -> Digits:
+    return build("data", "digits")
+
+
+@pytest.fixture(scope="module")
+def features(digits: Digits) -> Features:
+    return classifier_features(digits)
+
+
+@pytest.fixture
+def trained_once(features: Features, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The metric's own features, without training them again for every test."""
+    monkeypatch.setattr(frechet, "features_of", lambda data, train: features)
+    yield
+
+
+def scored(digits: Digits, samples: torch.Tensor, **changes: object) -> dict[str, Estimate]:
+    return build("metric", "frechet")(subject(digits, samples, **changes)).estimates
+
+
+def gaussian_fit(digits: Digits, n: int) -> torch.Tensor:
+    x = noised(digits, "train", 0).x.flatten(1).double()
+    root = torch.linalg.cholesky(torch.cov(x.T))
+    return (x.mean(0) + normal(n, 64, seed=4).double() @ root.T).float().view(n, 1, 8, 8)
+
+
+def test_a_folds_network_did_not_see_its_fold(digits: Digits, features: Features) -> None:
+    assert features.fold_of is not None
+    blanked = classifier_features(Blanked(np.flatnonzero(features.fold_of == 0)))
+    x = digits.split("held_out").x
+    assert np.array_equal(blanked.fold_of, features.fold_of)
+    assert np.array_equal(blanked(0, x), features(0, x))
+    assert not np.array_equal(blanked(1, x), features(1, x))
+
+
+def test_features_do_not_depend_on_torchs_global_seed(digits: Digits, features: Features) -> None:
+    torch.manual_seed(12345)
+    seen = torch.as_tensor(np.flatnonzero(features.fold_of != 0))
+    again = fit(digits, digits.split("train"), seen, 0)
+    x = digits.split("held_out").x
+    with torch.no_grad():
+        assert torch.equal(again(x), features.networks[0][0](x))
+
+
+def test_folds_cover_every_training_row_once_and_evenly(features: Features) -> None:
+    unseen = [features.unseen(fold, 1437) for fold in range(features.folds)]
+    assert sorted(np.concatenate(unseen).tolist()) == list(range(1437))
+    assert max(map(len, unseen)) - min(map(len, unseen)) <= 1
+
+
+def test_the_score_does_not_depend_on_a_runs_seed(digits: Digits, trained_once: None) -> None:
+    samples = gaussian_fit(digits, 360)
+    torch.manual_seed(1)
+    first = scored(digits, samples, seed=0)
+    torch.manual_seed(2)
+    assert scored(digits, samples, seed=7) == first
+
+
+@pytest.mark.parametrize("split", range(3))
+def test_real_rows_that_no_network_saw_score_one(digits: Digits, trained_once: None, split: int) -> None:
+    held_out = noised(digits, "held_out", 0)
+    order = torch.randperm(360, generator=torch.Generator().manual_seed(split))
+    other = Batch(held_out.x[order[180:]], y=held_out.y[order[180:]])
+    found = scored(digits, held_out.x[order[:180]], held_out=other)["frechet_ratio"]
+    assert found.verdict == "ok"
+    assert abs(found.value - 1) < 4 * found.se
+
+
+def test_a_gaussian_fitted_to_the_data_is_told_from_it(digits: Digits, trained_once: None) -> None:
+    found = scored(digits, gaussian_fit(digits, 360))
+    assert found["frechet_ratio"].value > 2
+    ratio = found["frechet"].value / found["frechet_floor"].value
+    assert found["frechet_ratio"].value == pytest.approx(ratio)
+
+
+def test_fewer_samples_than_held_out_rows_are_under_caution(digits: Digits, trained_once: None) -> None:
+    found = scored(digits, gaussian_fit(digits, 200))
+    assert found["frechet"].verdict == found["frechet_ratio"].verdict == "caution"
+    assert "360" in found["frechet"].reason
+
+
+def test_what_is_wrong_with_the_samples_is_taken_over() -> None:
+    data = build("data", "gaussian", {"n": 500})
+    found = scored(data, normal(2000, 2, seed=5), remarks=("3 chains broke",))
+    assert found["frechet"].verdict == "caution" and "3 chains broke" in found["frechet"].reason
+    assert found["frechet_floor"].verdict == "ok"

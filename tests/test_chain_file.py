@@ -1,0 +1,187 @@
+"""Chains on disk: they come back as they went, and what cannot be read is one line of InputError."""
+
+from pathlib import Path
+from typing import Any
+
+import h5netcdf
+import numpy as np
+import pytest
+
+from ebm_cli.chain_file import Chains, read, write
+from ebm_cli.check import InputError
+
+CHAINS, DRAWS = 3, 5
+
+
+def chains(*event: int) -> Chains:
+    random = np.random.default_rng(0)
+    return Chains(
+        x=random.standard_normal((CHAINS, DRAWS, *event)),
+        potential=random.random((CHAINS, DRAWS)),
+        acceptance=random.random((CHAINS, DRAWS)),
+        thin=4,
+        gradients=21,
+        names=list(range(CHAINS)),
+    )
+
+
+def written(folder: Path, given: Chains, temperature: float = 2.0) -> Path:
+    path = folder / "chains.nc"
+    write(path, given, temperature, {"ebm_version": "0"})
+    return path
+
+
+def netcdf(path: Path, group: str, name: str, x: np.ndarray) -> Path:
+    with h5netcdf.File(path, "w") as file:
+        part = file.create_group(group)
+        part.dimensions = {f"d{i}": size for i, size in enumerate(x.shape)}
+        part.create_variable(name, tuple(part.dimensions), data=x)
+    return path
+
+
+def npy(path: Path, x: Any) -> Path:
+    np.save(path, x, allow_pickle=True)
+    return path
+
+
+def cut(path: Path, size: int) -> Path:
+    path.write_bytes(path.read_bytes()[:size])
+    return path
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        read(path)
+    assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("event", [(1,), (2,), (1, 4, 4)])
+def test_chains_come_back_as_they_went(tmp_path: Path, event: tuple[int, ...]) -> None:
+    given = chains(*event)
+    found = read(written(tmp_path, given))
+    for name in ("x", "potential", "acceptance"):
+        assert np.array_equal(getattr(found, name), getattr(given, name)), name
+    assert (found.thin, found.gradients, found.names, found.event) == (4, 21, [0, 1, 2], event)
+
+
+def test_what_is_unknown_comes_back_unknown(tmp_path: Path) -> None:
+    found = read(written(tmp_path, Chains(x=np.zeros((2, 3, 1)))))
+    assert found.potential is None and found.acceptance is None and found.gradients is None and found.thin == 1
+
+
+def test_values_that_are_not_finite_come_back_as_they_went(tmp_path: Path) -> None:
+    given = chains(2)
+    given.x[1, 2:] = np.nan
+    given.x[2, 4, 0] = np.inf
+    assert np.array_equal(read(written(tmp_path, given)).x, given.x, equal_nan=True)
+
+
+def test_the_file_is_laid_out_as_arviz_expects(tmp_path: Path) -> None:
+    with h5netcdf.File(written(tmp_path, chains(2)), "r") as file:
+        posterior, stats = file["posterior"], file["sample_stats"]
+        assert posterior["x"].dimensions == ("chain", "draw", "x_dim_0")
+        assert posterior["x_dim_0"].shape == (2,)
+        assert set(stats.variables) == {
+            "chain", "draw", "lp", "potential", "acceptance_rate", "diverging",
+        }  # fmt: skip
+        for group in (posterior, stats):
+            assert group["chain"][...].tolist() == [0, 1, 2]
+            assert group["draw"][...].tolist() == [0, 1, 2, 3, 4]
+            assert group.dimensions["chain"].size == CHAINS
+
+
+def test_lp_is_minus_the_energy_over_the_temperature(tmp_path: Path) -> None:
+    given = chains(2)
+    with h5netcdf.File(written(tmp_path, given, temperature=2.0), "r") as file:
+        assert np.array_equal(file["sample_stats"]["lp"][...], -given.potential / 2.0)
+
+
+def test_there_is_no_lp_at_temperature_zero(tmp_path: Path) -> None:
+    with h5netcdf.File(written(tmp_path, chains(2), temperature=0.0), "r") as file:
+        assert "lp" not in file["sample_stats"].variables
+
+
+def test_diverging_is_a_whole_number_and_marks_draws_that_are_not_finite(tmp_path: Path) -> None:
+    given = chains(2)
+    given.x[1, 3:, 0] = np.nan
+    with h5netcdf.File(written(tmp_path, given), "r") as file:
+        diverging = file["sample_stats"]["diverging"][...]
+    assert diverging.dtype == np.int8
+    assert diverging.tolist() == [[0] * 5, [0, 0, 0, 1, 1], [0] * 5]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+def test_anyones_array_is_read_as_chain_draw_event(tmp_path: Path, dtype: type) -> None:
+    x = np.arange(24).reshape(2, 3, 4).astype(dtype)
+    found = read(npy(tmp_path / "x.npy", x))
+    assert found.x.dtype == np.float64 and np.array_equal(found.x, x)
+    assert found.names == [0, 1] and found.thin == 1 and found.potential is None
+
+
+def test_an_array_of_two_axes_is_chains_of_one_number(tmp_path: Path) -> None:
+    x = np.arange(6.0).reshape(2, 3)
+    assert np.array_equal(read(npy(tmp_path / "x.npy", x)).x, x[:, :, None])
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        pytest.param(np.array([[{}, 1]], dtype=object), id="pickled objects"),
+        pytest.param(np.zeros((0, 3, 2)), id="no chains"),
+        pytest.param(np.zeros((2, 0, 2)), id="no draws"),
+        pytest.param(np.zeros((2, 3, 0)), id="no event"),
+        pytest.param(np.zeros(5), id="one axis"),
+        pytest.param(np.array(5.0), id="no axis"),
+        pytest.param(np.array([["a", "b"]]), id="strings"),
+        pytest.param(np.zeros((2, 3), dtype=bool), id="booleans"),
+        pytest.param(np.zeros((2, 3), dtype=complex), id="complex numbers"),
+        pytest.param(np.zeros((2, 3), dtype=[("a", float)]), id="records"),
+    ],
+)
+def test_an_array_that_holds_no_chains_is_an_input_error(tmp_path: Path, x: np.ndarray) -> None:
+    refused(npy(tmp_path / "x.npy", x))
+
+
+@pytest.mark.parametrize("size", [0, 6, 60, 140])
+def test_a_truncated_array_is_an_input_error(tmp_path: Path, size: int) -> None:
+    refused(cut(npy(tmp_path / "x.npy", np.zeros((4, 5, 2))), size))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
+def test_a_truncated_netcdf_is_an_input_error(tmp_path: Path, share: float) -> None:
+    path = written(tmp_path, chains(1, 16, 16))
+    refused(cut(path, int(share * path.stat().st_size)))
+
+
+def test_a_zip_of_arrays_is_an_input_error(tmp_path: Path) -> None:
+    with (tmp_path / "x.npy").open("wb") as file:
+        np.savez(file, x=np.zeros((2, 3)))
+    refused(tmp_path / "x.npy")
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "x"),
+    [
+        pytest.param("prior", "x", np.zeros((2, 3, 1)), id="no posterior"),
+        pytest.param("posterior", "theta", np.zeros((2, 3, 1)), id="no x"),
+        pytest.param("posterior", "x", np.zeros(3), id="one axis"),
+    ],
+)
+def test_a_netcdf_without_chains_is_an_input_error(tmp_path: Path, group: str, name: str, x: np.ndarray) -> None:
+    refused(netcdf(tmp_path / "chains.nc", group, name, x))
+
+
+def test_a_wrong_suffix_is_an_input_error_that_names_the_right_ones(tmp_path: Path) -> None:
+    (tmp_path / "chains.csv").write_text("1,2")
+    assert ".nc" in refused(tmp_path / "chains.csv") and ".npy" in refused(tmp_path / "chains.csv")
+
+
+def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
+    assert "not there" in refused(tmp_path / "chains.nc")
+
+
+def test_part_of_the_chains_keep_their_numbers() -> None:
+    part = chains(2).only([2, 0]).only([0])
+    assert part.names == [2] and np.array_equal(part.x, chains(2).x[2:3])
+    assert (part.thin, part.gradients) == (4, 21)
