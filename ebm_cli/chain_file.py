@@ -99,9 +99,11 @@ def read(path: Path) -> Chains:
         raise InputError(f"run={path} is not there")
     try:
         chains = readers[path.suffix](path)
+    except InputError:
+        raise
     except (OSError, ValueError, EOFError, KeyError) as error:
         raise InputError(f"run={path} cannot be read: {' '.join(str(error).split())[:200]}") from None
-    if chains.x.ndim < 2 or 0 in chains.x.shape or not np.issubdtype(chains.x.dtype, np.number):
+    if chains.x.ndim < 2 or 0 in chains.x.shape or not np.issubdtype(chains.x.dtype, np.floating):
         raise InputError(
             f"run={path} must hold numbers of shape (chain, draw, *event), got {chains.x.dtype} of shape "
             f"{chains.x.shape}"
@@ -111,6 +113,11 @@ def read(path: Path) -> Chains:
 
 def _read_array(path: Path) -> Chains:
     x = np.load(path, allow_pickle=False)
+    if not isinstance(x, np.ndarray):
+        x.close()
+        raise ValueError("it is an archive of arrays, not one array")
+    if x.ndim < 2:
+        raise ValueError(f"it must hold numbers of shape (chain, draw, *event), got shape {x.shape}")
     if np.issubdtype(x.dtype, np.number) and not np.issubdtype(x.dtype, np.complexfloating):
         x = x.astype(np.float64)
     if x.ndim == 2:
@@ -131,6 +138,8 @@ def _read_netcdf(path: Path) -> Chains:
             return np.asarray(stats[name][...], dtype=np.float64) if name in stats else None
 
         x = np.asarray(posterior["x"][...], dtype=np.float64)
+        if x.ndim < 2:
+            raise ValueError(f"posterior/x must be of shape (chain, draw, *event), got {x.shape}")
         gradients = posterior.attrs.get("gradients_per_chain")
         return Chains(
             x=x if x.ndim > 2 else x[:, :, None],

@@ -7,7 +7,7 @@ from ebm_cli.build import Config, assemble, load_weights
 from ebm_cli.chain_file import Chains
 from ebm_cli.check import InputError
 from ebm_cli.diagnostic import Diagnostic, Patient
-from ebm_cli.estimate import Estimate
+from ebm_cli.estimate import Estimate, under_mixing
 from ebm_cli.evaluate import findings, make_list
 from ebm_cli.machine import resolve
 from ebm_cli.run import Run
@@ -30,7 +30,8 @@ def diagnose(config: Config, run: Run, terminal: Terminal, sampled: Run | Path) 
         if chains.potential is not None and chains.x.shape[1] > 1:
             figure.save(run, {"energy": energy_trace(chains)})
         actions = {name: lambda d=d: d(patient) for name, d in diagnostics.items()}
-        return findings(run, actions, "diagnostic", terminal, strict="diagnostic" in config["made"]["chosen"])
+        strict = "diagnostic" in config["made"]["chosen"]
+        return under_mixing(findings(run, actions, "diagnostic", terminal, strict))
 
 
 def with_energy(chains: Chains, origin: Config, config: Config) -> Patient:

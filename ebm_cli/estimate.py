@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Verdict = Literal["ok", "caution", "refused"]
+WHOLE_LAW = {"mean", "ess_bulk_min", "ess_per_gradient"}
+OF_THE_CHAINS = {"std", "energy"}
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ class Estimate:
         """The same estimate under caution for the given reasons, beside any that it has; unchanged for none."""
         if self.verdict == "refused" or not reasons:
             return self
-        every = [self.reason, *reasons] if self.reason else reasons
-        return dataclasses.replace(self, verdict="caution", reason="; ".join(every))
+        known = self.reason.split("; ") if self.reason else []
+        return dataclasses.replace(self, verdict="caution", reason="; ".join(dict.fromkeys([*known, *reasons])))
 
     def to_json(self) -> dict[str, Any]:
         """The row of metrics.json: se, lower, upper and unit only where they exist."""
@@ -50,6 +52,27 @@ class Estimate:
 def refused(reason: str, unit: str | None = None) -> Estimate:
     """An estimate that is not given, for the reason stated."""
     return Estimate(None, unit=unit, verdict="refused", reason=reason)
+
+
+def under_mixing(rows: dict[str, Estimate]) -> dict[str, Estimate]:
+    """The rows that speak of the whole law, under the verdict of `mixing`.
+
+    Chains that are not mixed have no mean and no ESS: both are refused with it. Energy and spread of the chains
+    as they stand are still facts about the chains, under caution.
+    """
+    mixing = rows.get("mixing")
+    if mixing is None or mixing.verdict == "ok":
+        return rows
+    taken = dict(rows)
+    reasons = mixing.reason.split("; ")
+    for name in WHOLE_LAW & rows.keys():
+        if mixing.verdict == "refused" and rows[name].verdict != "refused":
+            taken[name] = refused(mixing.reason, rows[name].unit)
+        else:
+            taken[name] = rows[name].doubted(reasons)
+    for name in OF_THE_CHAINS & rows.keys():
+        taken[name] = rows[name].doubted(reasons)
+    return taken
 
 
 def show(value: float | list[float] | None, se: float | list[float] | None = None) -> str:

@@ -64,7 +64,7 @@ def write_report(run: Run) -> Path:
             note_descendant(other, run)
         try:
             write_text(other.folder / "report.html", page(other))
-        except PermissionError:
+        except OSError:
             continue
     return run.folder / "report.html"
 
@@ -144,5 +144,5 @@ def note_descendant(run: Run, child: Run) -> None:
     if str(child.folder) not in known:
         try:
             write_text(path, json.dumps([*known, str(child.folder)], indent=1))
-        except PermissionError:
+        except OSError:
             return

@@ -47,6 +47,8 @@ class Run:
             raise InputError(f"{path} cannot be read: {error.strerror}") from None
         if not isinstance(config, dict) or not isinstance(config.get("made"), dict):
             raise InputError(f"{path} is damaged: it does not describe a run")
+        if not isinstance(config["made"].get("format", 0), int):
+            raise InputError(f"{path} is damaged: its format is no whole number")
         if config["made"].get("format", 0) > FORMAT:
             raise InputError(f"{path} is of format {config['made']['format']}, newer than this ebm reads ({FORMAT})")
         return config
@@ -77,7 +79,7 @@ class Run:
             except OSError:
                 other = f"; it has steps {have}" if have else ": train it first, or to its first checkpoint"
                 raise InputError(f"run={self.folder} has no checkpoint named {which}{other}") from None
-            if not (self.checkpoints / name).is_dir():
+            if name not in {f"step-{step}" for step in have}:
                 raise InputError(f"checkpoint {name} of run={self.folder} is missing; it has steps {have}")
             return self.checkpoints / name
         try:
@@ -126,7 +128,7 @@ def read_json(path: Path) -> Any:
     """A JSON file's content, or {} when it is missing or damaged."""
     try:
         return json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError):
+    except (OSError, ValueError):
         return {}
 
 

@@ -16,7 +16,7 @@ from ebm_cli.diagnostic import Patient
 from ebm_cli.diagnostic.ess import ESS
 from ebm_cli.diagnostic.r_hat import RHat
 from ebm_cli.energy import energy_and_grad, frozen
-from ebm_cli.estimate import Estimate, refused
+from ebm_cli.estimate import Estimate, refused, under_mixing
 from ebm_cli.machine import resolve
 from ebm_cli.run import Run
 from ebm_cli.screen import Screened, screen
@@ -170,17 +170,7 @@ def describe(chains: Chains, screened: Screened) -> dict[str, Estimate]:
         rows["acceptance"] = over_chains(good.acceptance.mean(1)).doubted(screened.remarks)
     patient = Patient(chains)
     rows["ess_bulk_min"] = ESS(least=25.0)(patient).estimates["ess_bulk_min"]
-    return take_over(rows | RHat(mixed=1.01, apart=1.1)(patient).estimates)
-
-
-def take_over(rows: dict[str, Estimate]) -> dict[str, Estimate]:
-    """Means and ESS under the verdict of `mixing`: chains that are not mixed have no trustworthy average."""
-    mixing = rows["mixing"]
-    if mixing.verdict == "ok":
-        return rows
-    reason = mixing.reason.partition(";")[0]
-    doubted = {name: rows[name].doubted([reason]) for name in ("mean", "std", "energy", "ess_bulk_min") if name in rows}
-    return rows | doubted
+    return under_mixing(rows | RHat(mixed=1.01, apart=1.1)(patient).estimates)
 
 
 def moments(chains: Chains, remarks: list[str]) -> dict[str, Estimate]:

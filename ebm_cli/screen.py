@@ -34,7 +34,7 @@ def screen(chains: Chains) -> Screened:
         finite = finite & np.isfinite(chains.potential).all(1)
     moved = np.array([bool((chain != chain[:1]).any()) for chain in flat])
     broken = [i for i in range(len(flat)) if not finite[i]]
-    stuck = [i for i in range(len(flat)) if finite[i] and not moved[i]]
+    stuck = [i for i in range(len(flat)) if finite[i] and not moved[i]] if flat.shape[1] > 1 else []
     sound = [i for i in range(len(flat)) if finite[i] and moved[i]]
     remarks = []
     if broken:

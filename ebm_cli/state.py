@@ -107,7 +107,7 @@ def write_checkpoint(folder: Path, tree: dict[str, Any]) -> None:
     skeleton = _strip(tree, "", tensors)
     content = save(tensors)
     _write(folder / "state.safetensors", content)
-    head = {"format": FORMAT, "sha256": hashlib.sha256(content).hexdigest(), "state": skeleton}
+    head = {"format": FORMAT, "sha256": checksum(content, skeleton), "state": skeleton}
     _write(folder / "state.json", json.dumps(head, indent=1).encode())
     sync_folder(folder)
 
@@ -119,8 +119,8 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
         content = (folder / "state.safetensors").read_bytes()
         if head["format"] > FORMAT:
             raise InputError(f"checkpoint {folder} is of format {head['format']}, newer than this ebm reads ({FORMAT})")
-        if hashlib.sha256(content).hexdigest() != head["sha256"]:
-            raise InputError(f"checkpoint {folder} is damaged: state.safetensors is cut short or altered")
+        if checksum(content, head["state"]) != head["sha256"]:
+            raise InputError(f"checkpoint {folder} is damaged: state.safetensors or state.json is cut short or altered")
         return _fill(head["state"], load(content))
     except FileNotFoundError as error:
         raise InputError(f"checkpoint {folder} is damaged: {Path(str(error.filename)).name} is missing") from None
@@ -128,6 +128,11 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
         raise InputError(
             f"checkpoint {folder} is damaged: state.json cannot be read ({type(error).__name__})"
         ) from None
+
+
+def checksum(content: bytes, skeleton: Any) -> str:
+    """SHA-256 of the tensors' bytes and of the rest."""
+    return hashlib.sha256(content + json.dumps(skeleton).encode()).hexdigest()
 
 
 def newest_whole(run: Run) -> tuple[Path, list[str]]:

@@ -14,7 +14,7 @@ from ebm_cli.estimate import Estimate
 from ebm_cli.machine import resolve
 from ebm_cli.objective import Outcome
 from ebm_cli.optimizer import Rate
-from ebm_cli.run import Run, prune
+from ebm_cli.run import Run, prune, write_text
 from ebm_cli.state import TrainState, newest_whole
 from ebm_cli.terminal import Stopped, Terminal, WorkFailed
 
@@ -71,6 +71,7 @@ def train(config: Config, run: Run, terminal: Terminal, init: Run | None = None)
             folder, problems = newest_whole(run)
             for problem in problems:
                 terminal.say(f"warning: {problem}; going on from {folder.name}")
+            write_text(run.checkpoints / "last", folder.name + "\n")
             state.load(folder)
             warn_of_decay(parts, trainer, terminal)
         run.cut_history(state.step)

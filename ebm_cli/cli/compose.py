@@ -7,6 +7,7 @@ from typing import Any
 
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathElement
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -114,7 +115,8 @@ class Loader:
         ours, *own = conf_folders()
         search = create_config_search_path(str(ours))
         for folder in own:
-            search.append("user", f"file://{folder}")
+            # Hydra wants its schema source, which create_config_search_path puts last, to stay there.
+            search.get_path().insert(-1, SearchPathElement("user", f"file://{folder}"))
         store = ConfigStore.instance()
         for group, node in self.base.nodes.items():
             store.store(group=group, name=OF_RUN, node=node, package=group)

@@ -30,13 +30,16 @@ SHARED = ("event", "dtype")
 
 @dataclass(frozen=True)
 class Job:
-    """One run to be made, or taken up again: its verb, its whole configuration and the run it starts from."""
+    """One run to be made, or taken up again: its verb, its whole configuration and the run it starts from.
+
+    folder: where it lives, None for a new one under outputs. words: what was typed.
+    """
 
     verb: str
     config: dict[str, Any]
     source: Run | Path | None = None
     folder: Path | None = None
-    chosen: tuple[str, ...] = field(default=())
+    words: tuple[str, ...] = field(default=())
 
 
 def launch(verb: str, arguments: list[str]) -> int:
@@ -79,14 +82,14 @@ def prepare(verb: str, overrides: list[Any]) -> Job:
     named = value_of(overrides, key)
     source = runs.find(named, verb, key) if named is not None else None
     rest = [o for o in overrides if o.key_or_group != key]
+    words = tuple(compose.text(o) for o in overrides)
     if verb == "diagnose" and source is None:
         raise InputError("run must be given: run=RUN of ebm sample, or run=FILE.npy")
-    chosen = tuple(o.key_or_group for o in rest)
     base, rest = base_of(verb, source, rest)
     config = compose.compose(verb, rest, base)
     if source is not None:
         config[key] = str(source.folder if isinstance(source, Run) else source)
-    return Job(verb, config, source, chosen=chosen)
+    return Job(verb, config, source, words=words)
 
 
 def base_of(verb: str, source: Run | Path | None, overrides: list[Any]) -> tuple[compose.Base, list[Any]]:
@@ -209,8 +212,8 @@ def settle(job: Job, run: Run) -> dict[str, Any]:
         config["made"] = {
             "verb": job.verb,
             "created": datetime.now().astimezone().isoformat(timespec="seconds"),
-            "command": shlex.join(["ebm", *sys.argv[1:]]),
-            "chosen": list(job.chosen),
+            "command": shlex.join(["ebm", job.verb, *job.words]),
+            "chosen": sorted({word.lstrip("+~").partition("=")[0] for word in job.words}),
             "ebm": __version__,
             "torch": str(torch.__version__),
             "python": sys.version.split()[0],

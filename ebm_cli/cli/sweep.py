@@ -123,7 +123,7 @@ def one(job: Job, place: Path) -> int:
                 place.rename(aside)
                 break
     place.mkdir()
-    return perform(Job(job.verb, job.config, job.source, folder=place, chosen=job.chosen))[2]
+    return perform(Job(job.verb, job.config, job.source, folder=place, words=job.words))[2]
 
 
 def label(line: list[str], keys: list[str]) -> str:

@@ -6,7 +6,7 @@ from ebm_cli import figure
 from ebm_cli.diagnostic import Patient
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.finding import Finding
-from ebm_cli.screen import listed
+from ebm_cli.screen import LEAST_DRAWS, listed
 
 HIGH = 0.9
 
@@ -22,11 +22,13 @@ class SelfTransition:
     def __call__(self, patient: Patient) -> Finding:
         screened = patient.screened()
         draws = patient.chains.x.shape[1]
-        if draws < 2:
-            return Finding({"self_transition": refused(f"{draws} draw a chain: it needs at least 2; raise steps")})
+        if draws < LEAST_DRAWS:
+            return Finding({"self_transition": refused(screened.fatal)})
         flat = patient.chains.flat()
         names = patient.chains.names or list(range(len(flat)))
         finite = np.isfinite(flat).all((1, 2))
+        if patient.chains.potential is not None:
+            finite &= np.isfinite(patient.chains.potential).all(1)
         stays = (flat[:, 1:] == flat[:, :-1]).all(2).mean(1)
         doubts = list(screened.remarks)
         kept = stays[finite & (stays < 1)]

@@ -13,13 +13,13 @@ from ebm_cli.estimate import Estimate, refused
 from ebm_cli.finding import Finding
 from ebm_cli.metric import Subject
 
-EDGE_MASS = 1e-3
+OUTSIDE_MASS = 1e-4
 
 
 class DistanceToTruth:
     """kl = ∫ p log(p/q) dx in nats and tv = ½∫ |p − q| dx, p the data's density, q = exp(−E/T)/Z.
 
-    Both by the midpoint rule on a square grid around the data, grown until it holds all but 0.1 % of the model's mass;
+    Both by the midpoint rule on a square grid around the data, grown until it holds all but 0.01 % of the model's mass;
     no chains are run. lower and upper are the values at half the resolution and at full, the larger of the two
     last; refused when they differ by more than 1 % of tv's range or when no box holds the model.
 
@@ -61,7 +61,7 @@ class DistanceToTruth:
             f"Density of the data (left) and of the model (right): tv {tv:.3f}, kl {kl:.3f} nats. "
             "Good: no visible difference."
         )
-        return Finding(estimates, picture(p, q, box, self.resolution), caption)
+        return Finding(estimates, picture(p, q.exp(), box, self.resolution), caption)
 
     def _box(self, subject: Subject) -> list[tuple[float, float]] | None:
         """Sides that hold data and model, None when none does."""
@@ -70,8 +70,9 @@ class DistanceToTruth:
         middle, half = (x.amax(0) + x.amin(0)) / 2, (x.amax(0) - x.amin(0)) / 2
         for factor in (1.3, 2.0, 4.0, 8.0, 15.0, 30.0):
             box = [(float(m - factor * h), float(m + factor * h)) for m, h in zip(middle, half, strict=True)]
-            _, q, cell, edge = densities(subject, box, 128)
-            if float(q[edge].sum() * cell) < EDGE_MASS:
+            wide = [(float(m - 2 * factor * h), float(m + 2 * factor * h)) for m, h in zip(middle, half, strict=True)]
+            _, log_q, cell, outer = densities(subject, wide, 256)
+            if float(log_q[outer].exp().sum() * cell) < OUTSIDE_MASS:
                 return box
         return None
 
@@ -90,18 +91,18 @@ def densities(
         e = torch.cat([subject.energy(part) for part in parts]).double().cpu()
         log_p = torch.cat([subject.data.log_prob(part) for part in points.split(8192)]).double()
     log_q = -e / subject.temperature
-    q = (log_q - torch.logsumexp(log_q, 0)).exp() / cell
+    log_q = log_q - torch.logsumexp(log_q, 0) - np.log(cell)
     index = torch.stack([i.flatten() for i in torch.meshgrid(*[torch.arange(size)] * len(box), indexing="ij")], 1)
-    edge = ((index < 2) | (index >= size - 2)).any(1)
-    return log_p.exp(), q, cell, edge
+    outer = ((index < size // 4) | (index >= size - size // 4)).any(1)
+    return log_p.exp(), log_q, cell, outer
 
 
-def divergence(p: Float[Tensor, " cells"], q: Float[Tensor, " cells"], cell: float) -> tuple[float, float]:
+def divergence(p: Float[Tensor, " cells"], log_q: Float[Tensor, " cells"], cell: float) -> tuple[float, float]:
     """KL(p‖q) and TV(p, q) on a grid; p renormalised over it."""
     p = p / (p.sum() * cell)
     inside = p > 0
-    kl = (p[inside] * (p[inside].log() - q[inside].clamp(min=1e-300).log())).sum() * cell
-    return float(kl), float(0.5 * (p - q).abs().sum() * cell)
+    kl = (p[inside] * (p[inside].log() - log_q[inside])).sum() * cell
+    return float(kl), float(0.5 * (p - log_q.exp()).abs().sum() * cell)
 
 
 def picture(p: Tensor, q: Tensor, box: list[tuple[float, float]], size: int) -> "figure.Figure":

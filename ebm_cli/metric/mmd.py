@@ -5,7 +5,7 @@ from jaxtyping import Float
 from scipy.spatial.distance import cdist
 
 from ebm_cli import check
-from ebm_cli.estimate import Estimate
+from ebm_cli.estimate import Estimate, refused
 from ebm_cli.finding import Finding
 from ebm_cli.metric import Subject, rows
 
@@ -29,6 +29,8 @@ class MMD:
         samples, held_out, _ = subject.pair()
         x, y = rows(samples), rows(held_out.x[:2000])
         x = x[:2000]
+        if min(len(x), len(y)) < 3:
+            return Finding({"mmd": refused("needs at least 3 samples: raise samples")})
         distances = cdist(y, y)
         scale = self.width * float(np.median(distances[np.triu_indices(len(y), 1)]))
         value, se = mmd(_kernel(cdist(x, x), scale), _kernel(distances, scale), _kernel(cdist(x, y), scale))

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,6 @@ WRONG = {
     "negative step": ("sample energy=double_well sampler.step_size=-0.1", ["sampler.step_size must be > 0, got -0.1"]),
     "text for a number": ("sample energy=double_well chains=many", ["chains must be a number", "many"]),
     "no chains": ("sample energy=double_well chains=0", ["chains must be >= 1, got 0"]),
-    "half a chain": ("sample energy=double_well chains=1.5", ["chains must be a whole number"]),
     "thin beyond steps": ("sample energy=double_well steps=10 thin=20", ["thin must be <= steps"]),
     "comma without -m": ("sample energy=double_well sampler.temperature=1,2", ["-m"]),
     "not KEY=VALUE": ("sample energy=double_well verbose", ["verbose", "KEY=VALUE"]),
@@ -74,6 +75,14 @@ def test_wrong_input_is_named_in_a_line_or_two_and_leaves_no_run(case, tmp_path,
     assert 1 <= len(err.strip().splitlines()) <= 3
     assert all(len(line) < 400 for line in err.splitlines())
     assert not list(tmp_path.glob("outputs/*/*/*"))
+
+
+def test_half_a_chain_is_refused_by_name(tmp_path):
+    # In a process of its own: here the type checker would speak first.
+    words = [sys.executable, "-m", "ebm_cli", "sample", "energy=double_well", "chains=1.5"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "error: chains must be a whole number, got 1.5\n"
 
 
 def test_a_truncated_checkpoint_is_named_with_the_steps_that_are_whole(tmp_path, monkeypatch, capsys, trained):

@@ -81,6 +81,7 @@ def gaussian_fit(digits: Digits, n: int) -> torch.Tensor:
     return (x.mean(0) + normal(n, 64, seed=4).double() @ root.T).float().view(n, 1, 8, 8)
 
 
+@pytest.mark.slow
 def test_a_folds_network_did_not_see_its_fold(digits: Digits, features: Features) -> None:
     assert features.fold_of is not None
     blanked = classifier_features(Blanked(np.flatnonzero(features.fold_of == 0)))
@@ -91,9 +92,10 @@ def test_a_folds_network_did_not_see_its_fold(digits: Digits, features: Features
 
 
 def test_features_do_not_depend_on_torchs_global_seed(digits: Digits, features: Features) -> None:
-    torch.manual_seed(12345)
     seen = torch.as_tensor(np.flatnonzero(features.fold_of != 0))
-    again = fit(digits, digits.split("train"), seen, 0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(12345)
+        again = fit(digits, digits.split("train"), seen, 0)
     x = digits.split("held_out").x
     with torch.no_grad():
         assert torch.equal(again(x), features.networks[0][0](x))
@@ -107,10 +109,7 @@ def test_folds_cover_every_training_row_once_and_evenly(features: Features) -> N
 
 def test_the_score_does_not_depend_on_a_runs_seed(digits: Digits, trained_once: None) -> None:
     samples = gaussian_fit(digits, 360)
-    torch.manual_seed(1)
-    first = scored(digits, samples, seed=0)
-    torch.manual_seed(2)
-    assert scored(digits, samples, seed=7) == first
+    assert scored(digits, samples, seed=7) == scored(digits, samples, seed=0)
 
 
 @pytest.mark.parametrize("split", range(3))

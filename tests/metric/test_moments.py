@@ -19,7 +19,7 @@ def estimates(scale: float, shift: float) -> dict[str, Estimate]:
 def test_a_shift_is_measured_in_units_of_the_datas_spread() -> None:
     y = np.random.default_rng(0).standard_normal((40, 3))
     spread = np.sqrt(y.var(0, ddof=1).sum())
-    assert mean_error([*y, spread, 0, 0], y) == pytest.approx(1.0)
+    assert mean_error(y + np.array([spread, 0, 0]), y) == pytest.approx(1.0)
     assert std_ratio(2 * y + 5, y) == pytest.approx(2.0)
 
 

@@ -1,0 +1,251 @@
+"""The four verbs do what interface.md says, files and exit codes included."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from ebm_cli import load_run
+from ebm_cli.cli import main
+
+TINY = [
+    "experiment=gaussians_8",
+    "energy.width=8",
+    "start.size=64",
+    "trainer.batch_size=16",
+    "objective.steps=3",
+    "trainer.log_every=1",
+    "trainer.checkpoint_every=5",
+]
+EBM = [sys.executable, "-m", "ebm_cli"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def last_line(capsys: pytest.CaptureFixture[str]) -> Path:
+    """The folder that a verb prints last on stdout."""
+    return Path(capsys.readouterr().out.strip().splitlines()[-1])
+
+
+def rows(folder: Path) -> list[dict]:
+    """metrics.jsonl without wall-clock time."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k != "steps_per_second"} for line in lines]
+
+
+def state(folder: Path) -> bytes:
+    """The last checkpoint's tensors."""
+    name = (folder / "checkpoints" / "last").read_text().strip()
+    return (folder / "checkpoints" / name / "state.safetensors").read_bytes()
+
+
+def test_train_sample_evaluate_diagnose_leave_the_promised_files(capsys):
+    assert main(["train", *TINY, "trainer.steps=10"]) == 0
+    trained = last_line(capsys)
+    assert trained.parent.parent.name == "train"
+    for name in ("config.yaml", "metrics.json", "metrics.jsonl", "checkpoints/last", "report.html"):
+        assert (trained / name).exists(), name
+    assert list(trained.glob("events.out.tfevents.*"))
+    metrics = json.loads((trained / "metrics.json").read_text())
+    assert {"steps", "loss", "e_data", "e_model", "steps_per_second", "gradients_per_second"} == set(metrics)
+    assert main(["sample", "run=latest", "chains=8", "steps=40", "thin=2"]) == 0
+    sampled = last_line(capsys)
+    for name in ("chains.nc", "samples.npy", "samples.png", "metrics.json", "report.html"):
+        assert (sampled / name).exists(), name
+    assert np.load(sampled / "samples.npy").shape == (8, 2)
+    metrics = json.loads((sampled / "metrics.json").read_text())
+    assert set(metrics) >= {"mean", "std", "energy", "acceptance", "ess_bulk_min", "r_hat_max", "mixing"}
+    assert main(["evaluate", f"run={trained}", "samples=50", "steps=5", "metric=[distance_to_truth,mmd]"]) == 0
+    assert set(json.loads((last_line(capsys) / "metrics.json").read_text())) == {"kl", "tv", "mmd"}
+    assert main(["diagnose", "run=latest/sample"]) == 0
+    diagnosed = json.loads((last_line(capsys) / "metrics.json").read_text())
+    assert set(diagnosed) >= {"mixing", "ess_bulk_min", "iat_max", "r_hat_max", "self_transition"}
+    assert "effective_temperature" in diagnosed
+    page = (trained / "report.html").read_text()
+    assert all(f"ebm {verb}" in page for verb in ("sample", "evaluate", "diagnose"))
+
+
+def test_a_resumed_run_ends_on_the_bits_of_one_never_stopped():
+    assert main(["train", *TINY, "trainer.steps=20", "out=whole"]) == 0
+    assert main(["train", *TINY, "trainer.steps=20", "out=parts", "energy.depth=2"]) == 0
+    # Cut back to step 10 as a kill would leave it: later lines in the log, a torn one at its end.
+    parts = Path("parts")
+    (parts / "checkpoints" / "last").write_text("step-10\n")
+    with (parts / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 21, "lo')
+    assert main(["train", "resume=parts"]) == 0
+    assert state(parts) == state(Path("whole"))
+    assert rows(parts) == rows(Path("whole"))
+
+
+def test_extending_a_run_equals_a_longer_run_of_the_same_schedule():
+    schedule = ["optimizer.decay_at=20"]
+    assert main(["train", *TINY, *schedule, "trainer.steps=30", "out=long"]) == 0
+    assert main(["train", *TINY, *schedule, "trainer.steps=20", "out=short"]) == 0
+    assert main(["train", "resume=short", "trainer.steps=30"]) == 0
+    assert state(Path("short")) == state(Path("long"))
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another():
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert main(["train", *TINY, "trainer.steps=5", f"seed={seed}", f"out={name}"]) == 0
+    assert state(Path("a")) == state(Path("b")) != state(Path("c"))
+
+
+def test_logging_and_checkpoints_do_not_change_what_is_trained():
+    assert main(["train", *TINY, "trainer.steps=10", "out=a"]) == 0
+    assert main(["train", *TINY, "trainer.steps=10", "trainer.log_every=7", "trainer.checkpoint_every=3", "out=b"]) == 0
+    a, b = (load_run(name).energy.state_dict() for name in ("a", "b"))
+    assert all(bool((a[key] == b[key]).all()) for key in a)
+
+
+def test_dropout_is_resumed_on_the_same_bits():
+    words = [
+        "experiment=gaussians_8",
+        "energy=autoencoder",
+        "energy.width=8",
+        "energy.dropout=0.3",
+        "start.size=64",
+        "objective.steps=2",
+        "trainer.batch_size=16",
+        "trainer.checkpoint_every=5",
+    ]
+    assert main(["train", *words, "trainer.steps=10", "out=whole"]) == 0
+    assert main(["train", *words, "trainer.steps=10", "out=parts"]) == 0
+    Path("parts/checkpoints/last").write_text("step-5\n")
+    assert main(["train", "resume=parts"]) == 0
+    assert state(Path("parts")) == state(Path("whole"))
+
+
+def test_init_starts_a_new_run_from_the_weights_of_another():
+    assert main(["train", *TINY, "trainer.steps=5", "out=a"]) == 0
+    assert main(["train", "init=a", "trainer.steps=1", "optimizer.lr=1e-12", "optimizer.warmup=0", "out=b"]) == 0
+    a, b = (load_run(name).energy.state_dict() for name in ("a", "b"))
+    assert all(np.allclose(a[key], b[key], atol=1e-6) for key in a)
+    assert yaml.safe_load(Path("b/config.yaml").read_text())["energy"]["width"] == 8
+
+
+def test_a_group_that_is_named_replaces_the_recipes_whole():
+    assert main(["train", *TINY, "sampler=sghmc", "trainer.steps=1", "out=a"]) == 0
+    config = yaml.safe_load(Path("a/config.yaml").read_text())
+    assert config["sampler"]["step_size"] == 0.01
+    assert set(config["sampler"]) == {"_target_", "step_size", "friction", "temperature"}
+
+
+def test_sampling_takes_the_runs_own_sampler_with_one_key_edited():
+    assert main(["train", *TINY, "trainer.steps=1", "out=a"]) == 0
+    assert main(["sample", "run=a", "sampler.temperature=0.5", "chains=4", "steps=8", "thin=1", "out=b"]) == 0
+    config = yaml.safe_load(Path("b/config.yaml").read_text())
+    trained = yaml.safe_load(Path("a/config.yaml").read_text())
+    assert config["sampler"] == trained["sampler"] | {"temperature": 0.5}
+    assert config["start"]["scale"] == trained["start"]["scale"]
+
+
+def test_a_buffer_can_be_sampled_on(capsys):
+    assert main(["train", *TINY, "trainer.steps=3", "out=a"]) == 0
+    assert main(["sample", "run=a", "start=replay", "chains=4", "steps=8", "thin=1", "out=b"]) == 0
+
+
+def test_a_sweep_ends_in_a_table_a_csv_and_a_picture_and_goes_on_after_a_failure(capsys):
+    words = ["energy=double_well", "sampler.step_size=0.01,9", "chains=4", "steps=20", "thin=1", "out=s"]
+    assert main(["sample", "-m", *words]) == 1
+    out, err = capsys.readouterr()
+    assert "sampler.step_size" in out
+    assert "failed" in err
+    assert Path(out.strip().splitlines()[-1]) == Path("s").absolute()
+    lines = Path("s/sweep.csv").read_text().splitlines()
+    assert len(lines) == 3
+    assert "became not finite" in lines[2]
+    assert Path("s/sweep.png").exists()
+
+
+def test_a_sweep_that_was_cut_short_is_finished_by_resume(capsys):
+    words = ["energy=double_well", "sampler.temperature=1,2", "chains=4", "steps=20", "thin=1", "out=s"]
+    assert main(["sample", "-m", *words]) == 0
+    first = Path("s/0/metrics.json").stat().st_mtime_ns
+    for path in Path("s/1").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    assert main(["sample", "resume=s"]) == 0
+    assert Path("s/1/metrics.json").exists()
+    assert Path("s/0/metrics.json").stat().st_mtime_ns == first
+
+
+def test_divergence_stops_at_once_keeps_the_last_good_checkpoint_and_says_what_helps(capsys):
+    words = [*TINY, "trainer.steps=40", "optimizer.lr=1e6", "optimizer.warmup=0", "optimizer.clip=null", "out=a"]
+    assert main(["train", *words]) == 1
+    err = capsys.readouterr().err
+    assert "diverged at step" in err
+    assert "usually helps" in err
+    assert "diverged" in Path("a/failure.txt").read_text()
+    if Path("a/checkpoints/last").exists():
+        weights = load_run("a", weights="raw").energy.state_dict()
+        assert all(np.isfinite(w).all() for w in weights.values())
+
+
+def test_all_chains_broken_is_a_failure_that_names_the_first(capsys):
+    assert main(["sample", "energy=double_well", "sampler.step_size=9.0", "steps=50"]) == 1
+    assert "all 64 chains became not finite" in capsys.readouterr().err
+
+
+def test_a_users_own_class_is_used_from_the_current_folder():
+    Path("ring.py").write_text(
+        "import torch\n\n\nclass Ring(torch.nn.Module):\n"
+        "    def __init__(self, radius):\n        super().__init__()\n        self.radius = radius\n\n"
+        "    def forward(self, x):\n        return 5 * (x.norm(dim=1) - self.radius) ** 2\n"
+    )
+    words = ["energy=custom", "energy._target_=ring.Ring", "+energy.radius=2.0", "event=[2]", "chains=32", "out=r"]
+    done = subprocess.run([*EBM, "sample", *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    radius = np.linalg.norm(np.load("r/samples.npy"), axis=1)
+    assert abs(radius.mean() - 2.0) < 0.3
+
+
+def test_a_users_own_conf_folder_is_searched_after_ours(capsys):
+    folder = Path("conf/energy")
+    folder.mkdir(parents=True)
+    (folder / "steep.yaml").write_text("_target_: ebm_cli.energy.double_well.DoubleWell\nbarrier: 9.0\ntilt: 0.0\n")
+    (folder / "double_well.yaml").write_text("_target_: nowhere.Nothing\n")
+    assert main(["sample", "energy=steep", "chains=4", "steps=8", "thin=1", "out=a"]) == 0
+    assert main(["sample", "energy=double_well", "chains=4", "steps=8", "thin=1", "out=b"]) == 0
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
+def test_a_signal_finishes_the_step_saves_and_leaves_a_resumable_run(sent, code, here):
+    words = ["train", *TINY, "trainer.steps=100000", "trainer.checkpoint_every=100000", "out=a"]
+    process = subprocess.Popen([*EBM, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (here / "a" / "metrics.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(sent)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert "resume=" in err
+    assert "Traceback" not in err
+    assert out.strip().splitlines()[-1] == str(here / "a")
+    step = rows(here / "a")[-1]["step"]
+    assert (here / "a" / "checkpoints" / f"step-{step}").is_dir()
+    assert main(["train", "resume=a", f"trainer.steps={step + 2}"]) == 0
+
+
+def test_a_run_in_use_is_not_resumed_by_another_process(capsys):
+    import fcntl
+
+    assert main(["train", *TINY, "trainer.steps=2", "out=a"]) == 0
+    handle = os.open("a", os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    assert main(["train", "resume=a", "trainer.steps=4"]) == 2
+    assert "in use" in capsys.readouterr().err
+    os.close(handle)
+    assert main(["train", "resume=a", "trainer.steps=4"]) == 0

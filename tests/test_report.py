@@ -1,0 +1,110 @@
+"""report.html: one self-contained page with every verdict and figure, and those of a run's relatives."""
+
+import errno
+import re
+from pathlib import Path
+
+import pytest
+
+from ebm_cli import figure, report
+from ebm_cli.estimate import Estimate, refused
+from ebm_cli.report import write_report
+from ebm_cli.run import Run, write_text
+
+ESTIMATES = {
+    "nll": Estimate(1.2345, se=0.01, unit="nats"),
+    "ess_bulk_min": Estimate(12.0, verdict="caution", reason="few <draws> & chains"),
+    "iat_max": refused("chains are too short: raise steps"),
+}
+
+
+def made(folder: Path, verb: str, source: Run | None = None, captions: tuple[str, ...] = ()) -> Run:
+    """A run's folder as its verb leaves it before the report."""
+    folder.mkdir()
+    run = Run(folder)
+    about = {"verb": verb, "ebm": "0", "torch": "2", "created": "now", "command": f"ebm {verb}", "format": 1}
+    run.write_config({"seed": 0, "run": str(source.folder) if source else None, "made": about})
+    run.write_metrics(ESTIMATES)
+    if captions:
+        figure.save(run, {f"figure{i}": (figure.new()[0], caption) for i, caption in enumerate(captions)})
+    return run
+
+
+def test_the_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    page = write_report(made(tmp_path / "run", "train", captions=("a",))).read_text()
+    sources = re.findall(r"(?:src|href)\s*=\s*[\"']?([^\"' >]+)", page)
+    assert sources and all(source.startswith("data:") for source in sources)
+    assert "<script" not in page and "@import" not in page and "url(" not in page
+
+
+def test_the_page_shows_every_verdict_with_its_reason(tmp_path: Path) -> None:
+    page = write_report(made(tmp_path / "run", "evaluate")).read_text()
+    for name, estimate in ESTIMATES.items():
+        assert f"<td>{name}</td>" in page
+        assert f'<td class="verdict {estimate.verdict}">{estimate.verdict}</td>' in page
+    assert "1.234 ± 0.010 nats" in page and "raise steps" in page
+
+
+def test_what_a_run_says_cannot_break_the_page(tmp_path: Path) -> None:
+    page = write_report(made(tmp_path / "run", "evaluate", captions=("a < b",))).read_text()
+    assert "few &lt;draws&gt; &amp; chains" in page and "a &lt; b" in page
+
+
+def test_the_page_shows_every_figure_with_its_caption(tmp_path: Path) -> None:
+    page = write_report(made(tmp_path / "run", "train", captions=("first one", "second one"))).read_text()
+    assert page.count('src="data:image/png;base64,') == 2
+    assert "first one" in page and "second one" in page
+
+
+def test_a_child_appears_on_its_parents_page_and_the_parent_on_its_own(tmp_path: Path) -> None:
+    parent = made(tmp_path / "parent", "train", captions=("of the parent",))
+    write_report(parent)
+    child = made(tmp_path / "child", "sample", source=parent, captions=("of the child",))
+    write_report(child)
+    for run in (parent, child):
+        page = (run.folder / "report.html").read_text()
+        assert "of the parent" in page and "of the child" in page
+
+
+def test_a_grandchild_appears_on_the_first_runs_page(tmp_path: Path) -> None:
+    first = made(tmp_path / "first", "train")
+    second = made(tmp_path / "second", "sample", source=first)
+    write_report(second)
+    write_report(made(tmp_path / "third", "diagnose", source=second, captions=("of the third",)))
+    assert "of the third" in (first.folder / "report.html").read_text()
+
+
+def test_only_the_newest_child_of_a_verb_is_shown(tmp_path: Path) -> None:
+    parent = made(tmp_path / "parent", "train")
+    for name in ("old", "new"):
+        write_report(made(tmp_path / name, "sample", source=parent, captions=(f"of the {name} one",)))
+    page = (parent.folder / "report.html").read_text()
+    assert "of the new one" in page and "of the old one" not in page
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_a_parent_that_cannot_be_written_does_not_break_the_child(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    parent = made(tmp_path / "parent", "train", captions=("of the parent",))
+    child = made(tmp_path / "child", "sample", source=parent)
+
+    def denied(path: Path, text: str) -> None:
+        if path.parent == parent.folder:
+            raise OSError(code, "denied", str(path))
+        write_text(path, text)
+
+    monkeypatch.setattr(report, "write_text", denied)
+    assert "of the parent" in write_report(child).read_text()
+    assert sorted(path.name for path in parent.folder.iterdir()) == ["config.yaml", "figures", "metrics.json"]
+
+
+def test_a_parent_that_is_gone_does_not_break_the_child(tmp_path: Path) -> None:
+    child = made(tmp_path / "child", "sample", source=Run(tmp_path / "gone"))
+    assert "<h2>Verdicts</h2>" in write_report(child).read_text()
+
+
+def test_a_child_that_is_gone_does_not_break_the_parent(tmp_path: Path) -> None:
+    parent = made(tmp_path / "parent", "train")
+    (parent.folder / "descendants.json").write_text(f'["{tmp_path / "gone"}"]')
+    assert "<h2>Verdicts</h2>" in write_report(parent).read_text()
