@@ -27,10 +27,17 @@ class Batch(NamedTuple):
 
 @runtime_checkable
 class Data(Protocol):
-    """A data set. event: the shape of one row. noise: σ of the Gaussian noise that its draws carry."""
+    """A data set.
+
+    event: the shape of one row. noise: σ of the Gaussian noise that its draws carry. finite: whether it is a
+    list of rows, which a model could learn by heart, and not fresh draws for ever.
+    """
 
     event: tuple[int, ...]
     noise: float
+
+    @property
+    def finite(self) -> bool: ...
 
     def sample(self, n: int, rng: torch.Generator) -> Batch:
         """n training rows, noise included, drawn with replacement."""
@@ -64,7 +71,8 @@ def noised(data: Data, part: Part, seed: int) -> Batch:
 class Stream:
     """Base of the synthetic sets: `n` rows drawn once from `seed`, or fresh draws for ever where n is null.
 
-    A set gives `event`, `noise`, `draw` and `log_prob`; the held-out part is 2,000 rows of its own.
+    A set gives `event`, `noise`, `draw` and `log_prob`. The held-out part is 2,000 rows of its own; of fresh
+    draws the training part is 20,000.
     """
 
     event: tuple[int, ...]
@@ -78,6 +86,10 @@ class Stream:
         self.seed = seed
         self._device = torch.get_default_device()
         self._rows: dict[Part, Batch] = {}
+
+    @property
+    def finite(self) -> bool:
+        return self.n is not None
 
     def draw(self, n: int, rng: torch.Generator) -> Batch:
         """n independent draws from the law itself."""
@@ -93,7 +105,7 @@ class Stream:
 
     def split(self, part: Part) -> Batch:
         if part not in self._rows:
-            n = HELD_OUT if part == "held_out" or self.n is None else self.n
+            n = HELD_OUT if part == "held_out" else self.n or 10 * HELD_OUT
             self._rows[part] = self.draw(n, rng.generator(self.seed, f"data/{part}", self._device))
         return self._rows[part]
 

@@ -25,6 +25,8 @@ class Digits:
     noise: σ ≥ 0 in the scaled units, where one grey level is 0.125.
     """
 
+    finite = True
+
     def __init__(self, noise: float) -> None:
         check.non_negative("noise", noise)
         images, labels = load_digits(return_X_y=True)

@@ -6,6 +6,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import mannwhitneyu
 
 from ebm_cli import figure
+from ebm_cli.check import InputError
 from ebm_cli.estimate import Estimate
 from ebm_cli.finding import Finding
 from ebm_cli.metric import Subject, noise_of, rows
@@ -25,6 +26,8 @@ class Memorization:
 
     def __call__(self, subject: Subject) -> Finding:
         samples, held_out, train = subject.pair()
+        if subject.data is not None and not subject.data.finite:
+            raise InputError("needs a finite training set: these data are fresh draws for ever; data.n=N makes a set")
         reference = rows(train.clean if train.clean is not None else train.x)
         ours, theirs = nearest(rows(samples), reference), nearest(rows(held_out.x), reference)
         value, se = closer(ours, theirs)
