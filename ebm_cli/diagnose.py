@@ -26,9 +26,9 @@ def diagnose(config: Config, run: Run, terminal: Terminal, sampled: Run | Path) 
         else:
             chains = chain_file.read(sampled)
             patient = Patient(chains)
+            if chains.potential is not None and chains.x.shape[1] > 1:
+                figure.save(run, {"energy": energy_trace(chains)})
         terminal.say("chains: {} × {} draws of shape {}".format(*chains.x.shape[:2], list(chains.event)))
-        if chains.potential is not None and chains.x.shape[1] > 1:
-            figure.save(run, {"energy": energy_trace(chains)})
         actions = {name: lambda d=d: d(patient) for name, d in diagnostics.items()}
         strict = "diagnostic" in config["made"]["chosen"]
         return under_mixing(findings(run, actions, "diagnostic", terminal, strict))

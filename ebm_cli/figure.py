@@ -25,6 +25,7 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK = (
     "#56B4E9",
     "#000000",
 )
+FEW = 12
 CYCLE = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
 STYLE: Any = {
     "font.size": 10,
@@ -132,6 +133,18 @@ def plane(energy: nn.Module, x: Float[np.ndarray, "n 2"], temperature: float, xl
     axes.grid(False)
     picture.colorbar(filled, ax=axes, label="(E − min E)/T, cut at 12")
     return picture
+
+
+def spread(axes: Axes, values: dict[str, float], xlabel: str) -> None:
+    """One number of each coordinate: dots by name where they are few, a histogram where they are many."""
+    if len(values) <= FEW:
+        names = list(values)
+        axes.plot([values[name] for name in names], range(len(names)), "o", color=BLUE)
+        axes.set_yticks(range(len(names)), names)
+        axes.set(xlabel=xlabel, ylim=(len(names) - 0.5, -0.5))
+    else:
+        axes.hist(list(values.values()), bins=30, color=BLUE)
+        axes.set(xlabel=xlabel, ylabel="coordinates")
 
 
 def training(history: list[dict[str, Any]]) -> tuple[Figure, str]:

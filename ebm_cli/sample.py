@@ -233,7 +233,7 @@ def state_figures(parts: Parts, trajectory: Trajectory) -> dict[str, tuple["figu
         return {
             "samples": (
                 drawn,
-                "Final states of the chains over the energy. Good: points fill the dark wells by their mass.",
+                "Final states of the chains over the energy. Good: points fill the light wells by their mass.",
             )
         }
     shown = parts.data.decode(good) if parts.data is not None else good.cpu().numpy()

@@ -24,13 +24,11 @@ def main() -> None:
     for components, name in ((1, "Gaussian"), (25, "mixture of 25 Gaussians")):
         ratios = []
         for seed in range(seeds):
-            model = GaussianMixture(components, reg_covar=0.02, random_state=seed).fit(train.clean.flatten(1).numpy())
-            # Factors of a covariance fitted in float32 data: cast, so that drawing does not warn of its symmetry.
+            model = GaussianMixture(components, reg_covar=0.02, random_state=seed).fit(
+                train.clean.flatten(1).double().numpy()
+            )
             random = np.random.default_rng(seed)
-            chosen = random.choice(components, size=360, p=model.weights_ / model.weights_.sum())
-            roots = np.linalg.cholesky(model.covariances_.astype(np.float64))
-            normal = random.standard_normal((360, 64, 1))
-            x = model.means_[chosen] + (roots[chosen] @ normal)[:, :, 0] + 0.15 * random.standard_normal((360, 64))
+            x = model.sample(360)[0] + 0.15 * random.standard_normal((360, 64))
             samples = torch.tensor(x, dtype=torch.float32).view(-1, 1, 8, 8)
             subject = Subject(Quadratic(1.0, (1, 8, 8)), 1.0, data, samples, held_out, train, seed)
             ratios.append(Frechet(bootstrap=2)(subject).estimates["frechet_ratio"].value)

@@ -166,7 +166,7 @@ def _is_shown(column: str, columns: list[str]) -> bool:
 def shown(rows: list[dict[str, str]], keys: list[str]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the table that is printed: what varies, the numbers, a mark for their verdicts."""
     names = list(dict.fromkeys(k.removesuffix("_verdict") for row in rows for k in row if k.endswith("_verdict")))
-    names = [name for name in names if name not in ("mean", "std") or len(names) < 4] if len(names) > 6 else names
+    names = [name for name in names if name != "mean"]
     failed = any(row["status"] != "done" for row in rows)
     marks = {"ok": "", "caution": " ?", "refused": ""}
     table = []

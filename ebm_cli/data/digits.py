@@ -34,7 +34,7 @@ class Digits:
             np.asarray(images) / 8 - 1, labels, test_size=HELD_OUT, stratify=labels, random_state=0
         )
         train_x, held_x, train_y, held_y = parts
-        self.event = (1, 8, 8)
+        self.event: tuple[int, ...] = (1, 8, 8)
         self.noise = noise
         self._rows: dict[Part, Batch] = {
             "train": _rows(train_x, train_y),

@@ -51,14 +51,13 @@ class ESS:
         else:
             estimates["ess_per_gradient"] = refused("the file does not say how many gradients its chains cost")
         picture, (axes,) = figure.new()
-        axes.hist(list(values.values()), bins=30, color=figure.BLUE)
+        figure.spread(axes, values, "bulk ESS")
         axes.axvline(
             self.least * count,
             color=figure.RED,
             linestyle="--",
             label=f"least to trust: {self.least:g} a chain",
         )
-        axes.set(xlabel="bulk ESS", ylabel="coordinates")
         axes.legend()
         caption = (
             f"Bulk effective sample size of each coordinate and the energy; least {values[slowest]:.4g} ({slowest}) of "

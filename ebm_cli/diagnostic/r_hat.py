@@ -54,11 +54,10 @@ class RHat:
             "mixing": self._mixing(value, worst, screened.remarks),
         }
         picture, (axes,) = figure.new()
-        axes.hist(list(values.values()), bins=30, color=figure.BLUE)
+        figure.spread(axes, values, "rank-normalised R̂")
         axes.axvline(self.mixed, color=figure.GREEN, linestyle="--", label=f"mixed: {self.mixed:g}")
         if value > self.mixed:
             axes.axvline(self.apart, color=figure.RED, linestyle=":", label=f"not mixed: {self.apart:g}")
-        axes.set(xlabel="rank-normalised R̂", ylabel="coordinates")
         axes.legend()
         caption = (
             f"R̂ of each coordinate and the energy; largest {value:.4f} ({worst}). Good: all left of the green line. "
