@@ -1,7 +1,8 @@
 """Diagnostics: what chains alone tell. Every other file in this folder is one of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from torch import nn
@@ -29,6 +30,13 @@ class Diagnostic(Protocol):
     """A callable from a patient to a finding."""
 
     def __call__(self, patient: Patient) -> Finding: ...
+
+
+def of_each(function: Callable[[np.ndarray], Any], chains: Chains) -> dict[str, float]:
+    """A number of each quantity that varies, where it is defined."""
+    varying = {name: values for name, values in quantities(chains).items() if np.ptp(values) > 0}
+    numbers = {name: float(np.asarray(function(values))) for name, values in varying.items()}
+    return {name: number for name, number in numbers.items() if np.isfinite(number)}
 
 
 def quantities(chains: Chains, most: int = 256) -> dict[str, np.ndarray]:

@@ -1,9 +1,9 @@
 """Effective sample size: how many independent draws the chains are worth."""
 
-import numpy as np
+from functools import partial
 
 from ebm_cli import check, figure
-from ebm_cli.diagnostic import Patient, quantities
+from ebm_cli.diagnostic import Patient, of_each
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.finding import Finding
 
@@ -30,11 +30,8 @@ class ESS:
         if screened.good is None:
             return Finding({"ess_bulk_min": refused(screened.fatal), "ess_per_gradient": refused(screened.fatal)})
         chains = screened.good
-        values: dict[str, float] = {}
-        for name, function in quantities(chains).items():
-            if np.ptp(function) > 0:
-                values[name] = float(np.asarray(array_stats.ess(function, chain_axis=0, draw_axis=1, method="bulk")))
-        values = {name: value for name, value in values.items() if np.isfinite(value)}
+        ess = partial(array_stats.ess, chain_axis=0, draw_axis=1, method="bulk")
+        values = of_each(ess, chains)
         if not values:
             reason = "ESS is undefined: every coordinate is constant"
             return Finding({"ess_bulk_min": refused(reason), "ess_per_gradient": refused(reason)})

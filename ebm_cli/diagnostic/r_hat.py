@@ -1,9 +1,9 @@
 """R-hat: whether chains agree with each other."""
 
-import numpy as np
+from functools import partial
 
 from ebm_cli import check, figure
-from ebm_cli.diagnostic import Patient, quantities
+from ebm_cli.diagnostic import Patient, of_each
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.finding import Finding
 from ebm_cli.screen import listed
@@ -39,11 +39,8 @@ class RHat:
             return Finding({"r_hat_max": refused(reason), "mixing": refused(reason)})
         if screened.good is None:
             return Finding({"r_hat_max": refused(screened.fatal), "mixing": refused(screened.fatal)})
-        values: dict[str, float] = {}
-        for name, function in quantities(screened.good).items():
-            if np.ptp(function) > 0:
-                values[name] = float(np.asarray(array_stats.rhat(function, chain_axis=0, draw_axis=1, method="rank")))
-        values = {name: value for name, value in values.items() if np.isfinite(value)}
+        r_hat = partial(array_stats.rhat, chain_axis=0, draw_axis=1, method="rank")
+        values = of_each(r_hat, screened.good)
         if not values:
             reason = "undefined: every coordinate is constant within every chain"
             return Finding({"r_hat_max": refused(reason), "mixing": refused(reason)})

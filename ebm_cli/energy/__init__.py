@@ -4,6 +4,7 @@ An energy is an `nn.Module` whose `forward(x: (n, *event), **condition) -> (n,)`
 it. What one knows beyond E it offers through the Protocols below.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
@@ -80,6 +81,19 @@ def frozen(energy: nn.Module) -> Iterator[None]:
 def confining(x: Float[Tensor, "n *event"], strength: float) -> Float[Tensor, " n"]:
     """strength/2·‖x‖² a row: grows faster than any network with bounded slope, so that Z is finite."""
     return 0.5 * strength * x.flatten(1).square().sum(1)
+
+
+def per_coordinate(name: str, value: float | list[float], event: tuple[int, ...] | None) -> tuple[int, ...]:
+    """The shape of one state for a parameter that is one number, or a list with one a coordinate.
+
+    Raises InputError where neither `event` nor the list gives a shape, and where the two do not agree.
+    """
+    if event is None and not isinstance(value, list):
+        raise InputError("event is not known: give a shape such as 'event=[2]', or data")
+    shape = event if event is not None else (len(value),) if isinstance(value, list) else ()
+    if isinstance(value, list) and math.prod(shape) != len(value):
+        raise InputError(f"{name} must have one value a coordinate, got {len(value)} for event={list(shape)}")
+    return shape
 
 
 def image_event(name: str, event: tuple[int, ...]) -> tuple[int, int, int]:

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import check
+from ebm_cli.energy import per_coordinate
 from ebm_cli.rng import normal_like
 
 
@@ -25,13 +26,7 @@ class Quadratic(nn.Module):
         curvatures = a if isinstance(a, list) else [a]
         for curvature in curvatures:
             check.positive("a", curvature)
-        if event is None:
-            if not isinstance(a, list):
-                raise check.InputError("event is not known: give a shape such as 'event=[2]', or data")
-            event = (len(a),)
-        if isinstance(a, list) and math.prod(event) != len(a):
-            raise check.InputError(f"a must have one curvature a coordinate, got {len(a)} for event={list(event)}")
-        self.event = event
+        self.event = event = per_coordinate("a", a, event)
         values = torch.tensor(curvatures, dtype=torch.get_default_dtype())
         self.a = nn.Parameter(values.reshape(event) if isinstance(a, list) else values.squeeze(0))
 

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import check
+from ebm_cli.energy import per_coordinate
 from ebm_cli.rng import normal_like
 
 
@@ -24,13 +25,7 @@ class ShiftedQuadratic(nn.Module):
         super().__init__()
         for value in theta if isinstance(theta, list) else [theta]:
             check.number("theta", value)
-        if event is None:
-            if not isinstance(theta, list):
-                raise check.InputError("event is not known: give a shape such as 'event=[2]', or data")
-            event = (len(theta),)
-        if isinstance(theta, list) and math.prod(event) != len(theta):
-            raise check.InputError(f"theta must have a value a coordinate, got {len(theta)} for event={list(event)}")
-        self.event = event
+        self.event = event = per_coordinate("theta", theta, event)
         values = torch.tensor(theta, dtype=torch.get_default_dtype())
         self.theta = nn.Parameter(values.reshape(event) if isinstance(theta, list) else values.repeat(event))
 

@@ -26,6 +26,14 @@ class OptimizerRecipe(Protocol):
     def schedule(self, optimizer: Optimizer) -> LambdaLR: ...
 
 
+def moment_decays(betas: object) -> None:
+    """Raise InputError unless `betas` is a list of two numbers in [0, 1)."""
+    if not isinstance(betas, list) or len(betas) != 2:
+        raise check.InputError(f"betas must be two numbers, got {betas}")
+    for beta in betas:
+        check.half_open("betas", beta)
+
+
 @dataclass(frozen=True)
 class Rate:
     """Base of the recipes: η_t = lr·min(1, t/warmup)·decay(t), t = 1, 2, … the absolute training step.

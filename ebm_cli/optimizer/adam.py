@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ebm_cli import check
-from ebm_cli.optimizer import Rate
+from ebm_cli.optimizer import Rate, moment_decays
 
 
 @dataclass(frozen=True)
@@ -21,10 +20,7 @@ class Adam(Rate):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.betas, list) or len(self.betas) != 2:
-            raise check.InputError(f"betas must be two numbers, got {self.betas}")
-        for beta in self.betas:
-            check.half_open("betas", beta)
+        moment_decays(self.betas)
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.Adam(parameters, lr=self.lr, betas=(self.betas[0], self.betas[1]))

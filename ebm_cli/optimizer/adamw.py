@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ebm_cli import check
-from ebm_cli.optimizer import Rate
+from ebm_cli.optimizer import Rate, moment_decays
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,7 @@ class AdamW(Rate):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.betas, list) or len(self.betas) != 2:
-            raise check.InputError(f"betas must be two numbers, got {self.betas}")
-        for beta in self.betas:
-            check.half_open("betas", beta)
+        moment_decays(self.betas)
         check.non_negative("weight_decay", self.weight_decay)
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:

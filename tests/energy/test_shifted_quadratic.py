@@ -42,7 +42,7 @@ def test_the_negative_phase_is_minus_theta() -> None:
 
 
 def test_wrong_means_are_named() -> None:
-    with pytest.raises(InputError, match=r"^theta must have a value a coordinate"):
+    with pytest.raises(InputError, match=r"^theta must have one value a coordinate"):
         ShiftedQuadratic([1.0, 1.0], (3,))
     with pytest.raises(InputError, match=r"^theta must be a number"):
         ShiftedQuadratic([1.0, float("nan")], None)
