@@ -6,10 +6,12 @@ cd "$(dirname "$0")/.."
 
 trained=$(ebm train experiment=digits | tee /dev/stderr | tail -1)
 sampled=$(ebm sample run="$trained" | tee /dev/stderr | tail -1)
-ebm evaluate run="$trained" | tee /dev/stderr | tail -1 >/dev/null
-ebm diagnose run="$sampled" | tee /dev/stderr | tail -1 >/dev/null
+evaluated=$(ebm evaluate run="$trained" | tee /dev/stderr)
+diagnosed=$(ebm diagnose run="$sampled" | tee /dev/stderr)
 
 echo
-echo "run     $trained"
-echo "digits  $sampled/samples.png"
-echo "report  $trained/report.html"
+echo "run      $trained"
+echo "digits   $sampled/samples.png"
+echo "report   $trained/report.html"
+grep --no-filename frechet_ratio <<<"$evaluated"
+grep --no-filename --max-count=1 mixing <<<"$diagnosed"
