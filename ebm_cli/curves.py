@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ebm_cli import figure
-from ebm_cli.build import Parts
 from ebm_cli.objective import Outcome
+from ebm_cli.parts import Parts
 from ebm_cli.run import Run
 from ebm_cli.start.replay import Replay
 from ebm_cli.state import TrainState

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from ebm_cli import chain_file, figure
-from ebm_cli.build import Config, assemble, load_weights
+from ebm_cli.build import Config
 from ebm_cli.chain_file import Chains
 from ebm_cli.check import InputError
 from ebm_cli.diagnostic import Diagnostic, Patient
 from ebm_cli.estimate import Estimate, under_mixing
 from ebm_cli.evaluate import findings, make_list
 from ebm_cli.machine import resolve
+from ebm_cli.parts import assemble, load_weights
 from ebm_cli.run import Run
 from ebm_cli.sample import energy_trace
 from ebm_cli.terminal import Terminal

@@ -7,13 +7,14 @@ import numpy as np
 import torch
 
 from ebm_cli import check, figure, rng
-from ebm_cli.build import Config, Parts, assemble, load_weights, make, together
+from ebm_cli.build import Config, make, together
 from ebm_cli.check import InputError
 from ebm_cli.data import noised
 from ebm_cli.estimate import Estimate
 from ebm_cli.finding import Finding
 from ebm_cli.machine import resolve
 from ebm_cli.metric import Metric, Subject
+from ebm_cli.parts import Parts, assemble, load_weights
 from ebm_cli.run import Run
 from ebm_cli.sample import Length, denoised_figure, move, start_at
 from ebm_cli.terminal import Stopped, Terminal, WorkFailed

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ebm_cli import __version__, chain_file, check, figure, rng
-from ebm_cli.build import Config, Parts, assemble, load_weights, together
+from ebm_cli.build import Config, together
 from ebm_cli.chain_file import Chains
 from ebm_cli.chains import Trajectory, run_chains
 from ebm_cli.diagnostic import Patient
@@ -18,6 +18,7 @@ from ebm_cli.diagnostic.r_hat import RHat
 from ebm_cli.energy import energy_and_grad, frozen
 from ebm_cli.estimate import Estimate, refused, under_mixing
 from ebm_cli.machine import resolve
+from ebm_cli.parts import Parts, assemble, load_weights
 from ebm_cli.run import Run
 from ebm_cli.screen import Screened, screen
 from ebm_cli.state import read_checkpoint

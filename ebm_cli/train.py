@@ -9,11 +9,12 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ebm_cli import check, curves, rng
-from ebm_cli.build import Config, Parts, assemble, load_weights, together
+from ebm_cli.build import Config, together
 from ebm_cli.estimate import Estimate
 from ebm_cli.machine import resolve
 from ebm_cli.objective import Outcome
 from ebm_cli.optimizer import Rate
+from ebm_cli.parts import Parts, assemble, load_weights
 from ebm_cli.run import Run, prune, write_text
 from ebm_cli.state import TrainState, newest_whole
 from ebm_cli.terminal import Stopped, Terminal, WorkFailed

@@ -5,10 +5,11 @@ import re
 
 import pytest
 
-from ebm_cli.build import OFFERED, assemble, locate, make
+from ebm_cli.build import OFFERED, locate, make
 from ebm_cli.cli.answers import LIST_GROUPS
 from ebm_cli.cli.compose import Base, compose, parse
 from ebm_cli.machine import resolve
+from ebm_cli.parts import assemble
 from tests.contract import CONF, PACKAGE, build, config, options
 
 GROUPS = (

@@ -15,7 +15,7 @@ ROWS = (
     {"cli"},
     {"train", "sample", "evaluate", "diagnose"},
     {"report", "curves", "sweep_figure"},
-    {"build"},
+    {"build", "parts"},
     {"state"},
     {"metric", "diagnostic", "finding", "figure", "features", "screen", "chain_file"},
     {"objective", "regularizer"},

@@ -11,7 +11,8 @@ import yaml
 
 from ebm_cli.check import InputError
 from ebm_cli.cli import compose
-from ebm_cli.cli.launch import Job, perform, prepare
+from ebm_cli.cli.launch import prepare
+from ebm_cli.cli.perform import Job, perform
 from ebm_cli.estimate import show
 from ebm_cli.run import Run, new_folder, read_json, write_text
 

@@ -1,0 +1,202 @@
+"""One job from its configuration to a finished run: its folder, its verb, and what went wrong in one line."""
+
+import errno
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ebm_cli import __version__
+from ebm_cli.check import InputError
+from ebm_cli.cli import compose
+from ebm_cli.estimate import Estimate
+from ebm_cli.run import FORMAT, Run, new_folder, write_text
+from ebm_cli.terminal import Stopped, WorkFailed
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to be made, or taken up again: its verb, its whole configuration and the run it starts from.
+
+    folder: where it lives, None for a new one under outputs. words: what was typed.
+    """
+
+    verb: str
+    config: dict[str, Any]
+    source: Run | Path | None = None
+    folder: Path | None = None
+    words: tuple[str, ...] = field(default=())
+
+
+def perform(job: Job) -> tuple[Job, Run, int, dict[str, Estimate]]:
+    """Do the work of one job in its folder; returns the exit code and the numbers."""
+    from ebm_cli.cli.live import Live
+
+    terminal = Live()
+    compose.append_current_folder()
+    fresh = job.folder is None or not (job.folder / "config.yaml").exists()
+    folder = job.folder or new_folder(job.verb, job_name(job), job.config.get("out"))
+    run = Run(folder)
+    estimates: dict[str, Estimate] = {}
+    try:
+        with locked(run):
+            config = settle(job, run)
+            estimates = verb_of(job, config, run, terminal)()
+            run.write_metrics(estimates)
+            from ebm_cli.report import write_report
+
+            write_report(run)
+        return job, run, 0, estimates
+    except InputError as error:
+        if fresh:
+            shutil.rmtree(folder, ignore_errors=True)
+        return job, run, wrong_input(error), estimates
+    except Stopped as stop:
+        terminal.say(str(stop))
+        return job, run, 128 + (terminal.signal or signal.SIGINT), estimates
+    except WorkFailed as failure:
+        return job, run, failed(run, str(failure)), estimates
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            return job, run, internal(run), estimates
+        return job, run, failed(run, f"{error.strerror}: {error.filename or folder}"), estimates
+    except (MemoryError, RuntimeError) as error:
+        if (
+            "out of memory" not in str(error)
+            and "can't allocate" not in str(error)
+            and not isinstance(error, MemoryError)
+        ):
+            return job, run, internal(run), estimates
+        return (
+            job,
+            run,
+            failed(run, "out of memory; lower chains, trainer.batch_size or the energy's width"),
+            estimates,
+        )
+    except Exception:
+        return job, run, internal(run), estimates
+
+
+def settle(job: Job, run: Run) -> dict[str, Any]:
+    """The configuration with what `auto` means here, written to config.yaml."""
+    import torch
+
+    from ebm_cli.machine import resolve
+
+    config = dict(job.config)
+    place = resolve(config["device"], config["dtype"], config["threads"])
+    config |= {"device": place.device, "threads": place.threads}
+    if "made" not in config:
+        config["made"] = {
+            "verb": job.verb,
+            "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "command": shlex.join(["ebm", job.verb, *job.words]),
+            "chosen": sorted({word.lstrip("+~").partition("=")[0] for word in job.words}),
+            "ebm": __version__,
+            "torch": str(torch.__version__),
+            "python": sys.version.split()[0],
+            "git": git_commit(),
+            "format": FORMAT,
+        }
+    run.write_config(config)
+    return config
+
+
+def verb_of(job: Job, config: dict[str, Any], run: Run, terminal: Any) -> Callable[[], dict[str, Estimate]]:
+    """The verb's work, ready to be called."""
+    trained = job.source if isinstance(job.source, Run) else None
+    if job.verb == "train":
+        from ebm_cli.train import train
+
+        init = Run(Path(config["init"])) if config.get("init") else None
+        return lambda: train(config, run, terminal, init)
+    if job.verb == "sample":
+        from ebm_cli.sample import sample
+
+        return lambda: sample(config, run, terminal, trained)
+    if job.verb == "evaluate":
+        from ebm_cli.evaluate import evaluate
+
+        return lambda: evaluate(config, run, terminal, trained)
+    from ebm_cli.diagnose import diagnose
+
+    assert job.source is not None
+    source = job.source
+    return lambda: diagnose(config, run, terminal, source)
+
+
+def job_name(job: Job) -> str:
+    """The run's name: as given, else the recipe's, else the energy's or the chains'."""
+    given = job.config.get("name")
+    if given is not None:
+        return str(given)
+    if isinstance(job.source, Path):
+        return "".join(c if c.isalnum() or c in "._-" else "-" for c in job.source.stem)
+    recipe = job.config.get("energy", {}).get("_target_", "") if isinstance(job.config.get("energy"), dict) else ""
+    data = (job.config.get("data") or {}).get("_target_", "")
+    words = [target.rpartition(".")[0].rpartition(".")[2] for target in (data, recipe) if target]
+    return "-".join(words) or job.verb
+
+
+class locked:
+    """One process a run: `with locked(run)` refuses a folder that another ebm works in."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def __enter__(self) -> None:
+        import fcntl
+
+        try:
+            self.handle = os.open(self.run.folder, os.O_RDONLY)
+            fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self.handle)
+            raise InputError(f"run={self.run.folder} is in use by another ebm") from None
+
+    def __exit__(self, *error: object) -> None:
+        os.close(self.handle)
+
+
+def failed(run: Run, reason: str) -> int:
+    """Print and leave in the folder why the work failed."""
+    sys.stderr.write(f"failed: {reason}\n")
+    with suppress(OSError):
+        write_text(run.folder / "failure.txt", reason + "\n")
+    return 1
+
+
+def internal(run: Run) -> int:
+    """A mistake of ours: one line, and the traceback in a file."""
+    kind, value = sys.exc_info()[:2]
+    path = run.folder / "failure.txt"
+    with suppress(OSError):
+        write_text(path, traceback.format_exc())
+    first = (str(value).splitlines() or [""])[0]
+    sys.stderr.write(f"failed: {kind.__name__ if kind else 'error'}: {first} (details in {path}; please report it)\n")
+    return 1
+
+
+def wrong_input(error: InputError) -> int:
+    """Print what is wrong with the user's input, a line each."""
+    for message in error.messages:
+        sys.stderr.write(f"error: {message}\n")
+    return 2
+
+
+def git_commit() -> str | None:
+    """The commit that the current folder is at, None outside a repository."""
+    try:
+        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=2, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
