@@ -94,7 +94,7 @@ def grid(images: np.ndarray, columns: int = 10) -> Figure:
     for i, image in enumerate(images):
         top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
         canvas[top : top + height, left : left + width] = image
-    picture, (axes,) = new(width=6.4, height=6.4 * shape[0] / shape[1])
+    picture, (axes,) = new(width=4.8, height=4.8 * shape[0] / shape[1])
     axes.imshow(canvas, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.axis("off")
     return picture

@@ -31,6 +31,12 @@ td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .ok { color: #00603f; } .caution { color: #8a5a00; } .refused { color: #a33c00; }
 .verdict { font-weight: 600; }
 figure { margin: 1.2rem 0; } figure img { max-width: 100%; height: auto; } figcaption { color: #333; font-size: .92rem; }
+@media (max-width: 40rem) {
+  thead { display: none; }
+  tr { display: grid; grid-template-columns: 1fr auto auto; border-bottom: 1px solid #ccc; padding: .3rem 0; }
+  td { border: 0; padding: .1rem .4rem .1rem 0; } td:first-child { display: none; } td:last-child { grid-column: 1 / -1; }
+  td.number { white-space: normal; }
+}
 details { margin: 1rem 0; } pre { overflow-x: auto; background: #f6f6f6; padding: .6rem; font-size: .8rem; }
 </style></head><body>
 <h1>{{ title }}</h1>
