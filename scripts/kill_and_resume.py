@@ -36,17 +36,26 @@ def history(folder: Path) -> list[dict]:
     return [{key: value for key, value in row.items() if key != WALL_CLOCK} for row in rows]
 
 
+def uninterrupted(words: list[str], folder: Path) -> tuple[float, float]:
+    """Train without a stop; the seconds to the first logged step, and those from there to the end of training."""
+    began = time.monotonic()
+    process = subprocess.Popen(ebm(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (folder / "metrics.jsonl").exists() and process.poll() is None:
+        time.sleep(0.05)
+    start = time.monotonic() - began
+    if process.wait() != 0:
+        raise SystemExit("the uninterrupted run failed")
+    rate = json.loads((folder / "metrics.json").read_text())["steps_per_second"]["value"]
+    return start, STEPS / rate
+
+
 def main() -> int:
     kills = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     recipe = RECIPE + sys.argv[2:]
     place = Path(tempfile.mkdtemp(prefix="ebm-kill-"))
     whole, broken = place / "whole", place / "broken"
-    began = time.monotonic()
-    subprocess.run(ebm(*recipe, f"out={whole}"), check=True, capture_output=True)
-    took = time.monotonic() - began
-    rate = json.loads((whole / "metrics.json").read_text())["steps_per_second"]["value"]
-    training = STEPS / rate
-    print(f"uninterrupted: {took:.1f} s, {training:.1f} s of them training")
+    start, training = uninterrupted([*recipe, f"out={whole}"], whole)
+    print(f"uninterrupted: {start:.1f} s to the first step, {training:.1f} s of training")
     moments = random.Random(0)
     done = 0
     while done < kills:
@@ -56,7 +65,7 @@ def main() -> int:
         words = [f"resume={broken}"] if resumable else [*recipe, f"out={broken}"]
         process = subprocess.Popen(ebm(*words), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         # From just before the first step on, and on average a little less than a KILLS-th of the work.
-        moment = took - training + moments.uniform(-0.5, 1.2 * training / kills)
+        moment = start + moments.uniform(-0.5, 1.2 * training / kills)
         try:
             process.wait(timeout=moment)
         except subprocess.TimeoutExpired:
