@@ -70,14 +70,18 @@ class Board:
     def histograms(self, outcome: Outcome) -> None:
         """Energies of data, model and noise."""
         step = self.state.step
-        self.writer.add_histogram("energy/data", outcome.e_data.detach(), step)
+        energies = {"data": outcome.e_data.detach()}
         if outcome.e_model is not None:
-            self.writer.add_histogram("energy/model", outcome.e_model.detach(), step)
+            energies["model"] = outcome.e_model.detach()
         own = torch.Generator(outcome.x_data.device).manual_seed(0)
         shape = outcome.x_data.shape
         noise = torch.rand(shape, generator=own, device=own.device, dtype=outcome.x_data.dtype) * 2 - 1
         with torch.no_grad():
-            self.writer.add_histogram("energy/noise", self.parts.energy(noise), step)
+            energies["noise"] = self.parts.energy(noise)
+        for name, values in energies.items():
+            finite = values[values.isfinite()]
+            if len(finite):
+                self.writer.add_histogram(f"energy/{name}", finite, step)
 
     def pictures(self, outcome: Outcome) -> None:
         """Grids (or scatters) of the model's samples and of the buffer."""

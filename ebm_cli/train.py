@@ -120,6 +120,7 @@ def loop(
             tick(state.step, **{k: row[k] for k in ("e_data", "e_model", "acceptance") if k in row})
             stopping = terminal.stopping()
             if stopping or state.step % trainer.checkpoint_every == 0 or state.step == trainer.steps:
+                guard_weights(parts, state.step, run)
                 board.flush()
                 state.save(run)
                 prune(run, trainer.keep)
@@ -170,6 +171,15 @@ def guard(outcome: Outcome, loss: Tensor, norm: Tensor, number: int, run: Run) -
             raise WorkFailed(
                 f"diverged at step {number}: the {name} is not finite{where}; " + REMEDIES.format(folder=run.folder)
             )
+
+
+def guard_weights(parts: Parts, number: int, run: Run) -> None:
+    """Raise WorkFailed, so that no such checkpoint is kept, unless all weights are finite."""
+    if not all(bool(p.isfinite().all()) for p in parts.energy.parameters()):
+        raise WorkFailed(
+            f"diverged at step {number}: the weights are not finite after the update; "
+            + REMEDIES.format(folder=run.folder)
+        )
 
 
 def gradients_per_step(parts: Parts) -> int:
