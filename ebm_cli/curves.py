@@ -79,9 +79,10 @@ class Board:
         with torch.no_grad():
             energies["noise"] = self.parts.energy(noise)
         for name, values in energies.items():
-            finite = values[values.isfinite()]
-            if len(finite):
-                self.writer.add_histogram(f"energy/{name}", finite, step)
+            # TensorBoard's bins end at 1e20 and it fails when nothing falls inside.
+            within = values[values.abs() < 1e19]
+            if len(within):
+                self.writer.add_histogram(f"energy/{name}", within, step)
 
     def pictures(self, outcome: Outcome) -> None:
         """Grids (or scatters) of the model's samples and of the buffer."""
