@@ -50,7 +50,7 @@ def targets() -> dict[str, tuple[nn.Module, tuple[int, ...], int, int]]:
         "mixture, 2-D, 100,000 chains": (mixture, (2,), 100_000, 5),
         "MLP 2-128-128-1, 1,000 chains": (MLP(128, 2, 1.0, (2,)), (2,), 1000, 40),
         "conv, 64 of 1×8×8": (Conv(32, 2, 1.0, (1, 8, 8)), (1, 8, 8), 64, 20),
-        "conv, 64 of 1×28×28": (Conv(32, 2, 1.0, (1, 28, 28)), (1, 28, 28), 64, 2),
+        "conv, 64 of 1×28×28": (Conv(32, 2, 1.0, (1, 28, 28)), (1, 28, 28), 64, 5),
     }
 
 
@@ -76,21 +76,23 @@ def main() -> None:
         times: dict[str, list[float]] = {key: [] for key in loops}
         for repeat in range(options.repeats + 2):
             for key, loop in loops.items():
-                took = seconds(partial(loop, energy, x, steps), options.device) / steps
+                # Ours begins with the gradient at the start, which the first step then has already.
+                gradients = steps + 1 if key == "ours" else steps
+                took = seconds(partial(loop, energy, x, steps), options.device) / gradients
                 if repeat >= 2:
                     times[key].append(took)
         ratio = statistics.median(u / o for o, u in zip(times["ours"], times["usual"], strict=True))
         ours_ms = 1000 * statistics.median(times["ours"])
-        rows.append({"target": name, "ours_ms_a_step": ours_ms, "usual_over_ours": ratio})
-        print(f"{name:32} ours {ours_ms:8.3f} ms a step   usual/ours {ratio:.2f}")
+        rows.append({"target": name, "ours_ms_a_gradient": ours_ms, "usual_over_ours": ratio})
+        print(f"{name:32} ours {ours_ms:8.3f} ms a gradient   usual/ours {ratio:.2f}")
     machine = (
         torch.cuda.get_device_name()
         if options.device.startswith("cuda")
         else platform.processor() or platform.machine()
     )
     head = f"{machine}, torch {torch.__version__}, 1 thread, median of {options.repeats} interleaved repeats"
-    table = [f"{head}\n", "| target | ours, ms a step | usual loop / ours |", "|---|---|---|"]
-    table += [f"| {r['target']} | {r['ours_ms_a_step']:.3f} | {r['usual_over_ours']:.2f} |" for r in rows]
+    table = [f"{head}\n", "| target | ours, ms a gradient | usual loop / ours |", "|---|---|---|"]
+    table += [f"| {r['target']} | {r['ours_ms_a_gradient']:.3f} | {r['usual_over_ours']:.2f} |" for r in rows]
     place = Path(__file__).parent / options.device.replace(":", "-")
     place.with_suffix(".md").write_text("\n".join(table) + "\n")
     place.with_suffix(".json").write_text(json.dumps({"machine": head, "rows": rows}, indent=1) + "\n")
