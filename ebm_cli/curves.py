@@ -2,17 +2,21 @@
 
 import math
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from ebm_cli import figure
+from ebm_cli.energy import frozen
 from ebm_cli.objective import Outcome
 from ebm_cli.parts import Parts
 from ebm_cli.run import Run
 from ebm_cli.start.replay import Replay
 from ebm_cli.state import TrainState
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 PICTURES = 10
 SHOWN = 64
@@ -26,14 +30,11 @@ class Board:
     """
 
     def __init__(self, run: Run, parts: Parts, state: TrainState, purge: int | None) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            from torch.utils.tensorboard import SummaryWriter
         self.run = run
         self.parts = parts
         self.state = state
         self.logged = len(run.history())
-        self.writer = SummaryWriter(str(run.folder), purge_step=purge, flush_secs=10)
+        self.writer = self._writer(purge)
 
     def __enter__(self) -> "Board":
         return self
@@ -44,8 +45,8 @@ class Board:
     def flush(self) -> None:
         self.writer.flush()
 
-    def log(self, outcome: Outcome, norm: Tensor, rate: float) -> dict[str, float]:
-        """Log one step; returns its scalars."""
+    def log(self, outcome: Outcome, norm: Tensor, rate: float, extra: dict[str, float]) -> dict[str, float]:
+        """Log one step, `extra` beside its own scalars; returns all of them."""
         step = self.state.step
         row: dict[str, Any] = {
             "loss": float(outcome.loss.detach()),
@@ -55,6 +56,7 @@ class Board:
             row["e_model"] = float(outcome.e_model.detach().mean())
             row["gap"] = row["e_model"] - row["e_data"]
         row |= {name: float(value.detach()) for name, value in outcome.scalars.items()}
+        row |= extra
         row["grad_norm"] = float(norm)
         row["lr"] = self.state.schedule.get_last_lr()[0]
         finite = {name: value for name, value in row.items() if math.isfinite(value)}
@@ -67,6 +69,23 @@ class Board:
         self.logged += 1
         return row
 
+    def rank(self, name: str, value: float) -> None:
+        """Log what a checkpoint is ranked by."""
+        self.run.log_metrics({"step": self.state.step, name: value})
+        self.writer.add_scalar(name, value, self.state.step)
+
+    def rewind(self) -> None:
+        """Go on from the state's step: what was logged beyond it is dropped, in TensorBoard hidden."""
+        self.run.cut_history(self.state.step)
+        self.writer.close()
+        self.writer = self._writer(self.state.step + 1)
+
+    def _writer(self, purge: int | None) -> "SummaryWriter":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            from torch.utils.tensorboard import SummaryWriter
+        return SummaryWriter(str(self.run.folder), purge_step=purge, flush_secs=10)
+
     def histograms(self, outcome: Outcome) -> None:
         """Energies of data, model and noise."""
         step = self.state.step
@@ -76,7 +95,8 @@ class Board:
         own = torch.Generator(outcome.x_data.device).manual_seed(0)
         shape = outcome.x_data.shape
         noise = torch.rand(shape, generator=own, device=own.device, dtype=outcome.x_data.dtype) * 2 - 1
-        with torch.no_grad():
+        # In evaluation mode, as dropout and power iterations would change what is trained.
+        with torch.no_grad(), frozen(self.parts.energy):
             energies["noise"] = self.parts.energy(noise)
         for name, values in energies.items():
             # TensorBoard's bins end at 1e20 and it fails when nothing falls inside.

@@ -1,5 +1,6 @@
 """`ebm evaluate`: a model against data, or against the truth where it is known."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -101,7 +102,7 @@ def with_samples(
                 "held_out": (real, "Held-out rows with the same noise, for comparison."),
             },
         )
-    return Subject(**{**vars(subject), "samples": x[finite], "remarks": remarks})
+    return dataclasses.replace(subject, samples=x[finite], remarks=remarks)
 
 
 def findings(

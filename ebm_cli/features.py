@@ -43,6 +43,13 @@ class Features:
             return self.networks[fold](x).double().cpu().numpy()
 
 
+def features_of(data: Data, train: Batch) -> Features:
+    """The data set's own feature network; the rows themselves where it has no labels or no structure to learn."""
+    if train.y is None or len(data.event) != 3:
+        return identity_features()
+    return classifier_features(data)
+
+
 def identity_features() -> Features:
     """The rows themselves."""
     return Features("features: the rows themselves", [lambda x: x.flatten(1)], None)
@@ -88,7 +95,7 @@ def whitened(network: nn.Module, data: Data, clean: Float[Tensor, "n *event"]) -
 def fit(data: Data, train: Batch, rows: Int[Tensor, " some"], fold: int) -> nn.Module:
     """One classifier up to its penultimate layer, trained on the numbered rows alone."""
     assert train.y is not None
-    channels, height, width = image_event("the classifier of frechet", tuple(data.event))
+    channels, height, width = image_event("the classifier of features", tuple(data.event))
     generator = rng.generator(fold, "features", train.x.device)
     with rng.seeded_layers(fold, "features"):
         trunk = nn.Sequential(

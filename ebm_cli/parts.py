@@ -56,8 +56,11 @@ def _parts(config: Config, place: machine.Machine, gather: Gather) -> Parts:
     data: Data | None = gather.attempt("data", lambda: make(config["data"])) if config.get("data") else None
     event = gather.attempt("", lambda: _given_event(config, data))
     sampler = gather.attempt("sampler", lambda: make(config["sampler"]))
-    with rng.seeded_layers(seed, "energy"):
-        energy: nn.Module | None = gather.attempt("energy", lambda: _energy(config, event))
+    energy: nn.Module | None = None
+    # Without the data that it names a run has no shape; saying so as well would hide what is wrong.
+    if data is not None or not config.get("data"):
+        with rng.seeded_layers(seed, "energy"):
+            energy = gather.attempt("energy", lambda: _energy(config, event, data))
     if energy is not None:
         event = gather.attempt("energy", lambda: _agreed_event(energy, event))
     offered: dict[str, Any] = {"event": event, "data": data, "sampler": sampler}
@@ -93,11 +96,11 @@ def _given_event(config: Config, data: Data | None) -> tuple[int, ...] | None:
     return tuple(data.event) if data is not None else None
 
 
-def _energy(config: Config, event: tuple[int, ...] | None) -> nn.Module:
+def _energy(config: Config, event: tuple[int, ...] | None, data: Data | None) -> nn.Module:
     if not config.get("energy"):
         raise InputError("energy must be chosen: energy=NAME or run=RUN")
     _needs_event(config["energy"], event)
-    energy = make(config["energy"], event=event)
+    energy = make(config["energy"], event=event, data=data)
     if not isinstance(energy, nn.Module) or type(energy).forward is nn.Module.forward:
         raise InputError(f"_target_={config['energy']['_target_']} must be a torch.nn.Module with a forward method")
     # A user's own tensors may have been made elsewhere.

@@ -15,8 +15,19 @@ import yaml
 from ebm_cli.check import InputError, count
 from ebm_cli.estimate import Estimate
 
-FORMAT = 1
+FORMAT = 2
 NAME = re.compile(r"[A-Za-z0-9._-]+")
+
+# Arguments that came with format 2, with the values under which a class does what it did before them.
+NETWORK = {"base": 0, "spectral_norm": None}
+SINCE_2 = {
+    "ebm_cli.energy.mlp.MLP": NETWORK,
+    "ebm_cli.energy.conv.Conv": NETWORK,
+    "ebm_cli.energy.autoencoder.Autoencoder": NETWORK,
+    "ebm_cli.start.replay.Replay": {"age_limit": None, "shift": 0, "flip": 0.0, "jitter": 0.0},
+    "ebm_cli.objective.contrastive.Contrastive": {"wait": 0},
+}
+TRAINER_SINCE_2 = {"rollbacks": 0, "rollback_factor": 0.3}
 
 
 class Run:
@@ -51,7 +62,7 @@ class Run:
             raise InputError(f"{path} is damaged: its format is no whole number")
         if config["made"].get("format", 0) > FORMAT:
             raise InputError(f"{path} is of format {config['made']['format']}, newer than this ebm reads ({FORMAT})")
-        return config
+        return upgraded(config)
 
     def write_config(self, config: dict[str, Any]) -> None:
         write_text(self.folder / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
@@ -112,6 +123,19 @@ class Run:
 
     def captions(self) -> dict[str, str]:
         return read_json(self.figures / "captions.json")
+
+
+def upgraded(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration of any format as today's: what it lacks is added with the meaning that it had."""
+    if config["made"].get("format", 0) >= FORMAT:
+        return config
+    full = dict(config)
+    for group, node in config.items():
+        if isinstance(node, dict) and node.get("_target_") in SINCE_2:
+            full[group] = SINCE_2[node["_target_"]] | node
+    if isinstance(config.get("trainer"), dict):
+        full["trainer"] = TRAINER_SINCE_2 | config["trainer"]
+    return full
 
 
 def _whole_lines(path: Path) -> Iterable[tuple[str, dict[str, Any]]]:

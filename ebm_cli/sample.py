@@ -3,6 +3,7 @@
 import csv
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -135,7 +136,7 @@ def to_chains(trajectory: Trajectory, length: Length) -> Chains:
 
 
 def write(run: Run, parts: Parts, chains: Chains, last: Tensor) -> None:
-    """chains.nc, samples.npy and, for rows of a table, samples.csv."""
+    """chains.nc, samples.npy and, in the data's own form, samples.csv of a table or samples/*.png of pictures."""
     chain_file.write(
         run.folder / "chains.nc",
         chains,
@@ -147,6 +148,21 @@ def write(run: Run, parts: Parts, chains: Chains, last: Tensor) -> None:
     if columns is not None and parts.data is not None:
         with (run.folder / "samples.csv").open("w", newline="") as file:
             csv.writer(file).writerows([columns, *parts.data.decode(last).tolist()])
+    if parts.data is not None and figure.is_image(parts.event):
+        write_pictures(run.folder / "samples", parts.data.decode(last), torch.isfinite(last.flatten(1)).all(1))
+
+
+def write_pictures(folder: Path, pictures: np.ndarray, finite: Tensor) -> None:
+    """0000.png, 0001.png, …: the final state of every chain by its number, none where it is not finite.
+
+    pictures: (n, height, width) or (n, height, width, 3) in [0, 1].
+    """
+    from PIL import Image
+
+    folder.mkdir()
+    for chain in finite.nonzero().flatten().tolist():
+        levels = (pictures[chain] * 255).round().astype(np.uint8)
+        Image.fromarray(levels).save(folder / f"{chain:04d}.png")
 
 
 def all_broke(trajectory: Trajectory) -> str:

@@ -46,7 +46,9 @@ class TrainState:
         self.optimizer = optimizer
         self.schedule = schedule
         self.generators = {name: rng.generator(seed, name, device) for name in GENERATORS}
+        self.seed = seed
         self.step = 0
+        self.rollbacks = 0
 
     def tree(self) -> dict[str, Any]:
         """Everything, as nested dicts and lists of tensors and plain values."""
@@ -60,7 +62,14 @@ class TrainState:
             "generators": {name: g.get_state() for name, g in self.generators.items()},
             "global_generators": rng.global_states(),
             "step": self.step,
+            "rollbacks": self.rollbacks,
         }
+
+    def reseed(self, purpose: str) -> None:
+        """Start all generators anew, torch's global ones too, from the run's seed and `purpose`."""
+        for name, generator in self.generators.items():
+            generator.manual_seed(rng.derive(self.seed, f"{name}/{purpose}"))
+        torch.manual_seed(rng.derive(self.seed, f"layers/{purpose}"))
 
     def save(self, run: Run) -> Path:
         """Write checkpoints/step-N aside, read it back, rename it, then let `last` name it."""
@@ -92,6 +101,7 @@ class TrainState:
             self.optimizer.load_state_dict(tree["optimizer"])
             self.schedule.load_state_dict(tree["schedule"])
             self.step = tree["step"]
+            self.rollbacks = tree.get("rollbacks", 0)
             for name, generator in self.generators.items():
                 generator.set_state(tree["generators"][name])
             rng.set_global_states(tree["global_generators"])

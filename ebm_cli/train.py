@@ -8,21 +8,21 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ebm_cli import check, curves, rng
+from ebm_cli import check, curves, rng, rollback
 from ebm_cli.build import Config, together
+from ebm_cli.energy import frozen
 from ebm_cli.estimate import Estimate
 from ebm_cli.machine import resolve
 from ebm_cli.objective import Outcome
 from ebm_cli.optimizer import Rate
 from ebm_cli.parts import Parts, assemble, load_weights
+from ebm_cli.ranking import SCORE, Ranking, chains_of, point_at_best
+from ebm_cli.rollback import Diverged, Rollbacks
 from ebm_cli.run import Run, prune, write_text
+from ebm_cli.start import HasPolicy
 from ebm_cli.state import TrainState, newest_whole
-from ebm_cli.terminal import Stopped, Terminal, WorkFailed
-
-REMEDIES = (
-    "what usually helps: a lower optimizer.lr or sampler.step_size, optimizer.clip, energy.confinement > 0; "
-    "resume={folder} goes back to the last checkpoint, init={folder} starts anew from it with other settings"
-)
+from ebm_cli.terminal import Stopped, Terminal
+from ebm_cli.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,9 @@ class Trainer:
     """How long to train and what to keep.
 
     steps: absolute step to end at ≥ 1. batch_size: rows a step ≥ 1. average: decay of the averaged weights in
-    [0, 1), or null for none. checkpoint_every, log_every: in steps. keep: checkpoints kept ≥ 1. on_divergence:
-    stop.
+    [0, 1), or null for none. checkpoint_every, log_every: in steps. keep: checkpoints kept ≥ 1, beside the best and,
+    with rollback, step 0. on_divergence: stop or rollback. rollbacks: at most so many ≥ 0. rollback_factor: in (0, 1),
+    by which each makes the rate, and where chains broke their step, smaller.
     """
 
     steps: int
@@ -41,20 +42,25 @@ class Trainer:
     log_every: int
     keep: int
     on_divergence: str
+    rollbacks: int
+    rollback_factor: float
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "checkpoint_every", "log_every", "keep"):
             check.count(name, getattr(self, name))
         if self.average is not None:
             check.half_open("average", self.average)
-        check.one_of("on_divergence", self.on_divergence, ["stop"])
+        check.one_of("on_divergence", self.on_divergence, ["stop", "rollback"])
+        check.count("rollbacks", self.rollbacks, least=0)
+        check.half_open("rollback_factor", self.rollback_factor)
+        check.positive("rollback_factor", self.rollback_factor)
 
 
 def train(config: Config, run: Run, terminal: Terminal, init: Run | None = None) -> dict[str, Estimate]:
     """Train what `config` names in `run`'s folder, from its last checkpoint where it has one.
 
-    init: a run to take the weights from. Raises WorkFailed at the first loss, energy or gradient that is not
-    finite, the last good checkpoint kept; Stopped after a signal, the step finished and saved.
+    init: a run to take the weights from. Raises Diverged at the first loss, energy or gradient that is not finite,
+    the last good checkpoint kept, unless a rollback is left; Stopped after a signal, the step finished and saved.
     """
     place = resolve(config["device"], config["dtype"], config["threads"])
     with place.used(), rng.seeded_layers(config["seed"], "layers"):
@@ -74,10 +80,23 @@ def train(config: Config, run: Run, terminal: Terminal, init: Run | None = None)
                 terminal.say(f"warning: {problem}; going on from {folder.name}")
             write_text(run.checkpoints / "last", folder.name + "\n")
             state.load(folder)
+            parts = rollback.apply(parts, state, run)
             warn_of_decay(parts, trainer, terminal)
+        elif trainer.on_divergence == "rollback":
+            state.save(run)
+        say_policy(parts, trainer, terminal)
         run.cut_history(state.step)
         with curves.Board(run, parts, state, purge=state.step + 1 if resumed else None) as board:
             return loop(parts, trainer, state, run, board, terminal)
+
+
+def say_policy(parts: Parts, trainer: Trainer, terminal: Terminal) -> None:
+    """One line of where the model's chains begin, go on and end."""
+    steps = getattr(parts.objective, "steps", None)
+    if steps is not None and isinstance(parts.start, HasPolicy):
+        kernel = type(parts.sampler).__name__
+        policy = parts.start.policy(trainer.batch_size, steps)
+        terminal.say(f"chains: {trainer.batch_size} a training step, {steps} steps of {kernel} each; {policy}")
 
 
 def warn_of_decay(parts: Parts, trainer: Trainer, terminal: Terminal) -> None:
@@ -109,26 +128,59 @@ def loop(
     parts: Parts, trainer: Trainer, state: TrainState, run: Run, board: "curves.Board", terminal: Terminal
 ) -> dict[str, Estimate]:
     """All training steps from `state.step` on; checkpoints and logs come at absolute steps."""
-    began, first = time.perf_counter(), state.step
+    assert parts.data is not None
+    began, done = time.perf_counter(), 0
     row: dict[str, float] = {}
+    watch, ranking = Watch(parts.data), Ranking(parts.data)
+    rollbacks = Rollbacks(trainer.rollbacks if trainer.on_divergence == "rollback" else 0, trainer.rollback_factor)
     with terminal.task("train", trainer.steps, begin=state.step) as tick:
         while state.step < trainer.steps:
-            outcome, norm = step(parts, trainer, state, run)
+            try:
+                outcome, norm = step(parts, trainer, state, run)
+                saving = state.step % trainer.checkpoint_every == 0 or state.step == trainer.steps
+                stopping = terminal.stopping()
+                if saving or stopping:
+                    guard_weights(parts, outcome, state.step, run)
+            except Diverged as failure:
+                parts, message = rollbacks.take(failure, parts, state, run)
+                terminal.say(message)
+                board.rewind()
+                point_at_best(run)
+                watch = Watch(watch.data)
+                continue
+            done += 1
             if state.step % trainer.log_every == 0 or state.step == trainer.steps:
-                rate = (state.step - first) / (time.perf_counter() - began)
-                row = board.log(outcome, norm, rate)
+                extra = {} if outcome.x_model is None else {"outside": watch.outside(outcome.x_model)}
+                row = board.log(outcome, norm, done / (time.perf_counter() - began), extra)
+                for warning in watch.look(state.step, row):
+                    terminal.say(warning)
             tick(state.step, **{k: row[k] for k in ("e_data", "e_model", "acceptance") if k in row})
-            stopping = terminal.stopping()
-            if stopping or state.step % trainer.checkpoint_every == 0 or state.step == trainer.steps:
-                guard_weights(parts, state.step, run)
-                board.flush()
-                state.save(run)
-                prune(run, trainer.keep)
+            if saving or stopping:
+                save(parts, trainer, state, outcome, ranking, run, board)
             if stopping and state.step < trainer.steps:
                 raise Stopped(f"stopped at step {state.step}, saved; ebm train resume={run.folder} goes on")
     board.finish()
-    rate = (state.step - first) / max(time.perf_counter() - began, 1e-9)
+    rate = done / max(time.perf_counter() - began, 1e-9)
     return summary(run, state.step, rate, gradients_per_step(parts))
+
+
+def save(
+    parts: Parts,
+    trainer: Trainer,
+    state: TrainState,
+    outcome: Outcome,
+    ranking: Ranking,
+    run: Run,
+    board: "curves.Board",
+) -> None:
+    """Write a checkpoint, rank it, and remove those that are neither new, nor the best, nor the first."""
+    chains = chains_of(parts, outcome)
+    if chains is not None:
+        board.rank(SCORE, ranking.score(chains))
+    board.flush()
+    state.save(run)
+    point_at_best(run)
+    prune(run, trainer.keep, spare=["step-0"])
 
 
 def step(parts: Parts, trainer: Trainer, state: TrainState, run: Run) -> tuple[Outcome, Tensor]:
@@ -155,7 +207,7 @@ def step(parts: Parts, trainer: Trainer, state: TrainState, run: Run) -> tuple[O
 
 
 def guard(outcome: Outcome, loss: Tensor, norm: Tensor, number: int, run: Run) -> None:
-    """Raise WorkFailed, naming the quantity, chain and step, unless everything of this step is finite."""
+    """Raise Diverged, naming the quantity, chain and step, unless everything of this step is finite."""
     if bool((loss.isfinite() & norm.isfinite()).all()):
         return
     quantities: dict[str, Any] = {
@@ -167,19 +219,18 @@ def guard(outcome: Outcome, loss: Tensor, norm: Tensor, number: int, run: Run) -
     for name, value in quantities.items():
         if value is not None and not bool(value.isfinite().all()):
             rows = (~value.isfinite()).nonzero().flatten().tolist()
-            where = f" (chain {rows[0]}, {len(rows)} of {len(value)})" if value is outcome.e_model else ""
-            raise WorkFailed(
-                f"diverged at step {number}: the {name} is not finite{where}; " + REMEDIES.format(folder=run.folder)
-            )
+            of_chains = value is outcome.e_model
+            where = f" (chain {rows[0]}, {len(rows)} of {len(value)})" if of_chains else ""
+            raise Diverged(f"the {name} is not finite{where}", number, run, of_chains)
 
 
-def guard_weights(parts: Parts, number: int, run: Run) -> None:
-    """Raise WorkFailed, so that no such checkpoint is kept, unless all weights are finite."""
+def guard_weights(parts: Parts, outcome: Outcome, number: int, run: Run) -> None:
+    """Raise Diverged, so that no such checkpoint is kept, unless weights and the energies that they give are finite."""
     if not all(bool(p.isfinite().all()) for p in parts.energy.parameters()):
-        raise WorkFailed(
-            f"diverged at step {number}: the weights are not finite after the update; "
-            + REMEDIES.format(folder=run.folder)
-        )
+        raise Diverged("the weights are not finite after the update", number, run)
+    with torch.no_grad(), frozen(parts.energy):
+        if not bool(parts.energy(outcome.x_data).isfinite().all()):
+            raise Diverged("the energy of the data is not finite after the update", number, run)
 
 
 def gradients_per_step(parts: Parts) -> int:
@@ -190,7 +241,7 @@ def gradients_per_step(parts: Parts) -> int:
 
 def summary(run: Run, steps: int, rate: float, gradients: int) -> dict[str, Estimate]:
     """The train keys of metrics.json: means over the last tenth of the logged steps, with their errors."""
-    history = run.history()
+    history = [row for row in run.history() if "loss" in row]
     tail = history[-max(1, len(history) // 10) :]
     rows = {"steps": Estimate(float(steps))}
     for name, unit in (("loss", None), ("e_data", "energy"), ("e_model", "energy")):

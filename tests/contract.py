@@ -1,6 +1,10 @@
 """What the contract tests share: every implementation of a role, found by walking conf/, and integrals."""
 
+import atexit
+import importlib
 import math
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,14 +29,28 @@ def options(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml") if path.stem != "custom")
 
 
+def scratch() -> Path:
+    """A new folder that lasts as long as this process."""
+    folder = Path(tempfile.mkdtemp(prefix="ebm-test-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 def config(group: str, name: str) -> dict[str, Any]:
-    """One YAML as a plain dict, interpolations replaced by the values they have by default."""
+    """One YAML as a plain dict, interpolations replaced by the values they have by default.
+
+    A value that a user must give (`???`) comes from `example()` in the matching test file.
+    """
     node = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
+    if name != "custom" and "???" in node.values():
+        node |= importlib.import_module(f"tests.{group}.test_{name}").example()
     return {key: INTERPOLATED.get(value, value) if isinstance(value, str) else value for key, value in node.items()}
 
 
 def build(group: str, name: str, changes: dict[str, Any] | None = None, **offered: Any) -> Any:
-    """What one YAML describes, with some of its values changed."""
+    """What one YAML describes, with some of its values changed; an energy is built without data unless told."""
+    if group == "energy":
+        offered = {"data": None} | offered
     return make(config(group, name) | (changes or {}), **offered)
 
 

@@ -3,14 +3,21 @@
 `sample` is a pure function of its generator, so that a resumed run sees the same batches.
 """
 
+import math
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from scipy.special import roots_legendre
 from torch import Tensor
 
 from ebm_cli import check, rng
+from ebm_cli.check import InputError
+from ebm_cli.rng import normal_like
 
 HELD_OUT = 2000
 Part = Literal["train", "held_out"]
@@ -111,3 +118,84 @@ class Stream:
 
     def decode(self, x: Float[Tensor, "n *event"]) -> np.ndarray:
         return x.cpu().numpy()
+
+
+def log_mixture(
+    x: Float[Tensor, "n d"], means: Float[Tensor, "m d"], log_weights: Float[Tensor, " m"], noise: float
+) -> Float[Tensor, " n"]:
+    """log Σᵢ wᵢ N(x; meanᵢ, noise²I): parts, or the nodes of an integral along a curve."""
+    # Differences squared one by one: the product form that cdist may choose cancels.
+    distance = torch.cdist(x, means.to(x.dtype), compute_mode="donot_use_mm_for_euclid_dist")
+    log_parts = torch.addcmul(log_weights.to(x.dtype), distance, distance, value=-0.5 / noise**2)
+    return torch.logsumexp(log_parts, 1) - x.shape[1] * (math.log(noise) + 0.5 * math.log(2 * math.pi))
+
+
+def legendre(nodes: int, upper: float, like: Tensor) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
+    """Gauss–Legendre's t and w, of like's type and device: ∫ f(t) dt over [0, upper] is about Σᵢ wᵢ f(tᵢ)."""
+    z, w = _legendre(nodes)
+    t, weights = (z + 1) * upper / 2, w * upper / 2
+    return t.to(like), weights.to(like)
+
+
+@cache
+def _legendre(nodes: int) -> tuple[Tensor, Tensor]:
+    # numpy's own rule loses digits from some hundred nodes on.
+    z, w = roots_legendre(nodes)
+    return torch.from_numpy(z), torch.from_numpy(w)
+
+
+class Rows:
+    """Base of the sets that are a list of rows: draws with replacement from the training part, noise added.
+
+    train, held_out: batches whose `clean` is given; labels go along where there are any. noise: σ ≥ 0, checked by
+    the set. A set gives `decode` beside what it hands to this constructor.
+    """
+
+    finite = True
+
+    def __init__(self, train: Batch, held_out: Batch, noise: float) -> None:
+        self.event: tuple[int, ...] = tuple(train.x.shape[1:])
+        self.noise = noise
+        self._rows: dict[Part, Batch] = {"train": train, "held_out": held_out}
+
+    def sample(self, n: int, rng: torch.Generator) -> Batch:
+        train = self._rows["train"]
+        assert train.clean is not None
+        rows = torch.randint(len(train.clean), (n,), generator=rng, device=rng.device)
+        clean = train.clean[rows]
+        x = clean + self.noise * normal_like(clean, rng) if self.noise else clean
+        return Batch(x, clean=clean, y=None if train.y is None else train.y[rows])
+
+    def split(self, part: Part) -> Batch:
+        return self._rows[part]
+
+
+def check_rows(held_out: float, noise: float, seed: int) -> None:
+    """Raise InputError unless held_out is in (0, 1), noise ≥ 0 and seed ≥ 0."""
+    check.half_open("held_out", held_out)
+    check.positive("held_out", held_out)
+    check.non_negative("noise", noise)
+    check.count("seed", seed, least=0)
+
+
+def split_rows(n: int, held_out: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which of n ≥ 2 rows train and which are held out, each in their own order; a row at least in either part."""
+    # RandomState's permutations are frozen: another version of numpy holds out the same rows.
+    order = np.random.RandomState(rng.derive(seed, "data/held_out") % 2**32).permutation(n)
+    cut = min(max(round(held_out * n), 1), n - 1)
+    return np.sort(order[cut:]), np.sort(order[:cut])
+
+
+def own_path(path: str) -> Path:
+    """The user's own file or folder, `~` expanded; InputError, with the nearest name beside it, where there is none."""
+    found = Path(path).expanduser()
+    if not found.exists():
+        beside = [other.name for other in found.parent.iterdir()] if found.parent.is_dir() else []
+        raise InputError(f"path={path} is not there{check.nearest(found.name, beside)}")
+    return found
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The first few of many names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -10,13 +10,12 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from ebm_cli import check
-from ebm_cli.data import Batch, Part
-from ebm_cli.rng import normal_like
+from ebm_cli.data import Batch, Rows
 
 HELD_OUT = 360
 
 
-class Digits:
+class Digits(Rows):
     """1,797 images of 8×8 grey values 0…16, scaled to [−1, 1], plus dequantisation noise N(0, noise²I).
 
     Alpaydin and Kaynak's test set (UCI, 1998) as scikit-learn carries it. 1,437 rows train, 360 are held out,
@@ -25,8 +24,6 @@ class Digits:
     noise: σ ≥ 0 in the scaled units, where one grey level is 0.125.
     """
 
-    finite = True
-
     def __init__(self, noise: float) -> None:
         check.non_negative("noise", noise)
         images, labels = load_digits(return_X_y=True)
@@ -34,23 +31,7 @@ class Digits:
             np.asarray(images) / 8 - 1, labels, test_size=HELD_OUT, stratify=labels, random_state=0
         )
         train_x, held_x, train_y, held_y = parts
-        self.event: tuple[int, ...] = (1, 8, 8)
-        self.noise = noise
-        self._rows: dict[Part, Batch] = {
-            "train": _rows(train_x, train_y),
-            "held_out": _rows(held_x, held_y),
-        }
-
-    def sample(self, n: int, rng: torch.Generator) -> Batch:
-        train = self._rows["train"]
-        assert train.clean is not None and train.y is not None
-        rows = torch.randint(len(train.x), (n,), generator=rng, device=rng.device)
-        clean = train.clean[rows]
-        x = clean + self.noise * normal_like(clean, rng) if self.noise else clean
-        return Batch(x, clean=clean, y=train.y[rows])
-
-    def split(self, part: Part) -> Batch:
-        return self._rows[part]
+        super().__init__(_rows(train_x, train_y), _rows(held_x, held_y), noise)
 
     def decode(self, x: Float[Tensor, "n 1 8 8"]) -> np.ndarray:
         return ((x + 1) / 2).clamp(0, 1).squeeze(1).cpu().numpy()

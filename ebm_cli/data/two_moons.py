@@ -2,13 +2,12 @@
 
 import math
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ebm_cli import check
-from ebm_cli.data import Batch, Stream
+from ebm_cli.data import Batch, Stream, legendre, log_mixture
 from ebm_cli.rng import normal_like
 
 NODES = 256
@@ -18,11 +17,10 @@ class TwoMoons(Stream):
     """Equal parts of two unit half circles, an angle t ~ U(0, π) each, plus N(0, noise²I); labels say which.
 
     Centred: the upper moon is (cos t − ½, sin t − ¼), the lower one (½ − cos t, ¼ − sin t), as scikit-learn's
-    set moved to
-    mean zero in both coordinates. The density is the integral over t by Gauss–Legendre quadrature with 256
-    nodes; exact to rounding for noise ≥ 0.02.
+    set moved to mean zero in both coordinates. The density is the integral over t by Gauss–Legendre quadrature with
+    256 nodes; exact to rounding for noise ≥ 0.02.
 
-    noise: > 0.02. n: rows, or null for fresh draws. seed: of the rows.
+    noise: ≥ 0.02. n: rows, or null for fresh draws. seed: of the rows.
     """
 
     def __init__(self, noise: float, n: int | None, seed: int) -> None:
@@ -40,14 +38,10 @@ class TwoMoons(Stream):
         return Batch(clean + self.noise * normal_like(clean, rng), clean=clean, y=y)
 
     def log_prob(self, x: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
-        nodes, weights = np.polynomial.legendre.leggauss(NODES)
-        t = torch.as_tensor((nodes + 1) * math.pi / 2, dtype=x.dtype, device=x.device)
-        log_weights = torch.as_tensor(np.log(weights / 2), dtype=x.dtype, device=x.device)
+        t, weights = legendre(NODES, math.pi, x)
         upper = self._upper(t)
         arcs = torch.cat([upper, -upper])
-        square = (x[:, None] - arcs).square().sum(2)
-        log_normal = -0.5 * square / self.noise**2 - math.log(2 * math.pi * self.noise**2)
-        return torch.logsumexp(log_normal + log_weights.repeat(2), 1) - math.log(2)
+        return log_mixture(x, arcs, (weights / (2 * math.pi)).log().repeat(2), self.noise)
 
     @staticmethod
     def _upper(t: Float[Tensor, " m"]) -> Float[Tensor, "m 2"]:

@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from ebm_cli.check import InputError
 
@@ -63,24 +64,23 @@ def device_of(energy: nn.Module) -> torch.device:
 
 @contextmanager
 def frozen(energy: nn.Module) -> Iterator[None]:
-    """Inside the block no parameter requires a gradient and layers are in evaluation mode; both are restored."""
+    """Inside the block no parameter requires a gradient and layers are in evaluation mode; both are restored.
+
+    Weights that are computed from others (spectral normalisation) are computed once for the whole block.
+    """
     trainable = [p for p in energy.parameters() if p.requires_grad]
     training = [m for m in energy.modules() if m.training]
     energy.eval()
     for parameter in trainable:
         parameter.requires_grad_(False)
     try:
-        yield
+        with parametrize.cached():
+            yield
     finally:
         for parameter in trainable:
             parameter.requires_grad_(True)
         for module in training:
             module.training = True
-
-
-def confining(x: Float[Tensor, "n *event"], strength: float) -> Float[Tensor, " n"]:
-    """strength/2·‖x‖² a row: grows faster than any network with bounded slope, so that Z is finite."""
-    return 0.5 * strength * x.flatten(1).square().sum(1)
 
 
 def per_coordinate(name: str, value: float | list[float], event: tuple[int, ...] | None) -> tuple[int, ...]:

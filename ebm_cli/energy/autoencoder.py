@@ -7,20 +7,22 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import check
-from ebm_cli.energy import confining
+from ebm_cli.data import Data
+from ebm_cli.network import Tail, spectrally_normalised
 
 
 class Autoencoder(nn.Module):
-    """E(x) = (½‖x − r(x)‖² − o(x))/σ² + confinement/2·‖x‖².
+    """E(x) = (½‖x − r(x)‖² − o(x))/σ² + confinement/2·‖x‖² − log b(x).
 
     r reconstructs x from features h(x), o scores them. Where r is the denoiser of data with noise σ, −∇E is the
     score of the noised law (Vincent, 2011, "A connection between score matching and denoising autoencoders"),
     so that score matching at that σ starts close to its solution. r and o grow at most linearly, so Z(T) is
-    finite for every T > 0 as long as confinement > 0.
+    finite for every T > 0 as long as confinement > 0 or base ≥ 1.
 
     width: units a hidden layer ≥ 1. depth: hidden layers ≥ 1. channels: features of the convolutions in front
     of them (images alone), 0 for none. dropout: share in [0, 1), in training mode. sigma: σ > 0, in units of x.
-    confinement: ≥ 0. event: shape of one state.
+    confinement: ≥ 0. base: Gaussians of b ≥ 0. spectral_norm: > 0 or None, a factor of r and o alike. event: shape of
+    one state. See `network` for confinement, base and spectral_norm.
     """
 
     def __init__(
@@ -31,7 +33,10 @@ class Autoencoder(nn.Module):
         dropout: float,
         sigma: float,
         confinement: float,
+        base: int,
+        spectral_norm: float | None,
         event: tuple[int, ...],
+        data: Data | None,
     ) -> None:
         super().__init__()
         check.count("width", width)
@@ -39,10 +44,9 @@ class Autoencoder(nn.Module):
         check.count("channels", channels, least=0)
         check.half_open("dropout", dropout)
         check.positive("sigma", sigma)
-        check.non_negative("confinement", confinement)
         self.event = event
         self.sigma = sigma
-        self.confinement = confinement
+        self.tail = Tail(confinement, base, event, data)
         size = math.prod(event)
         self.near = Near(channels, event) if channels else None
         layers: list[nn.Module] = [nn.Dropout(dropout)] if self.near else []
@@ -52,6 +56,7 @@ class Autoencoder(nn.Module):
         self.features = nn.Sequential(*layers)
         self.reconstruction = nn.Linear(width, size)
         self.score = nn.Linear(width, 1)
+        self.scale = spectrally_normalised(self, spectral_norm)
 
     def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
         if self.near is None:
@@ -62,8 +67,8 @@ class Autoencoder(nn.Module):
             h = self.features(down)
             r = self.reconstruction(h) + same.flatten(1)
         o = self.score(h).squeeze(1)
-        e = 0.5 * (x.flatten(1) - r).square().sum(1) - o
-        return e / self.sigma**2 + confining(x, self.confinement)
+        e = 0.5 * (x.flatten(1) - self.scale * r).square().sum(1) - self.scale * o
+        return e / self.sigma**2 + self.tail(x)
 
 
 class Near(nn.Module):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Data
+from ebm_cli.features import Features, features_of
 from ebm_cli.finding import Finding
 
 
@@ -37,6 +39,13 @@ class Subject:
             raise InputError("needs data to compare with: run=RUN of a trained model, or data=NAME")
         return self.samples, self.held_out, self.train
 
+    @cached_property
+    def features(self) -> Features:
+        """The features in which samples and data are compared, fitted once for all metrics of a subject."""
+        if self.data is None or self.train is None:
+            raise InputError("needs data to compare with: run=RUN of a trained model, or data=NAME")
+        return features_of(self.data, self.train)
+
 
 @runtime_checkable
 class Metric(Protocol):
@@ -50,6 +59,17 @@ class Metric(Protocol):
 def rows(x: Tensor) -> Float[np.ndarray, "n size"]:
     """States as rows of float64 numbers."""
     return x.flatten(1).double().cpu().numpy()
+
+
+def mixed(x: Tensor, most: int) -> Tensor:
+    """At most so many rows in an order of their own, the same for the same number of rows."""
+    return x[np.random.default_rng(0).permutation(len(x))[:most].tolist()]
+
+
+def binomial_se(successes: float, trials: int) -> float:
+    """√(p(1 − p)/trials) with p = (successes + 1)/(trials + 2), so that none or all of them have an error too."""
+    p = (successes + 1) / (trials + 2)
+    return (p * (1 - p) / trials) ** 0.5
 
 
 def bootstrap_se(statistic: Callable[..., float], parts: list[np.ndarray], seed: int, repeats: int) -> float:

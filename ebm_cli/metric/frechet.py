@@ -4,9 +4,9 @@ import numpy as np
 from jaxtyping import Float
 
 from ebm_cli import check
-from ebm_cli.data import Batch, Data
+from ebm_cli.data import Batch
 from ebm_cli.estimate import Estimate
-from ebm_cli.features import Features, classifier_features, identity_features
+from ebm_cli.features import Features
 from ebm_cli.finding import Finding
 from ebm_cli.metric import Subject, bootstrap_se, noise_of
 
@@ -34,9 +34,8 @@ class Frechet:
 
     def __call__(self, subject: Subject) -> Finding:
         samples, held_out, train = subject.pair()
-        assert subject.data is not None
         n = len(held_out.x)
-        features = features_of(subject.data, train)
+        features = subject.features
         floors = floor(features, held_out, train, n)
         used = samples[:n]
         values, errors = [], []
@@ -70,13 +69,6 @@ def distance(a: Float[np.ndarray, "n size"], b: Float[np.ndarray, "m size"]) -> 
     root = (vectors * np.sqrt(np.maximum(eigenvalues, 0))) @ vectors.T
     cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ c2 @ root), 0)).sum()
     return float(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(c1) + np.trace(c2) - 2 * cross)
-
-
-def features_of(data: Data, train: Batch) -> Features:
-    """The data set's own feature network; the rows themselves where it has no labels or no structure to learn."""
-    if train.y is None or len(data.event) != 3:
-        return identity_features()
-    return classifier_features(data)
 
 
 def floor(features: Features, held_out: Batch, train: Batch, n: int) -> list[float]:

@@ -34,11 +34,12 @@ class MMD:
             return Finding({"mmd": refused("needs at least 3 samples: raise samples")})
         distances = cdist(y, y)
         scale = self.width * float(np.median(distances[np.triu_indices(len(y), 1)]))
-        value, se = mmd(_kernel(cdist(x, x), scale), _kernel(distances, scale), _kernel(cdist(x, y), scale))
+        value, se = mmd(kernel(cdist(x, x), scale), kernel(distances, scale), kernel(cdist(x, y), scale))
         return Finding({"mmd": Estimate(value, se=se).doubted(list(subject.remarks))})
 
 
-def _kernel(distance: np.ndarray, scale: float) -> np.ndarray:
+def kernel(distance: np.ndarray, scale: float) -> np.ndarray:
+    """exp(−distance²/(2·scale²))."""
     return np.exp(-0.5 * (distance / scale) ** 2)
 
 

@@ -1,7 +1,7 @@
 """Contrastive training: maximum likelihood with the negative phase from short chains."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.chains import run_chains
@@ -19,21 +19,32 @@ class Contrastive(Objective):
     short-run. The bias is that of the chains: their start for small k, their step for unadjusted samplers. The
     loss itself is no measure of progress: near 0 when both phases agree, whatever the model.
 
-    steps: k ≥ 1 kernel steps a training step.
+    The first `wait` steps have no chains and a loss of 0, for regularizers alone to act: denoising gives an energy its
+    local shape in a fraction of the time, and chains of one that has none yet may not come to anything.
+
+    steps: k ≥ 1 kernel steps a training step. wait: training steps ≥ 0.
     """
 
-    def __init__(self, steps: int, sampler: Sampler, start: Start) -> None:
+    waited: Tensor
+
+    def __init__(self, steps: int, wait: int, sampler: Sampler, start: Start) -> None:
         super().__init__()
         check.count("steps", steps)
+        check.count("wait", wait, least=0)
         if sampler.temperature == 0:
             raise check.InputError(
                 "steps of a sampler at temperature 0 have no law to train on: sampler.temperature must be > 0"
             )
         self.steps = steps
+        self.wait = wait
+        self.register_buffer("waited", torch.zeros((), dtype=torch.int64), persistent=wait > 0)
         self.sampler = sampler
         self.start = start
 
     def forward(self, energy: nn.Module, batch: Batch, rng: torch.Generator) -> Outcome:
+        if self.wait and int(self.waited) < self.wait:
+            self.waited += 1
+            return self._without_chains(energy, batch)
         begun = self.start.draw(len(batch.x), batch, rng)
         chains = run_chains(self.sampler, energy, begun.x, self.steps, rng, thin=None)
         x_model = chains.last.x.detach()
@@ -52,3 +63,8 @@ class Contrastive(Objective):
                 "input_grad_norm": chains.last.grad.flatten(1).norm(dim=1).mean(),
             },
         )
+
+    def _without_chains(self, energy: nn.Module, batch: Batch) -> Outcome:
+        """The positive phase alone, for regularizers to act on."""
+        e_data = energy(batch.x)
+        return Outcome(loss=0 * e_data.mean(), x_data=batch.x, e_data=e_data, clean=batch.clean)

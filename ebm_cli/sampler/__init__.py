@@ -50,3 +50,16 @@ def per_chain(value: Tensor, like: Tensor) -> Tensor:
 def chosen(accept: Bool[Tensor, " n"], new: Tensor, old: Tensor) -> Tensor:
     """`new` in the rows that `accept` names, `old` in the others."""
     return torch.where(per_chain(accept, new), new, old)
+
+
+def metropolis(old: State, new: State, log_ratio: Float[Tensor, " n"], rng: torch.Generator) -> tuple[State, Info]:
+    """`new` with probability min(1, exp(log_ratio)), else `old`, chain by chain; what is not finite is refused.
+
+    Metropolis et al., 1953, and Hastings, 1970: log_ratio = log π(y)q(x|y) − log π(x)q(y|x).
+    """
+    e = new.energy
+    u = torch.rand(e.shape, generator=rng, dtype=e.dtype, device=e.device)
+    accept = torch.where(e.isfinite() & log_ratio.isfinite(), log_ratio.clamp(max=0).exp(), 0.0)
+    taken = u < accept
+    parts = zip(new, old, strict=True)
+    return State(*(chosen(taken, value, before) for value, before in parts)), Info(accept)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.energy import energy_and_grad
 from ebm_cli.rng import normal_like
-from ebm_cli.sampler import Info, State, chosen
+from ebm_cli.sampler import Info, State, metropolis
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class MALA:
     def step(self, energy: nn.Module, state: State, rng: torch.Generator) -> tuple[State, Info]:
         η, T = self.step_size, self.temperature
         ξ = normal_like(state.x, rng)
-        u = torch.rand(state.energy.shape, generator=rng, dtype=state.energy.dtype, device=state.energy.device)
         y = state.x - η * state.grad + (2 * η * T) ** 0.5 * ξ
-        e, grad = energy_and_grad(energy, y)
-        log_forth = -0.5 * ξ.flatten(1).square().sum(1)
-        log_back = -(state.x - y + η * grad).flatten(1).square().sum(1) / (4 * η * T)
-        log_ratio = (state.energy - e) / T + log_back - log_forth
-        accept = torch.where(e.isfinite() & log_ratio.isfinite(), log_ratio.clamp(max=0).exp(), 0.0)
-        taken = u < accept
-        new = State(chosen(taken, y, state.x), chosen(taken, e, state.energy), chosen(taken, grad, state.grad))
-        return new, Info(accept)
+        new = State(y, *energy_and_grad(energy, y))
+        return metropolis(state, new, log_ratio(state, new, ξ, η, T), rng)
+
+
+def log_ratio(old: State, new: State, ξ: Float[Tensor, "n *event"], η: float, T: float) -> Float[Tensor, " n"]:
+    """log π(y)q(x|y) − log π(x)q(y|x) of Langevin proposals made with the noise ξ."""
+    log_forth = -0.5 * ξ.flatten(1).square().sum(1)
+    log_back = -(old.x - new.x + η * new.grad).flatten(1).square().sum(1) / (4 * η * T)
+    return (old.energy - new.energy) / T + log_back - log_forth

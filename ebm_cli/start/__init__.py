@@ -9,7 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ebm_cli import check
 from ebm_cli.data import Batch
+from ebm_cli.rng import normal_like
 
 
 class Begun(NamedTuple):
@@ -33,6 +35,15 @@ class Start(Protocol):
         ...
 
 
+@runtime_checkable
+class HasPolicy(Protocol):
+    """A start that says in one line what becomes of its chains."""
+
+    def policy(self, chains: int, steps: int) -> str:
+        """Where `chains` chains a training step, moved by `steps` kernel steps each, begin, go on and end."""
+        ...
+
+
 def fresh(
     n: int, event: tuple[int, ...], law: str, scale: float, rng: torch.Generator, dtype: torch.dtype
 ) -> Float[Tensor, "n *event"]:
@@ -41,3 +52,54 @@ def fresh(
         u = torch.rand(n, *event, generator=rng, device=rng.device, dtype=dtype)
         return scale * (2 * u - 1)
     return scale * torch.randn(n, *event, generator=rng, device=rng.device, dtype=dtype)
+
+
+def noise_name(law: str, scale: float) -> str:
+    """The law that `fresh` draws from, in words."""
+    return f"uniform noise on [−{scale:g}, {scale:g}]" if law == "uniform" else f"normal noise of σ = {scale:g}"
+
+
+class Moves:
+    """Random changes of chains that lie in a buffer: shifted, mirrored, jittered, in this order.
+
+    shift: pixels ≥ 0. flip: share in [0, 1]. jitter: σ ≥ 0. shift and flip are for pictures (channels, height, width).
+    """
+
+    def __init__(self, shift: int, flip: float, jitter: float, event: tuple[int, ...]) -> None:
+        check.count("shift", shift, least=0)
+        check.share("flip", flip)
+        check.non_negative("jitter", jitter)
+        for name, value in (("shift", shift), ("flip", flip)):
+            if value and len(event) != 3:
+                raise check.InputError(f"{name} must be 0 unless states are pictures, got {value} for {list(event)}")
+        self.shift = shift
+        self.flip = flip
+        self.jitter = jitter
+
+    def __call__(self, x: Float[Tensor, "n *event"], rng: torch.Generator) -> Float[Tensor, "n *event"]:
+        if self.shift:
+            x = shifted(x, self.shift, rng)
+        if self.flip:
+            mirrored = torch.rand(len(x), 1, 1, 1, generator=rng, device=x.device) < self.flip
+            x = torch.where(mirrored, x.flip(3), x)
+        if self.jitter:
+            x = x + self.jitter * normal_like(x, rng)
+        return x
+
+    def policy(self) -> str:
+        """The moves in words."""
+        said = [f"shifted by up to {self.shift} pixels"] if self.shift else []
+        said += [f"{self.flip:.3g} mirrored"] if self.flip else []
+        said += [f"noise of σ = {self.jitter:g} added"] if self.jitter else []
+        return ", ".join(said) or "none"
+
+
+def shifted(x: Float[Tensor, "n c h w"], most: int, rng: torch.Generator) -> Float[Tensor, "n c h w"]:
+    """Each picture moved by up to `most` pixels along either axis, its edge repeated."""
+    n, _, height, width = x.shape
+    by = torch.randint(-most, most + 1, (2, n, 1), generator=rng, device=x.device)
+    rows = (torch.arange(height, device=x.device) + by[0]).clamp(0, height - 1)
+    columns = (torch.arange(width, device=x.device) + by[1]).clamp(0, width - 1)
+    each = torch.arange(n, device=x.device)[:, None, None]
+    # Indices around a slice put the sliced axis, the channels, last.
+    return x[each, :, rows[:, :, None], columns[:, None, :]].movedim(3, 1)

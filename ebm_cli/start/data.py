@@ -26,3 +26,6 @@ class AtData:
 
     def keep(self, begun: Begun, x: Float[Tensor, "n *event"], steps: int) -> None:
         """Nothing is kept."""
+
+    def policy(self, chains: int, steps: int) -> str:  # noqa: ARG002
+        return f"anew each step from the training rows of that step: CD-{steps}"

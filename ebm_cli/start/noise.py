@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ebm_cli import check
 from ebm_cli.data import Batch
-from ebm_cli.start import Begun, fresh
+from ebm_cli.start import Begun, fresh, noise_name
 
 
 class Noise:
@@ -31,3 +31,6 @@ class Noise:
 
     def keep(self, begun: Begun, x: Float[Tensor, "n *event"], steps: int) -> None:
         """Nothing is kept."""
+
+    def policy(self, chains: int, steps: int) -> str:  # noqa: ARG002
+        return f"anew each step from {noise_name(self.law, self.scale)}"

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.data import Batch
-from ebm_cli.start import Begun, fresh
+from ebm_cli.start import Begun, Moves, fresh, noise_name
 
 
 class Replay(nn.Module):
@@ -14,40 +14,63 @@ class Replay(nn.Module):
 
     Tieleman, 2008 (persistent CD); Du and Mordatch, 2019 (arXiv 1903.08689) for the buffer and restarts. A share
     `restart` of the rows taken begins anew at noise, and their ages at 0; a row is then restarted every
-    size/(n·restart) steps on average. The buffer and the ages are part of the checkpoint.
+    size/(n·restart) steps on average, or when it has `age_limit` kernel steps behind it. The rows that go on may be
+    moved before they do, as Du et al., 2021 (arXiv 2012.01316), section 3.3, move theirs: a shift, a mirror image
+    or some noise takes a chain where its gradient would not. It is no step of a kernel, so that a chain's law is the
+    model's only as far as later steps make it so. The buffer and the ages are part of the checkpoint.
 
-    size: rows ≥ 1, at least the batch. restart: share in [0, 1]. law, scale: of the noise, as in start=noise.
+    size: rows ≥ 1, at least the batch. restart: share in [0, 1]. age_limit: kernel steps ≥ 1, or None. law, scale: of
+    the noise, as in start=noise. shift: pixels ≥ 0, up to which a picture moves either way, its edge repeated. flip:
+    share in [0, 1] of pictures that are mirrored. jitter: σ ≥ 0 of noise added, in units of x.
     """
 
     x: Tensor
     age: Tensor
     filled: Tensor
 
-    def __init__(self, size: int, restart: float, law: str, scale: float, event: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        size: int,
+        restart: float,
+        age_limit: int | None,
+        law: str,
+        scale: float,
+        shift: int,
+        flip: float,
+        jitter: float,
+        event: tuple[int, ...],
+    ) -> None:
         super().__init__()
         check.count("size", size)
         check.share("restart", restart)
+        if age_limit is not None:
+            check.count("age_limit", age_limit)
         check.one_of("law", law, ["uniform", "normal"])
         check.positive("scale", scale)
         self.size = size
         self.restart = restart
+        self.age_limit = age_limit
         self.law = law
         self.scale = scale
+        self.moves = Moves(shift, flip, jitter, event)
         self.event = event
         self.register_buffer("x", torch.zeros(size, *event, dtype=torch.get_default_dtype()))
         self.register_buffer("age", torch.zeros(size, dtype=torch.int64))
         self.register_buffer("filled", torch.zeros((), dtype=torch.bool))
-        self._full = False
 
     def draw(self, n: int, batch: Batch | None, rng: torch.Generator) -> Begun:  # noqa: ARG002
         if n > self.size:
             raise check.InputError(f"size must be >= the number of chains {n}, got {self.size}")
-        if not self._full:
-            self._fill(rng)
+        if not bool(self.filled):
+            # Noise needs the run's generator, which the constructor does not have.
+            self.x.copy_(fresh(self.size, self.event, self.law, self.scale, rng, self.x.dtype))
+            self.filled.fill_(True)
         rows = torch.randperm(self.size, generator=rng, device=self.x.device)[:n]
-        x, age = self.x[rows], self.age[rows]
-        if self.restart > 0:
+        x, age = self.moves(self.x[rows], rng), self.age[rows]
+        if self.restart > 0 or self.age_limit is not None:
             anew = torch.rand(n, generator=rng, device=x.device) < self.restart
+            if self.age_limit is not None:
+                anew |= age >= self.age_limit
             noise = fresh(n, self.event, self.law, self.scale, rng, x.dtype)
             x = torch.where(anew.view(-1, *[1] * len(self.event)), noise, x)
             age = torch.where(anew, 0, age)
@@ -60,9 +83,13 @@ class Replay(nn.Module):
         self.x[rows] = x
         self.age[rows] = begun.age + steps
 
-    def _fill(self, rng: torch.Generator) -> None:
-        # Noise needs the run's generator, which the constructor does not have; `filled` says so across a resume.
-        if not bool(self.filled):
-            self.x.copy_(fresh(self.size, self.event, self.law, self.scale, rng, self.x.dtype))
-            self.filled.fill_(True)
-        self._full = True
+    def policy(self, chains: int, steps: int) -> str:
+        between = self.size / chains
+        lives = f"{steps / self.restart:,.0f} kernel steps on average" if self.restart else "without end"
+        if self.age_limit is not None:
+            lives += f", {self.age_limit:,} at most"
+        return (
+            f"a buffer of {self.size:,} begun at {noise_name(self.law, self.scale)}; each is taken every "
+            f"{between:.3g} training steps; {self.restart:.3g} of those taken restart at noise: a chain lives {lives}; "
+            f"moves on the buffer: {self.moves.policy()}"
+        )

@@ -1,21 +1,27 @@
 """Data: draws from the generator alone, fixed and disjoint parts, densities that are those of the draws."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 import torch
 from scipy.integrate import simpson
 from scipy.stats import chisquare
 from sklearn.datasets import make_moons
+from torch import Tensor
 
 from ebm_cli.check import InputError
-from ebm_cli.data import KnownDensity, noised
+from ebm_cli.data import Batch, KnownDensity, noised
+from ebm_cli.data.spirals import Spirals
 from ebm_cli.data.two_moons import TwoMoons
 from tests.contract import build, cell_masses, default_dtype, log_integral, moment_z_scores, options
 
 SETS = pytest.mark.parametrize("name", options("data"))
 EXACT = [name for name in options("data") if isinstance(build("data", name), KnownDensity)]
+KNOWN = {"checkerboard", "gaussian", "gaussians_25", "gaussians_8", "pinwheel", "rings", "spirals", "two_moons"}
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -23,7 +29,7 @@ def seeded(seed: int) -> torch.Generator:
 
 
 def test_the_synthetic_sets_know_their_density() -> None:
-    assert {"gaussian", "gaussians_8", "two_moons"} <= set(EXACT)
+    assert set(EXACT) >= KNOWN
 
 
 @SETS
@@ -62,9 +68,10 @@ def test_noise_is_what_separates_noised_rows_from_clean_ones(name: str) -> None:
     data = build("data", name)
     batch = noised(data, "held_out", 0)
     assert torch.equal(batch.x, noised(data, "held_out", 0).x)
-    if batch.clean is None:
-        assert data.noise == 0
+    if data.noise == 0:
+        assert batch.clean is None or torch.equal(batch.x, batch.clean)
         return
+    assert batch.clean is not None
     pixels = (batch.x - batch.clean).flatten()[:, None]
     z_mean, z_variance = moment_z_scores(pixels, 0.0, data.noise**2)
     assert z_mean < 4 and z_variance < 4
@@ -108,7 +115,10 @@ def test_a_set_of_n_rows_draws_from_those_rows(name: str) -> None:
 def test_the_density_integrates_to_one(name: str, float64: None) -> None:
     data = build("data", name)
     reach = 1.6 * float(data.draw(20_000, seeded(0)).x.abs().max())
-    assert log_integral(data.log_prob, 2, reach, int(2 * reach / 0.05)) == pytest.approx(0, abs=1e-6)
+    # Noise σ limits the density's band: at spacing h the trapezoid rule is off by 4 exp(−2π²σ²/h²), 1e-8 where h = σ.
+    spacing = min(0.05, data.noise or 0.05)
+    points = math.ceil(2 * reach / spacing) + 1
+    assert log_integral(data.log_prob, 2, reach, points) == pytest.approx(0, abs=1e-6)
 
 
 def test_a_gaussian_on_a_line_integrates_to_one(float64: None) -> None:
@@ -118,9 +128,13 @@ def test_a_gaussian_on_a_line_integrates_to_one(float64: None) -> None:
 
 @pytest.mark.parametrize("name", EXACT)
 def test_draws_follow_the_density(name: str, float64: None) -> None:
-    data, n, edges = build("data", name), 30_000, np.linspace(-3, 3, 25)
+    data, n, width = build("data", name), 30_000, 0.25
     x = data.draw(n, seeded(0)).x.numpy()
-    expected = n * cell_masses(data.log_prob, edges)
+    reach = math.ceil(np.abs(x).max())
+    edges = np.linspace(-reach, reach, round(2 * reach / width) + 1)
+    # Within a cell the quadrature's nodes must be closer than the noise, the density's finest scale.
+    nodes = 4 + math.ceil(width / (data.noise or width))
+    expected = n * cell_masses(data.log_prob, edges, nodes)
     counts = np.histogram2d(x[:, 0], x[:, 1], bins=[edges, edges])[0]
     full = expected >= 10
     # Sparse cells and all beyond the grid are one cell more.
@@ -129,15 +143,90 @@ def test_draws_follow_the_density(name: str, float64: None) -> None:
     assert chisquare(seen, due).pvalue > 1e-4
 
 
-def test_two_moons_density_is_exact_at_the_least_noise(float64: None) -> None:
-    data = build("data", "two_moons", {"noise": 0.02})
+@pytest.mark.parametrize("name", EXACT)
+def test_the_density_is_the_same_in_float32(name: str, float64: None) -> None:
+    data = build("data", name)
+    x = data.draw(500, seeded(0)).x
+    torch.testing.assert_close(data.log_prob(x.float()).double(), data.log_prob(x), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_far_away_the_density_is_finite_and_falls(name: str, dtype: torch.dtype) -> None:
+    direction = torch.tensor([[0.6, -0.8]], dtype=dtype)
+    log_p = build("data", name).log_prob(direction * torch.tensor([[10.0], [1e3], [1e6], [1e9], [1e12]], dtype=dtype))
+    assert log_p.dtype == dtype and log_p.isfinite().all()
+    assert (log_p[1:] < 100 * log_p[:-1]).all() and log_p[0] < -20
+
+
+@pytest.mark.parametrize(
+    ("name", "noise"), [("two_moons", 0.02), ("spirals", 0.05), ("spirals", 0.1), ("spirals", 0.4)]
+)
+def test_the_density_along_a_curve_is_that_of_a_much_finer_rule(name: str, noise: float, float64: None) -> None:
+    data = build("data", name, {"noise": noise})
     x = data.sample(50, seeded(0)).x
-    t = torch.linspace(0, math.pi, 8001)
-    upper = TwoMoons._upper(t)
-    square = (x[:, None, None] - torch.stack([upper, -upper])).square().sum(3)
-    density = (-0.5 * square / 0.02**2).exp() / (2 * math.pi * 0.02**2)
-    expected = torch.from_numpy(simpson(density.numpy(), x=t.numpy()).sum(1) / (2 * math.pi))
+    curve, end = {"two_moons": (TwoMoons._upper, math.pi), "spirals": (Spirals._arm, 3 * math.pi)}[name]
+    t = torch.linspace(0, end, 16001)
+    # How t is drawn: evenly along a half circle, as the square root of an even number along a spiral.
+    density_of_t = torch.full_like(t, 1 / end) if name == "two_moons" else 2 * t / end**2
+    arms = torch.stack([curve(t), -curve(t)])
+    square = (x[:, None, None] - arms).square().sum(3)
+    density = density_of_t * (-0.5 * square / noise**2).exp() / (2 * math.pi * noise**2)
+    expected = torch.from_numpy(simpson(density.numpy(), x=t.numpy()).sum(1) / 2)
     torch.testing.assert_close(data.log_prob(x).exp(), expected, rtol=1e-7, atol=1e-7)
+
+
+def test_rings_density_is_the_mean_over_the_angle_of_the_noise(float64: None) -> None:
+    data = build("data", "rings")
+    x = torch.cat([data.sample(50, seeded(0)).x, torch.zeros(1, 2), torch.tensor([[1.1, 0.3], [3.2, -1.0]])])
+    # The integrand is periodic: at this spacing of a third of the noise its mean over even angles is exact.
+    angle = 2 * math.pi / 720 * torch.arange(720)
+    circle = torch.stack([angle.cos(), angle.sin()], 1)
+    points = torch.cat([radius * circle for radius in (0.75, 1.5, 2.25, 3.0)])
+    square = (x[:, None] - points).square().sum(2)
+    expected = (-0.5 * square / 0.08**2).exp().mean(1) / (2 * math.pi * 0.08**2)
+    torch.testing.assert_close(data.log_prob(x), expected.log(), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("noise", [0.05, 1.0, 20.0])
+def test_checkerboard_density_is_that_of_fifty_digits(noise: float, float64: None) -> None:
+    data = build("data", "checkerboard", {"noise": noise})
+    x = [(0.5, 0.5), (0.5, -0.5), (0.0, 0.0), (1.02, -0.3), (2.0, 1.4), (-2.4, 0.9), (5.0, 1.0), (-9.0, 8.0)]
+    corners = [(i, j) for i in range(-2, 2) for j in range(-2, 2) if (i + j) % 2 == 0]
+
+    def mass(value: float, low: int) -> Any:
+        # From the nearer side, so that a tail is not the difference of two numbers close to 1.
+        far, near = sorted((low - mpmath.mpf(value), mpmath.mpf(value) - low - 1))
+        return mpmath.ncdf(-near / noise) - mpmath.ncdf(far / noise)
+
+    with mpmath.workdps(50):
+        densities = [sum(mass(a, i) * mass(b, j) for i, j in corners) / 8 for a, b in x]
+        expected = torch.tensor([float(mpmath.log(density)) for density in densities])
+    torch.testing.assert_close(data.log_prob(torch.tensor(x)), expected, rtol=1e-12, atol=1e-10)
+
+
+def test_checkerboard_is_an_eighth_inside_a_square_and_half_of_that_at_an_edge(float64: None) -> None:
+    x = torch.tensor([[-1.5, -1.5], [1.4, -0.6], [2.0, 1.5]])
+    density = build("data", "checkerboard").log_prob(x).exp()
+    torch.testing.assert_close(density, torch.tensor([1 / 8, 1 / 8, 1 / 16]), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("rate", [0.25, -0.6, 0.0])
+def test_pinwheel_density_is_that_of_z_over_the_jacobian_of_its_turn(rate: float, float64: None) -> None:
+    def turn(z: Tensor) -> Tensor:
+        angle = torch.atan2(z[1], z[0]) + rate * z.norm().exp()
+        return 2 * z.norm() * torch.stack([angle.cos(), angle.sin()])
+
+    z = torch.randn(60, 2, generator=seeded(0)) * torch.tensor([0.3, 0.1]) + torch.tensor([1.0, 0.0])
+    x = torch.func.vmap(turn)(z)
+    volume = torch.linalg.det(torch.func.vmap(torch.func.jacrev(turn))(z)).abs()
+    # x comes from z by arm 0 and from z turned back by a multiple of 72° by every other arm.
+    angle = torch.atan2(z[:, 1], z[:, 0]) + 2 * math.pi / 5 * torch.arange(5)[:, None]
+    arms = z.norm(dim=1)[:, None] * torch.stack([angle.cos(), angle.sin()], 2)
+    square = ((arms - torch.tensor([1.0, 0.0])) / torch.tensor([0.3, 0.1])).square().sum(2)
+    expected = (-0.5 * square).exp().mean(0) / (2 * math.pi * 0.3 * 0.1) / volume
+    data = build("data", "pinwheel", {"rate": rate})
+    torch.testing.assert_close(data.log_prob(x).exp(), expected, rtol=1e-10, atol=0)
 
 
 def test_two_moons_are_scikit_learns_moved_to_the_centre() -> None:
@@ -151,11 +240,59 @@ def test_two_moons_are_scikit_learns_moved_to_the_centre() -> None:
         assert distance.max() < 0.6 * math.pi / 1000
 
 
-def test_labels_name_the_part_that_a_row_belongs_to() -> None:
-    batch = build("data", "gaussians_8", {"noise": 0.1}).sample(500, seeded(0))
+def eighth(batch: Batch) -> Tensor:
+    return (torch.atan2(batch.x[:, 1], batch.x[:, 0]) / (math.pi / 4)).round().long() % 8
+
+
+def cell_of_25(batch: Batch) -> Tensor:
+    i, j = (batch.x.round().long() + 2).T
+    return 5 * i + j
+
+
+def ring(batch: Batch) -> Tensor:
+    assert batch.clean is not None
+    return (batch.clean.norm(dim=1) / 0.75).round().long() - 1
+
+
+def square_of_one_colour(batch: Batch) -> Tensor:
+    assert batch.clean is not None
+    i, j = (batch.clean.floor().long() + 2).T
+    assert ((i + j) % 2 == 0).all()
+    return 2 * i + j // 2
+
+
+def nearest_arm_of_two(batch: Batch) -> Tensor:
+    assert batch.clean is not None
+    t = torch.linspace(0, 3 * math.pi, 20_001, dtype=torch.float64)
+    arm = torch.stack([t * t.cos(), t * t.sin()], 1) / 3
+    distance = torch.stack([torch.cdist(batch.clean.double(), side * arm).amin(1) for side in (1, -1)])
+    # Half the spacing of these points where t moves them fastest.
+    assert distance.amin(0).max() < 1e-3
+    return distance.argmin(0)
+
+
+def arm_of_five(batch: Batch) -> Tensor:
+    z = torch.view_as_complex(batch.x / 2)
+    return ((z.angle() - 0.25 * z.abs().exp()) / (2 * math.pi / 5)).round().long() % 5
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "part"),
+    [
+        ("gaussians_8", {"noise": 0.1}, eighth),
+        ("gaussians_25", {"noise": 0.05}, cell_of_25),
+        ("rings", {}, ring),
+        ("checkerboard", {}, square_of_one_colour),
+        ("spirals", {}, nearest_arm_of_two),
+        ("pinwheel", {"radial": 0.15}, arm_of_five),
+    ],
+)
+def test_labels_name_the_part_that_a_row_belongs_to(
+    name: str, changes: dict[str, float], part: Callable[[Batch], Tensor]
+) -> None:
+    batch = build("data", name, changes).sample(500, seeded(0))
     assert batch.y is not None
-    angle = torch.atan2(batch.x[:, 1], batch.x[:, 0])
-    assert torch.equal((angle / (math.pi / 4)).round().long() % 8, batch.y)
+    assert torch.equal(part(batch), batch.y)
 
 
 @pytest.mark.parametrize(
@@ -168,6 +305,14 @@ def test_labels_name_the_part_that_a_row_belongs_to() -> None:
         ("gaussians_8", "noise", 0.0),
         ("gaussians_8", "seed", -1),
         ("two_moons", "noise", 0.01),
+        ("gaussians_25", "noise", 0.0),
+        ("rings", "noise", 0.0),
+        ("checkerboard", "noise", -0.05),
+        ("pinwheel", "radial", 0.0),
+        ("pinwheel", "tangential", -0.1),
+        ("pinwheel", "rate", math.inf),
+        ("spirals", "noise", 0.04),
+        ("spirals", "noise", math.nan),
     ],
 )
 def test_a_wrong_value_is_named(name: str, key: str, value: float) -> None:

@@ -16,7 +16,7 @@ def silu(a: torch.Tensor) -> torch.Tensor:
 
 
 def test_a_vectors_energy_is_its_formula(rng: torch.Generator) -> None:
-    energy = Autoencoder(6, 2, 0, 0.0, SIGMA, CONFINEMENT, (3,))
+    energy = Autoencoder(6, 2, 0, 0.0, SIGMA, CONFINEMENT, 0, None, (3,), None)
     x = torch.randn(4, 3, generator=rng)
     h = silu(energy.features[3](silu(energy.features[0](x))))
     r, o = energy.reconstruction(h), energy.score(h)[:, 0]
@@ -25,7 +25,7 @@ def test_a_vectors_energy_is_its_formula(rng: torch.Generator) -> None:
 
 
 def test_an_images_energy_is_its_formula_with_local_features(rng: torch.Generator) -> None:
-    energy = Autoencoder(6, 1, 2, 0.0, SIGMA, CONFINEMENT, (1, 4, 4))
+    energy = Autoencoder(6, 1, 2, 0.0, SIGMA, CONFINEMENT, 0, None, (1, 4, 4), None)
     x = torch.randn(5, 1, 4, 4, generator=rng)
     assert energy.near is not None
     same = silu(energy.near.same(x))
@@ -36,7 +36,7 @@ def test_an_images_energy_is_its_formula_with_local_features(rng: torch.Generato
 
 
 def test_dropout_acts_in_training_alone(rng: torch.Generator) -> None:
-    energy = Autoencoder(64, 1, 0, 0.5, SIGMA, CONFINEMENT, (2,))
+    energy = Autoencoder(64, 1, 0, 0.5, SIGMA, CONFINEMENT, 0, None, (2,), None)
     x = torch.randn(4, 2, generator=rng)
     assert not torch.equal(energy(x), energy(x))
     energy.eval()

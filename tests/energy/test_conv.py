@@ -9,8 +9,8 @@ from tests.contract import build
 
 
 def test_confinement_adds_half_its_strength_times_the_square(rng: torch.Generator) -> None:
-    loose = Conv(3, 1, 0.0, (2, 4, 6))
-    tight = Conv(3, 1, 0.8, (2, 4, 6))
+    loose = Conv(3, 1, 0.0, 0, None, (2, 4, 6), None)
+    tight = Conv(3, 1, 0.8, 0, None, (2, 4, 6), None)
     tight.load_state_dict(loose.state_dict())
     x = torch.randn(5, 2, 4, 6, generator=rng)
     torch.testing.assert_close(tight(x), loose(x) + 0.4 * x.square().sum((1, 2, 3)))
@@ -24,7 +24,7 @@ def test_a_wrong_value_is_named(name: str, value: float) -> None:
 
 def test_sides_that_do_not_halve_are_blamed_on_depth() -> None:
     with pytest.raises(InputError, match=r"^depth must halve 8x6 images evenly, got 2"):
-        Conv(2, 2, 0.0, (1, 8, 6))
+        Conv(2, 2, 0.0, 0, None, (1, 8, 6), None)
 
 
 def test_states_that_are_no_images_are_blamed_on_event() -> None:

@@ -9,7 +9,7 @@ import torch
 from ebm_cli.data import Batch, Part, noised
 from ebm_cli.data.digits import Digits
 from ebm_cli.estimate import Estimate
-from ebm_cli.features import Features, classifier_features, fit
+from ebm_cli.features import Features, classifier_features, fit, identity_features
 from ebm_cli.metric import frechet
 from tests.contract import build
 from tests.metric.subject import normal, subject
@@ -67,7 +67,7 @@ def features(digits: Digits) -> Features:
 @pytest.fixture
 def trained_once(features: Features, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The metric's own features, without training them again for every test."""
-    monkeypatch.setattr(frechet, "features_of", lambda data, train: features)
+    monkeypatch.setattr("ebm_cli.metric.features_of", lambda data, train: features)
     yield
 
 
@@ -99,6 +99,15 @@ def test_features_do_not_depend_on_torchs_global_seed(digits: Digits, features: 
     x = digits.split("held_out").x
     with torch.no_grad():
         assert torch.equal(again(x), features.networks[0][0](x))
+
+
+def test_features_are_fitted_once_for_all_metrics_of_a_subject(digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = []
+    monkeypatch.setattr("ebm_cli.metric.features_of", lambda *_: fitted.append(1) or identity_features())
+    asked = subject(digits, digits.split("train").x[:360])
+    for name in ("frechet", "coverage", "frechet"):
+        build("metric", name)(asked)
+    assert len(fitted) == 1
 
 
 def test_folds_cover_every_training_row_once_and_evenly(features: Features) -> None:

@@ -1,0 +1,94 @@
+"""What energies made of a network share: the terms that confine them, and spectral normalisation of their layers."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations
+
+from ebm_cli import check
+from ebm_cli.check import InputError
+from ebm_cli.data import Data, noised
+
+FITTED_ROWS = 20_000
+FLOOR = 1e-3
+
+
+class Tail(nn.Module):
+    """confinement/2·‖x‖² − log b(x), b(x) = Σₖ wₖ N(x; mₖ, Cₖ): what is beside the network in an energy.
+
+    A network with bounded slope grows at most linearly, so that Z(T) is finite for every T > 0 as soon as
+    confinement > 0 or base ≥ 1. b is fitted once to the noised training rows by expectation maximisation (scikit-learn;
+    with one component the maximum-likelihood Gaussian); each Cₖ has a thousandth of the mean variance on its diagonal.
+    It is no part of what is trained afterwards: the network learns what b lacks.
+
+    confinement: ≥ 0. base: components ≥ 0, 0 for no base; more need data.
+    """
+
+    def __init__(self, confinement: float, base: int, event: tuple[int, ...], data: Data | None) -> None:
+        super().__init__()
+        check.non_negative("confinement", confinement)
+        check.count("base", base, least=0)
+        self.confinement = confinement
+        self.base = GaussianBase(base, event, data) if base else None
+
+    def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
+        x = x.flatten(1)
+        e = 0.5 * self.confinement * x.square().sum(1)
+        return e if self.base is None else e + self.base(x)
+
+
+class GaussianBase(nn.Module):
+    """−log Σₖ wₖ N(x; mₖ, Cₖ), fitted to data; its numbers are buffers, saved with the weights."""
+
+    means: Tensor
+    factors: Tensor
+    log_scales: Tensor
+
+    def __init__(self, components: int, event: tuple[int, ...], data: Data | None) -> None:
+        super().__init__()
+        if data is None:
+            raise InputError(f"base={components} is fitted to data: choose data, or base=0")
+        if tuple(data.event) != tuple(event):
+            raise InputError(f"base={components} is fitted to data of shape {list(data.event)}, not {list(event)}")
+        rows = noised(data, "train", 0).x[:FITTED_ROWS].flatten(1).double().cpu().numpy()
+        if len(rows) <= components:
+            raise InputError(f"base must be < the {len(rows)} training rows, got {components}")
+        for name, value in fitted_mixture(rows, components).items():
+            self.register_buffer(name, torch.as_tensor(value, dtype=torch.get_default_dtype()))
+
+    def forward(self, x: Float[Tensor, "n size"]) -> Float[Tensor, " n"]:
+        z = torch.einsum("nki,kij->nkj", x[:, None] - self.means, self.factors)
+        return -torch.logsumexp(self.log_scales - 0.5 * z.square().sum(2), dim=1)
+
+
+def fitted_mixture(rows: Float[np.ndarray, "n size"], components: int) -> dict[str, np.ndarray]:
+    """Means, factors Fₖ with FₖFₖᵀ = Cₖ⁻¹, and log wₖ + log det Fₖ − size/2·log 2π of a mixture fitted to rows."""
+    from sklearn.mixture import GaussianMixture
+
+    ridge = FLOOR * float(rows.var(0).mean())
+    mixture: Any = GaussianMixture(components, reg_covar=ridge, random_state=0).fit(rows)
+    factors = mixture.precisions_cholesky_
+    log_dets = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(1)
+    log_scales = np.log(mixture.weights_) + log_dets - 0.5 * rows.shape[1] * np.log(2 * np.pi)
+    return {"means": mixture.means_, "factors": factors, "log_scales": log_scales}
+
+
+def spectrally_normalised(net: nn.Module, spectral_norm: float | None) -> float:
+    """Divide every layer's weight by its largest singular value; the factor by which the outcome is to be multiplied.
+
+    Miyato et al., 2018 (arXiv 1802.05957), by torch's power iteration, one round a training step. With SiLU, whose
+    slope is at most 1.1, ‖∇f‖ ≤ spectral_norm·1.1^depth for fully connected layers; a convolution's weight counts as
+    the matrix of its kernels, whose norm the operator exceeds by at most √(kernel height·kernel width).
+
+    spectral_norm: > 0, or None to leave the layers as they are.
+    """
+    if spectral_norm is None:
+        return 1.0
+    check.positive("spectral_norm", spectral_norm)
+    layers = [module for module in net.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    for layer in layers:
+        parametrizations.spectral_norm(layer)
+    return spectral_norm

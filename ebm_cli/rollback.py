@@ -1,0 +1,114 @@
+"""What training does after a value that is not finite: end, or go back to a good checkpoint and try more gently."""
+
+import dataclasses
+import json
+import shutil
+from dataclasses import dataclass
+from typing import Any, cast
+
+from ebm_cli.estimate import show
+from ebm_cli.optimizer import Rate
+from ebm_cli.parts import Parts
+from ebm_cli.run import Run, read_json, write_text
+from ebm_cli.sampler import Sampler
+from ebm_cli.state import TrainState, newest_whole
+from ebm_cli.terminal import WorkFailed
+
+REMEDIES = (
+    "what usually helps: a lower optimizer.lr or sampler.step_size, optimizer.clip, energy.confinement > 0, "
+    "trainer.on_divergence=rollback; resume={folder} goes back to the last checkpoint, init={folder} starts anew "
+    "from it with other settings"
+)
+RECORD = "rollbacks.json"
+
+
+class Diverged(WorkFailed):
+    """The first value of training that is not finite. what: where it was seen. of_chains: whether chains held it."""
+
+    def __init__(self, what: str, step: int, run: Run, of_chains: bool = False) -> None:
+        super().__init__(f"diverged at step {step}: {what}; " + REMEDIES.format(folder=run.folder))
+        self.what = what
+        self.step = step
+        self.of_chains = of_chains
+
+
+@dataclass(frozen=True)
+class Rollbacks:
+    """Back to the last good checkpoint with another seed, optimizer.lr times `factor`, and sampler.step_size times
+    `factor` as well where it was the chains that broke.
+
+    A checkpoint from which training diverges again before it has written the next is passed over for the one before,
+    down to step 0. Each rollback is recorded in rollbacks.json, and the lowered values in config.yaml, so that a
+    resumed run goes on as one never stopped and later verbs use the step that worked.
+
+    most: rollbacks ≥ 0 in a run. factor: in (0, 1).
+    """
+
+    most: int
+    factor: float
+
+    def take(self, failure: Diverged, parts: Parts, state: TrainState, run: Run) -> tuple[Parts, str]:
+        """Put `state` back; the gentler parts to go on with, and what happened in one line.
+
+        Raises the failure itself when no rollback is left.
+        """
+        done = record(run)
+        if len(done) >= self.most:
+            raise failure
+        if done and done[-1]["to"] == run.steps()[-1] > run.steps()[0]:
+            shutil.rmtree(run.checkpoints / f"step-{run.steps()[-1]}")
+        write_text(run.checkpoints / "last", f"step-{run.steps()[-1]}\n")
+        folder, _ = newest_whole(run)
+        lr, step_size = settings(parts)
+        entry = {
+            "at": failure.step,
+            "to": int(folder.name.removeprefix("step-")),
+            "reason": failure.what,
+            "lr": None if lr is None else lr * self.factor,
+            "step_size": step_size * self.factor if step_size is not None and failure.of_chains else step_size,
+        }
+        write_text(run.folder / RECORD, json.dumps([*done, entry], indent=1, ensure_ascii=False))
+        state.load(folder)
+        return apply(parts, state, run), (
+            f"diverged at step {failure.step}: {failure.what}; back to step {entry['to']} with another seed, "
+            f"optimizer.lr {show(entry['lr'])}, sampler.step_size {show(entry['step_size'])} "
+            f"(rollback {len(done) + 1} of {self.most})"
+        )
+
+
+def record(run: Run) -> list[dict[str, Any]]:
+    """The rollbacks of a run so far, oldest first."""
+    return read_json(run.folder / RECORD) or []
+
+
+def apply(parts: Parts, state: TrainState, run: Run) -> Parts:
+    """The parts as the last rollback left them, and `state`, just begun or loaded, brought under the same."""
+    done = record(run)
+    if not done:
+        return parts
+    if state.rollbacks < len(done):
+        state.rollbacks = len(done)
+        state.reseed(f"rollback-{len(done)}")
+    config = run.config()
+    lr, step_size = done[-1]["lr"], done[-1]["step_size"]
+    if isinstance(parts.optimizer, Rate):
+        recipe = dataclasses.replace(parts.optimizer, lr=lr)
+        state.schedule.base_lrs = [lr for _ in state.schedule.base_lrs]
+        for group in state.optimizer.param_groups:
+            group["lr"] = lr * recipe.factor(state.step + 1)
+        config["optimizer"]["lr"] = lr
+        parts = dataclasses.replace(parts, optimizer=recipe)
+    if step_size is not None and dataclasses.is_dataclass(parts.sampler):
+        sampler = cast(Sampler, dataclasses.replace(cast(Any, parts.sampler), step_size=step_size))
+        if hasattr(state.objective, "sampler"):
+            vars(state.objective)["sampler"] = sampler
+        config["sampler"]["step_size"] = step_size
+        parts = dataclasses.replace(parts, sampler=sampler)
+    run.write_config(config)
+    return parts
+
+
+def settings(parts: Parts) -> tuple[float | None, float | None]:
+    """The rate and the chains' step size, where there are any."""
+    lr = parts.optimizer.lr if isinstance(parts.optimizer, Rate) else None
+    return lr, getattr(parts.sampler, "step_size", None)

@@ -1,0 +1,50 @@
+"""MALA that also jumps: local Langevin steps mixed with far proposals, for modes that lie apart in few dimensions."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ebm_cli import check
+from ebm_cli.energy import energy_and_grad
+from ebm_cli.rng import normal_like
+from ebm_cli.sampler import Info, State, chosen, mala, metropolis
+
+
+@dataclass(frozen=True)
+class JumpMALA:
+    """With probability j: y = sξ', taken with probability min(1, exp(−(E(y) − E(x))/T)·φₛ(x)/φₛ(y)); else a MALA step.
+
+    φₛ is the density of N(0, s²I). The first kind is an independence sampler (Hastings, 1970; Tierney, 1994, Annals of
+    Statistics 22, 1701, section 2.3.3), the second as in sampler=mala; which kind is drawn without a look at x, so
+    the mixture is reversible as both are. Exact: π ∝ exp(−E/T) is stationary at any η, j and s. Jumps are taken at
+    the rate at which a broad Gaussian hits the model's mass: often in two dimensions, never in fifty.
+
+    step_size: η > 0 of the Langevin steps, in units of x² over energy. jump: j in [0, 1]. scale: s > 0, in units of
+    x; about the data's own spread, so that nothing lies beyond 3s. temperature: T > 0.
+    """
+
+    step_size: float
+    jump: float
+    scale: float
+    temperature: float
+
+    def __post_init__(self) -> None:
+        check.positive("step_size", self.step_size)
+        check.share("jump", self.jump)
+        check.positive("scale", self.scale)
+        check.positive("temperature", self.temperature)
+
+    def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> State:  # noqa: ARG002
+        return State(x, *energy_and_grad(energy, x))
+
+    def step(self, energy: nn.Module, state: State, rng: torch.Generator) -> tuple[State, Info]:
+        η, s, T = self.step_size, self.scale, self.temperature
+        far = torch.rand(state.energy.shape, generator=rng, device=state.x.device) < self.jump
+        ξ = normal_like(state.x, rng)
+        y = chosen(far, s * ξ, state.x - η * state.grad + (2 * η * T) ** 0.5 * ξ)
+        new = State(y, *energy_and_grad(energy, y))
+        squares = new.x.flatten(1).square().sum(1) - state.x.flatten(1).square().sum(1)
+        jump_ratio = (state.energy - new.energy) / T + squares / (2 * s**2)
+        return metropolis(state, new, torch.where(far, jump_ratio, mala.log_ratio(state, new, ξ, η, T)), rng)
