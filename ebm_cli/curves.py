@@ -4,11 +4,13 @@ import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ebm_cli import figure
 from ebm_cli.energy import frozen
+from ebm_cli.landscape import landscape
 from ebm_cli.objective import Outcome
 from ebm_cli.parts import Parts
 from ebm_cli.run import Run
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 PICTURES = 10
 SHOWN = 64
+MOST_POINTS = 1000
 
 
 class Board:
@@ -116,7 +119,13 @@ class Board:
                 picture = figure.states(self.parts.data.decode(x[:SHOWN].detach()), self.parts.event)
                 self.writer.add_figure(name, picture, self.state.step)
 
-    def finish(self) -> None:
-        """The last flush, and the curves as a figure of the report."""
+    def finish(self, chains: Tensor | None) -> None:
+        """The last flush, and the figures of the report: the curves, and in the plane the model with its chains."""
         self.flush()
         figure.save(self.run, {"training": figure.training(self.run.history())})
+        if self.parts.event == (2,):
+            x = np.empty((0, 2)) if chains is None else chains[:MOST_POINTS].double().cpu().numpy()
+            energy = self.parts.energy if self.state.averaged is None else self.state.averaged.module
+            with frozen(energy):
+                drawn = landscape(energy, self.parts.sampler.temperature, self.parts.data, x)
+            figure.save(self.run, {"landscape": drawn})

@@ -120,21 +120,6 @@ def energy_on_grid(
     return u, v, e.cpu().numpy().reshape(size, size)
 
 
-def plane(energy: nn.Module, x: Float[np.ndarray, "n 2"], temperature: float, xlabel: str = "x₁") -> Figure:
-    """Final states of chains over the contours of E/T, one contour every T above the lowest."""
-    picture, (axes,) = new(width=5.2, height=4.4)
-    good = x[np.isfinite(x).all(1)]
-    box = extent(good if len(good) else np.array([[-1.0, -1.0], [1.0, 1.0]]))
-    u, v, e = energy_on_grid(energy, box, 160)
-    level = (e - np.nanmin(e)) / max(temperature, 1e-12)
-    filled = axes.contourf(u, v, np.minimum(level, 12), levels=np.arange(0, 12.5, 1), cmap="Greys", alpha=0.65)
-    axes.scatter(good[:, 0], good[:, 1], s=7, color=ORANGE, linewidths=0, alpha=0.8)
-    axes.set(xlabel=xlabel, ylabel="x₂", xlim=box[:2], ylim=box[2:])
-    axes.grid(False)
-    picture.colorbar(filled, ax=axes, label="(E − min E)/T, cut at 12")
-    return picture
-
-
 def spread(axes: Axes, values: dict[str, float], xlabel: str) -> None:
     """One number of each coordinate: dots by name where they are few, a histogram where they are many."""
     if len(values) <= FEW:

@@ -38,9 +38,11 @@ class Ranking:
         return value
 
 
-def chains_of(parts: Parts, outcome: Outcome) -> Tensor | None:
-    """The states to rank by: the replay buffer, else the ends of this step's chains; None without two of them."""
-    x = parts.start.x if isinstance(parts.start, Replay) and outcome.x_model is not None else outcome.x_model
+def chains_of(parts: Parts, outcome: Outcome | None) -> Tensor | None:
+    """The states of a run's chains: the replay buffer, else the ends of this step's; None with fewer than three."""
+    x = None if outcome is None else outcome.x_model
+    if isinstance(parts.start, Replay) and bool(parts.start.filled):
+        x = parts.start.x
     return x.detach() if x is not None and len(x) > 2 else None
 
 

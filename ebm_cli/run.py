@@ -21,7 +21,7 @@ NAME = re.compile(r"[A-Za-z0-9._-]+")
 # Arguments that came with format 2, with the values under which a class does what it did before them.
 NETWORK = {"base": 0, "spectral_norm": None}
 SINCE_2 = {
-    "ebm_cli.energy.mlp.MLP": NETWORK,
+    "ebm_cli.energy.mlp.MLP": {"frequencies": 0, "bandwidth": 1.0, **NETWORK},
     "ebm_cli.energy.conv.Conv": NETWORK,
     "ebm_cli.energy.autoencoder.Autoencoder": NETWORK,
     "ebm_cli.start.replay.Replay": {"age_limit": None, "shift": 0, "flip": 0.0, "jitter": 0.0},

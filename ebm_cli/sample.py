@@ -18,6 +18,7 @@ from ebm_cli.diagnostic.ess import ESS
 from ebm_cli.diagnostic.r_hat import RHat
 from ebm_cli.energy import energy_and_grad, frozen
 from ebm_cli.estimate import Estimate, refused, under_mixing
+from ebm_cli.landscape import landscape
 from ebm_cli.machine import resolve
 from ebm_cli.parts import Parts, assemble, load_weights
 from ebm_cli.run import Run
@@ -246,13 +247,7 @@ def state_figures(parts: Parts, trajectory: Trajectory) -> dict[str, tuple["figu
     if not len(good) or not figure.can_show(parts.event):
         return {}
     if parts.event == (2,):
-        drawn = figure.plane(parts.energy, good.cpu().numpy(), T)
-        return {
-            "samples": (
-                drawn,
-                "Final states of the chains over the energy. Good: points fill the light wells by their mass.",
-            )
-        }
+        return {"samples": landscape(parts.energy, T, parts.data, good.double().cpu().numpy())}
     shown = parts.data.decode(good) if parts.data is not None else good.cpu().numpy()
     if figure.is_image(parts.event) and parts.data is None:
         low, high = np.quantile(shown, [0.001, 0.999])

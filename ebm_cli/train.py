@@ -129,7 +129,7 @@ def loop(
 ) -> dict[str, Estimate]:
     """All training steps from `state.step` on; checkpoints and logs come at absolute steps."""
     assert parts.data is not None
-    began, done = time.perf_counter(), 0
+    began, done, outcome = time.perf_counter(), 0, None
     row: dict[str, float] = {}
     watch, ranking = Watch(parts.data), Ranking(parts.data)
     rollbacks = Rollbacks(trainer.rollbacks if trainer.on_divergence == "rollback" else 0, trainer.rollback_factor)
@@ -159,7 +159,7 @@ def loop(
                 save(parts, trainer, state, outcome, ranking, run, board)
             if stopping and state.step < trainer.steps:
                 raise Stopped(f"stopped at step {state.step}, saved; ebm train resume={run.folder} goes on")
-    board.finish()
+    board.finish(chains_of(parts, outcome))
     rate = done / max(time.perf_counter() - began, 1e-9)
     return summary(run, state.step, rate, gradients_per_step(parts))
 

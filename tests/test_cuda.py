@@ -50,7 +50,7 @@ def test_a_run_resumes_on_the_same_bits_on_cuda(tmp_path, monkeypatch):
     "sampler", [SGLD(0.01, 1.0), MALA(0.01, 1.0), SGHMC(0.01, 0.2, 1.0)], ids=lambda s: type(s).__name__
 )
 def test_no_step_waits_for_the_device(sampler):
-    energy = MLP(16, 2, 1.0, 0, None, (2,), None).cuda()
+    energy = MLP(16, 2, 0, 1.0, 1.0, 0, None, (2,), None).cuda()
     rng = torch.Generator("cuda").manual_seed(0)
     x = torch.randn(32, 2, device="cuda")
     run_chains(sampler, energy, x, 3, rng, thin=1)

@@ -1,5 +1,6 @@
 """A run's folder: made exclusively, read back whole, and never mistaken for one that it is not."""
 
+import inspect
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,11 @@ from typing import Any
 import pytest
 
 from ebm_cli import run as run_module
+from ebm_cli.build import locate
 from ebm_cli.check import InputError
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.run import Run, new_folder, prune, write_text
+from tests.contract import build
 
 
 @pytest.fixture
@@ -174,3 +177,33 @@ def test_an_interrupted_write_leaves_the_earlier_file(tmp_path: Path, monkeypatc
     with pytest.raises(OSError, match="No space"):
         write_text(path, "new")
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_run_of_an_older_format_is_read_with_what_it_meant(tmp_path: Path) -> None:
+    old = {
+        "energy": {"_target_": "ebm_cli.energy.mlp.MLP", "width": 8, "depth": 2, "confinement": 1.0},
+        "start": {"_target_": "ebm_cli.start.noise.Noise", "law": "uniform", "scale": 1.0},
+        "trainer": {"steps": 5},
+        "run": None,
+        "made": {"format": 1},
+    }
+    run = Run(tmp_path)
+    run.write_config(old)
+    read = run.config()
+    assert read["energy"] == old["energy"] | {"frequencies": 0, "bandwidth": 1.0, "base": 0, "spectral_norm": None}
+    assert read["start"] == old["start"] and read["trainer"]["rollbacks"] == 0
+    energy = build("energy", "mlp", event=(2,), changes={k: v for k, v in read["energy"].items() if k != "_target_"})
+    # What such a run saved fits what is built today.
+    assert list(energy.state_dict()) == [
+        "net.0.weight",
+        "net.0.bias",
+        "net.2.weight",
+        "net.2.bias",
+        "net.4.weight",
+        "net.4.bias",
+    ]
+
+
+def test_every_argument_that_an_older_run_lacks_is_one_of_its_class() -> None:
+    for target, added in run_module.SINCE_2.items():
+        assert set(added) <= set(inspect.signature(locate(target)).parameters)

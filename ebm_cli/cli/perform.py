@@ -96,6 +96,7 @@ def settle(job: Job, run: Run) -> dict[str, Any]:
     place = resolve(config["device"], config["dtype"], config["threads"])
     config |= {"device": place.device, "threads": place.threads}
     if "made" not in config:
+        config["data"] = found_from_anywhere(config.get("data"))
         config["made"] = {
             "verb": job.verb,
             "created": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -109,6 +110,13 @@ def settle(job: Job, run: Run) -> dict[str, Any]:
         }
     run.write_config(config)
     return config
+
+
+def found_from_anywhere(data: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A data node whose `path` no longer depends on the current folder, so that later verbs find it from any."""
+    if data is None or not isinstance(data.get("path"), str) or not Path(data["path"]).expanduser().exists():
+        return data
+    return data | {"path": str(Path(data["path"]).expanduser().absolute())}
 
 
 def verb_of(job: Job, config: dict[str, Any], run: Run, terminal: Any) -> Callable[[], dict[str, Estimate]]:

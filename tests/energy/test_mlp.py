@@ -11,7 +11,7 @@ pytestmark = pytest.mark.usefixtures("float64")
 
 
 def test_energy_is_the_network_plus_the_confinement(rng: torch.Generator) -> None:
-    energy = MLP(5, 2, 0.7, 0, None, (2, 3), None)
+    energy = MLP(5, 2, 0, 1.0, 0.7, 0, None, (2, 3), None)
     x = torch.randn(4, 2, 3, generator=rng)
     h = x.flatten(1)
     for layer in (energy.net[0], energy.net[2]):

@@ -74,6 +74,20 @@ def test_chains_go_on_where_the_last_step_left_them(rng: torch.Generator) -> Non
     torch.testing.assert_close(begun.x.sort(0).values, outcome.x_model.sort(0).values, rtol=0, atol=0)
 
 
+def test_chains_wait_as_long_as_they_are_told_and_a_saved_wait_goes_on(rng: torch.Generator) -> None:
+    def waiting() -> Contrastive:
+        sampler = build("sampler", "sgld", {"step_size": 0.2})
+        start = build("start", "replay", {"size": 16, "restart": 0.0}, event=(2,))
+        return build("objective", "contrastive", {"steps": 3, "wait": 2}, sampler=sampler, start=start)
+
+    energy, first, resumed = ShiftedQuadratic([0.0, 0.0], None), waiting(), waiting()
+    batch = Batch(torch.ones(16, 2))
+    outcome = first(energy, batch, rng)
+    assert outcome.x_model is None and float(outcome.loss.detach()) == 0
+    resumed.load_state_dict(first.state_dict())
+    assert [resumed(energy, batch, rng).x_model is None for _ in range(2)] == [True, False]
+
+
 def test_temperature_zero_is_refused() -> None:
     with pytest.raises(InputError, match=r"sampler\.temperature must be > 0"):
         objective(0.0)

@@ -84,6 +84,65 @@ def test_more_chains_than_rows_are_refused(rng: torch.Generator) -> None:
         buffer().draw(9, None, rng)
 
 
+def test_chains_at_the_age_limit_begin_anew(rng: torch.Generator) -> None:
+    replay = build("start", "replay", {"size": 6, "restart": 0.0, "age_limit": 10}, event=(2,))
+    for expected in (0, 5, 0, 5):
+        begun = replay.draw(6, None, rng)
+        assert (begun.age == expected).all() and ((begun.x.abs() <= 1).all(1) == (expected == 0)).all()
+        replay.keep(begun, begun.x.sign() * 100, steps=5)
+
+
+def pictures(rng: torch.Generator, **moves: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """What lies in a buffer of 3-channel pictures, and the same rows as they are drawn."""
+    replay = build("start", "replay", {"size": 40, "restart": 0.0, **moves}, event=(3, 6, 5))
+    first = replay.draw(40, None, rng)
+    kept = torch.randn(40, 3, 6, 5, generator=rng)
+    replay.keep(first, kept, steps=1)
+    begun = replay.draw(40, None, rng)
+    return replay.x[begun.rows], begun.x
+
+
+def test_shifted_chains_are_the_same_pictures_moved_with_their_edges_repeated(rng: torch.Generator) -> None:
+    before, after = pictures(rng, shift=1)
+    padded = torch.nn.functional.pad(before, (1, 1, 1, 1), mode="replicate")
+    shifts = [padded[:, :, y : y + 6, x : x + 5] for y in range(3) for x in range(3)]
+    hits = torch.stack([(after == candidate).flatten(1).all(1) for candidate in shifts])
+    assert (hits.sum(0) == 1).all() and hits.any(1).sum() > 5
+
+
+def test_mirrored_chains_are_the_share_that_was_asked_for(rng: torch.Generator) -> None:
+    before, after = pictures(rng, flip=0.5)
+    mirrored = (after == before.flip(3)).flatten(1).all(1)
+    assert (mirrored | (after == before).flatten(1).all(1)).all()
+    assert abs(int(mirrored.sum()) - 20) < 4 * 10**0.5
+
+
+def test_jitter_adds_noise_of_its_size(rng: torch.Generator) -> None:
+    before, after = pictures(rng, jitter=0.3)
+    z_mean, z_variance = moment_z_scores((after - before).view(-1, 1), 0.0, 0.09)
+    assert z_mean.max() < 4 and z_variance.max() < 4
+
+
+@pytest.mark.parametrize("change", [{"shift": 1}, {"flip": 0.5}])
+def test_moves_of_pictures_are_refused_for_other_states(change: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=f"^{next(iter(change))} must be 0 unless states are pictures"):
+        build("start", "replay", change, event=(2,))
+
+
+@pytest.mark.parametrize("name", ["shift", "flip", "jitter", "age_limit"])
+def test_a_wrong_move_is_named(name: str) -> None:
+    with pytest.raises(InputError, match=f"^{name} must be "):
+        build("start", "replay", {name: -1}, event=(1, 4, 4))
+
+
+def test_every_start_says_what_becomes_of_its_chains() -> None:
+    replay = build("start", "replay", {"size": 256, "restart": 0.005, "shift": 2}, event=(1, 8, 8)).policy(128, 20)
+    for word in ("256", "every 2 training steps", "4,000 kernel steps on average", "up to 2 pixels"):
+        assert word in replay
+    assert "uniform noise on [−1, 1]" in build("start", "noise", event=(2,)).policy(8, 20)
+    assert "CD-20" in build("start", "data", data=build("data", "gaussians_8")).policy(8, 20)
+
+
 def test_data_start_is_the_batch_itself(rng: torch.Generator) -> None:
     data = build("data", "gaussians_8")
     start, batch = build("start", "data", data=data), Batch(torch.full((6, 2), 5.0))

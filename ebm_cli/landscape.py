@@ -1,0 +1,82 @@
+"""A run in the plane as one picture: the data's density, the model's, and chains over the energy."""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import nn
+
+from ebm_cli import figure
+from ebm_cli.data import Data, KnownDensity
+
+SIZE = 160
+DEEPEST = 12
+
+
+def landscape(
+    energy: nn.Module, temperature: float, data: Data | None, x: Float[np.ndarray, "n 2"]
+) -> tuple[Figure, str]:
+    """Density of the data (where there are any), density exp(−E/T)/Z of the model, and the states x over E/T.
+
+    Both densities are on one scale of colour and the model's is normalised over what is shown. Data without a known
+    density are shown by a histogram of their training rows.
+    """
+    good = x[np.isfinite(x).all(1)]
+    rows = data.split("train").x.double().cpu().numpy() if data is not None else None
+    shown = [part for part in (good, rows) if part is not None and len(part)]
+    box = figure.extent(np.concatenate(shown) if shown else np.array([[-1.0, -1.0], [1.0, 1.0]]))
+    u, v, e = figure.energy_on_grid(energy, box, SIZE)
+    level = (e - np.nanmin(e)) / max(temperature, 1e-12)
+    cell = (u[1] - u[0]) * (v[1] - v[0])
+    model = np.exp(-level) / (np.exp(-level).sum() * cell)
+    panels = 3 if rows is not None else 2
+    drawn, axes = figure.new(panels, width=4.0 * panels, height=3.7)
+    if data is not None and rows is not None:
+        truth = density_of(data, rows, u, v)
+        top = float(np.quantile(truth, 0.999)) or float(truth.max())
+        paint(axes[0], u, v, truth, top, "data")
+    else:
+        top = float(model.max())
+    paint(axes[-2], u, v, model, top, "model")
+    drawn.colorbar(axes[-2].collections[0], ax=axes[:-1], label="density")
+    chains(drawn, axes[-1], u, v, level, good)
+    for each in axes:
+        each.set(xlabel="x₁", ylabel="x₂", xlim=box[:2], ylim=box[2:], aspect="equal")
+        each.grid(False)
+    left = "Density of the data (left), density of the model (middle)" if rows is not None else "Density (left)"
+    caption = (
+        f"{left} and {len(good)} states of chains over the energy (right), at T = {temperature:g}. "
+        "Good: the densities look alike, and points fill the light wells by their mass."
+    )
+    return drawn, caption
+
+
+def density_of(data: Data, rows: np.ndarray, u: np.ndarray, v: np.ndarray) -> Float[np.ndarray, "rows columns"]:
+    """The data's density at the grid points, exact where it is known, else a histogram's."""
+    if isinstance(data, KnownDensity):
+        points = np.stack(np.meshgrid(u, v), -1).reshape(-1, 2)
+        with torch.no_grad():
+            log_p = torch.cat([data.log_prob(part) for part in torch.as_tensor(points).split(8192)])
+        return log_p.exp().cpu().numpy().reshape(len(v), len(u))
+    cells = SIZE // 4
+    edges = [np.linspace(side[0], side[-1], cells + 1) for side in (u, v)]
+    counts = np.histogram2d(rows[:, 0], rows[:, 1], bins=edges, density=True)[0].T
+    return np.kron(counts, np.ones((4, 4)))
+
+
+def paint(axes: Axes, u: np.ndarray, v: np.ndarray, density: np.ndarray, top: float, title: str) -> None:
+    """One density in colour."""
+    axes.pcolormesh(u, v, density, vmin=0, vmax=top, cmap="cividis", rasterized=True)
+    axes.set_title(title)
+
+
+def chains(
+    drawn: Figure, axes: Axes, u: np.ndarray, v: np.ndarray, level: np.ndarray, x: Float[np.ndarray, "n 2"]
+) -> None:
+    """States over contours of E/T, one every T above the lowest."""
+    levels = np.arange(0, DEEPEST + 0.5, 1)
+    filled = axes.contourf(u, v, np.minimum(level, DEEPEST), levels=levels, cmap="Greys", alpha=0.65)
+    axes.scatter(x[:, 0], x[:, 1], s=7, color=figure.ORANGE, linewidths=0, alpha=0.7)
+    axes.set_title("chains over the energy")
+    drawn.colorbar(filled, ax=axes, label=f"(E − min E)/T, cut at {DEEPEST}")
