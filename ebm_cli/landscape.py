@@ -31,7 +31,8 @@ def landscape(
     cell = (u[1] - u[0]) * (v[1] - v[0])
     model = np.exp(-level) / (np.exp(-level).sum() * cell)
     panels = 3 if rows is not None else 2
-    drawn, axes = figure.new(panels, width=4.0 * panels, height=3.7)
+    tall = (box[3] - box[2]) / (box[1] - box[0])
+    drawn, axes = figure.new(panels, width=4.0 * panels, height=min(max(2.9 * tall, 1.2), 6.0) + 0.9)
     if data is not None and rows is not None:
         truth = density_of(data, rows, u, v)
         top = float(np.quantile(truth, 0.999)) or float(truth.max())

@@ -20,6 +20,7 @@ REMEDIES = (
     "from it with other settings"
 )
 RECORD = "rollbacks.json"
+AT_ONCE = 3
 
 
 class Diverged(WorkFailed):
@@ -34,8 +35,11 @@ class Diverged(WorkFailed):
 
 @dataclass(frozen=True)
 class Rollbacks:
-    """Back to the last good checkpoint with another seed, optimizer.lr times `factor`, and sampler.step_size times
-    `factor` as well where it was the chains that broke.
+    """Back to the last good checkpoint with another seed and optimizer.lr times `factor`.
+
+    Where it was the chains that broke, sampler.step_size is lowered by the same factor; alone, if they broke within
+    three training steps of where training began or was put back to, as an energy that has hardly changed since is not
+    to blame.
 
     A checkpoint from which training diverges again before it has written the next is passed over for the one before,
     down to step 0. Each rollback is recorded in rollbacks.json, and the lowered values in config.yaml, so that a
@@ -60,11 +64,12 @@ class Rollbacks:
         write_text(run.checkpoints / "last", f"step-{run.steps()[-1]}\n")
         folder, _ = newest_whole(run)
         lr, step_size = settings(parts)
+        at_once = failure.of_chains and failure.step - (done[-1]["to"] if done else 0) <= AT_ONCE
         entry = {
             "at": failure.step,
             "to": int(folder.name.removeprefix("step-")),
             "reason": failure.what,
-            "lr": None if lr is None else lr * self.factor,
+            "lr": lr if lr is None or at_once else lr * self.factor,
             "step_size": step_size * self.factor if step_size is not None and failure.of_chains else step_size,
         }
         write_text(run.folder / RECORD, json.dumps([*done, entry], indent=1, ensure_ascii=False))
