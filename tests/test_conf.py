@@ -98,7 +98,10 @@ def test_composing_all_of_a_list_group_gives_a_node_each(group: str) -> None:
 
 @pytest.mark.parametrize("name", options("experiment"))
 def test_every_experiment_composes_and_its_parts_build(name: str) -> None:
-    composed = compose("train", parse([f"experiment={name}", "device=cpu"]), Base())
+    words = [f"experiment={name}", "device=cpu"]
+    if name in options("data") and "path" in config("data", name):
+        words.append(f"data.path={config('data', name)['path']}")
+    composed = compose("train", parse(words), Base())
     with resolve("cpu", composed["dtype"], 1).used():
         parts = assemble(composed)
     assert None not in (parts.data, parts.start, parts.objective, parts.optimizer)

@@ -96,7 +96,6 @@ def settle(job: Job, run: Run) -> dict[str, Any]:
     place = resolve(config["device"], config["dtype"], config["threads"])
     config |= {"device": place.device, "threads": place.threads}
     if "made" not in config:
-        config["data"] = found_from_anywhere(config.get("data"))
         config["made"] = {
             "verb": job.verb,
             "created": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -108,7 +107,8 @@ def settle(job: Job, run: Run) -> dict[str, Any]:
             "git": git_commit(),
             "format": FORMAT,
         }
-    run.write_config(config)
+    # What is written down holds from any folder; errors name the path as it was typed.
+    run.write_config(config | {"data": found_from_anywhere(config.get("data"))})
     return config
 
 

@@ -251,3 +251,14 @@ def test_a_run_in_use_is_not_resumed_by_another_process(capsys):
     assert "in use" in capsys.readouterr().err
     os.close(handle)
     assert main(["train", "resume=a", "trainer.steps=4"]) == 0
+
+
+def test_a_table_is_found_again_from_another_folder(tmp_path, monkeypatch):
+    random = np.random.default_rng(0)
+    np.save("mine.npy", random.normal(size=(50, 3)))
+    words = ["data=table", "data.path=mine.npy", "energy.width=8", "objective.steps=1", "trainer.steps=2"]
+    assert main(["train", *words, "trainer.batch_size=8", "out=a"]) == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert main(["sample", f"run={tmp_path / 'a'}", "chains=4", "steps=8", "thin=1", "out=b"]) == 0
+    assert Path("b/samples.csv").read_text().splitlines()[0] == "x0,x1,x2"
