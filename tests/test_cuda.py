@@ -8,6 +8,7 @@ import torch
 from ebm_cli.chains import run_chains
 from ebm_cli.cli import main
 from ebm_cli.energy.mlp import MLP
+from ebm_cli.sampler.jump_mala import JumpMALA
 from ebm_cli.sampler.mala import MALA
 from ebm_cli.sampler.sghmc import SGHMC
 from ebm_cli.sampler.sgld import SGLD
@@ -47,7 +48,9 @@ def test_a_run_resumes_on_the_same_bits_on_cuda(tmp_path, monkeypatch):
 
 @pytest.mark.cuda
 @pytest.mark.parametrize(
-    "sampler", [SGLD(0.01, 1.0), MALA(0.01, 1.0), SGHMC(0.01, 0.2, 1.0)], ids=lambda s: type(s).__name__
+    "sampler",
+    [SGLD(0.01, 1.0), MALA(0.01, 1.0), SGHMC(0.01, 0.2, 1.0), JumpMALA(0.01, 0.3, 2.0, 1.0)],
+    ids=lambda s: type(s).__name__,
 )
 def test_no_step_waits_for_the_device(sampler):
     energy = MLP(16, 2, 0, 1.0, 1.0, 0, None, (2,), None).cuda()

@@ -72,21 +72,22 @@ def test_training_ends_on_the_curvature_of_the_closed_form(
         "data=gaussian",
         f"data.std={s}",
         "sampler=mala",
-        "sampler.step_size=0.3",
+        "sampler.step_size=1.0",
         "start.size=2048",
         "start.restart=0",
-        "objective.steps=5",
+        "objective.steps=3",
         "regularizer=[gradient_norm]",
         "regularizer.gradient_norm.at=gaussian",
         f"regularizer.gradient_norm.scale={scale}",
         f"regularizer.gradient_norm.weight={weight}",
-        "optimizer.lr=0.02",
-        "trainer.steps=800",
+        "optimizer.lr=0.05",
+        "optimizer.warmup=10",
+        "trainer.steps=300",
         "trainer.batch_size=2048",
-        "trainer.average=0.99",
+        "trainer.average=0.97",
         "trainer.log_every=100",
         "out=run",
     ]
     assert main(["train", *words]) == 0
-    assert json.loads((tmp_path / "run/metrics.json").read_text())["steps"]["value"] == 800
+    assert json.loads((tmp_path / "run/metrics.json").read_text())["steps"]["value"] == 300
     assert float(load_run("run").energy.a.detach()) == pytest.approx(curvature(weight, s, scale), rel=0.01)
