@@ -26,11 +26,14 @@ class Ranking:
     def __init__(self, data: Data) -> None:
         self.held_out = rows(noised(data, "held_out", 0).x[:MOST])
         distances = cdist(self.held_out, self.held_out)
-        self.width = float(np.median(distances[np.triu_indices(len(distances), 1)]))
+        between = distances[np.triu_indices(len(distances), 1)]
+        self.width = float(np.median(between)) if between.any() else 1.0
         self.own = kernel(distances, self.width)
 
-    def score(self, x: Tensor) -> float:
-        """MMD² of chains at x, one a row."""
+    def score(self, x: Tensor) -> float | None:
+        """MMD² of chains at x, one a row; None where there are fewer than three of them or of held-out rows."""
+        if min(len(x), len(self.held_out)) < 3:
+            return None
         states = rows(x[:MOST])
         value, _ = mmd(
             kernel(cdist(states, states), self.width), self.own, kernel(cdist(states, self.held_out), self.width)
@@ -39,11 +42,11 @@ class Ranking:
 
 
 def chains_of(parts: Parts, outcome: Outcome | None) -> Tensor | None:
-    """The states of a run's chains: the replay buffer, else the ends of this step's; None with fewer than three."""
+    """The states of a run's chains: the replay buffer, else the ends of this step's; None where it has no chains."""
     x = None if outcome is None else outcome.x_model
     if isinstance(parts.start, Replay) and bool(parts.start.filled):
         x = parts.start.x
-    return x.detach() if x is not None and len(x) > 2 else None
+    return None if x is None else x.detach()
 
 
 def point_at_best(run: Run) -> None:

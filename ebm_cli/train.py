@@ -175,8 +175,9 @@ def save(
 ) -> None:
     """Write a checkpoint, rank it, and remove those that are neither new, nor the best, nor the first."""
     chains = chains_of(parts, outcome)
-    if chains is not None:
-        board.rank(SCORE, ranking.score(chains))
+    score = None if chains is None else ranking.score(chains)
+    if score is not None:
+        board.rank(SCORE, score)
     board.flush()
     state.save(run)
     point_at_best(run)

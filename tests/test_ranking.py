@@ -28,7 +28,16 @@ def test_chains_that_follow_the_data_score_lower_than_chains_that_lack_a_mode() 
     ranking, batch = Ranking(data), data.sample(900, torch.Generator().manual_seed(1))
     assert batch.y is not None
     good, poor = batch.x[:500], batch.x[batch.y > 1][:500]
-    assert abs(ranking.score(good)) < 0.005 < ranking.score(poor)
+    scores = ranking.score(good), ranking.score(poor)
+    assert None not in scores and abs(scores[0]) < 0.005 < scores[1]
+
+
+def test_too_few_rows_have_no_score() -> None:
+    few = build("data", "gaussians_8", {"n": 5})
+    ranking = Ranking(few)
+    assert ranking.score(torch.zeros(2, 2)) is None
+    ranking.held_out = ranking.held_out[:2]
+    assert ranking.score(torch.zeros(9, 2)) is None
 
 
 def test_best_names_the_lowest_score_among_the_checkpoints_that_are_there(tmp_path: Path) -> None:

@@ -42,7 +42,9 @@ class ContrastiveKL:
 
     def __call__(self, energy: nn.Module, outcome: Outcome, rng: torch.Generator) -> Float[Tensor, ""]:
         if outcome.x_model is None or len(outcome.x_model) < 2:
-            raise InputError("regularizer contrastive_kl needs an objective with two chains or more")
+            raise InputError(
+                "regularizer contrastive_kl needs an objective with two chains or more, from its first step on"
+            )
         η, T = self.step_size, self.temperature
         before = outcome.x_model.detach().requires_grad_(True)
         (grad,) = torch.autograd.grad(energy(before).sum(), before, create_graph=True)

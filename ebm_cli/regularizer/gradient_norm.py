@@ -45,7 +45,10 @@ class GradientNorm:
         if self.at == "gaussian":
             return self.scale * normal_like(data, rng)
         if outcome.x_model is None:
-            raise InputError("regularizer.gradient_norm.at=line needs an objective with chains: use data or gaussian")
+            raise InputError(
+                "regularizer.gradient_norm.at=line needs an objective with chains, from its first step on: use data or "
+                "gaussian"
+            )
         n = min(len(data), len(outcome.x_model))
         u = torch.rand(n, *[1] * (data.dim() - 1), generator=rng, dtype=data.dtype, device=data.device)
         return u * data[:n] + (1 - u) * outcome.x_model[:n]
