@@ -22,7 +22,7 @@ ROWS = (
     {"chains", "start"},
     {"optimizer", "sampler"},
     {"energy", "network"},
-    {"data"},
+    {"data", "table_file"},
     {"run", "machine", "terminal", "estimate"},
     {"check", "rng"},
 )

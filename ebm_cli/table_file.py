@@ -1,0 +1,183 @@
+"""A user's table file read as numbers, and everything that can be wrong with one, each in a line."""
+
+import csv
+import re
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ebm_cli.check import InputError
+from ebm_cli.data import listed, own_path
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+else:
+    # pandas takes a while to import, so it waits for a table to read.
+    DataFrame = Series = Any
+
+
+def read(path: str) -> DataFrame:
+    """The file as a DataFrame; InputError where it is not there or is not what its suffix says."""
+    found = own_path(path)
+    if found.is_dir():
+        raise InputError(f"path={path} is a folder; a table is a file (pictures in a folder: data=images)")
+    reader = READERS.get(found.suffix.lower())
+    if reader is None:
+        raise InputError(f"path={path} must end in {', '.join(READERS)}")
+    try:
+        return reader(found)
+    except UnicodeDecodeError:
+        raise InputError(f"path={path} is not text in UTF-8; save it in that encoding") from None
+    # On a damaged file the readers raise nearly anything.
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"path={path} cannot be read: {reason[:200]}") from None
+
+
+def read_csv(path: Path) -> DataFrame:
+    """A CSV file with a line of names on top; the delimiter is found from its first lines."""
+    import pandas as pd
+
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        head = [line for line in islice(file, 20) if line.strip()]
+    if not head:
+        raise ValueError("it is empty")
+    mark = delimiter(head)
+    names, *rows = csv.reader(head, delimiter=mark, skipinitialspace=True)
+    # Without a word, pandas would take the first fields for an index.
+    if rows and len(rows[0]) > len(names):
+        raise ValueError(f"its first line has {len(names)} names for {len(rows[0])} fields in the next")
+    if are_numbers(names):
+        raise ValueError(f"its first line must name the columns, got the numbers {listed(names, 3)}")
+    # Where fields are not cut by commas, 1,5 may be a number; 1,234 alone would not tell which.
+    comma = mark != "," and any(re.search(r"\d,(?!\d{3}(?!\d))\d", line) for line in head)
+    frame = pd.read_csv(
+        path,
+        sep=mark,
+        decimal="," if comma else ".",
+        encoding="utf-8-sig",
+        skipinitialspace=True,
+        low_memory=False,
+    )
+    # As the file has them: pandas renames those that are empty or there twice.
+    frame.columns = names
+    return frame
+
+
+def delimiter(head: list[str]) -> str:
+    """Of , ; tab and | the one that cuts the first lines into as many fields each, and the most; else the comma."""
+
+    def fields(mark: str) -> int:
+        counts = {len(row) for row in csv.reader(head, delimiter=mark)}
+        return counts.pop() if len(counts) == 1 else 1
+
+    return max(",;\t|", key=fields)
+
+
+def parses(text: str) -> bool:
+    """Whether a text is a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def are_numbers(names: list[str]) -> bool:
+    """Whether a first line is a row of numbers, and not names such as 0, 1, 2 or years that count upwards."""
+    first = int(names[0]) if names[0].isdecimal() and len(names) > 1 else 0
+    return all(map(parses, names)) and names != [str(first + i) for i in range(len(names))]
+
+
+def read_parquet(path: Path) -> DataFrame:
+    """A Parquet file; an index that pandas kept in it is no column."""
+    import pandas as pd
+
+    return pd.read_parquet(path, engine="pyarrow")
+
+
+def read_npy(path: Path) -> DataFrame:
+    """An array (rows, columns); its columns are x0, x1, …"""
+    import pandas as pd
+
+    with path.open("rb") as file:
+        array = np.lib.format.read_array(file, allow_pickle=False)
+    if array.ndim != 2:
+        raise ValueError(f"its array must have shape (rows, columns), got {array.shape}")
+    return pd.DataFrame(array, columns=[f"x{i}" for i in range(array.shape[1])])
+
+
+READERS: dict[str, Callable[[Path], DataFrame]] = {".csv": read_csv, ".parquet": read_parquet, ".npy": read_npy}
+
+
+def is_number(column: Series) -> bool:
+    """Whether a column holds real numbers."""
+    from pandas.api import types
+
+    return types.is_any_real_numeric_dtype(column.dtype)
+
+
+def wrong_names(names: list[str], frame: DataFrame) -> list[str]:
+    """Columns without a name, among them an index that pandas wrote, and names that are there twice."""
+    if not names:
+        return ["holds no columns"]
+    wrong = []
+    for i, name in enumerate(names):
+        if not name.strip() or re.fullmatch(r"Unnamed: \d+", name):
+            column = frame.iloc[:, i]
+            counts = is_number(column) and np.array_equal(column.to_numpy(), np.arange(len(frame)))
+            what = f", only the row numbers 0…{len(frame) - 1} that pandas wrote" if counts else ""
+            wrong.append(f"has no name for column {i + 1}{what}: drop it" + ("" if counts else " or name it"))
+    named = [name for name in names if name.strip()]
+    twice = [repr(name) for name in dict.fromkeys(named) if named.count(name) > 1]
+    if twice:
+        wrong.append(f"has more than one column of the name {listed(twice)}")
+    return wrong
+
+
+def wrong_kinds(frame: DataFrame) -> list[str]:
+    """Columns that are not numbers, each with a value that shows it."""
+    found = []
+    for i in range(frame.shape[1]):
+        column = frame.iloc[:, i]
+        if not is_number(column):
+            texts = [str(value) for value in column.dropna()]
+            shown = next((text for text in texts if not parses(text)), texts[0] if texts else "empty")
+            found.append(f"{str(frame.columns[i])!r} ({shown[:20]!r})")
+    if not found:
+        return []
+    return [
+        f"has columns that are not numbers: {listed(found)}; categorical columns are not supported yet: drop them or "
+        "encode them as numbers"
+    ]
+
+
+def wrong_values(values: Float[np.ndarray, "n columns"], names: list[str]) -> list[str]:
+    """Rows with missing or infinite values, and where these are."""
+    bad = ~np.isfinite(values)
+    if not bad.any():
+        return []
+    where = [name for name, column in zip(names, bad.T, strict=True) if column.any()]
+    rows = int(bad.any(1).sum())
+    return [
+        f"has missing or infinite values in {rows} of {len(values)} rows, in the columns {listed(where)}: drop these "
+        "rows or fill the values first"
+    ]
+
+
+def wrong_spread(train: Float[np.ndarray, "n columns"], names: list[str]) -> list[str]:
+    """Columns that cannot be scaled: constant, or out of reach of float64."""
+    constant = np.fmin.reduce(train) == np.fmax.reduce(train)
+    with np.errstate(all="ignore"):
+        sd = train.std(0)
+    beyond = ~constant & np.isfinite(train).all(0) & ~((sd > 0) & np.isfinite(sd))
+    wrong = []
+    for mask, what in ((constant, "constant"), (beyond, "too large or too close to constant to be scaled")):
+        found = [name for name, is_so in zip(names, mask, strict=True) if is_so]
+        if found:
+            wrong.append(f"has columns that are {what} over the {len(train)} training rows, {listed(found)}: drop them")
+    return wrong
