@@ -228,8 +228,16 @@ def energy_trace(chains: Chains) -> tuple["figure.Figure", str]:
     finite = np.where(np.isfinite(chains.potential), chains.potential, np.nan)
     axes.plot(steps, np.nanmedian(finite, axis=0), color=figure.RED, linewidth=1.6, label="median over chains")
     axes.set(xlabel="kernel steps after burn-in", ylabel="energy E")
+    later = finite[:, finite.shape[1] // 10 :]
+    if np.isfinite(later).any():
+        # The way down from noise would flatten all the rest.
+        low, high = np.nanmin(later), np.nanmax(later)
+        axes.set_ylim(low - 0.08 * (high - low), high + 0.08 * (high - low) + 1e-9)
     axes.legend()
-    return picture, "Energy of up to 64 chains. Good: one flat band without trend, no chain apart from it."
+    return picture, (
+        "Energy of up to 64 chains, cut to what is seen after the first tenth. Good: one flat band without trend, no "
+        "chain apart from it."
+    )
 
 
 def copy_grid(run: Run) -> None:
