@@ -20,7 +20,6 @@ REMEDIES = (
     "from it with other settings"
 )
 RECORD = "rollbacks.json"
-AT_ONCE = 3
 
 
 class Diverged(WorkFailed):
@@ -35,11 +34,11 @@ class Diverged(WorkFailed):
 
 @dataclass(frozen=True)
 class Rollbacks:
-    """Back to the last good checkpoint with another seed and optimizer.lr times `factor`.
+    """Back to the last good checkpoint with another seed, and optimizer.lr or sampler.step_size times `factor`.
 
-    Where it was the chains that broke, sampler.step_size is lowered by the same factor; alone, if they broke within
-    three training steps of where training began or was put back to, as an energy that has hardly changed since is not
-    to blame.
+    The step is lowered where chains broke on weights that no update had touched, the rate where something else broke.
+    Where chains broke later either may be to blame: what was lowered last is lowered again if training got further for
+    it, else the other, beginning with the rate.
 
     A checkpoint from which training diverges again before it has written the next is passed over for the one before,
     down to step 0. Each rollback is recorded in rollbacks.json, and the lowered values in config.yaml, so that a
@@ -64,13 +63,16 @@ class Rollbacks:
         write_text(run.checkpoints / "last", f"step-{run.steps()[-1]}\n")
         folder, _ = newest_whole(run)
         lr, step_size = settings(parts)
-        at_once = failure.of_chains and failure.step - (done[-1]["to"] if done else 0) <= AT_ONCE
+        survived = failure.step - (done[-1]["to"] if done else 0)
+        lowered = "rate" if step_size is None or lr is None else to_lower(failure, survived, done)
         entry = {
             "at": failure.step,
             "to": int(folder.name.removeprefix("step-")),
             "reason": failure.what,
-            "lr": lr if lr is None or at_once else lr * self.factor,
-            "step_size": step_size * self.factor if step_size is not None and failure.of_chains else step_size,
+            "survived": survived,
+            "lowered": lowered,
+            "lr": lr * self.factor if lr is not None and lowered == "rate" else lr,
+            "step_size": step_size * self.factor if step_size is not None and lowered == "step" else step_size,
         }
         write_text(run.folder / RECORD, json.dumps([*done, entry], indent=1, ensure_ascii=False))
         state.load(folder)
@@ -79,6 +81,19 @@ class Rollbacks:
             f"optimizer.lr {show(entry['lr'])}, sampler.step_size {show(entry['step_size'])} "
             f"(rollback {len(done) + 1} of {self.most})"
         )
+
+
+def to_lower(failure: Diverged, survived: int, done: list[dict[str, Any]]) -> str:
+    """What to lower, rate or step, by the rule of `Rollbacks`; survived: training steps since the last rollback."""
+    if not failure.of_chains:
+        return "rate"
+    if survived == 1:
+        return "step"
+    if not done:
+        return "rate"
+    last = done[-1]["lowered"]
+    other = "step" if last == "rate" else "rate"
+    return last if survived > done[-1]["survived"] else other
 
 
 def record(run: Run) -> list[dict[str, Any]]:

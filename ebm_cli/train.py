@@ -24,6 +24,9 @@ from ebm_cli.state import TrainState, newest_whole
 from ebm_cli.terminal import Stopped, Terminal
 from ebm_cli.watch import Watch
 
+# How many times larger than the data's energies those of chains are that have run away.
+RUNAWAY = 1000.0
+
 
 @dataclass(frozen=True)
 class Trainer:
@@ -32,7 +35,7 @@ class Trainer:
     steps: absolute step to end at ≥ 1. batch_size: rows a step ≥ 1. average: decay of the averaged weights in
     [0, 1), or null for none. checkpoint_every, log_every: in steps. keep: checkpoints kept ≥ 1, beside the best and,
     with rollback, step 0. on_divergence: stop or rollback. rollbacks: at most so many ≥ 0. rollback_factor: in (0, 1),
-    by which each makes the rate, and where chains broke their step, smaller.
+    by which each makes the rate or the chains' step smaller.
     """
 
     steps: int
@@ -220,9 +223,16 @@ def guard(outcome: Outcome, loss: Tensor, norm: Tensor, number: int, run: Run) -
     for name, value in quantities.items():
         if value is not None and not bool(value.isfinite().all()):
             rows = (~value.isfinite()).nonzero().flatten().tolist()
-            of_chains = value is outcome.e_model
-            where = f" (chain {rows[0]}, {len(rows)} of {len(value)})" if of_chains else ""
-            raise Diverged(f"the {name} is not finite{where}", number, run, of_chains)
+            where = f" (chain {rows[0]}, {len(rows)} of {len(value)})" if value is outcome.e_model else ""
+            raise Diverged(f"the {name} is not finite{where}", number, run, chains_broke(outcome))
+
+
+def chains_broke(outcome: Outcome) -> bool:
+    """Whether it was the chains: energies that are not finite, or a thousand times larger than any of the data."""
+    if outcome.e_model is None:
+        return False
+    largest = outcome.e_data.detach().abs().max().clamp(min=1.0)
+    return not bool((outcome.e_model.detach().abs() < RUNAWAY * largest).all())
 
 
 def guard_weights(parts: Parts, outcome: Outcome, number: int, run: Run) -> None:

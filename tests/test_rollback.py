@@ -60,7 +60,7 @@ def test_a_provoked_divergence_stops_within_a_step_and_keeps_a_usable_checkpoint
 
 @pytest.mark.parametrize("provoked", PROVOKED)
 def test_with_rollback_a_provoked_run_ends_trained(provoked: str, capsys: pytest.CaptureFixture[str]) -> None:
-    more = ["trainer.on_divergence=rollback", "trainer.rollbacks=12", "trainer.rollback_factor=0.2", "out=run"]
+    more = ["trainer.on_divergence=rollback", "trainer.rollbacks=12", "trainer.rollback_factor=0.1", "out=run"]
     assert main(["train", *TINY, *PROVOKED[provoked], *more]) == 0
     err = capsys.readouterr().err
     done = record()
@@ -82,7 +82,7 @@ def test_rollbacks_end_after_as_many_as_are_allowed(capsys: pytest.CaptureFixtur
 
 
 def test_a_run_that_was_rolled_back_resumes_on_the_bits_of_one_never_stopped() -> None:
-    more = ["trainer.on_divergence=rollback", "trainer.rollbacks=12", "trainer.rollback_factor=0.2", "trainer.keep=9"]
+    more = ["trainer.on_divergence=rollback", "trainer.rollbacks=12", "trainer.rollback_factor=0.1", "trainer.keep=9"]
     words = [*TINY, *PROVOKED["step"], *more]
     assert main(["train", *words, "out=run"]) == 0
     assert main(["train", *words, "out=parts"]) == 0
