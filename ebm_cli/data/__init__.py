@@ -170,6 +170,12 @@ class Rows:
         return self._rows[part]
 
 
+def pictures(x: Float[Tensor, "n channels height width"]) -> np.ndarray:
+    """States in [−1, 1] as people look at them: (n, height, width) or (n, height, width, 3), cut to [0, 1]."""
+    seen = ((x + 1) / 2).clamp(0, 1).movedim(1, -1).cpu().numpy()
+    return seen.squeeze(-1) if x.shape[1] == 1 else seen
+
+
 def check_rows(held_out: float, noise: float, seed: int) -> None:
     """Raise InputError unless held_out is in (0, 1), noise ≥ 0 and seed ≥ 0."""
     check.half_open("held_out", held_out)

@@ -10,7 +10,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from ebm_cli import check
-from ebm_cli.data import Batch, Rows
+from ebm_cli.data import Batch, Rows, pictures
 
 HELD_OUT = 360
 
@@ -34,7 +34,7 @@ class Digits(Rows):
         super().__init__(_rows(train_x, train_y), _rows(held_x, held_y), noise)
 
     def decode(self, x: Float[Tensor, "n 1 8 8"]) -> np.ndarray:
-        return ((x + 1) / 2).clamp(0, 1).squeeze(1).cpu().numpy()
+        return pictures(x)
 
 
 def _rows(images: np.ndarray, labels: np.ndarray) -> Batch:

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ebm_cli import check
-from ebm_cli.data import Batch, Stream
+from ebm_cli.data import Batch, Stream, log_mixture
 from ebm_cli.rng import normal_like
 
 RADIUS = 2.0
@@ -32,9 +32,8 @@ class Gaussians8(Stream):
         return Batch(mean + self.noise * normal_like(mean, rng), clean=mean, y=k)
 
     def log_prob(self, x: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
-        mean = self._mean(torch.arange(8, device=x.device)).to(x.dtype)
-        square = (x[:, None] - mean).square().sum(2)
-        return torch.logsumexp(-0.5 * square / self.noise**2, 1) - math.log(8 * 2 * math.pi * self.noise**2)
+        mean = self._mean(torch.arange(8, device=x.device))
+        return log_mixture(x, mean, torch.full_like(mean[:, 0], -math.log(8)), self.noise)
 
     def _mean(self, k: Int[Tensor, " m"]) -> Float[Tensor, "m 2"]:
         angle = k.to(torch.get_default_dtype()) * (math.pi / 4)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ebm_cli import check
 from ebm_cli.check import InputError
-from ebm_cli.data import Batch, Rows, check_rows, listed, own_path, split_rows
+from ebm_cli.data import Batch, Rows, check_rows, listed, own_path, pictures, split_rows
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -49,8 +49,7 @@ class Images(Rows):
         super().__init__(_rows(pixels[train]), _rows(pixels[held]), noise)
 
     def decode(self, x: Float[Tensor, "n channels height width"]) -> np.ndarray:
-        pictures = ((x + 1) / 2).clamp(0, 1).movedim(1, -1).cpu().numpy()
-        return pictures.squeeze(-1) if self.event[0] == 1 else pictures
+        return pictures(x)
 
 
 def _rows(pixels: UInt8[np.ndarray, "n channels height width"]) -> Batch:

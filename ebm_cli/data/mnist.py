@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ebm_cli import check
-from ebm_cli.data import Batch, Rows
+from ebm_cli.data import Batch, Rows, pictures
 
 HELD_OUT = 1000
 
@@ -36,7 +36,7 @@ class MNIST(Rows):
         super().__init__(batch(parts[0]), batch(parts[1]), noise)
 
     def decode(self, x: Float[Tensor, "n 1 28 28"]) -> np.ndarray:
-        return ((x + 1) / 2).clamp(0, 1).squeeze(1).cpu().numpy()
+        return pictures(x)
 
 
 def batch(table: np.ndarray) -> Batch:
