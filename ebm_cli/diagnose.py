@@ -38,10 +38,13 @@ def diagnose(config: Config, run: Run, terminal: Terminal, sampled: Run | Path) 
 def with_energy(chains: Chains, origin: Config, config: Config) -> Patient:
     """The chains beside the energy that they followed, with the weights that they followed."""
     machine = {key: config[key] for key in ("device", "threads")}
-    parts = assemble(origin | machine | {"start": None, "objective": None})
+    parts = assemble(origin | machine | {"objective": None})
+    history = []
     trained = origin.get("run")
     if trained:
         if not Path(trained).is_dir():
             raise InputError(f"run={trained}, which these chains were sampled from, is not there any more")
         load_weights(parts.energy, Run(Path(trained)), str(origin["checkpoint"]), origin["weights"])
-    return Patient(chains, parts.energy, parts.sampler.temperature)
+        history = Run(Path(trained)).history()
+    sampler = parts.sampler
+    return Patient(chains, parts.energy, sampler.temperature, sampler, parts.start, parts.data, history)

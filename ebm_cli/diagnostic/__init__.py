@@ -1,24 +1,35 @@
 """Diagnostics: what chains alone tell. Every other file in this folder is one of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from torch import nn
 
 from ebm_cli.chain_file import Chains
+from ebm_cli.data import Data
 from ebm_cli.finding import Finding
+from ebm_cli.sampler import Sampler
 from ebm_cli.screen import Screened, screen
+from ebm_cli.start import Start
 
 
 @dataclass(frozen=True)
 class Patient:
-    """What a diagnostic looks at: chains, and the energy and temperature behind them where they are known."""
+    """What a diagnostic looks at: chains, and what is known of where they came from.
+
+    energy, temperature, sampler: what they followed. start: where they began. data: what the energy was trained on.
+    history: the lines that its training logged.
+    """
 
     chains: Chains
     energy: nn.Module | None = None
     temperature: float | None = None
+    sampler: Sampler | None = None
+    start: Start | None = None
+    data: Data | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
 
     def screened(self) -> Screened:
         """The chains sorted into sound, broken and stuck."""
