@@ -15,7 +15,8 @@ from ebm_cli.check import InputError
 class Chains:
     """Kept draws of many chains, as numpy arrays, and where they came from.
 
-    x: (chain, draw, *event). potential: E of each draw; acceptance: its acceptance rate; None where unknown.
+    x: (chain, draw, *event). potential: E of each draw; acceptance: its acceptance rate; diverging: proposals since the
+    draw before that had no finite energy; None where unknown.
     broke: the kernel step at which a chain was first not finite, −1 for never. names: each chain's number in
     its file. thin: kernel steps between draws. gradients: evaluations a chain. steps: kernel steps a chain.
     """
@@ -27,6 +28,7 @@ class Chains:
     thin: int = 1
     gradients: int | None = None
     names: list[int] = field(default_factory=list)
+    diverging: Int[np.ndarray, "chain draw"] | None = None
 
     @property
     def event(self) -> tuple[int, ...]:
@@ -52,6 +54,7 @@ class Chains:
             thin=self.thin,
             gradients=self.gradients,
             names=[names[c] for c in chains],
+            diverging=part(self.diverging),
         )
 
 
@@ -78,6 +81,8 @@ def write(path: Path, chains: Chains, temperature: float, attributes: dict[str, 
         if chains.gradients is not None:
             posterior.attrs["gradients_per_chain"] = chains.gradients
         bad = ~np.isfinite(chains.flat()).all(2)
+        if chains.diverging is not None:
+            bad |= chains.diverging > 0
         columns: dict[str, Any] = {
             "potential": chains.potential,
             "lp": None if chains.potential is None or not temperature else -chains.potential / temperature,

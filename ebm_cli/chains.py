@@ -2,32 +2,40 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from ebm_cli import adaptation
+from ebm_cli.adaptation import Burned, Units
 from ebm_cli.energy import frozen
-from ebm_cli.sampler import Sampler
+from ebm_cli.engine import Tally, engine_of
+from ebm_cli.sampler import Sampler, State
+from ebm_cli.sampler.tempering import Replicas
 
 
 @dataclass(frozen=True)
 class Trajectory:
     """What chains left behind.
 
-    x, energy, accept: kept draws, oldest first; accept is the mean acceptance since the draw before (one row, over
-    all steps, where no draw is kept).
+    x, energy, accept, diverging: kept draws, oldest first; accept is the mean acceptance since the draw before,
+    diverging the number of proposals without finite energy (one row, over all steps, where no draw is kept).
     last: the final state. broke: the step at which a chain first was not finite, −1 where it never was.
-    steps: kernel steps made, burn-in included.
+    steps: kernel steps made, burn-in included. gradients: evaluations of each chain, all included. sampler: the one
+    that made the draws, as burn-in left it. swap_rates: of neighbouring temperatures, for tempering.
     """
 
     x: Float[Tensor, "draws n *event"]
     energy: Float[Tensor, "draws n"]
     accept: Float[Tensor, "_ n"]
-    last: Any
+    diverging: Int[Tensor, "_ n"]
+    last: State
     broke: Int[Tensor, " n"]
     steps: int
+    gradients: Float[Tensor, " n"]
+    sampler: Sampler
+    swap_rates: Float[Tensor, " pairs"] | None
 
 
 def never() -> bool:
@@ -49,39 +57,77 @@ def run_chains(
     thin: int | None = 1,
     progress: Callable[[int], None] = silent,
     stop: Callable[[], bool] = never,
+    engine: str = "eager",
 ) -> Trajectory:
     """Move the chains at x by burn_in + steps transitions; keep every thin-th of the last `steps`.
 
-    thin=None keeps no draw, only the last state. The energy is frozen and in evaluation mode meanwhile. A chain
-    that is no longer finite stays so and is named in `broke`; nothing here waits for the device. `stop` is
-    asked after every step; on True the draws so far come back.
+    thin=None keeps no draw, only the last state. A sampler that adapts is tuned in the burn-in and frozen for the
+    steps. The energy is frozen and in evaluation mode meanwhile. A chain that is no longer finite stays so and is named
+    in `broke`; nothing here waits for the device, an adapting burn-in aside. `stop` is asked after every step (every
+    block of a compiled engine); on True the draws so far come back. Raises InputError for a sampler that adapts without
+    room to.
     """
-    n, draws = x.shape[0], steps // thin if thin else 0
-    kept = Trajectory(
-        x=x.new_empty(draws, *x.shape),
-        energy=x.new_empty(draws, n),
-        accept=x.new_empty(draws, n),
-        last=None,
-        broke=torch.full((n,), -1, dtype=torch.int64, device=x.device),
-        steps=burn_in + steps,
-    )
-    broke, accepted, filled, step = kept.broke, x.new_zeros(n), 0, 0
+    adaptation.refuse_without_burn_in(sampler, burn_in)
     with frozen(energy), torch.no_grad():
-        state = sampler.init(energy, x, rng)
-        for step in range(1, burn_in + steps + 1):
-            state, info = sampler.step(energy, state, rng)
-            broke = torch.where((broke < 0) & ~state.energy.isfinite(), step, broke)
-            if thin and step > burn_in:
-                accepted += info.accept
-                if (step - burn_in) % thin == 0 and filled < draws:
-                    kept.x[filled], kept.energy[filled] = state.x, state.energy
-                    kept.accept[filled] = accepted / thin
-                    accepted.zero_()
-                    filled += 1
-            elif not thin:
-                accepted += info.accept
-            progress(step)
-            if stop():
-                break
-    accept = kept.accept[:filled] if thin else (accepted / max(step, 1))[None]
-    return Trajectory(kept.x[:filled], kept.energy[:filled], accept, state, broke, step)
+        burned = Burned(x, sampler, 0.0, 0)
+        if adaptation.wanted(sampler):
+            burned = adaptation.burn_in(sampler, energy, x, burn_in, rng, progress, stop)
+        if stop is not never and stop():
+            steps = 0
+        return _moved(burned, energy, burn_in - burned.steps, steps, rng, thin, progress, stop, engine)
+
+
+def _moved(
+    burned: Burned,
+    energy: nn.Module,
+    burn_in: int,
+    steps: int,
+    rng: torch.Generator,
+    thin: int | None,
+    progress: Callable[[int], None],
+    stop: Callable[[], bool],
+    engine: str,
+) -> Trajectory:
+    """The steps after an adapting burn-in, or all of them."""
+    x, sampler = burned.x, burned.sampler
+    n, draws = len(x), steps // thin if thin else 0
+    kept_x, kept_energy, kept_accept = x.new_empty(draws, *x.shape), x.new_empty(draws, n), x.new_empty(draws, n)
+    kept_diverging = torch.empty(draws, n, dtype=torch.int64, device=x.device)
+    units = Units.of(sampler, x)
+    inner = units.energy(energy)
+    runner = engine_of(engine, sampler, inner, rng)
+    state, tally = sampler.init(inner, units.into(x), rng), Tally.zero(x)
+    step = filled = 0
+    end = burn_in + steps
+    while step < end:
+        boundary = burn_in if step < burn_in else min(end, step + (thin - (step - burn_in) % thin if thin else end))
+        count = min(runner.block, boundary - step)
+        state, tally = runner.advance(state, tally, count)
+        step += count
+        if thin and step == burn_in:
+            tally = anew(tally)
+        elif thin and step > burn_in and (step - burn_in) % thin == 0 and filled < draws:
+            kept_x[filled], kept_energy[filled] = units.back(state.x), state.energy
+            kept_accept[filled], kept_diverging[filled] = tally.accepted / thin, tally.diverging
+            tally = anew(tally)
+            filled += 1
+        progress(burned.steps + step)
+        if stop():
+            break
+    return Trajectory(
+        x=kept_x[:filled],
+        energy=kept_energy[:filled],
+        accept=kept_accept[:filled] if thin else (tally.accepted / max(step, 1))[None],
+        diverging=kept_diverging[:filled] if thin else tally.diverging[None],
+        last=units.state(state),
+        broke=torch.where(tally.broke >= 0, tally.broke + burned.steps, tally.broke),
+        steps=burned.steps + step,
+        gradients=tally.gradients + (burned.gradients + 1),
+        sampler=sampler,
+        swap_rates=state.swap_rates() if isinstance(state, Replicas) else None,
+    )
+
+
+def anew(tally: Tally) -> Tally:
+    """The tally with what is counted between draws at zero."""
+    return tally._replace(accepted=torch.zeros_like(tally.accepted), diverging=torch.zeros_like(tally.diverging))

@@ -74,7 +74,7 @@ def with_samples(
         )
     n = config["samples"] if config["samples"] is not None else len(subject.held_out.x)
     check.count("samples", n, least=2)
-    length = Length(chains=n, steps=config["steps"], burn_in=0, thin=config["steps"])
+    length = Length(chains=n, steps=config["steps"], burn_in=config["burn_in"], thin=config["steps"])
     generator = rng.generator(config["seed"], "chains", parts.machine.device)
     trajectory = move(parts, start_at(config, parts, trained, n, generator), length, generator, terminal)
     if terminal.stopping():

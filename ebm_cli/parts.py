@@ -13,11 +13,12 @@ from ebm_cli import check, machine, rng
 from ebm_cli.build import Config, Gather, locate, make
 from ebm_cli.check import InputError
 from ebm_cli.data import Data
+from ebm_cli.engine import choose
 from ebm_cli.objective import Objective
 from ebm_cli.optimizer import OptimizerRecipe
 from ebm_cli.regularizer import Regularizer
 from ebm_cli.run import Run
-from ebm_cli.sampler import Sampler
+from ebm_cli.sampler import Kernel, Sampler
 from ebm_cli.start import Start
 from ebm_cli.state import energy_weights
 
@@ -35,6 +36,7 @@ class Parts:
     objective: Objective | None
     regularizers: dict[str, Regularizer]
     optimizer: OptimizerRecipe | None
+    engine: str
 
 
 def assemble(config: Config) -> Parts:
@@ -63,7 +65,9 @@ def _parts(config: Config, place: machine.Machine, gather: Gather) -> Parts:
             energy = gather.attempt("energy", lambda: _energy(config, event, data))
     if energy is not None:
         event = gather.attempt("energy", lambda: _agreed_event(energy, event))
-    offered: dict[str, Any] = {"event": event, "data": data, "sampler": sampler}
+    given = config.get("engine", "eager")
+    engine = gather.attempt("", lambda: choose(given, place.device, isinstance(sampler, Kernel), steps=0))
+    offered: dict[str, Any] = {"event": event, "data": data, "sampler": sampler, "engine": engine}
     built: dict[str, Any] = {}
     with rng.seeded_layers(seed, "objective"):
         for group in ("start", "optimizer", "objective"):
@@ -80,7 +84,7 @@ def _parts(config: Config, place: machine.Machine, gather: Gather) -> Parts:
     gather.finish()
     assert energy is not None and event is not None and sampler is not None
     start, objective, optimizer = (built.get(group) for group in ("start", "objective", "optimizer"))
-    return Parts(place, event, energy, data, sampler, start, objective, regularizers, optimizer)
+    return Parts(place, event, energy, data, sampler, start, objective, regularizers, optimizer, engine)
 
 
 def _given_event(config: Config, data: Data | None) -> tuple[int, ...] | None:
@@ -103,8 +107,9 @@ def _energy(config: Config, event: tuple[int, ...] | None, data: Data | None) ->
     energy = make(config["energy"], event=event, data=data)
     if not isinstance(energy, nn.Module) or type(energy).forward is nn.Module.forward:
         raise InputError(f"_target_={config['energy']['_target_']} must be a torch.nn.Module with a forward method")
-    # A user's own tensors may have been made elsewhere.
-    return energy.to(device=torch.get_default_device(), dtype=torch.get_default_dtype())
+    # A user's own tensors may have been made elsewhere. Convolutions are faster over channels that lie together.
+    energy = energy.to(device=torch.get_default_device(), dtype=torch.get_default_dtype())
+    return energy.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 def _needs_event(node: Config, event: tuple[int, ...] | None) -> None:

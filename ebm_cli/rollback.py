@@ -72,7 +72,7 @@ class Rollbacks:
             "survived": survived,
             "lowered": lowered,
             "lr": lr * self.factor if lr is not None and lowered == "rate" else lr,
-            "step_size": step_size * self.factor if step_size is not None and lowered == "step" else step_size,
+            "step_size": lower(step_size, self.factor) if step_size is not None and lowered == "step" else step_size,
         }
         write_text(run.folder / RECORD, json.dumps([*done, entry], indent=1, ensure_ascii=False))
         state.load(folder)
@@ -94,6 +94,11 @@ def to_lower(failure: Diverged, survived: int, done: list[dict[str, Any]]) -> st
     last = done[-1]["lowered"]
     other = "step" if last == "rate" else "rate"
     return last if survived > done[-1]["survived"] else other
+
+
+def lower(step_size: float | list[float], factor: float) -> float | list[float]:
+    """The step size, or that of each temperature, times `factor`."""
+    return [each * factor for each in step_size] if isinstance(step_size, list) else step_size * factor
 
 
 def record(run: Run) -> list[dict[str, Any]]:
@@ -128,7 +133,7 @@ def apply(parts: Parts, state: TrainState, run: Run) -> Parts:
     return parts
 
 
-def settings(parts: Parts) -> tuple[float | None, float | None]:
+def settings(parts: Parts) -> tuple[float | None, float | list[float] | None]:
     """The rate and the chains' step size, where there are any."""
     lr = parts.optimizer.lr if isinstance(parts.optimizer, Rate) else None
     return lr, getattr(parts.sampler, "step_size", None)

@@ -15,19 +15,23 @@ import yaml
 from ebm_cli.check import InputError, count
 from ebm_cli.estimate import Estimate
 
-FORMAT = 2
+FORMAT = 3
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 
-# Arguments that came with format 2, with the values under which a class does what it did before them.
+# Arguments that came with a format, with the values under which a class does what it did before them.
 NETWORK = {"base": 0, "spectral_norm": None}
-SINCE_2 = {
+UNTUNED = {"scales": None, "adapt": "none"}
+SINCE = {
     "ebm_cli.energy.mlp.MLP": {"frequencies": 0, "bandwidth": 1.0, **NETWORK},
     "ebm_cli.energy.conv.Conv": NETWORK,
     "ebm_cli.energy.autoencoder.Autoencoder": NETWORK,
     "ebm_cli.start.replay.Replay": {"age_limit": None, "shift": 0, "flip": 0.0, "jitter": 0.0},
     "ebm_cli.objective.contrastive.Contrastive": {"wait": 0},
+    "ebm_cli.sampler.sgld.SGLD": UNTUNED | {"target": 0.05},
+    "ebm_cli.sampler.sghmc.SGHMC": UNTUNED | {"target": 0.05},
+    "ebm_cli.sampler.mala.MALA": UNTUNED | {"target": 0.574},
 }
-TRAINER_SINCE_2 = {"rollbacks": 0, "rollback_factor": 0.3}
+TRAINER_SINCE = {"rollbacks": 0, "rollback_factor": 0.3}
 
 
 class Run:
@@ -131,10 +135,12 @@ def upgraded(config: dict[str, Any]) -> dict[str, Any]:
         return config
     full = dict(config)
     for group, node in config.items():
-        if isinstance(node, dict) and node.get("_target_") in SINCE_2:
-            full[group] = SINCE_2[node["_target_"]] | node
+        if isinstance(node, dict) and node.get("_target_") in SINCE:
+            full[group] = SINCE[node["_target_"]] | node
     if isinstance(config.get("trainer"), dict):
-        full["trainer"] = TRAINER_SINCE_2 | config["trainer"]
+        full["trainer"] = TRAINER_SINCE | config["trainer"]
+    if config["made"].get("verb") != "diagnose":
+        full = {"engine": "eager"} | full
     return full
 
 

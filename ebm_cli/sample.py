@@ -18,6 +18,7 @@ from ebm_cli.diagnostic.ess import ESS
 from ebm_cli.diagnostic.r_hat import RHat
 from ebm_cli.energy import energy_and_grad, frozen
 from ebm_cli.estimate import Estimate, refused, under_mixing
+from ebm_cli.kernel_rows import kernel_rows, said
 from ebm_cli.landscape import landscape
 from ebm_cli.machine import resolve
 from ebm_cli.parts import Parts, assemble, load_weights
@@ -73,7 +74,10 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
         screened = screen(chains)
         if screened.good is None and all(trajectory.broke >= 0):
             raise WorkFailed(all_broke(trajectory))
-        estimates = describe(chains, screened)
+        rows = kernel_rows(trajectory, parts.energy, chains, parts.sampler, generator)
+        if line := said(rows):
+            terminal.say(line)
+        estimates = describe(chains, screened) | rows
         pictures = state_figures(parts, trajectory)
         if chains.x.shape[1] > 1:
             pictures["energy"] = energy_trace(chains)
@@ -116,6 +120,7 @@ def move(parts: Parts, x: Tensor, length: Length, generator: torch.Generator, te
             thin=length.thin,
             progress=tick,
             stop=terminal.stopping,
+            engine=parts.engine,
         )
 
 
@@ -131,7 +136,8 @@ def to_chains(trajectory: Trajectory, length: Length) -> Chains:
         acceptance=array(trajectory.accept),
         broke=trajectory.broke.cpu().numpy(),
         thin=length.thin,
-        gradients=trajectory.steps + 1,
+        diverging=array(trajectory.diverging),
+        gradients=round(float(trajectory.gradients.mean())),
         names=list(range(length.chains)),
     )
 

@@ -164,7 +164,7 @@ def loop(
                 raise Stopped(f"stopped at step {state.step}, saved; ebm train resume={run.folder} goes on")
     board.finish(chains_of(parts, outcome))
     rate = done / max(time.perf_counter() - began, 1e-9)
-    return summary(run, state.step, rate, gradients_per_step(parts))
+    return summary(run, state.step, rate)
 
 
 def save(
@@ -244,13 +244,7 @@ def guard_weights(parts: Parts, outcome: Outcome, number: int, run: Run) -> None
             raise Diverged("the energy of the data is not finite after the update", number, run)
 
 
-def gradients_per_step(parts: Parts) -> int:
-    """Gradient evaluations of the energy a training step: the chains' and the loss's own."""
-    steps = getattr(parts.objective, "steps", 0)
-    return int(steps) + 1 if steps else 1
-
-
-def summary(run: Run, steps: int, rate: float, gradients: int) -> dict[str, Estimate]:
+def summary(run: Run, steps: int, rate: float) -> dict[str, Estimate]:
     """The train keys of metrics.json: means over the last tenth of the logged steps, with their errors."""
     history = [row for row in run.history() if "loss" in row]
     tail = history[-max(1, len(history) // 10) :]
@@ -261,5 +255,7 @@ def summary(run: Run, steps: int, rate: float, gradients: int) -> dict[str, Esti
             se = float(values.std() / len(values) ** 0.5) if len(values) > 1 else None
             rows[name] = Estimate(float(values.mean()), se=se, unit=unit)
     rows["steps_per_second"] = Estimate(rate, unit="1/s")
-    rows["gradients_per_second"] = Estimate(rate * gradients, unit="1/s")
+    # The chains' and the loss's own.
+    gradients = [row.get("chain_gradients", 0.0) + 1 for row in tail]
+    rows["gradients_per_second"] = Estimate(rate * sum(gradients) / len(gradients), unit="1/s")
     return rows

@@ -5,11 +5,9 @@ import torch
 from torch import Tensor, nn
 
 from ebm_cli.chains import Trajectory, run_chains
-from ebm_cli.sampler.mala import MALA
-from ebm_cli.sampler.sgld import SGLD
 from tests.contract import build
 
-STEP = SGLD(1.0, 0.0)
+STEP = build("sampler", "sgld", {"step_size": 1.0, "temperature": 0.0})
 
 
 class Slide(nn.Module):
@@ -37,10 +35,11 @@ def test_every_thin_th_state_after_the_burn_in_is_kept(rng: torch.Generator) -> 
 
 def test_accept_is_the_mean_since_the_draw_before(rng: torch.Generator) -> None:
     energy, x = build("energy", "mlp", event=(2,)), torch.randn(5, 2, generator=rng)
+    mala = build("sampler", "mala", {"step_size": 0.8})
     seeds = [torch.Generator().manual_seed(1) for _ in range(3)]
-    every = run_chains(MALA(0.8, 1.0), energy, x, 12, seeds[0])
-    thinned = run_chains(MALA(0.8, 1.0), energy, x, 12, seeds[1], thin=4)
-    none = run_chains(MALA(0.8, 1.0), energy, x, 12, seeds[2], thin=None)
+    every = run_chains(mala, energy, x, 12, seeds[0])
+    thinned = run_chains(mala, energy, x, 12, seeds[1], thin=4)
+    none = run_chains(mala, energy, x, 12, seeds[2], thin=None)
     assert 0.01 < every.accept.mean() < 0.99
     assert torch.equal(thinned.x, every.x[3::4])
     torch.testing.assert_close(thinned.accept, every.accept.view(3, 4, 5).mean(1))

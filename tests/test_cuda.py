@@ -7,11 +7,8 @@ import torch
 
 from ebm_cli.chains import run_chains
 from ebm_cli.cli import main
-from ebm_cli.energy.mlp import MLP
-from ebm_cli.sampler.jump_mala import JumpMALA
-from ebm_cli.sampler.mala import MALA
-from ebm_cli.sampler.sghmc import SGHMC
-from ebm_cli.sampler.sgld import SGLD
+from ebm_cli.energy import frozen
+from tests.contract import build, options
 
 TINY = ["experiment=gaussians_8", "energy.width=8", "start.size=64", "trainer.batch_size=16", "trainer.log_every=1"]
 
@@ -46,19 +43,32 @@ def test_a_run_resumes_on_the_same_bits_on_cuda(tmp_path, monkeypatch):
     assert whole.read_bytes() == parts.read_bytes()
 
 
+# NUTS looks at the device to know how far to fly.
+FIXED = [name for name in options("sampler") if name != "nuts"]
+
+
 @pytest.mark.cuda
-@pytest.mark.parametrize(
-    "sampler",
-    [SGLD(0.01, 1.0), MALA(0.01, 1.0), SGHMC(0.01, 0.2, 1.0), JumpMALA(0.01, 0.3, 2.0, 1.0)],
-    ids=lambda s: type(s).__name__,
-)
-def test_no_step_waits_for_the_device(sampler):
-    energy = MLP(16, 2, 0, 1.0, 1.0, 0, None, (2,), None).cuda()
+@pytest.mark.parametrize("name", FIXED)
+def test_no_step_waits_for_the_device(name):
+    energy, sampler = build("energy", "mlp", event=(2,)).cuda(), build("sampler", name)
     rng = torch.Generator("cuda").manual_seed(0)
     x = torch.randn(32, 2, device="cuda")
-    run_chains(sampler, energy, x, 3, rng, thin=1)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        run_chains(sampler, energy, x, 3, rng, thin=1)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
+    with frozen(energy), torch.no_grad():
+        state, _ = sampler.step(energy, sampler.init(energy, x, rng), rng)
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            sampler.step(energy, state, rng)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("name", FIXED)
+def test_a_captured_graph_makes_the_draws_of_eager_steps(name):
+    energy, sampler = build("energy", "mlp", event=(2,)).cuda(), build("sampler", name)
+    x = torch.randn(32, 2, device="cuda")
+    drawn = [
+        run_chains(sampler, energy, x, 20, torch.Generator("cuda").manual_seed(0), thin=5, engine=engine)
+        for engine in ("eager", "graph")
+    ]
+    assert torch.equal(drawn[0].x, drawn[1].x) and torch.equal(drawn[0].accept, drawn[1].accept)

@@ -50,6 +50,8 @@ def perform(job: Job) -> tuple[Job, Run, int, dict[str, Estimate]]:
     try:
         with locked(run):
             config = settle(job, run)
+            if job.config.get("engine") == "auto":
+                terminal.say(f"engine: {config['engine']}")
             estimates = verb_of(job, config, run, terminal)()
             run.write_metrics(estimates)
             from ebm_cli.report import write_report
@@ -90,11 +92,14 @@ def settle(job: Job, run: Run) -> dict[str, Any]:
     """The configuration with what `auto` means here, written to config.yaml."""
     import torch
 
+    from ebm_cli.engine import choose
     from ebm_cli.machine import resolve
 
     config = dict(job.config)
     place = resolve(config["device"], config["dtype"], config["threads"])
     config |= {"device": place.device, "threads": place.threads}
+    if "engine" in config:
+        config["engine"] = choose(config["engine"], place.device, has_fixed_steps(config), kernel_steps(config))
     if "made" not in config:
         config["made"] = {
             "verb": job.verb,
@@ -110,6 +115,23 @@ def settle(job: Job, run: Run) -> dict[str, Any]:
     # What is written down holds from any folder; errors name the path as it was typed.
     run.write_config(config | {"data": found_from_anywhere(config.get("data"))})
     return config
+
+
+def has_fixed_steps(config: dict[str, Any]) -> bool:
+    """Whether the sampler's class can be compiled; a class that cannot be found is told of when parts are built."""
+    from ebm_cli.build import locate
+    from ebm_cli.sampler import Kernel
+
+    try:
+        return issubclass(locate(str((config.get("sampler") or {}).get("_target_"))), Kernel)
+    except InputError:
+        return config["engine"] != "auto"
+
+
+def kernel_steps(config: dict[str, Any]) -> int:
+    """Steps of the chains of a whole `ebm sample` or `ebm evaluate`; training, whose weights change, counts none."""
+    steps = [config.get("steps"), config.get("burn_in", 0)]
+    return sum(step for step in steps if isinstance(step, int))
 
 
 def found_from_anywhere(data: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -29,3 +29,9 @@ class DoubleWell(nn.Module):
         x = x.flatten(1)
         first, rest = x[:, 0], x[:, 1:]
         return self.barrier * (first.square() - 1).square() + self.tilt * first + 0.5 * rest.square().sum(1)
+
+    def energy_and_grad(self, x: Float[Tensor, "n *event"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n *event"]]:
+        flat = x.flatten(1)
+        first = flat[:, :1]
+        slope = 4 * self.barrier * first * (first.square() - 1) + self.tilt
+        return self(x), torch.cat([slope, flat[:, 1:]], 1).view(x.shape)

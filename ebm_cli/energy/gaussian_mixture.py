@@ -39,10 +39,20 @@ class GaussianMixture(nn.Module):
         self.logits = nn.Parameter(torch.tensor(weights, dtype=dtype).log())
 
     def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+        return -torch.logsumexp(self._log_parts(x)[1], dim=1)
+
+    def energy_and_grad(self, x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]:
+        z, log_parts = self._log_parts(x)
+        e = -torch.logsumexp(log_parts, dim=1)
+        share = (log_parts + e[:, None]).exp() / self.log_stds.exp()
+        return e, (share[:, :, None] * z).sum(1)
+
+    def _log_parts(self, x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n K d"], Float[Tensor, "n K"]]:
+        """(x − mₖ)/sₖ and log wₖ N(x; mₖ, sₖ²I)."""
         d = x.shape[1]
         z = (x[:, None] - self.means) / self.log_stds.exp()[:, None]
         log_normal = -0.5 * z.square().sum(2) - d * self.log_stds - 0.5 * d * math.log(2 * math.pi)
-        return -torch.logsumexp(log_normal + self.logits.log_softmax(0), dim=1)
+        return z, log_normal + self.logits.log_softmax(0)
 
     def log_z(self, temperature: float) -> float:
         self._only_at_one(temperature)

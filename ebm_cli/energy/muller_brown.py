@@ -36,6 +36,18 @@ class MullerBrown(nn.Module):
         self.register_buffer("centres", torch.tensor(CENTRES, dtype=dtype))
 
     def forward(self, x: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
+        return self._terms(x)[2].sum(1)
+
+    def energy_and_grad(self, x: Float[Tensor, "n 2"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 2"]]:
+        dx, dy, terms = self._terms(x)
+        a, b, c = self.curvatures.unbind(1)
+        slopes = torch.stack([2 * a * dx + b * dy, b * dx + 2 * c * dy], 2)
+        return terms.sum(1), (terms[:, :, None] * slopes).sum(1)
+
+    def _terms(
+        self, x: Float[Tensor, "n 2"]
+    ) -> tuple[Float[Tensor, "n 4"], Float[Tensor, "n 4"], Float[Tensor, "n 4"]]:
+        """x − x⁰ₖ, y − y⁰ₖ, and the four terms of the sum."""
         dx, dy = (x[:, None] - self.centres).unbind(2)
         a, b, c = self.curvatures.unbind(1)
-        return self.scale * (self.heights * (a * dx.square() + b * dx * dy + c * dy.square()).exp()).sum(1)
+        return dx, dy, self.scale * self.heights * (a * dx.square() + b * dx * dy + c * dy.square()).exp()

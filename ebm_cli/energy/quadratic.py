@@ -33,6 +33,10 @@ class Quadratic(nn.Module):
     def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
         return 0.5 * (self.a * x.square()).flatten(1).sum(1)
 
+    def energy_and_grad(self, x: Float[Tensor, "n *event"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n *event"]]:
+        grad = self.a * x
+        return 0.5 * (grad * x).flatten(1).sum(1), grad
+
     def log_z(self, temperature: float) -> float:
         a = self.a.detach().double().expand(self.event)
         return float(0.5 * torch.log(2 * math.pi * temperature / a).sum())

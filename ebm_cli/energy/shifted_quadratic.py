@@ -32,6 +32,9 @@ class ShiftedQuadratic(nn.Module):
     def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
         return (0.5 * x.square() - self.theta * x).flatten(1).sum(1)
 
+    def energy_and_grad(self, x: Float[Tensor, "n *event"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n *event"]]:
+        return self(x), x - self.theta
+
     def log_z(self, temperature: float) -> float:
         theta = self.theta.detach().double()
         return float(

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from ebm_cli import check
+from ebm_cli.adaptation import wanted
 from ebm_cli.chains import run_chains
 from ebm_cli.data import Batch
 from ebm_cli.objective import Objective, Outcome
@@ -27,7 +28,7 @@ class Contrastive(Objective):
 
     waited: Tensor
 
-    def __init__(self, steps: int, wait: int, sampler: Sampler, start: Start) -> None:
+    def __init__(self, steps: int, wait: int, sampler: Sampler, start: Start, engine: str) -> None:
         super().__init__()
         check.count("steps", steps)
         check.count("wait", wait, least=0)
@@ -35,8 +36,14 @@ class Contrastive(Objective):
             raise check.InputError(
                 "steps of a sampler at temperature 0 have no law to train on: sampler.temperature must be > 0"
             )
+        if wanted(sampler):
+            raise check.InputError(
+                "sampler.adapt must be none in training, whose chains have no burn-in: tune on ebm sample, then give "
+                "what it printed"
+            )
         self.steps = steps
         self.wait = wait
+        self.engine = engine
         self.register_buffer("waited", torch.zeros((), dtype=torch.int64), persistent=wait > 0)
         self.sampler = sampler
         self.start = start
@@ -46,7 +53,7 @@ class Contrastive(Objective):
             self.waited += 1
             return self._without_chains(energy, batch)
         begun = self.start.draw(len(batch.x), batch, rng)
-        chains = run_chains(self.sampler, energy, begun.x, self.steps, rng, thin=None)
+        chains = run_chains(self.sampler, energy, begun.x, self.steps, rng, thin=None, engine=self.engine)
         x_model = chains.last.x.detach()
         self.start.keep(begun, x_model, self.steps)
         e_data, e_model = energy(batch.x), energy(x_model)
@@ -59,6 +66,7 @@ class Contrastive(Objective):
             clean=batch.clean,
             scalars={
                 "acceptance": chains.accept.mean(),
+                "chain_gradients": chains.gradients.mean(),
                 "chain_age": (begun.age + self.steps).double().mean(),
                 "input_grad_norm": chains.last.grad.flatten(1).norm(dim=1).mean(),
             },

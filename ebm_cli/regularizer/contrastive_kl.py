@@ -12,6 +12,9 @@ from ebm_cli.check import InputError
 from ebm_cli.objective import Outcome
 from ebm_cli.rng import normal_like
 from ebm_cli.sampler import Sampler
+from ebm_cli.sampler.hmc import HMC
+from ebm_cli.sampler.nuts import NUTS
+from ebm_cli.sampler.underdamped import Underdamped
 
 
 class ContrastiveKL:
@@ -24,8 +27,8 @@ class ContrastiveKL:
     with weight −1 (Hinton, 2002, Neural Computation 14, 1771, eq. 5, with the whole chain differentiated), which
     rewards chains that do not: of use for checking, not for training.
 
-    weight: any number but 0. T and η are the sampler's; it must have a step_size. Raises InputError for an objective
-    without chains.
+    weight: any number but 0. T and η are the sampler's; its step_size must be a Langevin one. Raises InputError for an
+    objective without chains.
     """
 
     def __init__(self, weight: float, sampler: Sampler) -> None:
@@ -33,8 +36,8 @@ class ContrastiveKL:
         if weight == 0:
             raise InputError("weight must not be 0")
         step_size = getattr(sampler, "step_size", None)
-        if step_size is None:
-            raise InputError("weight has no step to act through: the sampler has no step_size")
+        if not isinstance(step_size, float | int) or isinstance(sampler, Underdamped | HMC | NUTS):
+            raise InputError("weight needs a Langevin step to act through: use sampler=sgld, mala, sghmc or jump_mala")
         check.positive("temperature of the sampler", sampler.temperature)
         self.weight = weight
         self.step_size = step_size

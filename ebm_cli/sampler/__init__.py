@@ -4,18 +4,29 @@ A sampler is a frozen dataclass of its hyperparameters with `init` and `step`. S
 would compute again; nothing in a step waits for the device.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ebm_cli import check
+
+ADAPT = ("none", "step", "all")
+
 
 class Info(NamedTuple):
-    """What one step tells of each chain. accept: the probability with which its proposal was taken, 1 for
-    kernels without a test."""
+    """What one step tells of each chain.
+
+    accept: the probability with which its proposal was taken, 1 for kernels without a test. diverging: whether what
+    was proposed had no finite energy. gradients: evaluations of energy and gradient, one number where all chains
+    need as many.
+    """
 
     accept: Float[Tensor, " n"]
+    diverging: Bool[Tensor, " n"]
+    gradients: Float[Tensor, " n"] | int
 
 
 class State(NamedTuple):
@@ -26,9 +37,18 @@ class State(NamedTuple):
     grad: Float[Tensor, "n *event"]
 
 
+class Moving(NamedTuple):
+    """A chain's position and velocity with the energy and gradient at the position."""
+
+    x: Float[Tensor, "n *event"]
+    v: Float[Tensor, "n *event"]
+    energy: Float[Tensor, " n"]
+    grad: Float[Tensor, "n *event"]
+
+
 @runtime_checkable
 class Sampler(Protocol):
-    """A Markov kernel at a temperature."""
+    """A Markov kernel at a temperature. States have x, energy and grad, a row a chain."""
 
     @property
     def temperature(self) -> float: ...
@@ -42,6 +62,82 @@ class Sampler(Protocol):
         ...
 
 
+class Kernel(ABC):
+    """A sampler whose step is fixed tensor arithmetic on noise drawn up front: it can be compiled and captured."""
+
+    @property
+    def passes(self) -> int:
+        """Evaluations of the energy that follow one another in a step."""
+        return 1
+
+    @abstractmethod
+    def noise(self, state: Any, rng: torch.Generator) -> tuple[Tensor, ...]:
+        """All random numbers of one step."""
+
+    @abstractmethod
+    def update(self, energy: nn.Module, state: Any, noise: tuple[Tensor, ...]) -> tuple[Any, Info]:
+        """The step that these random numbers make."""
+
+    def step(self, energy: nn.Module, state: Any, rng: torch.Generator) -> tuple[Any, Info]:
+        return self.update(energy, state, self.noise(state, rng))
+
+
+@runtime_checkable
+class Adapts(Protocol):
+    """A sampler that can set its step size, and with `all` a scale a coordinate, during burn-in.
+
+    adapt: none, step or all. target: what the step size aims at: an acceptance, or for `Unadjusted` kernels a relative
+    bias. scales: the kernel moves x/scales.
+    """
+
+    @property
+    def adapt(self) -> str: ...
+
+    @property
+    def target(self) -> float: ...
+
+    @property
+    def scales(self) -> list[float] | None: ...
+
+
+@runtime_checkable
+class Unadjusted(Protocol):
+    """A kernel without a test, whose stationary law is off by its step."""
+
+    def step_size_for(self, curvature: float) -> float:
+        """The step size whose relative bias in a well of this curvature is `target`."""
+        ...
+
+
+@runtime_checkable
+class TellsBias(Protocol):
+    """A kernel that can tell how far its step leads it astray."""
+
+    def bias(
+        self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator
+    ) -> dict[str, Float[Tensor, " n"]]:
+        """Measures of one step from each x, by the names of metrics.json."""
+        ...
+
+
+def check_adaptation(sampler: Adapts) -> None:
+    """Raise InputError unless `adapt`, `target` and `scales` are what they can be."""
+    check.one_of("adapt", sampler.adapt, ADAPT)
+    check.positive("target", sampler.target)
+    if sampler.target >= 1:
+        raise check.InputError(f"target must be < 1, got {sampler.target}")
+    if sampler.scales is not None:
+        if not isinstance(sampler.scales, list) or not sampler.scales:
+            raise check.InputError(f"scales must be a list with one number a coordinate, got {sampler.scales!r}")
+        for scale in sampler.scales:
+            check.positive("scales", scale)
+
+
+def uniform_like(x: Float[Tensor, "*shape"], rng: torch.Generator) -> Float[Tensor, "*shape"]:
+    """Uniform numbers in [0, 1) of x's shape, type and device."""
+    return torch.rand(x.shape, generator=rng, dtype=x.dtype, device=x.device)
+
+
 def per_chain(value: Tensor, like: Tensor) -> Tensor:
     """A value a chain, shaped to multiply states of `like`'s shape."""
     return value.view(-1, *[1] * (like.dim() - 1))
@@ -52,14 +148,30 @@ def chosen(accept: Bool[Tensor, " n"], new: Tensor, old: Tensor) -> Tensor:
     return torch.where(per_chain(accept, new), new, old)
 
 
-def metropolis(old: State, new: State, log_ratio: Float[Tensor, " n"], rng: torch.Generator) -> tuple[State, Info]:
+def probability(new: State, log_ratio: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """min(1, exp(log_ratio)), and 0 where the new energy or the ratio is not finite."""
+    return torch.where(new.energy.isfinite() & log_ratio.isfinite(), log_ratio.clamp(max=0).exp(), 0.0)
+
+
+def metropolis(
+    old: State, new: State, log_ratio: Float[Tensor, " n"], u: Float[Tensor, " n"], gradients: int = 1
+) -> tuple[State, Info]:
     """`new` with probability min(1, exp(log_ratio)), else `old`, chain by chain; what is not finite is refused.
 
-    Metropolis et al., 1953, and Hastings, 1970: log_ratio = log π(y)q(x|y) − log π(x)q(y|x).
+    Metropolis et al., 1953, and Hastings, 1970: log_ratio = log π(y)q(x|y) − log π(x)q(y|x). u: uniform in [0, 1).
     """
-    e = new.energy
-    u = torch.rand(e.shape, generator=rng, dtype=e.dtype, device=e.device)
-    accept = torch.where(e.isfinite() & log_ratio.isfinite(), log_ratio.clamp(max=0).exp(), 0.0)
+    accept = probability(new, log_ratio)
     taken = u < accept
     parts = zip(new, old, strict=True)
-    return State(*(chosen(taken, value, before) for value, before in parts)), Info(accept)
+    state = State(*(chosen(taken, value, before) for value, before in parts))
+    return state, Info(accept, ~new.energy.isfinite(), gradients)
+
+
+def untested(energy: Float[Tensor, " n"], gradients: int = 1) -> Info:
+    """What a step without a test tells of chains that it has brought to these energies."""
+    return Info(torch.ones_like(energy), ~energy.isfinite(), gradients)
+
+
+def kinetic(v: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
+    """½‖v‖² of each chain."""
+    return 0.5 * v.flatten(1).square().sum(1)

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.energy import energy_and_grad
 from ebm_cli.rng import normal_like
-from ebm_cli.sampler import Info, State, chosen, mala, metropolis
+from ebm_cli.sampler import Info, Kernel, State, chosen, mala, metropolis, uniform_like
 
 
 @dataclass(frozen=True)
-class JumpMALA:
+class JumpMALA(Kernel):
     """With probability j: y = sξ', taken with probability min(1, exp(−(E(y) − E(x))/T)·φₛ(x)/φₛ(y)); else a MALA step.
 
     φₛ is the density of N(0, s²I). The first kind is an independence sampler (Hastings, 1970; Tierney, 1994, Annals of
@@ -39,12 +39,16 @@ class JumpMALA:
     def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> State:  # noqa: ARG002
         return State(x, *energy_and_grad(energy, x))
 
-    def step(self, energy: nn.Module, state: State, rng: torch.Generator) -> tuple[State, Info]:
+    def noise(self, state: State, rng: torch.Generator) -> tuple[Tensor, ...]:
+        which = torch.rand(state.energy.shape, generator=rng, device=state.x.device)
+        return which, normal_like(state.x, rng), uniform_like(state.energy, rng)
+
+    def update(self, energy: nn.Module, state: State, noise: tuple[Tensor, ...]) -> tuple[State, Info]:
         η, s, T = self.step_size, self.scale, self.temperature
-        far = torch.rand(state.energy.shape, generator=rng, device=state.x.device) < self.jump
-        ξ = normal_like(state.x, rng)
+        which, ξ, u = noise
+        far = which < self.jump
         y = chosen(far, s * ξ, state.x - η * state.grad + (2 * η * T) ** 0.5 * ξ)
         new = State(y, *energy_and_grad(energy, y))
         squares = new.x.flatten(1).square().sum(1) - state.x.flatten(1).square().sum(1)
         jump_ratio = (state.energy - new.energy) / T + squares / (2 * s**2)
-        return metropolis(state, new, torch.where(far, jump_ratio, mala.log_ratio(state, new, ξ, η, T)), rng)
+        return metropolis(state, new, torch.where(far, jump_ratio, mala.log_ratio(state, new, ξ, η, T)), u)

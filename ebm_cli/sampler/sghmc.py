@@ -1,7 +1,6 @@
 """Stochastic gradient Hamiltonian Monte Carlo: Langevin steps with momentum, which crosses flat valleys."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -10,20 +9,11 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.energy import energy_and_grad
 from ebm_cli.rng import normal_like
-from ebm_cli.sampler import Info
-
-
-class SGHMCState(NamedTuple):
-    """Position, velocity, energy and gradient."""
-
-    x: Float[Tensor, "n *event"]
-    v: Float[Tensor, "n *event"]
-    energy: Float[Tensor, " n"]
-    grad: Float[Tensor, "n *event"]
+from ebm_cli.sampler import Info, Kernel, Moving, check_adaptation, untested
 
 
 @dataclass(frozen=True)
-class SGHMC:
+class SGHMC(Kernel):
     """v' = (1 − α)v − η∇E(x) + √(2αηT) ξ,  x' = x + v'.
 
     Chen, Fox and Guestrin, 2014 (arXiv 1402.4102), eq. 15. Velocities start at their small-step law N(0, ηT).
@@ -31,27 +21,38 @@ class SGHMC:
     ηa ≥ 2(2 − α). At α = 1 it is SGLD.
 
     step_size: η > 0, in units of x² over energy. friction: α in (0, 1], the share of velocity lost a step.
-    temperature: T ≥ 0.
+    temperature: T ≥ 0. target: the relative bias of that variance, in (0, 1). scales, adapt: see `Adapts`.
     """
 
     step_size: float
     friction: float
     temperature: float
+    scales: list[float] | None
+    adapt: str
+    target: float
 
     def __post_init__(self) -> None:
         check.positive("step_size", self.step_size)
         check.positive("friction", self.friction)
         check.share("friction", self.friction)
         check.non_negative("temperature", self.temperature)
+        check_adaptation(self)
 
-    def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> SGHMCState:
+    def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> Moving:
         v = (self.step_size * self.temperature) ** 0.5 * normal_like(x, rng)
-        return SGHMCState(x, v, *energy_and_grad(energy, x))
+        return Moving(x, v, *energy_and_grad(energy, x))
 
-    def step(self, energy: nn.Module, state: SGHMCState, rng: torch.Generator) -> tuple[SGHMCState, Info]:
+    def noise(self, state: Moving, rng: torch.Generator) -> tuple[Tensor, ...]:
+        return (normal_like(state.x, rng),)
+
+    def update(self, energy: nn.Module, state: Moving, noise: tuple[Tensor, ...]) -> tuple[Moving, Info]:
         η, α, T = self.step_size, self.friction, self.temperature
-        ξ = normal_like(state.x, rng)
+        (ξ,) = noise
         v = (1 - α) * state.v - η * state.grad + (2 * α * η * T) ** 0.5 * ξ
         x = state.x + v
         e, grad = energy_and_grad(energy, x)
-        return SGHMCState(x, v, e, grad), Info(accept=torch.ones_like(e))
+        return Moving(x, v, e, grad), untested(e)
+
+    def step_size_for(self, curvature: float) -> float:
+        """η with 1/(1 − ηa/(2(2 − α))) = 1 + target."""
+        return 2 * (2 - self.friction) * self.target / (curvature * (1 + self.target))

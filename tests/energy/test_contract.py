@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ebm_cli.energy import energy_and_grad, frozen
+from ebm_cli.energy import AnalyticGradient, energy_and_grad, frozen
 from tests.contract import build, default_dtype, energies, jiggled, options
 
 CASES = pytest.mark.parametrize(("name", "event"), energies())
@@ -11,6 +11,10 @@ CASES = pytest.mark.parametrize(("name", "event"), energies())
 
 def states(event: tuple[int, ...], rng: torch.Generator, n: int = 7) -> torch.Tensor:
     return 0.7 * torch.randn(n, *event, generator=rng, dtype=torch.float64)
+
+
+def offers_gradient(name: str, event: tuple[int, ...]) -> bool:
+    return isinstance(build("energy", name, event=event), AnalyticGradient)
 
 
 def test_every_energy_is_covered() -> None:
@@ -52,6 +56,20 @@ def test_the_gradient_is_the_slope_of_the_energy(
         slope = (energy(x + h * along) - energy(x - h * along)) / (2 * h)
         torch.testing.assert_close(e, energy(x))
     torch.testing.assert_close((grad * along).flatten(1).sum(1), slope, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "event"), [case for case in energies() if offers_gradient(*case)])
+def test_an_analytic_gradient_is_autograds(
+    name: str, event: tuple[int, ...], rng: torch.Generator, float64: None
+) -> None:
+    energy = jiggled(build("energy", name, event=event), rng).eval()
+    x = states(event, rng).requires_grad_(True)
+    e = energy(x)
+    (grad,) = torch.autograd.grad(e.sum(), x)
+    with torch.no_grad():
+        own_e, own_grad = energy.energy_and_grad(x.detach())
+    torch.testing.assert_close(own_e, e.detach())
+    torch.testing.assert_close(own_grad, grad)
 
 
 @CASES

@@ -8,7 +8,6 @@ import torch
 from ebm_cli.check import InputError
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.regularizer.contrastive_kl import ContrastiveKL, entropy
-from ebm_cli.sampler.sgld import SGLD
 from tests.contract import build
 from tests.regularizer.outcome import outcome
 
@@ -51,7 +50,7 @@ def test_with_weight_minus_one_the_gradient_is_that_of_contrastive_divergence_it
 @pytest.mark.parametrize("weight", [1.0, -1.0])
 def test_the_gradient_through_the_last_step_is_the_closed_form(weight: float, rng: torch.Generator) -> None:
     a, s, η, repeats = 0.7, 1.4, 0.3, 200
-    regularizer = ContrastiveKL(weight, SGLD(η, 1.0))
+    regularizer = ContrastiveKL(weight, build("sampler", "sgld", {"step_size": η}))
     values = []
     for _ in range(repeats):
         energy = Quadratic([a], None)
@@ -67,6 +66,8 @@ def test_the_gradient_through_the_last_step_is_the_closed_form(weight: float, rn
 def test_it_needs_chains_and_a_step(rng: torch.Generator) -> None:
     energy = Quadratic([1.0], None)
     with pytest.raises(InputError, match="needs an objective with two chains"):
-        ContrastiveKL(1.0, SGLD(0.1, 1.0))(energy, outcome(energy, torch.zeros(3, 1)), rng)
+        ContrastiveKL(1.0, build("sampler", "sgld", {"step_size": 0.1}))(
+            energy, outcome(energy, torch.zeros(3, 1)), rng
+        )
     with pytest.raises(InputError, match=r"^weight must not be 0"):
-        build("regularizer", "contrastive_kl", {"weight": 0.0}, sampler=SGLD(0.1, 1.0))
+        build("regularizer", "contrastive_kl", {"weight": 0.0}, sampler=build("sampler", "sgld", {"step_size": 0.1}))

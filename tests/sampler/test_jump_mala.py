@@ -8,7 +8,6 @@ from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.sampler import Sampler
 from ebm_cli.sampler.jump_mala import JumpMALA
-from ebm_cli.sampler.mala import MALA
 from tests.contract import build, moment_z_scores
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -49,7 +48,7 @@ def occupancy(sampler: Sampler, rng: torch.Generator) -> float:
 
 
 def test_modes_that_lie_apart_get_their_weights_where_mala_leaves_them(rng: torch.Generator) -> None:
-    assert occupancy(MALA(0.02, 1.0), rng) == 0
+    assert occupancy(build("sampler", "mala", {"step_size": 0.02}), rng) == 0
     error = (0.3 * 0.7 / 4000) ** 0.5
     assert abs(occupancy(JumpMALA(0.02, 0.5, 2.0, 1.0), rng) - 0.7) < 4 * error
 
@@ -57,7 +56,7 @@ def test_modes_that_lie_apart_get_their_weights_where_mala_leaves_them(rng: torc
 def test_without_jumps_its_law_is_malas() -> None:
     energy, x = Quadratic([A], None), torch.randn(CHAINS, 1)
     ends = []
-    for sampler in (MALA(0.4, 1.0), JumpMALA(0.4, 0.0, 2.0, 1.0)):
+    for sampler in (build("sampler", "mala", {"step_size": 0.4}), JumpMALA(0.4, 0.0, 2.0, 1.0)):
         rng = torch.Generator().manual_seed(1)
         ends.append(sampler.step(energy, sampler.init(energy, x, rng), rng)[1].accept)
     difference, spread = ends[0].mean() - ends[1].mean(), (ends[0].var() + ends[1].var()) / CHAINS

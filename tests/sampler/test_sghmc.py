@@ -8,13 +8,16 @@ from scipy.linalg import solve_discrete_lyapunov
 from ebm_cli.check import InputError
 from ebm_cli.energy import energy_and_grad
 from ebm_cli.energy.quadratic import Quadratic
-from ebm_cli.sampler.sghmc import SGHMC, SGHMCState
-from ebm_cli.sampler.sgld import SGLD
+from ebm_cli.sampler import Moving, Sampler
 from tests.contract import build, moment_z_scores
 
 pytestmark = pytest.mark.usefixtures("float64")
 CHAINS = 40_000  # The variance's standard error is √(2/CHAINS) = 0.7 % of it.
 A = 2.0
+
+
+def sghmc(step_size: float, friction: float, temperature: float) -> Sampler:
+    return build("sampler", "sghmc", {"step_size": step_size, "friction": friction, "temperature": temperature})
 
 
 def joint_law(η: float, α: float, T: float) -> np.ndarray:
@@ -32,10 +35,10 @@ def test_stationary_variance_is_the_docstrings(
     variance = (temperature / A) / (1 - step_size * A / (2 * (2 - friction)))
     law = joint_law(step_size, friction, temperature)
     assert law[0, 0] == pytest.approx(variance, rel=1e-9)
-    sampler, energy = SGHMC(step_size, friction, temperature), Quadratic([A], None)
+    sampler, energy = sghmc(step_size, friction, temperature), Quadratic([A], None)
     root = torch.from_numpy(np.linalg.cholesky(law))
     x, v = (root @ torch.randn(2, CHAINS, generator=rng))[..., None]
-    state = SGHMCState(x, v, *energy_and_grad(energy, x))
+    state = Moving(x, v, *energy_and_grad(energy, x))
     for _ in range(40):
         state, _ = sampler.step(energy, state, rng)
     for value, expected in ((state.x, variance), (state.v, law[1, 1])):
@@ -44,7 +47,7 @@ def test_stationary_variance_is_the_docstrings(
 
 
 def test_velocities_start_at_their_small_step_law(rng: torch.Generator) -> None:
-    state = SGHMC(0.3, 0.2, 2.0).init(Quadratic([A], None), torch.zeros(CHAINS, 1), rng)
+    state = sghmc(0.3, 0.2, 2.0).init(Quadratic([A], None), torch.zeros(CHAINS, 1), rng)
     z_mean, z_variance = moment_z_scores(state.v, 0.0, 0.3 * 2.0)
     assert z_mean < 4 and z_variance < 4
 
@@ -52,7 +55,7 @@ def test_velocities_start_at_their_small_step_law(rng: torch.Generator) -> None:
 def test_at_full_friction_it_is_sgld(rng: torch.Generator) -> None:
     energy = Quadratic([A, 0.5], None)
     x = torch.randn(9, 2, generator=rng)
-    ours, sgld = SGHMC(0.3, 1.0, 2.0), SGLD(0.3, 2.0)
+    ours, sgld = sghmc(0.3, 1.0, 2.0), build("sampler", "sgld", {"step_size": 0.3, "temperature": 2.0})
     state, other = ours.init(energy, x, rng), sgld.init(energy, x, rng)
     for seed in range(5):
         state, _ = ours.step(energy, state, torch.Generator().manual_seed(seed))

@@ -5,16 +5,20 @@ import torch
 
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.rng import normal_like
-from ebm_cli.sampler.sgld import SGLD
-from tests.contract import moment_z_scores
+from ebm_cli.sampler import Sampler
+from tests.contract import build, moment_z_scores
 
 pytestmark = pytest.mark.usefixtures("float64")
 CHAINS = 40_000  # The variance's standard error is √(2/CHAINS) = 0.7 % of it.
 A = 2.0
 
 
+def sgld(step_size: float, temperature: float) -> Sampler:
+    return build("sampler", "sgld", {"step_size": step_size, "temperature": temperature})
+
+
 def test_a_step_is_the_docstrings_formula(rng: torch.Generator) -> None:
-    sampler, energy = SGLD(0.1, 3.0), Quadratic([2.0, 0.5], None)
+    sampler, energy = sgld(0.1, 3.0), Quadratic([2.0, 0.5], None)
     x = torch.randn(4, 2, generator=rng)
     state, _ = sampler.step(energy, sampler.init(energy, x, rng), torch.Generator().manual_seed(5))
     ξ = normal_like(x, torch.Generator().manual_seed(5))
@@ -27,7 +31,7 @@ def test_stationary_variance_is_biased_by_one_over_one_minus_half_a_eta(
     step_size: float, temperature: float, rng: torch.Generator
 ) -> None:
     variance = (temperature / A) / (1 - A * step_size / 2)
-    sampler, energy = SGLD(step_size, temperature), Quadratic([A], None)
+    sampler, energy = sgld(step_size, temperature), Quadratic([A], None)
     state = sampler.init(energy, variance**0.5 * torch.randn(CHAINS, 1, generator=rng), rng)
     for _ in range(20):
         state, _ = sampler.step(energy, state, rng)

@@ -1,0 +1,44 @@
+"""BAOAB: no bias in x on a quadratic at any stable step, a stated one in v, and the step size for a stated bias."""
+
+import numpy as np
+import pytest
+import torch
+
+from ebm_cli.check import InputError
+from ebm_cli.energy.quadratic import Quadratic
+from tests.contract import build
+from tests.sampler.laws import covariance, moderate
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+
+@pytest.mark.parametrize("step_size", [0.1, 0.8, 1.3])
+@pytest.mark.parametrize("friction", [0.1, 1.0, 10.0])
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_x_has_no_bias_and_v_the_docstrings(step_size: float, friction: float, temperature: float) -> None:
+    a = 2.0
+    sampler = moderate("underdamped", {"step_size": step_size, "friction": friction, "temperature": temperature})
+    law = covariance("underdamped", sampler, a)
+    expected = np.diag([temperature / a, temperature * (1 - a * step_size**2 / 4)])
+    np.testing.assert_allclose(law, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_the_step_size_for_a_bias_has_it() -> None:
+    sampler = build("sampler", "underdamped", {"target": 0.1})
+    η = sampler.step_size_for(5.0)
+    assert 5.0 * η**2 / 4 == pytest.approx(0.1)
+
+
+def test_the_energy_error_vanishes_with_the_third_power_of_the_step(rng: torch.Generator) -> None:
+    energy = Quadratic([3.0], None)
+    x = energy.draw(4000, 1.0, rng)
+    errors = [
+        moderate("underdamped", {"step_size": η, "friction": 1e-9}).bias(energy, x, rng)["energy_error"].mean()
+        for η in (0.02, 0.04)
+    ]
+    assert float(errors[1] / errors[0]) == pytest.approx(8.0, rel=0.1)
+
+
+def test_a_friction_of_zero_is_named() -> None:
+    with pytest.raises(InputError, match=r"^friction must be > 0"):
+        build("sampler", "underdamped", {"friction": 0.0})
