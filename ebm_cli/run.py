@@ -139,7 +139,7 @@ def upgraded(config: dict[str, Any]) -> dict[str, Any]:
             full[group] = SINCE[node["_target_"]] | node
     if isinstance(config.get("trainer"), dict):
         full["trainer"] = TRAINER_SINCE | config["trainer"]
-    if config["made"].get("verb") != "diagnose":
+    if "sampler" in config:
         full = {"engine": "eager"} | full
     return full
 

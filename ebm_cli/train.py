@@ -99,7 +99,8 @@ def say_policy(parts: Parts, trainer: Trainer, terminal: Terminal) -> None:
     if steps is not None and isinstance(parts.start, HasPolicy):
         kernel = type(parts.sampler).__name__
         policy = parts.start.policy(trainer.batch_size, steps)
-        terminal.say(f"chains: {trainer.batch_size} a training step, {steps} steps of {kernel} each; {policy}")
+        each = f"{steps} steps of {kernel} each, engine {parts.engine}"
+        terminal.say(f"chains: {trainer.batch_size} a training step, {each}; {policy}")
 
 
 def warn_of_decay(parts: Parts, trainer: Trainer, terminal: Terminal) -> None:

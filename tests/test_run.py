@@ -205,5 +205,5 @@ def test_a_run_of_an_older_format_is_read_with_what_it_meant(tmp_path: Path) -> 
 
 
 def test_every_argument_that_an_older_run_lacks_is_one_of_its_class() -> None:
-    for target, added in run_module.SINCE_2.items():
+    for target, added in run_module.SINCE.items():
         assert set(added) <= set(inspect.signature(locate(target)).parameters)

@@ -50,8 +50,6 @@ def perform(job: Job) -> tuple[Job, Run, int, dict[str, Estimate]]:
     try:
         with locked(run):
             config = settle(job, run)
-            if job.config.get("engine") == "auto":
-                terminal.say(f"engine: {config['engine']}")
             estimates = verb_of(job, config, run, terminal)()
             run.write_metrics(estimates)
             from ebm_cli.report import write_report

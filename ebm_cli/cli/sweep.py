@@ -18,6 +18,8 @@ from ebm_cli.run import Run, new_folder, read_json, write_text
 
 DONE = "metrics.json"
 OWN_KEYS = ("out", "name")
+# Numbers that sweep.csv alone holds, so that the printed table fits a terminal.
+UNPRINTED = {"mean", "scales", "temperatures", "mala_acceptance", "energy_error", "effective_temperature"}
 
 
 def sweep(verb: str, overrides: list[Any], resumed: Path | None) -> int:
@@ -167,7 +169,7 @@ def _is_shown(column: str, columns: list[str]) -> bool:
 def shown(rows: list[dict[str, str]], keys: list[str]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the table that is printed: what varies, the numbers, a mark for their verdicts."""
     names = list(dict.fromkeys(k.removesuffix("_verdict") for row in rows for k in row if k.endswith("_verdict")))
-    names = [name for name in names if name != "mean"]
+    names = [name for name in names if name not in UNPRINTED]
     failed = any(row["status"] != "done" for row in rows)
     marks = {"ok": "", "caution": " ?", "refused": ""}
     table = []

@@ -15,6 +15,7 @@ import yaml
 from ebm_cli import load_run
 from ebm_cli.cli import main
 
+TUNING = ("scales", "adapt", "target")
 TINY = [
     "experiment=gaussians_8",
     "energy.width=8",
@@ -140,7 +141,7 @@ def test_a_group_that_is_named_replaces_the_recipes_whole():
     assert main(["train", *TINY, "sampler=sghmc", "trainer.steps=1", "out=a"]) == 0
     config = yaml.safe_load(Path("a/config.yaml").read_text())
     assert config["sampler"]["step_size"] == 0.01
-    assert set(config["sampler"]) == {"_target_", "step_size", "friction", "temperature"}
+    assert set(config["sampler"]) == {"_target_", "step_size", "friction", "temperature", *TUNING}
 
 
 def test_sampling_takes_the_runs_own_sampler_with_one_key_edited():

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("float64")
 def objective(temperature: float, steps: int = 3, size: int = 64) -> Contrastive:
     sampler = build("sampler", "sgld", {"step_size": 0.2, "temperature": temperature})
     start = build("start", "replay", {"size": size, "restart": 0.0}, event=(2,))
-    return build("objective", "contrastive", {"steps": steps}, sampler=sampler, start=start)
+    return build("objective", "contrastive", {"steps": steps}, sampler=sampler, start=start, engine="eager")
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0])
@@ -78,7 +78,7 @@ def test_chains_wait_as_long_as_they_are_told_and_a_saved_wait_goes_on(rng: torc
     def waiting() -> Contrastive:
         sampler = build("sampler", "sgld", {"step_size": 0.2})
         start = build("start", "replay", {"size": 16, "restart": 0.0}, event=(2,))
-        return build("objective", "contrastive", {"steps": 3, "wait": 2}, sampler=sampler, start=start)
+        return build("objective", "contrastive", {"steps": 3, "wait": 2}, sampler=sampler, start=start, engine="eager")
 
     energy, first, resumed = ShiftedQuadratic([0.0, 0.0], None), waiting(), waiting()
     batch = Batch(torch.ones(16, 2))
