@@ -10,6 +10,7 @@ from ebm_cli.diagnostic import Diagnostic, Patient
 from ebm_cli.estimate import Estimate, under_mixing
 from ebm_cli.evaluate import findings, make_list
 from ebm_cli.machine import resolve
+from ebm_cli.mixing import Mixing
 from ebm_cli.parts import assemble, load_weights
 from ebm_cli.run import Run
 from ebm_cli.sample import energy_trace
@@ -30,7 +31,8 @@ def diagnose(config: Config, run: Run, terminal: Terminal, sampled: Run | Path) 
             if chains.potential is not None and chains.x.shape[1] > 1:
                 figure.save(run, {"energy": energy_trace(chains)})
         terminal.say("chains: {} × {} draws of shape {}".format(*chains.x.shape[:2], list(chains.event)))
-        actions = {name: lambda d=d: d(patient) for name, d in diagnostics.items()}
+        everything: dict[str, Diagnostic] = {"mixing": Mixing(config["seed"], terminal.stopping)} | diagnostics
+        actions = {name: lambda d=d: d(patient) for name, d in everything.items()}
         strict = "diagnostic" in config["made"]["chosen"]
         return under_mixing(findings(run, actions, "diagnostic", terminal, strict))
 

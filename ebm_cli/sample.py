@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ebm_cli import __version__, chain_file, check, figure, rng
+from ebm_cli import __version__, chain_file, check, figure, rng, tails
 from ebm_cli.build import Config, together
 from ebm_cli.chain_file import Chains
 from ebm_cli.chains import Trajectory, run_chains
@@ -20,6 +20,7 @@ from ebm_cli.energy import energy_and_grad, frozen
 from ebm_cli.estimate import Estimate, refused, under_mixing
 from ebm_cli.landscape import landscape
 from ebm_cli.machine import resolve
+from ebm_cli.mixing import judge
 from ebm_cli.parts import Parts, assemble, load_weights
 from ebm_cli.run import Run
 from ebm_cli.screen import Screened, screen
@@ -73,7 +74,8 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
         screened = screen(chains)
         if screened.good is None and all(trajectory.broke >= 0):
             raise WorkFailed(all_broke(trajectory))
-        estimates = describe(chains, screened)
+        estimates = describe(chains, screened) | mixing(config, parts, chains, terminal)
+        estimates = under_mixing(estimates)
         pictures = state_figures(parts, trajectory)
         if chains.x.shape[1] > 1:
             pictures["energy"] = energy_trace(chains)
@@ -188,7 +190,16 @@ def describe(chains: Chains, screened: Screened) -> dict[str, Estimate]:
         rows["acceptance"] = over_chains(good.acceptance.mean(1)).doubted(screened.remarks)
     patient = Patient(chains)
     rows["ess_bulk_min"] = ESS(least=25.0)(patient).estimates["ess_bulk_min"]
-    return under_mixing(rows | RHat(mixed=1.01, apart=1.1)(patient).estimates)
+    return rows | RHat(mixed=1.01, apart=1.1)(patient).estimates
+
+
+def mixing(config: Config, parts: Parts, chains: Chains, terminal: Terminal) -> dict[str, Estimate]:
+    """Whether the chains are mixed; what probing costs is said."""
+    patient = Patient(chains, parts.energy, parts.sampler.temperature, parts.sampler, parts.start, parts.data)
+    judged = judge(patient, config["seed"], terminal.stopping)
+    for note in judged.notes:
+        terminal.say(note)
+    return {"mixing": judged.estimate}
 
 
 def moments(chains: Chains, remarks: list[str]) -> dict[str, Estimate]:
@@ -207,9 +218,10 @@ def moments(chains: Chains, remarks: list[str]) -> dict[str, Estimate]:
     def shaped(values: np.ndarray) -> float | list[float]:
         return float(values[0]) if len(values) == 1 else values.tolist()
 
+    tail = tails.doubts(flat)
     return {
-        "mean": Estimate(shaped(centre), se=shaped(mean_se)).doubted(remarks),
-        "std": Estimate(shaped(std), se=shaped(std_se)).doubted(remarks),
+        "mean": Estimate(shaped(centre), se=shaped(mean_se)).doubted([*remarks, *tail["mean"]]),
+        "std": Estimate(shaped(std), se=shaped(std_se)).doubted([*remarks, *tail["std"]]),
     }
 
 

@@ -17,7 +17,8 @@ ROWS = (
     {"report", "curves", "sweep_figure", "rollback", "ranking", "watch"},
     {"build", "parts"},
     {"state"},
-    {"metric", "diagnostic", "finding", "figure", "landscape", "features", "screen", "chain_file"},
+    {"metric", "diagnostic", "finding", "figure", "landscape", "features", "screen", "chain_file"}
+    | {"mixing", "agreement", "probe", "tails"},
     {"objective", "regularizer"},
     {"chains", "start"},
     {"optimizer", "sampler"},

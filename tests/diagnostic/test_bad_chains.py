@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from ebm_cli.chain_file import Chains
-from ebm_cli.diagnostic import Patient
+from ebm_cli.chains import never
+from ebm_cli.diagnostic import Diagnostic, Patient
 from ebm_cli.estimate import Estimate
+from ebm_cli.mixing import Mixing
 from tests.contract import build, options
 
-EVERY = pytest.mark.parametrize("name", options("diagnostic"))
+EVERY = pytest.mark.parametrize("name", ["mixing", *options("diagnostic")])
 CHAINS, DRAWS, BAD = 8, 400, 3
 UNDEFINED_WHEN_STUCK = {"r_hat_max", "mixing"}
 
@@ -26,7 +28,8 @@ def examined(name: str, x: np.ndarray, names: list[int] | None = None) -> dict[s
         names=names or [],
     )
     energy = build("energy", "quadratic", {"a": 1.0}, event=(2,))
-    return build("diagnostic", name)(Patient(chains, energy, 1.0)).estimates
+    diagnostic: Diagnostic = Mixing(0, never) if name == "mixing" else build("diagnostic", name)
+    return diagnostic(Patient(chains, energy, 1.0)).estimates
 
 
 @EVERY
