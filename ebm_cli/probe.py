@@ -27,7 +27,7 @@ FEWEST = 16
 MOST = 256
 STATES = 8
 NORMAL_SPREAD = 1.349
-KEPT, COMPARED, GROUPS = 4000, 1000, 32
+KEPT, GROUPS = 2000, 32
 # A region of less than this share of the chains' mass is no mode that they lack.
 NEGLIGIBLE = 1e-3
 
@@ -166,23 +166,21 @@ class Visited:
     """Where chains have been: how near they come to a state, and `near`, up to which it counts as visited.
 
     The distance is that within which a tenth of the chains come (in at most 32 groups, so that each has many states):
-    a region that one chain in fifty has found is not yet one that all know. `near` is the longest distance of one
-    chain's state from those of all others, leaving out one state in a thousand, and half as much again.
+    a region that one chain in fifty has found is not yet one that all know. `near` is half as much again as the longest
+    distance of a chain's states from those of all others, in the median over chains, as some may have strayed.
     """
 
     def __init__(self, flat: Float[np.ndarray, "chain draw size"]) -> None:
         chains, draws = flat.shape[:2]
         every = max(1, chains * draws // KEPT)
-        groups = min(chains, GROUPS)
-        self.owner = np.repeat(np.arange(chains) * groups // chains, draws)[::every]
+        owner = np.repeat(np.arange(chains) * min(chains, GROUPS) // chains, draws)[::every]
+        self.first = np.flatnonzero(np.diff(owner, prepend=-1))
         self.states = flat.reshape(chains * draws, -1)[::every]
-        some = slice(None, None, max(1, len(self.states) // COMPARED))
-        between = cdist(self.states[some], self.states)
-        between[self.owner[some][:, None] == self.owner[None]] = np.inf
-        self.near = 1.5 * float(np.quantile(between.min(1), 0.999))
+        between = cdist(self.states, self.states)
+        between[owner[:, None] == owner[None]] = np.inf
+        self.near = 1.5 * float(np.median(np.maximum.reduceat(between.min(1), self.first)))
 
     def distance(self, x: Float[np.ndarray, "n size"]) -> Float[np.ndarray, " n"]:
         """The distance of each state within which a tenth of the chains come, at least one."""
-        first = np.flatnonzero(np.diff(self.owner, prepend=-1))
-        groups = np.minimum.reduceat(cdist(x, self.states), first, axis=1)
+        groups = np.minimum.reduceat(cdist(x, self.states), self.first, axis=1)
         return np.sort(groups, axis=1)[:, -(-groups.shape[1] // 10) - 1]
