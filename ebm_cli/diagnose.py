@@ -10,7 +10,7 @@ from ebm_cli.diagnostic import Diagnostic, Patient
 from ebm_cli.estimate import Estimate, under_mixing
 from ebm_cli.evaluate import findings, make_list
 from ebm_cli.machine import resolve
-from ebm_cli.mixing import Mixing
+from ebm_cli.mixing import judge, pictures
 from ebm_cli.parts import assemble, load_weights
 from ebm_cli.run import Run
 from ebm_cli.sample import energy_trace
@@ -31,10 +31,13 @@ def diagnose(config: Config, run: Run, terminal: Terminal, sampled: Run | Path) 
             if chains.potential is not None and chains.x.shape[1] > 1:
                 figure.save(run, {"energy": energy_trace(chains)})
         terminal.say("chains: {} × {} draws of shape {}".format(*chains.x.shape[:2], list(chains.event)))
-        everything: dict[str, Diagnostic] = {"mixing": Mixing(config["seed"], terminal.stopping)} | diagnostics
-        actions = {name: lambda d=d: d(patient) for name, d in everything.items()}
+        judged = judge(patient, config["seed"], terminal.stopping)
+        for note in judged.notes:
+            terminal.say(note)
+        figure.save(run, pictures(patient, judged))
+        actions = {name: lambda d=d: d(patient) for name, d in diagnostics.items()}
         strict = "diagnostic" in config["made"]["chosen"]
-        return under_mixing(findings(run, actions, "diagnostic", terminal, strict))
+        return under_mixing({"mixing": judged.estimate} | findings(run, actions, "diagnostic", terminal, strict))
 
 
 def with_energy(chains: Chains, origin: Config, config: Config) -> Patient:

@@ -16,11 +16,11 @@ from ebm_cli.diagnostic import Patient, quantities
 from ebm_cli.diagnostic.effective_temperature import EffectiveTemperature
 from ebm_cli.energy import HasSpace, device_of, energy_and_grad, frozen
 from ebm_cli.estimate import Estimate, refused, show
-from ebm_cli.finding import Finding
 from ebm_cli.probe import OVERDISPERSED, Probed, probe, width_of_start
 from ebm_cli.screen import listed
 
-STATES_A_CHAIN = 20
+# Looked at for their temperature: so many of each chain, and more of few chains.
+STATES_A_CHAIN, STATES = 20, 2000
 OFF, FAR_OFF = 0.1, 0.5
 BINS = 20
 SHOWN = 32
@@ -90,10 +90,11 @@ def not_at_temperature(patient: Patient, chains: Chains, against: list[str], uns
     if energy is None or not T or (isinstance(energy, HasSpace) and energy.space != "continuous"):
         return
     alone = Patient(chains, energy, T)
-    configurational = EffectiveTemperature(STATES_A_CHAIN)(alone).estimates["effective_temperature"]
+    draws = max(STATES_A_CHAIN, STATES // len(chains.x))
+    configurational = EffectiveTemperature(draws)(alone).estimates["effective_temperature"]
     if not isinstance(configurational.value, float) or not isinstance(configurational.se, float):
         return
-    both = [(configurational.value, configurational.se), virial(energy, chains)]
+    both = [(configurational.value, configurational.se), virial(energy, chains, draws)]
     if any(abs(value - T) <= max(4 * se, OFF * T) for value, se in both):
         return
     value, se = both[0]
@@ -105,10 +106,10 @@ def not_at_temperature(patient: Patient, chains: Chains, against: list[str], uns
         unsure.append(f"can't tell: {what}; {remedy}")
 
 
-def virial(energy: nn.Module, chains: Chains) -> tuple[float, float]:
-    """⟨(x − m)·∇E⟩/d over a few states a chain, with its standard error over chains."""
+def virial(energy: nn.Module, chains: Chains, draws: int) -> tuple[float, float]:
+    """⟨(x − m)·∇E⟩/d over at most `draws` states a chain, with its standard error over chains."""
     flat = chains.flat()
-    chosen = np.linspace(0, flat.shape[1] - 1, min(STATES_A_CHAIN, flat.shape[1])).astype(int)
+    chosen = np.linspace(0, flat.shape[1] - 1, min(draws, flat.shape[1])).astype(int)
     x = chains.x[:, chosen]
     dtype = next((p.dtype for p in energy.parameters()), torch.get_default_dtype())
     states = torch.as_tensor(x.reshape(-1, *chains.event), dtype=dtype, device=device_of(energy))
@@ -119,27 +120,19 @@ def virial(energy: nn.Module, chains: Chains) -> tuple[float, float]:
     return float(each.mean()), float(each.std(ddof=1) / len(each) ** 0.5)
 
 
-@dataclass(frozen=True)
-class Mixing:
-    """The verdict of `judge` as a diagnostic, with the ranks of each chain's draws (Vehtari et al., 2021, figure 6).
-
-    Not of the list that is chosen: it is always computed.
-    """
-
-    seed: int
-    stop: Callable[[], bool]
-
-    def __call__(self, patient: Patient) -> Finding:
-        judged = judge(patient, self.seed, self.stop)
-        estimates = {"mixing": judged.estimate}
-        good = patient.screened().good
-        if good is None or not judged.worst:
-            return Finding(estimates, notes=judged.notes)
-        return Finding(estimates, *ranks(good, judged.worst), judged.notes)
+def pictures(patient: Patient, judged: Judged) -> dict[str, tuple["figure.Figure", str]]:
+    """Traces and ranks of the function of the state that chains agree least about, where there is one."""
+    good = patient.screened().good
+    if good is None or not judged.worst:
+        return {}
+    return {"trace": trace(good, judged.worst), "rank": ranks(good, judged.worst)}
 
 
 def ranks(chains: Chains, name: str) -> tuple["figure.Figure", str]:
-    """How often each chain's draws fall into each twentieth of all draws' ranks, over how often they would if mixed."""
+    """How often each chain's draws fall into each twentieth of all draws' ranks, over how often they would if mixed.
+
+    The rank plots of Vehtari et al., 2021 (Bayesian Analysis 16, 667), section 5, a row for each chain's histogram.
+    """
     values = quantities(chains)[name]
     z = scores(values)
     edges = np.quantile(z, np.linspace(0, 1, BINS + 1)[1:-1])
@@ -147,8 +140,15 @@ def ranks(chains: Chains, name: str) -> tuple["figure.Figure", str]:
     share = np.stack([np.bincount(row, minlength=BINS) for row in places]) * BINS / values.shape[1]
     shown = share[:SHOWN]
     picture, (axes,) = figure.new(height=min(1.8 + 0.16 * len(shown), 4.4))
-    image = axes.imshow(shown, aspect="auto", cmap="RdBu_r", norm=TwoSlopeNorm(1, 0, max(2.0, min(shown.max(), BINS))))
-    picture.colorbar(image, ax=axes, label="share of draws × 20")
+    most = max(2.0, float(shown.max()))
+    image = axes.imshow(shown, aspect="auto", cmap="RdBu_r", norm=TwoSlopeNorm(1, 0, most))
+    picture.colorbar(
+        image,
+        ax=axes,
+        label="draws, over those of a mixed chain",
+        ticks=[0, 0.5, 1, (1 + most) / 2, most],
+        format="%.2g",
+    )
     names = chains.names or list(range(len(values)))
     rows = np.unique(np.linspace(0, len(shown) - 1, min(len(shown), 8)).astype(int))
     axes.set_yticks(rows, [str(names[row]) for row in rows])

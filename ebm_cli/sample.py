@@ -28,6 +28,7 @@ from ebm_cli.state import read_checkpoint
 from ebm_cli.terminal import Stopped, Terminal, WorkFailed
 
 SMALL = 16
+SHOWN = 60
 
 
 @dataclass(frozen=True)
@@ -246,9 +247,10 @@ def energy_trace(chains: Chains) -> tuple["figure.Figure", str]:
         low, high = np.nanmin(later), np.nanmax(later)
         axes.set_ylim(low - 0.08 * (high - low), high + 0.08 * (high - low) + 1e-9)
     axes.legend()
+    half = np.nanmedian(finite[:, finite.shape[1] // 2 :])
     return picture, (
-        "Energy of up to 64 chains, cut to what is seen after the first tenth. Good: one flat band without trend, no "
-        "chain apart from it."
+        f"Energy of up to 64 chains, median {half:.4g} over their last half; the axis is cut to what is seen after the "
+        "first tenth. Good: one flat band without trend, no chain apart from it."
     )
 
 
@@ -275,7 +277,8 @@ def state_figures(parts: Parts, trajectory: Trajectory) -> dict[str, tuple["figu
     drawn = {
         "samples": (
             figure.states(shown, parts.event),
-            f"Final states of chains, the first ones and unselected, at T = {T:g}.",
+            f"Final states of {min(len(good), SHOWN)} of {len(good)} chains, the first ones and unselected, at "
+            f"T = {T:g}. Good: not to be told from the data.",
         )
     }
     return drawn | denoised_figure(parts, good)

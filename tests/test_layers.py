@@ -14,7 +14,7 @@ ROWS = (
     {"__main__"},
     {"cli"},
     {"train", "sample", "evaluate", "diagnose"},
-    {"report", "curves", "sweep_figure", "rollback", "ranking", "watch"},
+    {"report", "curves", "sweep_figure", "sweep_report", "rollback", "ranking", "watch"},
     {"build", "parts"},
     {"state"},
     {"metric", "diagnostic", "finding", "figure", "landscape", "features", "screen", "chain_file"}
