@@ -81,9 +81,9 @@ def probe(
     They begin at normal noise around the chains' middle, 3, 5 and 10 times as wide as these, and, where there are data,
     half of them at rows of these. There are half as many as chains (at least 16) and half as long (or shorter), so that
     they cost at most as much as the chains, by default a quarter. A state counts as visited when it is as near to some
-    chain as chains are to each other (see `Visited`). Probes that stay where no chain was, and do not come nearer, show
-    that the chains' law depends on where they began; unless their energy says that the region holds less than a
-    thousandth of the chains' mass, exp(−ΔE/T) times the ratio of volumes.
+    chains as chains are to each other (see `Visited`). Probes that stay where chains were not, and neither come nearer
+    nor fall in energy, show that the chains' law depends on where they began; unless their energy says that the region
+    holds less than a thousandth of the chains' mass, exp(−ΔE/T) times the ratio of volumes.
     """
     kept = chains.x.shape[1]
     total = kept * chains.thin
@@ -137,9 +137,12 @@ def judged(moved: Trajectory, chains: Chains, temperature: float, told: str) -> 
     enough = (~away).sum() >= FEWEST // 4
     if not away.any():
         return Probed("joined", f"{told}, begun up to {FAR[-1]:g} times as far out, joined the chains")
-    early, late = distance[: len(x) // 2].mean(0), distance[len(x) // 2 :].mean(0)
-    stays = away & (late > 0.8 * early)
-    if not stays.any():
+    half = len(x) // 2
+    nearer = distance[half:].mean(0) < 0.8 * distance[:half].mean(0)
+    falling = e[:half].mean(0) - e[half:].mean(0) > max(temperature, 1e-12)
+    stays = away & ~nearer & ~falling
+    # One alone may be the last to arrive.
+    if stays.sum() < 2:
         return Probed("unknown", f"{away.sum()} of {told} begun elsewhere are still on their way; raise steps")
     x, e = x[:, stays], e[:, stays]
     gap = 0.0
