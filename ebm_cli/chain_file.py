@@ -59,7 +59,8 @@ class Chains:
 
 
 def write(path: Path, chains: Chains, temperature: float, attributes: dict[str, str]) -> None:
-    """Write an ArviZ file: posterior/x and, in sample_stats, lp = −E/T, potential, acceptance_rate, diverging."""
+    """Write an ArviZ file: posterior/x and, in sample_stats, lp = −E/T, energy = E/T, potential, acceptance_rate,
+    diverging."""
     import h5netcdf
 
     count, draws = chains.x.shape[:2]
@@ -86,6 +87,8 @@ def write(path: Path, chains: Chains, temperature: float, attributes: dict[str, 
         columns: dict[str, Any] = {
             "potential": chains.potential,
             "lp": None if chains.potential is None or not temperature else -chains.potential / temperature,
+            # What ArviZ's plot_energy looks for; of the positions alone, as most kernels here have no momentum.
+            "energy": None if chains.potential is None or not temperature else chains.potential / temperature,
             "acceptance_rate": chains.acceptance,
             # NetCDF has no booleans.
             "diverging": bad.astype(np.int8),

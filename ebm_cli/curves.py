@@ -14,6 +14,7 @@ from ebm_cli.landscape import landscape
 from ebm_cli.objective import Outcome
 from ebm_cli.parts import Parts
 from ebm_cli.run import Run
+from ebm_cli.start import fresh
 from ebm_cli.start.replay import Replay
 from ebm_cli.state import TrainState
 
@@ -58,6 +59,7 @@ class Board:
         if outcome.e_model is not None:
             row["e_model"] = float(outcome.e_model.detach().mean())
             row["gap"] = row["e_model"] - row["e_data"]
+        row["e_noise"] = float(self.noise_energies(outcome.x_data).mean())
         row |= {name: float(value.detach()) for name, value in outcome.scalars.items()}
         row |= extra
         row["grad_norm"] = float(norm)
@@ -95,17 +97,24 @@ class Board:
         energies = {"data": outcome.e_data.detach()}
         if outcome.e_model is not None:
             energies["model"] = outcome.e_model.detach()
-        own = torch.Generator(outcome.x_data.device).manual_seed(0)
-        shape = outcome.x_data.shape
-        noise = torch.rand(shape, generator=own, device=own.device, dtype=outcome.x_data.dtype) * 2 - 1
-        # In evaluation mode, as dropout and power iterations would change what is trained.
-        with torch.no_grad(), frozen(self.parts.energy):
-            energies["noise"] = self.parts.energy(noise)
+        energies["noise"] = self.noise_energies(outcome.x_data)
         for name, values in energies.items():
             # TensorBoard's bins end at 1e20 and it fails when nothing falls inside.
             within = values[values.abs() < 1e19]
             if len(within):
                 self.writer.add_histogram(f"energy/{name}", within, step)
+
+    def noise_energies(self, like: Tensor) -> Tensor:
+        """Energies of noise of the start's law, uniform on [−1, 1] where it has none; the same rows each time.
+
+        From a generator of their own and in evaluation mode, as dropout and power iterations would change what is
+        trained.
+        """
+        law, scale = getattr(self.parts.start, "law", "uniform"), getattr(self.parts.start, "scale", 1.0)
+        own = torch.Generator(like.device).manual_seed(0)
+        noise = fresh(min(len(like), SHOWN), tuple(like.shape[1:]), law, scale, own, like.dtype)
+        with torch.no_grad(), frozen(self.parts.energy):
+            return self.parts.energy(noise)
 
     def pictures(self, outcome: Outcome) -> None:
         """Grids (or scatters) of the model's samples and of the buffer."""

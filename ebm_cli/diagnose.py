@@ -9,7 +9,9 @@ from ebm_cli.check import InputError
 from ebm_cli.diagnostic import Diagnostic, Patient
 from ebm_cli.estimate import Estimate, under_mixing
 from ebm_cli.evaluate import findings, make_list
+from ebm_cli.kernel_rows import as_tuned
 from ebm_cli.machine import resolve
+from ebm_cli.mixing import judge, pictures
 from ebm_cli.parts import assemble, load_weights
 from ebm_cli.run import Run
 from ebm_cli.sample import energy_trace
@@ -23,22 +25,27 @@ def diagnose(config: Config, run: Run, terminal: Terminal, sampled: Run | Path) 
     with place.used():
         if isinstance(sampled, Run):
             chains = chain_file.read(sampled.folder / "chains.nc")
-            patient = with_energy(chains, sampled.config(), config)
+            patient = with_energy(chains, sampled, config)
         else:
             chains = chain_file.read(sampled)
             patient = Patient(chains)
             if chains.potential is not None and chains.x.shape[1] > 1:
                 figure.save(run, {"energy": energy_trace(chains)})
         terminal.say("chains: {} × {} draws of shape {}".format(*chains.x.shape[:2], list(chains.event)))
+        judged = judge(patient, config["seed"], terminal.stopping)
+        for note in judged.notes:
+            terminal.say(note)
+        figure.save(run, pictures(patient, judged))
         actions = {name: lambda d=d: d(patient) for name, d in diagnostics.items()}
         strict = "diagnostic" in config["made"]["chosen"]
-        return under_mixing(findings(run, actions, "diagnostic", terminal, strict))
+        return under_mixing({"mixing": judged.estimate} | findings(run, actions, "diagnostic", terminal, strict))
 
 
-def with_energy(chains: Chains, origin: Config, config: Config) -> Patient:
-    """The chains beside the energy that they followed, with the weights that they followed."""
+def with_energy(chains: Chains, sampled: Run, config: Config) -> Patient:
+    """The chains of a sample run beside the energy and the sampler that they followed, as these were then."""
+    origin = sampled.config()
     machine = {key: config[key] for key in ("device", "threads")}
-    parts = assemble(origin | machine | {"objective": None})
+    parts = assemble(origin | machine | {"objective": None, "engine": "eager"})
     history = []
     trained = origin.get("run")
     if trained:
@@ -46,5 +53,5 @@ def with_energy(chains: Chains, origin: Config, config: Config) -> Patient:
             raise InputError(f"run={trained}, which these chains were sampled from, is not there any more")
         load_weights(parts.energy, Run(Path(trained)), str(origin["checkpoint"]), origin["weights"])
         history = Run(Path(trained)).history()
-    sampler = parts.sampler
+    sampler = as_tuned(parts.sampler, sampled.metrics())
     return Patient(chains, parts.energy, sampler.temperature, sampler, parts.start, parts.data, history)

@@ -144,18 +144,23 @@ def training(history: list[dict[str, Any]]) -> tuple[Figure, str]:
         curve(right, rows, "gap", "e_model − e_data", GREEN)
         right.axhline(0, color=BLACK, linewidth=0.8)
         right.set(xlabel="training step", ylabel="gap", ylim=settled(rows, "gap"))
+        last = [row["gap"] for row in rows[-max(1, len(rows) // 10) :] if "gap" in row]
+        level = f" ({np.mean(last):.3g} over the last tenth)" if last else ""
         caption = (
-            "Mean energy of data and of the model's chains (left) and their gap (right). Good: the two stay "
-            "together and "
-            "the gap hovers around 0. Both axes are cut to what is seen after the first tenth. The gap compares "
-            "the phases; it is not a loss to be driven down."
+            f"Mean energy of data and of the model's chains (left) and their gap{level} (right). Good: the two stay "
+            "together and the gap hovers around 0. Both axes are cut to what is seen after the first tenth. The gap "
+            "compares the phases; it is not a loss to be driven down."
         )
     else:
         curve(left, rows, "loss", "loss", BLUE)
         left.set(xlabel="training step", ylabel="loss")
         curve(right, rows, "grad_norm", "gradient norm", ORANGE)
         right.set(xlabel="training step", ylabel="gradient norm")
-        caption = "Loss (left) and norm of its gradient (right) over training. Good: the loss falls, then levels off."
+        last = [row["loss"] for row in rows[-max(1, len(rows) // 10) :]]
+        caption = (
+            f"Loss (left), {np.mean(last):.4g} over the last tenth, and norm of its gradient (right) over training. "
+            "Good: the loss falls, then levels off."
+        )
     left.legend()
     right.legend()
     return picture, caption

@@ -1,19 +1,23 @@
 """What a kernel tells of itself in metrics.json: how far its step led it astray, and what its burn-in chose."""
 
+import dataclasses
+from typing import Any, cast
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ebm_cli.adaptation import Units
+from ebm_cli.adaptation import Units, wanted
 from ebm_cli.chain_file import Chains
 from ebm_cli.chains import Trajectory
 from ebm_cli.diagnostic import Patient
 from ebm_cli.diagnostic.effective_temperature import EffectiveTemperature
 from ebm_cli.energy import frozen
 from ebm_cli.estimate import Estimate, refused, show
-from ebm_cli.sampler import Adapts, Sampler, TellsBias, Unadjusted
+from ebm_cli.sampler import Sampler, TellsBias, Unadjusted
 
 DRAWS = 20
+TUNED = ("step_size", "scales", "temperatures")
 # Neighbouring temperatures that swap less often hardly pass anything down.
 FEW_SWAPS = 0.1
 
@@ -55,20 +59,28 @@ def bias(trajectory: Trajectory, energy: nn.Module, rng: torch.Generator) -> dic
 
 def chosen_in_burn_in(sampler: Sampler, asked: Sampler) -> dict[str, Estimate]:
     """step_size, scales and temperatures as an adapting burn-in left them; nothing where none adapted."""
-    if not isinstance(asked, Adapts) or asked.adapt == "none":
+    if not wanted(asked):
         return {}
     rows = {}
-    for name in ("step_size", "scales", "temperatures"):
+    for name in TUNED:
         value = getattr(sampler, name, None)
         if isinstance(value, float | list):
             rows[name] = Estimate(value)
     return rows
 
 
+def as_tuned(sampler: Sampler, metrics: dict[str, Any]) -> Sampler:
+    """The sampler of a run whose burn-in tuned it, frozen as the run's metrics.json says."""
+    if not wanted(sampler):
+        return sampler
+    found = {name: metrics[name]["value"] for name in TUNED if metrics.get(name, {}).get("value") is not None}
+    return cast(Sampler, dataclasses.replace(cast(Any, sampler), adapt="none", **found))
+
+
 def said(rows: dict[str, Estimate]) -> str:
     """One line of what burn-in chose, in the words that would fix it; empty where it chose nothing."""
     words = []
-    for name in ("step_size", "scales", "temperatures"):
+    for name in TUNED:
         value = rows[name].value if name in rows else None
         if isinstance(value, list):
             words.append(f"sampler.{name}=[{show(value).replace(' ', '')}]")

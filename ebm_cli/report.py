@@ -11,16 +11,13 @@ from typing import Any
 
 import jinja2
 import yaml
+from markupsafe import Markup
 
 from ebm_cli.check import InputError
 from ebm_cli.estimate import show
 from ebm_cli.run import Run, read_json, write_text
 
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ title }}</title><link rel="icon" href="data:,">
-<style>
-:root { color-scheme: light; }
+STYLE = """:root { color-scheme: light; }
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 60rem; margin: 0 auto; padding: 1rem; }
 h1 { font-size: 1.5rem; margin: .5rem 0; } h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; border-bottom: 1px solid #ccc; }
 .path { color: #555; font-size: .85rem; overflow-wrap: anywhere; }
@@ -31,18 +28,26 @@ td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .ok { color: #00603f; } .caution { color: #8a5a00; } .refused { color: #a33c00; }
 .verdict { font-weight: 600; }
 figure { margin: 1.2rem 0; } figure img { max-width: 100%; height: auto; } figcaption { color: #333; font-size: .92rem; }
+h1, h2, td:last-child { overflow-wrap: anywhere; }
 @media (max-width: 40rem) {
-  thead { display: none; }
-  tr { display: grid; grid-template-columns: 1fr auto auto; border-bottom: 1px solid #ccc; padding: .3rem 0; }
-  td { border: 0; padding: .1rem .4rem .1rem 0; } td:first-child { display: none; } td:last-child { grid-column: 1 / -1; }
-  td.number { white-space: normal; }
+  .cards thead { display: none; }
+  .cards tr { display: grid; grid-template-columns: 1fr auto auto; border-bottom: 1px solid #ccc; padding: .3rem 0; }
+  .cards td { border: 0; padding: .1rem .4rem .1rem 0; }
+  .cards td:first-child { display: none; } .cards td:last-child { grid-column: 1 / -1; }
+  .cards td.number { white-space: normal; }
 }
 details { margin: 1rem 0; } pre { overflow-x: auto; background: #f6f6f6; padding: .6rem; font-size: .8rem; }
-</style></head><body>
+"""
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ title }}</title><link rel="icon" href="data:,">
+<style>
+{{ style }}</style></head><body>
 <h1>{{ title }}</h1>
 <p class="path">{{ summary }}</p>
 <h2>Verdicts</h2>
-<div class="scroll"><table><thead><tr><th>from</th><th>quantity</th><th>value</th><th>verdict</th><th>reason</th></tr></thead><tbody>
+<div class="scroll"><table class="cards"><thead><tr><th>from</th><th>quantity</th><th>value</th><th>verdict</th><th>reason</th></tr></thead><tbody>
 {% for section in sections %}{% for row in section.rows %}
 <tr><td>{{ section.verb }}</td><td>{{ row.name }}</td><td class="number">{{ row.value }}</td>
 <td class="verdict {{ row.verdict }}">{{ row.verdict }}</td><td>{{ row.reason }}</td></tr>
@@ -80,12 +85,18 @@ def page(run: Run) -> str:
     relatives = [*ancestors(run), run, *descendants(run)]
     made = run.config()["made"]
     summary = f"{run.folder} · ebm {made.get('ebm')} · torch {made.get('torch')} · {made.get('created')}"
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
-    return environment.from_string(PAGE).render(
+    return filled(
+        PAGE,
         title=f"ebm {made['verb']}: {run.folder.name}",
         summary=summary,
         sections=[section(each) for each in relatives],
     )
+
+
+def filled(template: str, **values: Any) -> str:
+    """A page of this project's look, every value escaped."""
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(template).render(style=Markup(STYLE), **values)
 
 
 def section(run: Run) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`ebm sample`: chains from a trained run, or from an energy that needs no training."""
 
 import csv
+import dataclasses
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ebm_cli import __version__, chain_file, check, figure, rng
+from ebm_cli import __version__, chain_file, check, figure, rng, tails
 from ebm_cli.build import Config, together
 from ebm_cli.chain_file import Chains
 from ebm_cli.chains import Trajectory, run_chains
@@ -21,6 +22,7 @@ from ebm_cli.estimate import Estimate, refused, under_mixing
 from ebm_cli.kernel_rows import kernel_rows, said
 from ebm_cli.landscape import landscape
 from ebm_cli.machine import resolve
+from ebm_cli.mixing import judge
 from ebm_cli.parts import Parts, assemble, load_weights
 from ebm_cli.run import Run
 from ebm_cli.screen import Screened, screen
@@ -28,6 +30,7 @@ from ebm_cli.state import read_checkpoint
 from ebm_cli.terminal import Stopped, Terminal, WorkFailed
 
 SMALL = 16
+SHOWN = 60
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,9 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
         rows = kernel_rows(trajectory, parts.energy, chains, parts.sampler, generator)
         if line := said(rows):
             terminal.say(line)
-        estimates = describe(chains, screened) | rows
+        parts = dataclasses.replace(parts, sampler=trajectory.sampler)
+        estimates = describe(chains, screened) | mixing(config, parts, chains, terminal) | rows
+        estimates = under_mixing(estimates)
         pictures = state_figures(parts, trajectory)
         if chains.x.shape[1] > 1:
             pictures["energy"] = energy_trace(chains)
@@ -195,7 +200,16 @@ def describe(chains: Chains, screened: Screened) -> dict[str, Estimate]:
         rows["acceptance"] = over_chains(good.acceptance.mean(1)).doubted(screened.remarks)
     patient = Patient(chains)
     rows["ess_bulk_min"] = ESS(least=25.0)(patient).estimates["ess_bulk_min"]
-    return under_mixing(rows | RHat(mixed=1.01, apart=1.1)(patient).estimates)
+    return rows | RHat(mixed=1.01, apart=1.1)(patient).estimates
+
+
+def mixing(config: Config, parts: Parts, chains: Chains, terminal: Terminal) -> dict[str, Estimate]:
+    """Whether the chains are mixed; what probing costs is said."""
+    patient = Patient(chains, parts.energy, parts.sampler.temperature, parts.sampler, parts.start, parts.data)
+    judged = judge(patient, config["seed"], terminal.stopping)
+    for note in judged.notes:
+        terminal.say(note)
+    return {"mixing": judged.estimate}
 
 
 def moments(chains: Chains, remarks: list[str]) -> dict[str, Estimate]:
@@ -214,9 +228,10 @@ def moments(chains: Chains, remarks: list[str]) -> dict[str, Estimate]:
     def shaped(values: np.ndarray) -> float | list[float]:
         return float(values[0]) if len(values) == 1 else values.tolist()
 
+    tail = tails.doubts(flat)
     return {
-        "mean": Estimate(shaped(centre), se=shaped(mean_se)).doubted(remarks),
-        "std": Estimate(shaped(std), se=shaped(std_se)).doubted(remarks),
+        "mean": Estimate(shaped(centre), se=shaped(mean_se)).doubted([*remarks, *tail["mean"]]),
+        "std": Estimate(shaped(std), se=shaped(std_se)).doubted([*remarks, *tail["std"]]),
     }
 
 
@@ -241,9 +256,10 @@ def energy_trace(chains: Chains) -> tuple["figure.Figure", str]:
         low, high = np.nanmin(later), np.nanmax(later)
         axes.set_ylim(low - 0.08 * (high - low), high + 0.08 * (high - low) + 1e-9)
     axes.legend()
+    half = np.nanmedian(finite[:, finite.shape[1] // 2 :])
     return picture, (
-        "Energy of up to 64 chains, cut to what is seen after the first tenth. Good: one flat band without trend, no "
-        "chain apart from it."
+        f"Energy of up to 64 chains, median {half:.4g} over their last half; the axis is cut to what is seen after the "
+        "first tenth. Good: one flat band without trend, no chain apart from it."
     )
 
 
@@ -270,7 +286,8 @@ def state_figures(parts: Parts, trajectory: Trajectory) -> dict[str, tuple["figu
     drawn = {
         "samples": (
             figure.states(shown, parts.event),
-            f"Final states of chains, the first ones and unselected, at T = {T:g}.",
+            f"Final states of {min(len(good), SHOWN)} of {len(good)} chains, the first ones and unselected, at "
+            f"T = {T:g}. Good: not to be told from the data.",
         )
     }
     return drawn | denoised_figure(parts, good)

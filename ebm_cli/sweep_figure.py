@@ -32,7 +32,7 @@ LABELS = {
 
 def sweep_figure(
     verb: str, keys: list[str], lines: list[list[str]], metrics: list[dict[str, Any]], folders: list[Path]
-) -> Figure | None:
+) -> tuple[Figure, str] | None:
     """One panel a number against the first key that varies, and below a sample picture of each member.
 
     None without numbers. Members under caution are drawn hollow; refused numbers are left out.
@@ -56,7 +56,19 @@ def sweep_figure(
             axes.imshow(mpimg.imread(path))
             axes.set_title(" ".join(word for word in line if word.partition("=")[0] in keys), fontsize=8)
             axes.axis("off")
-    return drawn
+    return drawn, caption(names, keys, metrics)
+
+
+def caption(names: list[str], keys: list[str], metrics: list[dict[str, Any]]) -> str:
+    """What is drawn, how far the first number goes, and what good looks like."""
+    first = [np.atleast_1d(m[names[0]]["value"])[0] for m in metrics if m.get(names[0], {}).get("value") is not None]
+    doubted = sum(any(row["verdict"] != "ok" for row in m.values()) for m in metrics)
+    label = LABELS.get(names[0], names[0])
+    return (
+        f"{', '.join(LABELS.get(name, name) for name in names)} of {len(metrics)} runs over {', '.join(keys)}; "
+        f"{label} from {min(first):.4g} to {max(first):.4g}. Bars are two standard errors; hollow points are under "
+        f"caution, refused ones left out ({doubted} runs have some). Good: filled points on a smooth line."
+    )
 
 
 def positions(keys: list[str], lines: list[list[str]]) -> tuple[list[float], list[str] | None]:

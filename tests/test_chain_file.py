@@ -83,7 +83,7 @@ def test_the_file_is_laid_out_as_arviz_expects(tmp_path: Path) -> None:
         assert posterior["x"].dimensions == ("chain", "draw", "x_dim_0")
         assert posterior["x_dim_0"].shape == (2,)
         assert set(stats.variables) == {
-            "chain", "draw", "lp", "potential", "acceptance_rate", "diverging",
+            "chain", "draw", "lp", "energy", "potential", "acceptance_rate", "diverging",
         }  # fmt: skip
         for group in (posterior, stats):
             assert group["chain"][...].tolist() == [0, 1, 2]
@@ -100,6 +100,20 @@ def test_lp_is_minus_the_energy_over_the_temperature(tmp_path: Path) -> None:
 def test_there_is_no_lp_at_temperature_zero(tmp_path: Path) -> None:
     with h5netcdf.File(written(tmp_path, chains(2), temperature=0.0), "r") as file:
         assert "lp" not in file["sample_stats"].variables
+
+
+@pytest.mark.arviz
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("event", [(1,), (2,), (1, 4, 4)])
+@pytest.mark.parametrize("plot", ["plot_trace", "plot_rank", "plot_autocorr", "plot_ess", "plot_energy"])
+def test_arvizs_own_plots_open_the_file(tmp_path: Path, event: tuple[int, ...], plot: str) -> None:
+    arviz = pytest.importorskip("arviz")
+    random = np.random.default_rng(0)
+    given = Chains(x=random.standard_normal((4, 100, *event)), potential=random.random((4, 100)))
+    found = arviz.from_netcdf(written(tmp_path, given))
+    assert found["posterior"]["x"].shape == given.x.shape
+    chosen = {} if plot == "plot_energy" else {"coords": {f"x_dim_{axis}": [0] for axis in range(len(event))}}
+    getattr(arviz, plot)(found, **chosen)
 
 
 def test_diverging_is_a_whole_number_and_marks_draws_that_are_not_finite(tmp_path: Path) -> None:

@@ -14,10 +14,11 @@ ROWS = (
     {"__main__"},
     {"cli"},
     {"train", "sample", "evaluate", "diagnose"},
-    {"report", "curves", "sweep_figure", "rollback", "ranking", "watch", "kernel_rows"},
+    {"report", "curves", "sweep_figure", "sweep_report", "rollback", "ranking", "watch", "kernel_rows"},
     {"build", "parts"},
     {"state"},
-    {"metric", "diagnostic", "finding", "figure", "landscape", "features", "screen", "chain_file"},
+    {"metric", "diagnostic", "finding", "figure", "landscape", "features", "screen", "chain_file"}
+    | {"mixing", "agreement", "probe", "tails"},
     {"objective", "regularizer"},
     {"chains", "start"},
     {"adaptation", "engine"},

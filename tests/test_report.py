@@ -10,6 +10,7 @@ from ebm_cli import figure, report
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.report import write_report
 from ebm_cli.run import Run, write_text
+from ebm_cli.sweep_report import write_sweep_report
 
 ESTIMATES = {
     "nll": Estimate(1.2345, se=0.01, unit="nats"),
@@ -108,3 +109,24 @@ def test_a_child_that_is_gone_does_not_break_the_parent(tmp_path: Path) -> None:
     parent = made(tmp_path / "parent", "train")
     (parent.folder / "descendants.json").write_text(f'["{tmp_path / "gone"}"]')
     assert "<h2>Verdicts</h2>" in write_report(parent).read_text()
+
+
+def test_a_sweeps_page_shows_each_member_its_verdicts_and_the_way_to_its_page(tmp_path: Path) -> None:
+    write_report(made(tmp_path / "0", "sample"))
+    (tmp_path / "1").mkdir()
+    figure.new()[0].savefig(tmp_path / "sweep.png")
+    rows = [
+        {"job": "0", "sampler.temperature": "0.5", "status": "done", "reason": ""},
+        {"job": "1", "sampler.temperature": "<2>", "status": "failed", "reason": "all chains & more broke"},
+    ]
+    page = write_sweep_report(tmp_path, "sample", ["sampler.temperature"], rows, "under it").read_text()
+    assert 'href="0/report.html"' in page and 'href="1/report.html"' not in page
+    assert '<td class="number caution">12</td>' in page and '<td class="number refused">refused</td>' in page
+    assert "few &lt;draws&gt; &amp; chains" in page and "&lt;2&gt;" in page and "all chains &amp; more broke" in page
+    assert page.count("data:image/png;base64,") == 1 and "under it" in page
+
+
+def test_a_sweep_of_which_all_is_ok_leaves_nothing_to_doubt(tmp_path: Path) -> None:
+    made(tmp_path / "0", "sample").write_metrics({"energy": Estimate(1.0, se=0.1)})
+    rows = [{"job": "0", "status": "done", "reason": ""}]
+    assert "Nothing: every number" in write_sweep_report(tmp_path, "sample", [], rows, "").read_text()

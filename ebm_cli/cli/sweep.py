@@ -44,7 +44,10 @@ def sweep(verb: str, overrides: list[Any], resumed: Path | None) -> int:
     assert folder is not None
     codes = run_all(folder, jobs, lines, keys)
     rows = table(folder, lines, keys)
-    draw(folder, verb, keys, len(lines))
+    caption = draw(folder, verb, keys, len(lines))
+    from ebm_cli.sweep_report import write_sweep_report
+
+    write_sweep_report(folder, verb, keys, rows, caption)
     from ebm_cli.cli.live import print_rows
 
     print_rows(*shown(rows, keys))
@@ -180,12 +183,15 @@ def shown(rows: list[dict[str, str]], keys: list[str]) -> tuple[list[str], list[
     return [*keys, *names, *(["status"] if failed else [])], table
 
 
-def draw(folder: Path, verb: str, keys: list[str], count: int) -> None:
-    """sweep.png: the main numbers against the key that varies."""
+def draw(folder: Path, verb: str, keys: list[str], count: int) -> str:
+    """sweep.png: the main numbers against the key that varies. Returns the sentence that belongs under it."""
     from ebm_cli.sweep_figure import sweep_figure
 
     metrics = [read_json(folder / str(number) / DONE) for number in range(count)]
     plan = yaml.safe_load((folder / "sweep.yaml").read_text())
     drawn = sweep_figure(verb, keys, plan["jobs"], metrics, [folder / str(n) for n in range(count)])
-    if drawn is not None:
-        drawn.savefig(folder / "sweep.png", dpi=150)
+    if drawn is None:
+        return ""
+    picture, caption = drawn
+    picture.savefig(folder / "sweep.png", dpi=150)
+    return caption

@@ -1,4 +1,4 @@
-"""R-hat: 1 for chains that agree, large for chains that do not, and `mixing` follows from it."""
+"""R-hat: 1 for chains that agree, large for chains that do not."""
 
 import numpy as np
 import pytest
@@ -16,29 +16,27 @@ def estimates(x: np.ndarray) -> dict[str, Estimate]:
     return build("diagnostic", "r_hat")(Patient(Chains(x=x))).estimates
 
 
-def test_iid_chains_are_mixed() -> None:
+def test_iid_chains_agree() -> None:
     found = estimates(ar1(0.0, 8, 1000, seed=0)[:, :, None])
     assert found["r_hat_max"].verdict == "ok" and 0.99 < found["r_hat_max"].value < 1.01
-    assert found["mixing"] == Estimate(1.0)
 
 
-def test_chains_with_different_means_are_not_mixed() -> None:
+def test_chains_with_different_means_disagree() -> None:
     found = estimates((ar1(0.0, 8, 1000, seed=1) + np.arange(8)[:, None])[:, :, None])
     assert found["r_hat_max"].verdict == "caution" and found["r_hat_max"].value > 1.1
-    assert found["mixing"].verdict == "refused" and found["mixing"].value is None
 
 
-def test_chains_with_different_scales_are_not_mixed() -> None:
+def test_chains_with_different_scales_disagree() -> None:
     found = estimates((ar1(0.0, 8, 1000, seed=2) * np.geomspace(1, 16, 8)[:, None])[:, :, None])
-    assert found["mixing"].verdict == "refused"
+    assert found["r_hat_max"].value > 1.1
 
 
-def test_chains_between_the_bounds_cannot_be_told() -> None:
+def test_chains_between_the_bounds_are_under_caution() -> None:
     x = ar1(0.0, 8, 1000, seed=3)
     x[:4] += 0.3
     found = estimates(x[:, :, None])
     assert 1.01 < found["r_hat_max"].value < 1.1
-    assert found["mixing"].verdict == "caution" and "can't tell" in found["mixing"].reason
+    assert found["r_hat_max"].verdict == "caution" and "raise burn_in" in found["r_hat_max"].reason
 
 
 def test_r_hat_is_arvizs_largest_over_coordinates() -> None:

@@ -1,0 +1,106 @@
+"""report.html in a real browser: nothing asked of any network, no error, every figure seen on a phone and a desktop."""
+
+import json
+import re
+import shutil
+import subprocess
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ebm_cli.cli import main
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
+]
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --disable-default-apps --disable-extensions --hide-scrollbars "
+    "--enable-logging=stderr --virtual-time-budget=20000 --host-resolver-rules=MAP_*_~NOTFOUND"
+)
+PHONE, DESKTOP = 390, 1280
+MIXTURE = ["energy=gaussian_mixture", "chains=8", "steps=200"]
+IMAGES = ["experiment=digits", "energy.width=4", "energy.depth=1", "trainer.steps=20", "trainer.checkpoint_every=20"]
+
+# A frame as wide as the screen: a window of Chromium's has a least width, a frame has none.
+FRAME = """<!doctype html><meta charset="utf-8"><body style="margin:0"><pre id="seen"></pre>
+<script>addEventListener("message", event => { document.getElementById("seen").textContent = event.data; });</script>
+<iframe src="page.html" width="WIDTH" height="900" style="border:0"></iframe></body>"""
+LOOK = """<script nonce="test">addEventListener("load", () => {
+  const figures = [...document.images].map(image => {
+    const box = image.getBoundingClientRect();
+    return {name: image.alt, natural: image.naturalWidth, left: box.left, right: box.right, height: box.height,
+            caption: image.parentElement.querySelector("figcaption")?.textContent ?? ""};
+  });
+  const asked = performance.getEntriesByType("resource").map(entry => entry.name).filter(name => !/^data:/.test(name));
+  const page = document.documentElement.scrollWidth;
+  parent.postMessage(JSON.stringify({asked, wide: innerWidth, page, figures}), "*");
+});</script>"""
+# Whatever a page would ask of anyone is refused, and the refusal is an error in the console. What Chromium asks of its
+# makers is none of the page's doing; it finds no host.
+POLICY = (
+    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
+    "style-src 'unsafe-inline'; script-src 'nonce-test'\">"
+)
+
+
+def seen(page: Path, width: int, folder: Path) -> dict[str, Any]:
+    """What Chromium makes of a page on a screen of this width: its figures, its own width, requests and errors."""
+    assert CHROMIUM is not None
+    folder.mkdir()
+    text = page.read_text()
+    (folder / "page.html").write_text(text.replace("<head>", "<head>" + POLICY + LOOK, 1))
+    (folder / "frame.html").write_text(FRAME.replace("WIDTH", str(width)))
+    command = [
+        CHROMIUM,
+        *(flag.replace("_", " ") for flag in FLAGS.split()),
+        f"--user-data-dir={folder / 'profile'}",
+        "--dump-dom",
+    ]
+    done = subprocess.run(
+        [*command, (folder / "frame.html").as_uri()], capture_output=True, text=True, timeout=120, check=True
+    )
+    found = re.search(r'<pre id="seen">(.+?)</pre>', done.stdout, re.S)
+    assert found, done.stderr
+    result = json.loads(unescape(found[1]))
+    result["errors"] = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    return result
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A page of a run in the plane with its diagnosis, of a run of images with its samples, and of a sweep."""
+    here = tmp_path_factory.mktemp("runs")
+    plane, images, swept = here / "plane", here / "images", here / "swept"
+    assert main(["sample", *MIXTURE, f"out={plane}"]) == 0
+    assert main(["diagnose", f"run={plane}", f"out={here / 'judged'}"]) == 0
+    assert main(["train", *IMAGES, f"out={images}"]) == 0
+    assert main(["sample", f"run={images}", "chains=8", "steps=20", "thin=2", f"out={here / 'drawn'}"]) == 0
+    assert main(["sample", "-m", *MIXTURE, "sampler.temperature=0.5,1,2", f"out={swept}"]) == 0
+    return {"plane": plane / "report.html", "images": images / "report.html", "sweep": swept / "report.html"}
+
+
+@pytest.mark.parametrize("name", ["plane", "images", "sweep"])
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_a_page_is_whole_on_any_screen_and_asks_nothing(
+    pages: dict[str, Path], name: str, width: int, tmp_path: Path
+) -> None:
+    found = seen(pages[name], width, tmp_path / "browser")
+    assert found["errors"] == [] and found["asked"] == []
+    assert found["wide"] == width and found["page"] <= width
+    assert len(found["figures"]) >= {"plane": 8, "images": 3, "sweep": 1}[name]
+    for each in found["figures"]:
+        assert each["natural"] > 0 and each["height"] > 50, each
+        assert each["left"] >= 0 and each["right"] <= width, each
+        assert "Good:" in each["caption"] and re.search(r"\d", each["caption"]), each
+
+
+def test_a_page_that_asks_for_something_is_found_out(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text('<html><head></head><body><figure><img src="https://example.org/x.png"></figure></body></html>')
+    assert seen(page, PHONE, tmp_path / "browser")["errors"] != []
