@@ -17,7 +17,7 @@ ROWS = (
     {"report", "curves", "sweep_figure", "rollback", "ranking", "watch"},
     {"build", "parts"},
     {"state"},
-    {"metric", "diagnostic", "finding", "figure", "landscape", "features", "screen", "chain_file"},
+    {"metric", "diagnostic", "finding", "figure", "landscape", "features", "screen", "chain_file", "wells", "basins"},
     {"objective", "regularizer"},
     {"chains", "start"},
     {"optimizer", "sampler"},
