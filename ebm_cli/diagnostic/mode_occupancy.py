@@ -303,7 +303,8 @@ def picture(
         bars.bar(at, heights[:shown], width, yerr=error, color=color, label=label, error_kw={"linewidth": 1.2})
     for k in missing:
         if k < shown:
-            bars.annotate("missing", (k, 0), (0, 6), textcoords="offset points", ha="center", rotation=90, fontsize=8)
+            at = (k - (len(series) - 1) / 2 * width, occupancy[k] + se[k])
+            bars.annotate("missing", at, (0, 4), textcoords="offset points", ha="center", rotation=90, fontsize=8)
     bars.set_xticks(place, [str(number) for number in found.numbers[:shown]])
     bars.set(xlabel="class" if found.names[0].startswith("class") else "mode", ylabel="share of draws")
     bars.grid(False, axis="x")

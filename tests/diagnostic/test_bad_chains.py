@@ -26,7 +26,9 @@ def examined(name: str, x: np.ndarray, names: list[int] | None = None) -> dict[s
         names=names or [],
     )
     energy = build("energy", "quadratic", {"a": 1.0}, event=(2,))
-    return build("diagnostic", name)(Patient(chains, energy, 1.0)).estimates
+    # Of the very law, so that there is nothing to say about the model.
+    data = build("data", "gaussian", {"dim": 2})
+    return build("diagnostic", name)(Patient(chains, energy, 1.0, data=data)).estimates
 
 
 @EVERY
