@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Verdict = Literal["ok", "caution", "refused"]
-WHOLE_LAW = {"mean", "ess_bulk_min", "ess_per_gradient"}
+WHOLE_LAW = {"mean", "ess_bulk_min", "ess_per_gradient", "occupancy"}
 OF_THE_CHAINS = {"std", "energy"}
 
 
@@ -76,9 +76,11 @@ def under_mixing(rows: dict[str, Estimate]) -> dict[str, Estimate]:
 
 
 def show(value: float | list[float] | None, se: float | list[float] | None = None) -> str:
-    """A value beside its error as people write them: 1.234 ± 0.012; lists are cut after four."""
+    """A value beside its error as people write them: 1.234 ± 0.012; lists are cut after four, none for an empty one."""
     if value is None:
         return "–"
+    if value == []:
+        return "none"
     if isinstance(value, list):
         errors = se if isinstance(se, list) else [None] * len(value)
         shown = ", ".join(show(v, e) for v, e in zip(value[:4], errors, strict=False))

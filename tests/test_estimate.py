@@ -45,6 +45,8 @@ def test_json_keeps_the_value_and_leaves_out_what_is_not_there() -> None:
         (1.23456, None, "1.235"),
         (1.0, 0.0, "1"),
         (None, None, "–"),
+        ([], None, "none"),
+        ([2.0], None, "2"),
         ([1.0, 2.0], [0.1, 0.2], "1.00 ± 0.10, 2.00 ± 0.20"),
         ([1.0, 2.0, 3.0, 4.0, 5.0], None, "1, 2, 3, 4, …"),
     ],

@@ -28,7 +28,8 @@ def examined(name: str, x: np.ndarray, names: list[int] | None = None) -> dict[s
         names=names or [],
     )
     energy = build("energy", "quadratic", {"a": 1.0}, event=(2,))
-    patient = Patient(chains, energy, 1.0)
+    # Of the very law, so that there is nothing to say about the model.
+    patient = Patient(chains, energy, 1.0, data=build("data", "gaussian", {"dim": 2}))
     return {"mixing": judge(patient, 0).estimate} if name == "mixing" else build("diagnostic", name)(patient).estimates
 
 
