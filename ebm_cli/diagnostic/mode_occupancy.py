@@ -82,7 +82,7 @@ class ModeOccupancy:
             return Finding({"occupancy": refused(reason), "modes_missing": refused(reason)})
         found = self._divide(patient, patient.energy, patient.temperature, screened.good)
         count = len(found.shares)
-        occupancy, se = found.shares.mean(0), found.shares.std(0, ddof=1) / count**0.5
+        occupancy, se = found.shares.mean(0).clip(0, 1), found.shares.std(0, ddof=1) / count**0.5
         said = {k: f"holds {occupancy[k]:.3f} ± {se[k]:.3f}" for k in range(len(occupancy))}
         missing, off = self._judge(found, occupancy, se)
         judge = next(iter(found.references.values()), None)
@@ -236,7 +236,7 @@ def by_classes(energy: nn.Module, few: Float[np.ndarray, "chain draw *event"], d
     """The classes of labelled images by a classifier's probabilities p, corrected for those that it confuses.
 
     E[p_j] = Σᵢ oᵢ C_ij with C_ij the mean of p_j over unseen rows of class i, so o = E[p]·C⁻¹ (Rogan and Gladen, 1978,
-    Am. J. Epidemiology 107, 71); a share can fall below 0 within its error.
+    Am. J. Epidemiology 107, 71); a chain's share can fall below 0, their mean is cut there.
     """
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
     from sklearn.model_selection import cross_val_predict

@@ -105,9 +105,11 @@ class SpuriousValleys:
             return Finding({name: refused(screened.fatal)})
         rows = rows_of(data, energy)
         search = self._search(energy, temperature, rows, screened.good)
-        valleys, numbers = self._weigh(energy, temperature, rows, search)
+        rng = generator(1, "spurious_valleys", rows.device)
+        near = cooled(energy, repeated(rows, REGION), temperature, 1.0, rows, rng)
+        valleys, numbers = self._weigh(energy, temperature, rows, near, search)
         short, long = (float(np.isin(mode, numbers).mean()) for mode in (search.first, search.last))
-        doubts = list(screened.remarks)
+        doubts = [*screened.remarks, *departed(near, rows)]
         doubts += [said(valley) for valley in valleys[:3]]
         doubts += [f"{len(valleys) - 3} more valleys without data"] if len(valleys) > 3 else []
         if valleys:
@@ -144,11 +146,15 @@ class SpuriousValleys:
         return Search(modes, states, mode[: len(states)], of_rows, of_first, of_last)
 
     def _weigh(
-        self, energy: nn.Module, temperature: float, rows: Float[Tensor, "rows *event"], search: Search
+        self,
+        energy: nn.Module,
+        temperature: float,
+        rows: Float[Tensor, "rows *event"],
+        near: Float[Tensor, "n *event"],
+        search: Search,
     ) -> tuple[list[Valley], list[int]]:
-        """The spurious among the modes, heaviest first, and their numbers."""
-        rng = generator(1, "spurious_valleys", rows.device)
-        near = cooled(energy, repeated(rows, REGION), temperature, 1.0, rows, rng)
+        """The spurious among the modes, heaviest first, and their numbers. near: draws of chains from the rows."""
+        rng = generator(2, "spurious_valleys", rows.device)
         bound = float(torch.quantile(distances(near, rows).min(1).values, 0.95))
         away = (distances(search.states, rows).min(1).values > bound).cpu().numpy()
         held = np.bincount(search.mode, minlength=len(search.modes))
@@ -171,6 +177,19 @@ class SpuriousValleys:
         numbers = [suspects[i] for i in chosen]
         found = [Valley(lowest[k], float(e[k]), float(mass[i]), draws[i]) for i, k in zip(chosen, numbers, strict=True)]
         return found, numbers
+
+
+def departed(near: Float[Tensor, "n *event"], rows: Float[Tensor, "rows *event"]) -> list[str]:
+    """What to doubt where chains that start at data rows leave them: then no valley is what is wrong with the model."""
+    gap = float(distances(near, rows).min(1).values.median())
+    own = distances(rows, rows).fill_diagonal_(math.inf).min(1).values
+    usual = float(torch.quantile(own, 0.95))
+    if gap <= usual:
+        return []
+    return [
+        f"chains that start at data rows leave them (half end over {gap:.3g} from the nearest row; 95 % of rows have "
+        f"one within {usual:.3g}): the model's mass is not where data are, so train on before looking for valleys"
+    ]
 
 
 def said(valley: Valley) -> str:

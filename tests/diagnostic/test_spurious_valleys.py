@@ -183,6 +183,14 @@ def test_a_valley_where_data_are_does_not_count() -> None:
     assert counted(energy, Known(Batch(rows), Batch(rows), noise=0.0), 2, random) == 0
 
 
+def test_a_model_whose_mass_is_not_where_data_are_is_under_caution() -> None:
+    # One well, which all rows run down: none is beside the data, and yet the model is nowhere near them.
+    energy = build("energy", "quadratic", {"a": 0.01}, event=(2,))
+    data = known(gaussian(2, np.random.default_rng(0)), 2, np.random.default_rng(0))
+    estimate = found(energy, data, 2, np.random.default_rng(0)).estimates["spurious_valleys"]
+    assert estimate.value == 0 and estimate.verdict == "caution" and "leave them" in estimate.reason
+
+
 @pytest.mark.parametrize("d", [2, 16])
 def test_a_mass_by_bridge_is_the_closed_form(d: int, float64: None) -> None:
     curvatures = np.linspace(0.5, 4.0, d).tolist()
