@@ -17,8 +17,7 @@ from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.estimate import Estimate
 from ebm_cli.mixing import judge
 from ebm_cli.sample import moments
-from ebm_cli.sampler.mala import MALA
-from ebm_cli.sampler.sgld import SGLD
+from ebm_cli.sampler import Sampler
 from ebm_cli.start import Begun
 from tests.contract import build
 from tests.diagnostic.ar1 import ar1
@@ -33,6 +32,10 @@ def of(x: np.ndarray, **known: Any) -> Patient:
 
 def normal(seed: int, *shape: int) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape)
+
+
+def kernel(name: str, step_size: float) -> Sampler:
+    return build("sampler", name, {"step_size": step_size})
 
 
 @dataclass(frozen=True)
@@ -147,8 +150,10 @@ def sticky_grid(seed: int) -> Patient:
 BROKEN: dict[str, Make] = {
     "one stuck chain": one_stuck,
     "one chain that stops halfway": stopped_halfway,
-    "all stuck in one mode, begun in it": lambda s: moved(two_modes(), SGLD(0.05, 1.0), At((-5.0, 0.0), 0.1), s),
-    "all stuck in one mode, begun as wide as it": lambda s: moved(two_modes(), MALA(0.5, 1.0), At((5.0, 0.0), 1.0), s),
+    "all stuck in one mode, begun in it": lambda s: moved(two_modes(), kernel("sgld", 0.05), At((-5.0, 0.0), 0.1), s),
+    "all stuck in one mode, begun as wide as it": lambda s: moved(
+        two_modes(), kernel("mala", 0.5), At((5.0, 0.0), 1.0), s
+    ),
     "drift by one": lambda s: drift(s, 1.0),
     "drift by a half": lambda s: drift(s, 0.5),
     "spread that shrinks": shrinking,
@@ -160,7 +165,7 @@ BROKEN: dict[str, Make] = {
     "periodic": lambda s: periodic(s, 37.3, 0.1),
     "periodic under noise": lambda s: periodic(s, 11.0, 0.7),
     "wrong temperature": wrong_temperature,
-    "step so large that the temperature is off": lambda s: moved(well(), SGLD(0.5, 1.0), At((0.0, 0.0), 1.0), s),
+    "step so large that the temperature is off": lambda s: moved(well(), kernel("sgld", 0.5), At((0.0, 0.0), 1.0), s),
     "one chain elsewhere": one_elsewhere,
     "different scales": scales,
     "rarely hopping between modes": rarely_hopping,
@@ -176,7 +181,7 @@ HEALTHY: dict[str, Make] = {
     "skewed": lambda s: of(np.random.default_rng(s).exponential(size=(8, 500, 2)) ** 2),
     "whole numbers": sticky_grid,
     "nearly a line": thick,
-    "Langevin in one well": lambda s: moved(well(), MALA(0.5, 1.0), At((0.5, 0.0), 0.1), s),
+    "Langevin in one well": lambda s: moved(well(), kernel("mala", 0.5), At((0.5, 0.0), 0.1), s),
 }
 
 
@@ -229,19 +234,19 @@ def test_an_array_of_unknown_origin_says_that_it_may_lack_a_mode() -> None:
 
 
 def test_a_start_much_wider_than_the_chains_needs_no_probes() -> None:
-    patient = moved(well(), MALA(0.5, 1.0), At((0.0, 0.0), 8.0), seed=0)
+    patient = moved(well(), kernel("mala", 0.5), At((0.0, 0.0), 8.0), seed=0)
     judged = judge(patient, seed=0)
     assert judged.estimate.verdict == "ok" and "times as wide" in judged.estimate.reason and not judged.notes
 
 
 def test_probes_cost_at_most_a_quarter_of_the_chains_and_are_told() -> None:
-    patient = moved(well(), MALA(0.5, 1.0), At((0.5, 0.0), 0.1), seed=0, chains=64, steps=2000)
+    patient = moved(well(), kernel("mala", 0.5), At((0.5, 0.0), 0.1), seed=0, chains=64, steps=2000)
     (note,) = judge(patient, seed=0).notes
     assert "32 probe chains of 1000 steps" in note
 
 
 def test_the_yamls_sampler_and_start_are_probed_as_well() -> None:
     start = build("start", "noise", {"scale": 0.5}, event=(2,))
-    patient = moved(well(), MALA(0.5, 1.0), At((0.0, 0.0), 0.3), seed=0)
+    patient = moved(well(), kernel("mala", 0.5), At((0.0, 0.0), 0.3), seed=0)
     known = Patient(patient.chains, patient.energy, 1.0, build("sampler", "mala", {"step_size": 0.5}), start)
     assert judge(known, seed=0).estimate.verdict == "ok"

@@ -1,5 +1,6 @@
 """Spurious valleys: places far from every data row where the model puts mass all the same."""
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ FOLLOWED = 500
 STRATUM = 1000
 KEPT = 10
 STAGES = 8
+ACCEPTANCE = 0.6
 LOCAL = 200
 REGION = 1000
 SUSPECTS = 24
@@ -260,9 +262,10 @@ def cooled(
     step_size = 0.1 * spread_of(rows) ** 2 / rows[0].numel() / temperature
     for stage in range(STAGES):
         T = temperature * max(1.0, hottest ** (1 - stage / (STAGES / 2)))
-        accept, x = moved(energy, x, MALA(step_size, T), 5, rng)
-        _, x = moved(energy, x, MALA(step_size / 10, T), 1, rng)
-        step_size *= 1.6 if accept > 0.7 else 0.5 if accept < 0.5 else 1.0
+        kernel = MALA(step_size, T, scales=None, adapt="none", target=ACCEPTANCE)
+        accept, x = moved(energy, x, kernel, 5, rng)
+        _, x = moved(energy, x, dataclasses.replace(kernel, step_size=step_size / 10), 1, rng)
+        step_size *= 1.6 if accept > ACCEPTANCE + 0.1 else 0.5 if accept < ACCEPTANCE - 0.1 else 1.0
     return x
 
 
