@@ -11,6 +11,7 @@ from tests.contract import build
 from tests.sampler.laws import mixture
 
 pytestmark = pytest.mark.usefixtures("float64")
+MODERATE = {"step_size": 1.2, "leapfrog_steps": 3}
 
 
 def test_a_flight_of_one_step_is_malas_proposal_and_acceptance(rng: torch.Generator) -> None:

@@ -11,6 +11,7 @@ from ebm_cli.energy.quadratic import Quadratic
 from tests.contract import build, moment_z_scores
 
 pytestmark = pytest.mark.usefixtures("float64")
+MODERATE = {"step_size": 1.0}
 
 
 def test_flights_in_a_round_well_turn_after_about_half_a_period(rng: torch.Generator) -> None:

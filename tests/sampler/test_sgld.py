@@ -1,5 +1,6 @@
 """SGLD against its exact stationary law on a quadratic."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,6 +12,11 @@ from tests.contract import build, moment_z_scores
 pytestmark = pytest.mark.usefixtures("float64")
 CHAINS = 40_000  # The variance's standard error is √(2/CHAINS) = 0.7 % of it.
 A = 2.0
+
+
+def law(sampler, a: float) -> np.ndarray:
+    """The stationary variance of x on E = a/2·x²."""
+    return np.array([[(sampler.temperature / a) / (1 - a * sampler.step_size / 2)]])
 
 
 def sgld(step_size: float, temperature: float) -> Sampler:

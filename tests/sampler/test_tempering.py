@@ -12,6 +12,7 @@ from ebm_cli.sampler.tempering import spaced_equally
 from tests.contract import build
 
 pytestmark = pytest.mark.usefixtures("float64")
+MODERATE = {"replicas": 3}
 WEIGHT = 0.3
 
 
