@@ -25,7 +25,7 @@ OVERDISPERSED = 5.0
 SHARE = 0.5
 FEWEST = 16
 MOST = 256
-STATES = 8
+STATES = 16
 NORMAL_SPREAD = 1.349
 KEPT, GROUPS = 2000, 32
 # A region of less than this share of the chains' mass is no mode that they lack.
@@ -89,7 +89,7 @@ def probe(
     total = kept * chains.thin
     count = min(max(FEWEST, int(len(chains.x) * SHARE)), MOST)
     length = int(min(total * SHARE, len(chains.x) * total / count))
-    if length < 4 * STATES:
+    if length < 2 * STATES:
         return Probed("unknown", f"chains of {total} steps are too short to probe from elsewhere; raise steps")
     rng = generator(seed, "probes", device_of(energy))
     x = elsewhere(energy, chains, data, count, rng)
@@ -133,13 +133,12 @@ def judged(moved: Trajectory, chains: Chains, temperature: float, told: str) -> 
     scale = np.maximum(spread(chains.flat().reshape(-1, x.shape[2])), 1e-12)
     known = Visited(chains.flat() / scale)
     distance = known.distance(x.reshape(-1, x.shape[2]) / scale).reshape(x.shape[:2])
-    away = np.median(distance[len(x) // 2 :], axis=0) > known.near
+    away: np.ndarray = np.median(distance[len(x) // 2 :], axis=0) > known.near
     enough = (~away).sum() >= FEWEST // 4
     if not away.any():
         return Probed("joined", f"{told}, begun up to {FAR[-1]:g} times as far out, joined the chains")
-    half = len(x) // 2
-    nearer = distance[half:].mean(0) < 0.8 * distance[:half].mean(0)
-    falling = e[:half].mean(0) - e[half:].mean(0) > max(temperature, 1e-12)
+    nearer = fallen(distance, 0.2 * distance.mean(0))
+    falling = fallen(e, np.full(len(away), temperature))
     stays = away & ~nearer & ~falling
     # One alone may be the last to arrive.
     if stays.sum() < 2:
@@ -163,6 +162,13 @@ def judged(moved: Trajectory, chains: Chains, temperature: float, told: str) -> 
         f"{stays.sum()} of {told} begun elsewhere stay elsewhere{where}{level}; start at all modes (start=data) or "
         "choose a sampler that crosses",
     )
+
+
+def fallen(values: Float[np.ndarray, "draw n"], by: Float[np.ndarray, " n"]) -> np.ndarray:
+    """Which columns are lower in their second half, by more than `by` and than 3 standard errors of the difference."""
+    early, late = np.array_split(values, 2)
+    error = np.sqrt(early.var(0) / len(early) + late.var(0) / len(late))
+    return early.mean(0) - late.mean(0) > np.maximum(by, 3 * error)
 
 
 class Visited:

@@ -1,7 +1,9 @@
 """The zoo: thirty chain sets of known truth; no broken one passes for mixed, of the healthy at most one does not."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from torch import nn
 
 from ebm_cli.chain_file import Chains
 from ebm_cli.chains import run_chains
+from ebm_cli.cli import main
 from ebm_cli.diagnostic import Patient
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.energy.quadratic import Quadratic
@@ -250,3 +253,13 @@ def test_the_yamls_sampler_and_start_are_probed_as_well() -> None:
     patient = moved(well(), kernel("mala", 0.5), At((0.0, 0.0), 0.3), seed=0)
     known = Patient(patient.chains, patient.energy, 1.0, build("sampler", "mala", {"step_size": 0.5}), start)
     assert judge(known, seed=0).estimate.verdict == "ok"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("means", ["[[-5,0],[5,0]]", "[[0,0],[10,0]]"], ids=["begun between", "begun in one"])
+@pytest.mark.parametrize("seed", range(20))
+def test_sample_refuses_langevin_on_two_modes_ten_widths_apart(tmp_path: Path, means: str, seed: int) -> None:
+    mixture = ["energy=gaussian_mixture", f"energy.means={means}", "energy.stds=[1,1]", "energy.weights=[0.3,0.7]"]
+    assert main(["sample", *mixture, f"seed={seed}", f"out={tmp_path / 'run'}"]) == 0
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["mixing"]["verdict"] == metrics["mean"]["verdict"] == "refused"
