@@ -75,8 +75,13 @@ def starts(patient: Patient, chains: Chains, seed: int, stop: Callable[[], bool]
     if width is not None and width >= OVERDISPERSED:
         return Probed("joined", f"chains began {width:.3g} times as wide as they are, and agree"), []
     probed = probe(patient.energy, patient.sampler, chains, patient.data, seed, stop)
-    why = "where chains began is not known" if width is None else f"chains began {width:.2g} times as wide as they are"
-    return probed, [f"mixing: {why}, under {OVERDISPERSED:g}: {probed.said}"]
+    if width is None:
+        why = "where chains began is not known"
+    elif width == 0:
+        why = "chains began to one side of where they are"
+    else:
+        why = f"chains began {width:.2g} times as wide as they are"
+    return probed, [f"mixing: {why}, not {OVERDISPERSED:g} times as wide: {probed.said}"]
 
 
 def not_at_temperature(patient: Patient, chains: Chains, against: list[str], unsure: list[str]) -> None:

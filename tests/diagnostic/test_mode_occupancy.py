@@ -9,6 +9,7 @@ from ebm_cli.data import Batch, Rows
 from ebm_cli.diagnostic import Patient
 from ebm_cli.estimate import Estimate, under_mixing
 from ebm_cli.finding import Finding
+from ebm_cli.mixing import judge
 from tests.contract import build
 
 MEANS, STDS, WEIGHTS = [[-3.0, 0.0], [3.0, 0.0], [0.0, 4.0]], [0.7, 0.5, 0.9], [0.5, 0.3, 0.2]
@@ -157,7 +158,7 @@ def test_occupancy_of_chains_that_are_not_mixed_is_refused_with_them() -> None:
     x = exact(8)
     x[:4] = from_components(np.zeros((4, DRAWS), dtype=np.int64))
     patient = Patient(Chains(x=x), mixture(), 1.0)
-    rows = build("diagnostic", "mode_occupancy")(patient).estimates | build("diagnostic", "r_hat")(patient).estimates
+    rows = build("diagnostic", "mode_occupancy")(patient).estimates | {"mixing": judge(patient, 0).estimate}
     assert rows["mixing"].verdict == "refused"
     assert under_mixing(rows)["occupancy"].verdict == "refused"
 
