@@ -29,8 +29,11 @@ lint: $(READY)
 type: $(READY)
 	$(BIN)/pyright
 
+# The tools that it compares with are installed into .venv first.
 bench: $(READY)
-	$(BIN)/python scripts/bench/chains.py
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python -m scripts.bench.chains
+	$(BIN)/python -m scripts.bench.ess
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache
