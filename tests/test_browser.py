@@ -80,7 +80,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     assert main(["sample", *MIXTURE, f"out={plane}"]) == 0
     assert main(["diagnose", f"run={plane}", f"out={here / 'judged'}"]) == 0
     assert main(["train", *IMAGES, f"out={images}"]) == 0
-    assert main(["sample", f"run={images}", "chains=8", "steps=20", "thin=2", f"out={here / 'drawn'}"]) == 0
+    assert main(["sample", f"run={images}", "chains=30", "steps=20", "thin=2", f"out={here / 'drawn'}"]) == 0
     assert main(["sample", "-m", *MIXTURE, "sampler.temperature=0.5,1,2", f"out={swept}"]) == 0
     return {"plane": plane / "report.html", "images": images / "report.html", "sweep": swept / "report.html"}
 
