@@ -197,10 +197,19 @@ def describe(chains: Chains, screened: Screened) -> dict[str, Estimate]:
         assert good.potential is not None and good.acceptance is not None
         rows = moments(good, screened.remarks)
         rows["energy"] = over_chains(good.potential.mean(1)).doubted(screened.remarks)
-        rows["acceptance"] = over_chains(good.acceptance.mean(1)).doubted(screened.remarks)
+        rows["acceptance"] = over_chains(good.acceptance.mean(1)).doubted([*screened.remarks, *diverged(good)])
     patient = Patient(chains)
     rows["ess_bulk_min"] = ESS(least=25.0)(patient).estimates["ess_bulk_min"]
     return rows | RHat(mixed=1.01, apart=1.1)(patient).estimates
+
+
+def diverged(chains: Chains) -> list[str]:
+    """A sentence on proposals that were refused for having no finite energy, where there were any."""
+    count = 0 if chains.diverging is None else int(chains.diverging.sum())
+    if not count:
+        return []
+    total = chains.x.shape[0] * chains.x.shape[1] * chains.thin
+    return [f"{count} of {total} steps met a place without finite energy and refused it; lower sampler.step_size"]
 
 
 def mixing(config: Config, parts: Parts, chains: Chains, terminal: Terminal) -> dict[str, Estimate]:

@@ -10,7 +10,8 @@ from ebm_cli.chains import Trajectory, run_chains
 from ebm_cli.cli import main
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.kernel_rows import as_tuned, chosen_in_burn_in, kernel_rows, said, swaps
-from ebm_cli.sample import Length, to_chains
+from ebm_cli.sample import Length, describe, to_chains
+from ebm_cli.screen import screen
 from tests.contract import build
 
 A, CHAINS = 4.0, 400
@@ -70,6 +71,17 @@ def test_rare_swaps_are_under_caution() -> None:
     few = swaps(torch.tensor([0.5, 0.02, 0.4]))
     assert few.verdict == "caution" and few.reason == "temperatures 1 and 2 swap rarely: raise sampler.replicas"
     assert swaps(torch.tensor([0.5, 0.4])).verdict == "ok"
+
+
+def test_refused_places_without_energy_are_told_beside_the_acceptance(rng: torch.Generator) -> None:
+    class Cliff(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.where(x[:, 0] < 1, 0.5 * x.square().sum(1), torch.nan)
+
+    done = run_chains(build("sampler", "mala", {"step_size": 0.3}), Cliff(), torch.zeros(8, 2), 40, rng, thin=4)
+    chains = to_chains(done, Length(8, 40, 0, 4))
+    found = describe(chains, screen(chains))["acceptance"]
+    assert found.verdict == "caution" and f"{int(done.diverging.sum())} of 320 steps met a place" in found.reason
 
 
 def test_a_tuned_run_can_be_fixed_and_diagnosed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
