@@ -178,9 +178,9 @@ class Tempering(Kernel):
 
 def exchanged(rows: Tensor, trade: Bool[Tensor, "K n"], partners: Int[Tensor, " K"]) -> Tensor:
     """The rows of all rungs after those that trade have taken their partner's place."""
-    each = rows.view(*trade.shape, *rows.shape[1:])
+    each = rows.reshape(*trade.shape, *rows.shape[1:])
     chosen = trade.view(*trade.shape, *[1] * (rows.dim() - 1))
-    return torch.where(chosen, each[partners], each).view(rows.shape)
+    return torch.where(chosen, each[partners], each).reshape(rows.shape)
 
 
 def spaced_equally(ladder: list[float], swap_rates: list[float]) -> list[float]:
