@@ -8,11 +8,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ebm_cli import adaptation
-from ebm_cli.adaptation import Burned, Units
+from ebm_cli.adaptation import Burned
 from ebm_cli.energy import frozen
 from ebm_cli.engine import Tally, engine_of
 from ebm_cli.sampler import Sampler, State
 from ebm_cli.sampler.tempering import Replicas
+from ebm_cli.units import Units
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from ebm_cli.machine import resolve
 from ebm_cli.mixing import judge, pictures
 from ebm_cli.parts import assemble, load_weights
 from ebm_cli.run import Run
-from ebm_cli.sample import energy_trace
+from ebm_cli.sample_figures import energy_trace
 from ebm_cli.terminal import Terminal
 
 

@@ -17,7 +17,8 @@ from ebm_cli.machine import resolve
 from ebm_cli.metric import Metric, Subject
 from ebm_cli.parts import Parts, assemble, load_weights
 from ebm_cli.run import Run
-from ebm_cli.sample import Length, denoised_figure, move, start_at
+from ebm_cli.sample import Length, move, start_at
+from ebm_cli.sample_figures import denoised_figure
 from ebm_cli.terminal import Stopped, Terminal, WorkFailed
 
 NOISE_SEED = 0

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ebm_cli.adaptation import Units, wanted
+from ebm_cli.adaptation import wanted
 from ebm_cli.chain_file import Chains
 from ebm_cli.chains import Trajectory
 from ebm_cli.diagnostic import Patient
@@ -15,6 +15,7 @@ from ebm_cli.diagnostic.effective_temperature import EffectiveTemperature
 from ebm_cli.energy import frozen
 from ebm_cli.estimate import Estimate, refused, show
 from ebm_cli.sampler import Sampler, TellsBias, Unadjusted
+from ebm_cli.units import Units
 
 DRAWS = 20
 TUNED = ("step_size", "scales", "temperatures")

@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ebm_cli.adaptation import DualAveraging, Rescaled, Spread
+from ebm_cli.adaptation import DualAveraging, Spread
 from ebm_cli.chains import Trajectory, run_chains
 from ebm_cli.check import InputError
 from ebm_cli.energy import energy_and_grad
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.sampler import Adapts, Unadjusted
+from ebm_cli.units import Rescaled
 from tests.contract import build, options
 
 pytestmark = pytest.mark.usefixtures("float64")
