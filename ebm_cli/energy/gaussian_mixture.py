@@ -43,9 +43,12 @@ class GaussianMixture(nn.Module):
 
     def energy_and_grad(self, x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]:
         z, log_parts = self._log_parts(x)
-        e = -torch.logsumexp(log_parts, dim=0)
-        share = (log_parts + e).exp() / self.log_stds.exp()[:, None]
-        return e, (share[:, None] * z).sum(0).T
+        most = log_parts.amax(0)
+        # exp once for both: logsumexp and the shares would each take their own.
+        parts = (log_parts - most).exp()
+        total = parts.sum(0)
+        share = parts / (total * self.log_stds.exp()[:, None])
+        return -(most + total.log()), (share[:, None] * z).sum(0).T
 
     def _log_parts(self, x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "K d n"], Float[Tensor, "K n"]]:
         """(x − mₖ)/sₖ and log wₖ N(x; mₖ, sₖ²I).
