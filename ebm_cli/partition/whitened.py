@@ -15,7 +15,7 @@ from ebm_cli.sampler.hmc import HMC
 # The normal is this many times as wide as the rows: its draws must cover the model.
 WIDER = 1.1
 # Chains that look around where there are no rows.
-CHAINS, STEPS, DRAWS = 64, 400, 20
+CHAINS, STEPS, DRAWS = 64, 200, 20
 
 
 @dataclass(frozen=True)
