@@ -37,6 +37,7 @@ def evaluate(config: Config, run: Run, terminal: Terminal, trained: Run | None =
         subject = Subject(
             energy=parts.energy,
             temperature=temperature,
+            event=parts.event,
             data=parts.data,
             samples=None,
             held_out=noised(parts.data, "held_out", NOISE_SEED) if parts.data else None,

@@ -30,7 +30,7 @@ def main() -> None:
             random = np.random.default_rng(seed)
             x = model.sample(360)[0] + 0.15 * random.standard_normal((360, 64))
             samples = torch.tensor(x, dtype=torch.float32).view(-1, 1, 8, 8)
-            subject = Subject(Quadratic(1.0, (1, 8, 8)), 1.0, data, samples, held_out, train, seed)
+            subject = Subject(Quadratic(1.0, (1, 8, 8)), 1.0, (1, 8, 8), data, samples, held_out, train, seed)
             ratios.append(Frechet(bootstrap=2)(subject).estimates["frechet_ratio"].value)
         print(f"{name}: frechet_ratio {np.mean(ratios):.2f}, seeds {', '.join(f'{r:.2f}' for r in ratios)}")
 

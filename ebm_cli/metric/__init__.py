@@ -1,7 +1,7 @@
 """Metrics: model against data or against the truth. Every other file in this folder is one of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
@@ -9,29 +9,35 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ebm_cli import partition
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Data
 from ebm_cli.features import Features, features_of
 from ebm_cli.finding import Finding
+from ebm_cli.partition import Found, Integrand
+from ebm_cli.partition.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class Subject:
     """What a metric looks at.
 
-    energy, temperature: the model exp(−E/T)/Z. samples: ends of its chains, one a row; None when no metric asked
-    for any. data: the set it is compared with; held_out, train: its rows with the set's own noise, the same in
-    every run. remarks: what is wrong with the samples, which every estimate from them takes over.
+    energy, temperature: the model exp(−E/T)/Z over states of shape `event`. samples: ends of its chains, one a row;
+    None when no metric asked for any. data: the set it is compared with; held_out, train: its rows with the set's own
+    noise, the same in every run. remarks: what is wrong with the samples, which every estimate from them takes over.
+    partitions: log Z by every recipe that a metric asked for.
     """
 
     energy: nn.Module
     temperature: float
+    event: tuple[int, ...]
     data: Data | None
     samples: Float[Tensor, "n *event"] | None
     held_out: Batch | None
     train: Batch | None
     seed: int
     remarks: tuple[str, ...] = ()
+    partitions: dict[Recipe, Found] = field(default_factory=dict)
 
     def pair(self) -> tuple[Float[Tensor, "n *event"], Batch, Batch]:
         """Samples, held-out rows and training rows; InputError where there are no data."""
@@ -45,6 +51,15 @@ class Subject:
         if self.data is None or self.train is None:
             raise InputError("needs data to compare with: run=RUN of a trained model, or data=NAME")
         return features_of(self.data, self.train)
+
+    def log_z(self, recipe: Recipe) -> Found:
+        """The model's log Z by this recipe, found once for all metrics of a subject."""
+        if recipe not in self.partitions:
+            rows = None if self.train is None else self.train.x
+            self.partitions[recipe] = partition.log_z(
+                Integrand(self.energy, self.temperature, self.event, rows, self.seed), recipe
+            )
+        return self.partitions[recipe]
 
 
 @runtime_checkable

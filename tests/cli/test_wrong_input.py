@@ -46,6 +46,11 @@ WRONG = {
     "energy beside a network of images": ("train energy=conv data=gaussians_8", ["conv", "event must be (channels"]),
     "bad metric": ("evaluate energy=double_well metric=[frechett]", ["frechett", "frechet"]),
     "metric without data": ("evaluate energy=double_well metric=[mmd]", ["data"]),
+    "bad method of log z": (
+        "evaluate energy=double_well metric=[log_z] metric.log_z.method=qadrature",
+        ["metric.log_z.method", "qadrature", "'quadrature'"],
+    ),
+    "likelihood without data": ("evaluate energy=double_well metric=[nll]", ["metric nll", "data=NAME"]),
     "resume with another key": ("train resume=RUN optimizer.lr=1", ["optimizer.lr", "init="]),
     "several wrong numbers": (
         "train data=gaussians_8 trainer.steps=0 optimizer.lr=-1",

@@ -12,9 +12,11 @@ from tests.contract import build
 
 def subject(data: Data | None, samples: Tensor | None, **changes: Any) -> Subject:
     """What `ebm evaluate` would hand to a metric; `changes` replace its fields."""
+    energy = changes.get("energy") or build("energy", "quadratic", event=data.event if data else (2,))
     fields: dict[str, Any] = {
-        "energy": build("energy", "quadratic", event=data.event if data else (2,)),
+        "energy": energy,
         "temperature": 1.0,
+        "event": energy.event,
         "data": data,
         "samples": samples,
         "held_out": noised(data, "held_out", 0) if data else None,

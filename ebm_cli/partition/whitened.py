@@ -1,0 +1,101 @@
+"""Coordinates for an integral: those in which the model is about a standard normal."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ebm_cli.chains import run_chains
+from ebm_cli.energy import device_of, energy_and_grad
+from ebm_cli.rng import generator
+from ebm_cli.sampler.hmc import HMC
+
+# The normal is this many times as wide as the rows: its draws must cover the model.
+WIDER = 1.1
+# Chains that look around where there are no rows.
+CHAINS, STEPS, DRAWS = 64, 200, 20
+
+
+@dataclass(frozen=True)
+class Integrand:
+    """exp(−E(x)/T) over states of shape `event`. rows: states of about its law, where any are known. seed: of chains.
+
+    temperature: T > 0.
+    """
+
+    energy: nn.Module
+    temperature: float
+    event: tuple[int, ...]
+    rows: Float[Tensor, "n *event"] | None
+    seed: int
+
+    @property
+    def size(self) -> int:
+        """The number of coordinates."""
+        return math.prod(self.event)
+
+
+class Whitened(nn.Module):
+    """U(z) = E(m + Lz)/T, so that log Z = log|det L| + log ∫ exp(−U(z)) dz.
+
+    middle: m. root: L, of full rank.
+    """
+
+    middle: Tensor
+    root: Tensor
+
+    def __init__(self, integrand: Integrand, middle: Float[Tensor, " d"], root: Float[Tensor, "d d"]) -> None:
+        super().__init__()
+        self.energy, self.temperature, self.event = integrand.energy, integrand.temperature, integrand.event
+        self.register_buffer("middle", middle, persistent=False)
+        self.register_buffer("root", root, persistent=False)
+        self.log_volume = float(torch.linalg.slogdet(root.double()).logabsdet)
+
+    def states(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n *event"]:
+        """x = m + Lz."""
+        return (self.middle + z @ self.root.T).view(len(z), *self.event)
+
+    def forward(self, z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+        return self.energy(self.states(z)) / self.temperature
+
+    def energy_and_grad(self, z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]:
+        e, grad = energy_and_grad(self.energy, self.states(z))
+        return e / self.temperature, grad.flatten(1) @ self.root / self.temperature
+
+
+def whitened(integrand: Integrand) -> Whitened:
+    """The coordinates of a normal law fitted to the rows, or to short chains of the model where there are none."""
+    rows = integrand.rows if integrand.rows is not None else explored(integrand)
+    middle, root = normal_fit(rows.flatten(1))
+    return Whitened(integrand, middle, WIDER * root)
+
+
+def normal_fit(x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]:
+    """Mean and Cholesky root of the covariance, its off-diagonal drawn to 0 by the share d/(n + d).
+
+    A coordinate that does not vary gets a thousandth of the largest spread, as a model may still spread there.
+    """
+    x = x[x.isfinite().all(1)]
+    n, d = x.shape
+    if n < 2:
+        return torch.zeros(d).to(x), torch.eye(d).to(x)
+    covariance = torch.cov(x.double().T).view(d, d)
+    spread = covariance.diagonal()
+    largest = float(spread.max()) or 1.0
+    own = torch.diag(spread.clamp(min=1e-6 * largest))
+    drawn = n / (n + d) * (covariance - torch.diag(spread)) + own
+    return x.mean(0), torch.linalg.cholesky(drawn).to(x)
+
+
+def explored(integrand: Integrand) -> Float[Tensor, "n *event"]:
+    """States of short chains begun at standard normal noise, the second half of each."""
+    here = device_of(integrand.energy)
+    rng = generator(integrand.seed, "partition/explore", here)
+    d = integrand.size
+    plain = Whitened(integrand, torch.zeros(d, device=here), torch.eye(d, device=here))
+    z = torch.randn(CHAINS, d, generator=rng, device=here)
+    kernel = HMC(0.1, leapfrog_steps=5, jitter=0.3, temperature=1.0, scales=None, adapt="step", target=0.8)
+    moved = run_chains(kernel, plain, z, STEPS // 2, rng, burn_in=STEPS // 2, thin=STEPS // 2 // DRAWS)
+    return plain.states(moved.x.flatten(0, 1))

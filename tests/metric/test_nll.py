@@ -1,0 +1,87 @@
+"""Negative log-likelihood: the Gaussian's own formula, its error, its ends, and refusal with log Z."""
+
+import math
+
+import pytest
+import torch
+
+from ebm_cli.check import InputError
+from ebm_cli.estimate import Estimate, refused
+from ebm_cli.metric.nll import scored
+from ebm_cli.partition import Found
+from tests.contract import build
+from tests.metric.subject import subject
+
+T = 2.0
+
+
+@pytest.fixture(scope="module")
+def estimates() -> dict[str, Estimate]:
+    """Rows of N(1, 1.5²I) under exp(−½·3‖x‖²/T)."""
+    data = build("data", "gaussian", {"mean": 1.0, "std": 1.5, "n": 1000})
+    asked = subject(data, None, energy=build("energy", "quadratic", {"a": 3.0}, event=(2,)), temperature=T)
+    return build("metric", "nll")(asked).estimates
+
+
+@pytest.mark.parametrize(("name", "part"), [("nll", "held_out"), ("nll_train", "train")])
+def test_it_is_minus_the_mean_log_density_of_each_part(estimates: dict[str, Estimate], name: str, part: str) -> None:
+    x = build("data", "gaussian", {"mean": 1.0, "std": 1.5, "n": 1000}).split(part).x.double()
+    each = -torch.distributions.Normal(0.0, (T / 3) ** 0.5).log_prob(x).sum(1)
+    found = estimates[name]
+    assert found.verdict == "ok" and found.unit == "nats"
+    assert found.value == pytest.approx(float(each.mean()), abs=1e-5)
+    assert found.se == pytest.approx(float(each.std()) / len(each) ** 0.5, rel=1e-5)
+    assert found.lower <= found.value <= found.upper
+
+
+def test_the_error_covers_the_expectation(estimates: dict[str, Estimate]) -> None:
+    # E x² = mean² + std², two coordinates.
+    exact = 3.0 / (2 * T) * 2 * (1 + 1.5**2) + math.log(2 * math.pi * T / 3)
+    assert abs(estimates["nll"].value - exact) < 4 * estimates["nll"].se
+
+
+def test_bits_are_nats_over_dimensions_and_log_two(estimates: dict[str, Estimate]) -> None:
+    nll, bits = estimates["nll"], estimates["bits_per_dim"]
+    assert bits.unit == "bits"
+    for whole, part in ((nll.value, bits.value), (nll.se, bits.se), (nll.lower, bits.lower), (nll.upper, bits.upper)):
+        assert part == pytest.approx(whole / (2 * math.log(2)))
+
+
+def test_the_ends_are_those_of_log_z_and_a_missing_one_stays_missing() -> None:
+    asked = subject(build("data", "gaussian", {"n": 100}), None)
+    x = asked.held_out.x
+    mean = float(0.5 * x.square().sum(1).double().mean())
+    log_z = Estimate(2.0, se=0.1, lower=1.5, unit="nats", verdict="caution", reason="no pessimistic end: not mixed")
+    found = scored(asked, x, log_z, 1.0, "nats")
+    assert (found.value, found.lower) == (pytest.approx(mean + 2), pytest.approx(mean + 1.5))
+    assert found.upper is None and found.verdict == "caution" and "no pessimistic end" in found.reason
+
+
+def test_a_log_z_that_is_refused_refuses_every_score_with_its_reason() -> None:
+    metric = build("metric", "nll")
+    asked = subject(build("data", "gaussian", {"n": 100}), None)
+    asked.partitions[metric.recipe] = Found(refused("weights collapsed", "nats"))
+    for found in metric(asked).estimates.values():
+        assert found.value is None and "weights collapsed" in found.reason
+
+
+def test_rows_of_no_finite_energy_are_refused_with_their_number() -> None:
+    asked = subject(build("data", "gaussian", {"n": 100}), None)
+    x = asked.held_out.x.clone()
+    x[3] = math.nan
+    found = scored(asked, x, Estimate(1.0), 1.0, "nats")
+    assert found.verdict == "refused" and "1 of 2000 rows" in found.reason
+
+
+def test_the_noise_that_rows_carry_is_said() -> None:
+    metric = build("metric", "nll")
+    energy = build("energy", "quadratic", event=(1, 8, 8))
+    asked = subject(build("data", "digits"), None, energy=energy)
+    asked.partitions[metric.recipe] = Found(Estimate(1.0, unit="nats"))
+    found = metric(asked)
+    assert f"σ = {asked.data.noise:g}" in found.notes[0] and not metric.needs_samples
+
+
+def test_without_data_it_asks_for_some() -> None:
+    with pytest.raises(InputError, match="needs data to score"):
+        build("metric", "nll")(subject(None, None))

@@ -1,0 +1,119 @@
+"""Quadrature: scipy's integral, closed forms, modes that the rows lack, and refusal where no grid can do it."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import quad
+from torch import Tensor, nn
+
+from ebm_cli import partition
+from ebm_cli.check import InputError
+from ebm_cli.estimate import refused
+from ebm_cli.partition import Recipe
+from ebm_cli.partition.quadrature import quadrature
+from ebm_cli.partition.whitened import whitened
+from tests.contract import build
+from tests.partition.integrand import integrand, normal_rows
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+RECIPE = Recipe("auto", chains=8, temperatures=2, leapfrog_steps=1, steps=100)
+
+
+class Kinked(nn.Module):
+    """E = |x₁| + |x₂|, Z = (2T)²."""
+
+    event = (2,)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.abs().sum(1)
+
+
+class Flat(nn.Module):
+    """No energy, no Z."""
+
+    event = (1,)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 0 * x[:, 0]
+
+
+class Peculiar(nn.Module):
+    """A space that is not continuous."""
+
+    event = (2,)
+    space = "binary"
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sum(1)
+
+
+@pytest.mark.parametrize("T", [0.5, 2.0])
+def test_the_double_well_integrates_to_what_scipy_says(T: float) -> None:
+    energy = build("energy", "double_well", event=(2,))
+    barrier, tilt = energy.barrier.item(), energy.tilt.item()
+    along, _ = quad(lambda x: math.exp(-(barrier * (x * x - 1) ** 2 + tilt * x) / T), -5, 5, epsabs=1e-12)
+    found = quadrature(whitened(integrand(energy, T, normal_rows(100, 2))))
+    assert found.verdict == "ok"
+    assert found.value == pytest.approx(math.log(along) + 0.5 * math.log(2 * math.pi * T), abs=1e-6)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_correlated_or_far_off_rows_do_not_move_it(dim: int) -> None:
+    energy = build("energy", "quadratic", {"a": 4.0}, event=(dim,))
+    for rows in (normal_rows(50, dim, middle=3.0), normal_rows(50, 1).expand(50, dim), normal_rows(50, dim, scale=8.0)):
+        found = quadrature(whitened(integrand(energy, 1.5, rows)))
+        assert found.value == pytest.approx(energy.log_z(1.5), abs=1e-6)
+        assert found.lower <= found.value <= found.upper
+
+
+def test_a_mode_without_a_row_is_counted() -> None:
+    energy = build("energy", "gaussian_mixture", {"means": [[-6.0, 0.0], [6.0, 0.0]], "weights": [0.2, 0.8]})
+    rows = normal_rows(200, 2, scale=0.7) - torch.tensor([6.0, 0.0])
+    assert quadrature(whitened(integrand(energy, 1.0, rows))).value == pytest.approx(0.0, abs=1e-6)
+
+
+def test_what_half_the_resolution_changes_bounds_the_error_of_a_kink() -> None:
+    found = quadrature(whitened(integrand(Kinked(), 1.0, normal_rows(100, 2))))
+    assert found.value is not None and abs(found.value - 2 * math.log(2)) <= found.upper - found.value
+    assert found.verdict == "caution" and "not yet settled" in found.reason
+
+
+def test_what_fits_no_box_is_refused() -> None:
+    found = quadrature(whitened(integrand(Flat(), 1.0, normal_rows(20, 1))))
+    assert found.verdict == "refused" and "fits no box" in found.reason
+
+
+def test_a_grid_that_is_refused_gives_way_to_annealing_unless_it_was_asked_for(monkeypatch) -> None:
+    monkeypatch.setattr(partition, "quadrature", lambda space: refused("no grid"))
+    energy = build("energy", "quadratic", event=(2,))
+    found = partition.log_z(integrand(energy), RECIPE)
+    assert len(found.notes) == 2 and "annealed" in found.notes[1]
+    asked = Recipe("quadrature", chains=8, temperatures=2, leapfrog_steps=1, steps=100)
+    assert partition.log_z(integrand(energy), asked).estimate.reason == "no grid"
+
+
+def test_a_grid_in_many_dimensions_no_temperature_and_a_discrete_space_are_input_errors() -> None:
+    asked = Recipe("quadrature", chains=8, temperatures=2, leapfrog_steps=1, steps=100)
+    with pytest.raises(InputError, match="up to 3 dimensions, got 4"):
+        partition.log_z(integrand(build("energy", "quadratic", event=(4,))), asked)
+    with pytest.raises(InputError, match="temperature > 0"):
+        partition.log_z(integrand(build("energy", "quadratic", event=(2,)), 0.0), RECIPE)
+    with pytest.raises(InputError, match="binary"):
+        partition.log_z(integrand(Peculiar(), 1.0, normal_rows(5, 2)), RECIPE)
+
+
+@pytest.mark.parametrize(("name", "value"), [("chains", 7), ("temperatures", 1), ("leapfrog_steps", 0), ("steps", 99)])
+def test_a_recipes_bounds_are_named(name: str, value: int) -> None:
+    given = {"method": "ais", "chains": 8, "temperatures": 2, "leapfrog_steps": 1, "steps": 100}
+    with pytest.raises(InputError, match=f"{name} must be >= {value + 1}, got {value}"):
+        Recipe(**given | {name: value})
+
+
+def test_without_rows_short_chains_find_where_the_model_is() -> None:
+    energy = build("energy", "quadratic", {"a": [0.25, 25.0]}, event=(2,))
+    own = whitened(partition.Integrand(energy, 1.0, (2,), None, 0))
+    spread = own.root.diagonal().numpy() / np.array([2.0, 0.2])
+    assert (spread > 0.7).all() and (spread < 1.6).all()
