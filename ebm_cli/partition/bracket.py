@@ -15,6 +15,8 @@ LEVEL = 0.975
 COLLAPSED = 0.1
 # In joint standard errors: ends that cross by more are no chance.
 CROSSED = 4.0
+# In nats: a bracket this wide tells few models apart.
+WIDE = 1.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ def bracket(forth: Float[np.ndarray, " n"], back: Backward | None) -> Estimate:
         if lower is not None and lower > upper:
             lower, upper = upper, lower
             doubts.append(f"the ends cross, by no more than they may by chance: {more}")
+        if lower is not None and upper - lower > WIDE:
+            doubts.append(f"the ends are {upper - lower:.3g} nats apart: {more}")
         if value > upper or (lower is not None and value < lower):
             doubts.append(f"the value lies outside of its bracket: {more}")
     return Estimate(value, se=se, lower=lower, upper=upper, unit="nats", reason=said).doubted(doubts)
