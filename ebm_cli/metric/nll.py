@@ -23,7 +23,7 @@ class NLL:
     (pessimistic) put the ends of log Z in the place of its value, see `log_z`. Rows without noise that lie in a lower
     dimension, or repeat, have no density to score.
 
-    method, chains, temperatures, leapfrog_steps, steps: of log Z, found once where metric=log_z names the same.
+    method, chains, temperatures, leapfrog_steps, steps: of log Z, found once where metric.log_z has the same ones.
     """
 
     needs_samples = False
@@ -34,6 +34,7 @@ class NLL:
     def __call__(self, subject: Subject) -> Finding:
         if subject.data is None or subject.held_out is None or subject.train is None:
             raise InputError("needs data to score: run=RUN of a trained model, or data=NAME")
+        told = self.recipe in subject.partitions
         found = subject.log_z(self.recipe)
         bits = 1 / (math.prod(subject.event) * math.log(2))
         nll = scored(subject, subject.held_out.x, found.estimate, 1.0, "nats")
@@ -44,7 +45,9 @@ class NLL:
         }
         σ = subject.data.noise
         carried = f"rows with the data's noise, σ = {σ:g}" if σ else "rows, which carry no noise"
-        return Finding(estimates, notes=[f"nll: of {len(subject.held_out.x)} held-out {carried}", *found.notes])
+        return Finding(
+            estimates, notes=[f"nll: of {len(subject.held_out.x)} held-out {carried}", *([] if told else found.notes)]
+        )
 
 
 def scored(subject: Subject, x: Float[Tensor, "n *event"], log_z: Estimate, factor: float, unit: str) -> Estimate:

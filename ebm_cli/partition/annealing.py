@@ -15,7 +15,7 @@ from ebm_cli.diagnostic import Patient
 from ebm_cli.energy import energy_and_grad, frozen
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.mixing import judge
-from ebm_cli.partition.bracket import Backward, bracket
+from ebm_cli.partition.bracket import Backward, bracket, collapsed
 from ebm_cli.partition.recipe import Recipe
 from ebm_cli.partition.unseen import unseen
 from ebm_cli.partition.whitened import Whitened
@@ -69,7 +69,8 @@ def annealed(space: Whitened, recipe: Recipe, seed: int) -> Estimate:
         forth, ends = forward(space, schedule, normal(space, n, rng), rng)
         offset = space.log_volume + 0.5 * d * math.log(2 * math.pi)
         back = None
-        if bool(torch.isfinite(forth).any()):
+        # Paths back cost more than those forth, and say nothing where these are refused.
+        if not collapsed(forth.cpu().numpy()):
             back = backward(space, schedule, ends[torch.isfinite(forth)], recipe.steps, seed, rng)
     return bracket((forth + offset).cpu().numpy(), back.shifted(offset) if back is not None else None)
 

@@ -15,6 +15,8 @@ LEVEL = 0.975
 COLLAPSED = 0.1
 # In joint standard errors: ends that cross by more are no chance.
 CROSSED = 4.0
+# In nats: a bracket this wide tells few models apart.
+WIDE = 1.0
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,11 @@ def bracket(forth: Float[np.ndarray, " n"], back: Backward | None) -> Estimate:
     Refused where the effective number (Σw)²/Σw² of paths is below a tenth of theirs, or where the ends cross by more
     than chance.
 
-    forth: log weights of n ≥ 2 paths; −∞ for those that ended nowhere. back: None where no path ended anywhere.
+    forth: log weights of n ≥ 2 paths; −∞ for those that ended nowhere. back: None where there are none.
     """
     n, ess = len(forth), effective(forth)
     more = "raise temperatures"
-    if ess < COLLAPSED * n:
+    if collapsed(forth):
         return refused(f"weights collapsed: {n} paths count as {ess:.1f}, fewer than a tenth of them; {more}", "nats")
     value, se = log_sum(forth) - float(np.log(n)), float(np.sqrt(max(1 / ess - 1 / n, 0.0) * n / (n - 1)))
     said = f"{n} paths count as {ess:.1f}"
@@ -51,7 +53,7 @@ def bracket(forth: Float[np.ndarray, " n"], back: Backward | None) -> Estimate:
     doubts = [] if lower is not None else ["no optimistic end: some paths end where the energy is not finite"]
     upper = None
     if back is None or back.log_w is None or not np.isfinite(back.log_w).all():
-        doubts.append(f"no pessimistic end: {back.mixing.reason if back is not None else 'no path ends anywhere'}")
+        doubts.append(f"no pessimistic end: {back.mixing.reason if back is not None else 'there are no paths back'}")
     else:
         above, above_error = average(back.log_w)
         upper = above + z_of(len(back.log_w)) * above_error
@@ -65,9 +67,16 @@ def bracket(forth: Float[np.ndarray, " n"], back: Backward | None) -> Estimate:
         if lower is not None and lower > upper:
             lower, upper = upper, lower
             doubts.append(f"the ends cross, by no more than they may by chance: {more}")
+        if lower is not None and upper - lower > WIDE:
+            doubts.append(f"the ends are {upper - lower:.3g} nats apart: {more}")
         if value > upper or (lower is not None and value < lower):
             doubts.append(f"the value lies outside of its bracket: {more}")
     return Estimate(value, se=se, lower=lower, upper=upper, unit="nats", reason=said).doubted(doubts)
+
+
+def collapsed(log_w: Float[np.ndarray, " n"]) -> bool:
+    """Whether fewer than a tenth of the paths carry the estimate."""
+    return effective(log_w) < COLLAPSED * len(log_w)
 
 
 def effective(log_w: Float[np.ndarray, " n"]) -> float:

@@ -150,6 +150,11 @@ def test_doubts_about_the_chains_are_taken_over() -> None:
     assert found.upper is not None and found.verdict == "caution" and "can't tell" in found.reason
 
 
+def test_a_bracket_wider_than_a_nat_is_doubted() -> None:
+    found = bracket(weights(-0.5, 0.5, 64), Backward(weights(1.0, 0.5, 64, seed=1), OK))
+    assert found.upper - found.lower > 1 and found.verdict == "caution" and "nats apart" in found.reason
+
+
 def test_paths_that_end_nowhere_leave_no_optimistic_end() -> None:
     forth = weights(0.0, 0.1, 64)
     forth[3] = -np.inf
