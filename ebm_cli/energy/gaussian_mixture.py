@@ -48,7 +48,7 @@ class GaussianMixture(nn.Module):
         parts = (log_parts - most).exp()
         total = parts.sum(0)
         share = parts / (total * self.log_stds.exp()[:, None])
-        return -(most + total.log()), (share[:, None] * z).sum(0).T
+        return -(most + total.log()), (share[:, None] * z).sum(0).T.contiguous()
 
     def _log_parts(self, x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "K d n"], Float[Tensor, "K n"]]:
         """(x − mₖ)/sₖ and log wₖ N(x; mₖ, sₖ²I).
