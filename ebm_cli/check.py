@@ -16,7 +16,7 @@ class InputError(ValueError):
     def under(self, prefix: str, but: Iterable[str] = ()) -> "InputError":
         """The same messages, each with `prefix` before the name of the thing; names in `but` stay as they are."""
         stay = set(but)
-        return InputError(*(m if m.split(" ", 1)[0] in stay else f"{prefix}.{m}" for m in self.messages))
+        return InputError(*(m if m.split(" ")[0].split(".")[0] in stay else f"{prefix}.{m}" for m in self.messages))
 
 
 def number(name: str, value: Any) -> None:

@@ -66,7 +66,8 @@ def _parts(config: Config, place: machine.Machine, gather: Gather) -> Parts:
     if energy is not None:
         event = gather.attempt("energy", lambda: _agreed_event(energy, event))
     given = config.get("engine", "eager")
-    engine = gather.attempt("", lambda: choose(given, place.device, isinstance(sampler, Kernel), steps=0))
+    fixed = sampler is None or isinstance(sampler, Kernel)
+    engine = gather.attempt("", lambda: choose(given, place.device, fixed, steps=0))
     offered: dict[str, Any] = {"event": event, "data": data, "sampler": sampler, "engine": engine}
     built: dict[str, Any] = {}
     with rng.seeded_layers(seed, "objective"):

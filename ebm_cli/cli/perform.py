@@ -97,7 +97,9 @@ def settle(job: Job, run: Run) -> dict[str, Any]:
     place = resolve(config["device"], config["dtype"], config["threads"])
     config |= {"device": place.device, "threads": place.threads}
     if "engine" in config:
-        config["engine"] = choose(config["engine"], place.device, has_fixed_steps(config), kernel_steps(config))
+        # One that cannot be is told with all else that is wrong, when parts are built.
+        with suppress(InputError):
+            config["engine"] = choose(config["engine"], place.device, has_fixed_steps(config), kernel_steps(config))
     if "made" not in config:
         config["made"] = {
             "verb": job.verb,

@@ -34,6 +34,20 @@ WRONG = {
         "sample energy=double_well sampler=mala sampler.temperature=0",
         ["sampler.temperature"],
     ),
+    "a misspelt engine beside a tree too deep": (
+        "sample energy=double_well sampler=nuts sampler.max_depth=20 engine=compield",
+        ["sampler.max_depth must be <= 15", "engine must be one of", "'compiled'"],
+    ),
+    "an engine that the kernel cannot have": (
+        "sample energy=double_well sampler=nuts engine=compiled",
+        ["engine=compiled needs a kernel whose steps are fixed"],
+    ),
+    "no room to adapt": ("sample energy=double_well sampler.adapt=step", ["burn_in must be >= 100", "got 0"]),
+    "a ladder that falls": (
+        "sample energy=double_well sampler=tempering sampler.temperatures=[1,4,2]",
+        ["sampler.temperatures must be a rising list"],
+    ),
+    "adapting in training": ("train data=gaussians_8 sampler.adapt=step", ["sampler.adapt must be none in training"]),
     "unknown device": ("sample energy=double_well device=gpu", ["device", "gpu"]),
     "custom without target": ("sample energy=custom", ["energy._target_"]),
     "custom of no module": ("sample energy=custom energy._target_=nowhere.Ring", ["nowhere"]),
