@@ -50,6 +50,19 @@ KERNELS: dict[str, Sampler] = {
 SMALL, LARGE = "mixture, 2-D, 1,000 chains", "mixture, 2-D, 100,000 chains"
 PERCEPTRON, PATCHES, IMAGES = "MLP 2-128-128-1, 1,000 chains", "conv, 64 of 1×8×8", "conv, 64 of 1×28×28"
 
+# Where the time went in a profile of one thread of a shared AMD EPYC (of torchebm: from its source), shown beside bars
+# that do not hold.
+WHY = {
+    "blackjax, mala": "mala: a compiled call costs 0.2 to 0.3 ms before its kernel, shared by 10 steps; noise by "
+    "torch's generator is a sixth to a third of a step.",
+    "blackjax, hmc": "hmc: each flight is one compiled call, of which 0.2 ms are torch's own entry; its kernel "
+    "takes 50 µs a gradient, where all of blackjax takes 20.",
+    "blackjax, nuts": "nuts: the longest of 1,000 flights sets how many leaves are run, some 100 a step, with 70 "
+    "chains each on average; a leaf is 135 small torch calls, 0.7 ms whatever their size.",
+    "torchebm /": "torchebm too asks for the gradient in x alone, so that only the layout of convolutions and what "
+    "compiling fuses are left to save.",
+}
+
 
 @dataclass(frozen=True)
 class Target:
@@ -275,6 +288,12 @@ def bars(langevin: list[dict[str, Any]], exact: list[dict[str, Any]]) -> list[Ba
     ]
 
 
+def reasons(promised: list[Bar]) -> list[str]:
+    """Why bars do not hold, once a reason."""
+    missed = [bar.what for bar in promised if bar.held == "no"]
+    return [f"{why}\n" for key, why in WHY.items() if any(key in what for what in missed)]
+
+
 def text(langevin: list[dict[str, Any]], exact: list[dict[str, Any]], device: str, repeats: int) -> list[str]:
     """The page's tables."""
     tools = [f"{who} {engine}" for engine in engines(device) for who in ("ours", "floor")] + ["usual", "torchebm"]
@@ -296,6 +315,7 @@ def text(langevin: list[dict[str, Any]], exact: list[dict[str, Any]], device: st
         "engine, and the floor in the same mode: energy, gradient and a draw of noise, without any step.\n",
         *table.lines(["Langevin", *tools, "ours / floor", "usual / ours", "torchebm / ours"], first),
         *table.lines(["exact kernels", "kernel", *others, "ours / blackjax"], second),
+        *reasons(bars(langevin, exact)),
     ]
 
 

@@ -47,7 +47,10 @@ WRONG = {
         "sample energy=double_well sampler=tempering sampler.temperatures=[1,4,2]",
         ["sampler.temperatures must be a rising list"],
     ),
-    "adapting in training": ("train data=gaussians_8 sampler.adapt=step", ["sampler.adapt must be none in training"]),
+    "adapting in training": (
+        "train data=gaussians_8 sampler=mala sampler.adapt=step",
+        ["sampler.adapt must be none in training"],
+    ),
     "unknown device": ("sample energy=double_well device=gpu", ["device", "gpu"]),
     "custom without target": ("sample energy=custom", ["energy._target_"]),
     "custom of no module": ("sample energy=custom energy._target_=nowhere.Ring", ["nowhere"]),
