@@ -57,7 +57,7 @@ def _parts(config: Config, place: machine.Machine, gather: Gather) -> Parts:
     seed = config["seed"] if isinstance(config["seed"], int) else 0
     data: Data | None = gather.attempt("data", lambda: make(config["data"])) if config.get("data") else None
     event = gather.attempt("", lambda: _given_event(config, data))
-    sampler: Any = gather.attempt("sampler", lambda: make(config["sampler"]))
+    sampler = gather.attempt("sampler", lambda: make(config["sampler"]))
     energy: nn.Module | None = None
     # Without the data that it names a run has no shape; saying so as well would hide what is wrong.
     if data is not None or not config.get("data"):
@@ -67,7 +67,7 @@ def _parts(config: Config, place: machine.Machine, gather: Gather) -> Parts:
         event = gather.attempt("energy", lambda: _agreed_event(energy, event))
     given = config.get("engine", "eager")
     # Of a sampler that cannot be built nothing more is said.
-    fixed = sampler is None or isinstance(sampler, Kernel)
+    fixed = sampler is None or issubclass(type(sampler), Kernel)
     engine = gather.attempt("", lambda: choose(given, place.device, fixed, steps=0))
     offered: dict[str, Any] = {"event": event, "data": data, "sampler": sampler, "engine": engine}
     built: dict[str, Any] = {}
