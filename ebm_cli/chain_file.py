@@ -11,6 +11,11 @@ from jaxtyping import Float, Int
 from ebm_cli.check import InputError
 
 
+def evenly(count: int, most: int) -> list[int]:
+    """At most `most` of the numbers 0 … count − 1, evenly spaced, the first and the last among them."""
+    return np.linspace(0, count - 1, min(count, most)).astype(int).tolist()
+
+
 @dataclass(frozen=True)
 class Chains:
     """Kept draws of many chains, as numpy arrays, and where they came from.
@@ -38,6 +43,10 @@ class Chains:
     def flat(self) -> Float[np.ndarray, "chain draw size"]:
         """States as rows of numbers."""
         return self.x.reshape(*self.x.shape[:2], -1)
+
+    def thinned(self, most: int) -> Float[np.ndarray, "chain draw *event"]:
+        """At most `most` draws a chain, evenly spaced."""
+        return self.x[:, evenly(self.x.shape[1], most)]
 
     def only(self, chains: list[int]) -> "Chains":
         """The same with these chains alone, their names kept."""

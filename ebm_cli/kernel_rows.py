@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ebm_cli.adaptation import wanted
-from ebm_cli.chain_file import Chains
+from ebm_cli.chain_file import Chains, evenly
 from ebm_cli.chains import Trajectory
 from ebm_cli.diagnostic import Patient
 from ebm_cli.diagnostic.effective_temperature import EffectiveTemperature
@@ -43,8 +43,7 @@ def bias(trajectory: Trajectory, energy: nn.Module, rng: torch.Generator) -> dic
     sound = trajectory.broke < 0
     if not isinstance(sampler, TellsBias) or int(sound.sum()) < 2 or not len(trajectory.x):
         return {}
-    chosen = np.linspace(0, len(trajectory.x) - 1, min(DRAWS, len(trajectory.x))).astype(int)
-    x = trajectory.x[:, sound][torch.as_tensor(chosen, device=sound.device)]
+    x = trajectory.x[:, sound][evenly(len(trajectory.x), DRAWS)]
     units = Units.of(sampler, x[0])
     with frozen(energy), torch.no_grad():
         told = [sampler.bias(units.energy(energy), units.into(states), rng) for states in x]

@@ -10,7 +10,7 @@ from torch import nn
 
 from ebm_cli import figure
 from ebm_cli.agreement import evidence, scores
-from ebm_cli.chain_file import Chains
+from ebm_cli.chain_file import Chains, evenly
 from ebm_cli.chains import never
 from ebm_cli.diagnostic import Patient, quantities
 from ebm_cli.diagnostic.effective_temperature import EffectiveTemperature
@@ -114,7 +114,7 @@ def not_at_temperature(patient: Patient, chains: Chains, against: list[str], uns
 def virial(energy: nn.Module, chains: Chains, draws: int) -> tuple[float, float]:
     """⟨(x − m)·∇E⟩/d over at most `draws` states a chain, with its standard error over chains."""
     flat = chains.flat()
-    chosen = np.linspace(0, flat.shape[1] - 1, min(draws, flat.shape[1])).astype(int)
+    chosen = evenly(flat.shape[1], draws)
     x = chains.x[:, chosen]
     dtype = next((p.dtype for p in energy.parameters()), torch.get_default_dtype())
     states = torch.as_tensor(x.reshape(-1, *chains.event), dtype=dtype, device=device_of(energy))
@@ -155,7 +155,7 @@ def ranks(chains: Chains, name: str) -> tuple["figure.Figure", str]:
         format="%.2g",
     )
     names = chains.names or list(range(len(values)))
-    rows = np.unique(np.linspace(0, len(shown) - 1, min(len(shown), 8)).astype(int))
+    rows = evenly(len(shown), 8)
     axes.set_yticks(rows, [str(names[row]) for row in rows])
     axes.set_xticks([-0.5, BINS / 2 - 0.5, BINS - 0.5], ["lowest", "median", "highest"])
     axes.set(xlabel=f"rank of {name} among all draws", ylabel="chain")

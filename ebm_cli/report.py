@@ -39,12 +39,14 @@ h1, h2, td:last-child { overflow-wrap: anywhere; }
 details { margin: 1rem 0; } pre { overflow-x: auto; background: #f6f6f6; padding: .6rem; font-size: .8rem; }
 """
 
-PAGE = """<!doctype html>
+HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{ title }}</title><link rel="icon" href="data:,">
 <style>
 {{ style }}</style></head><body>
-<h1>{{ title }}</h1>
+"""
+
+PAGE = """<h1>{{ title }}</h1>
 <p class="path">{{ summary }}</p>
 <h2>Verdicts</h2>
 <div class="scroll"><table class="cards"><thead><tr><th>from</th><th>quantity</th><th>value</th><th>verdict</th><th>reason</th></tr></thead><tbody>
@@ -94,9 +96,9 @@ def page(run: Run) -> str:
 
 
 def filled(template: str, **values: Any) -> str:
-    """A page of this project's look, every value escaped."""
+    """A page of this project's look whose body is `template`, every value escaped."""
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
-    return environment.from_string(template).render(style=Markup(STYLE), **values)
+    return environment.from_string(HEAD + template).render(style=Markup(STYLE), **values)
 
 
 def section(run: Run) -> dict[str, Any]:

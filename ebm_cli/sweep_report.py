@@ -8,12 +8,7 @@ from ebm_cli.estimate import show
 from ebm_cli.report import filled
 from ebm_cli.run import read_json, write_text
 
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ title }}</title><link rel="icon" href="data:,">
-<style>
-{{ style }}</style></head><body>
-<h1>{{ title }}</h1>
+PAGE = """<h1>{{ title }}</h1>
 <p class="path">{{ folder }}</p>
 {% if picture %}
 <figure><img alt="sweep" src="data:image/png;base64,{{ picture }}"><figcaption>{{ caption }}</figcaption></figure>

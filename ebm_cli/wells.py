@@ -46,6 +46,11 @@ class Modes:
         return self.mode[distances(ends, self.minima).argmin(1).cpu().numpy()]
 
 
+def shares_of(mode: np.ndarray, count: int) -> Float[np.ndarray, "chain k"]:
+    """Each chain's share of draws in each of `count` modes, from the mode of each (chain, draw)."""
+    return np.stack([(mode == k).mean(1) for k in range(count)], 1)
+
+
 def states_of(energy: nn.Module, x: np.ndarray) -> Float[Tensor, "n *event"]:
     """Rows as the energy takes them: of its type, on its device."""
     tensor = next(energy.parameters(), next(energy.buffers(), None))

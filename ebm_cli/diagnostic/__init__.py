@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from torch import nn
 
-from ebm_cli.chain_file import Chains
+from ebm_cli.chain_file import Chains, evenly
 from ebm_cli.data import Data
 from ebm_cli.finding import Finding
 from ebm_cli.sampler import Sampler
@@ -55,8 +55,7 @@ def quantities(chains: Chains, most: int = 256) -> dict[str, np.ndarray]:
     chosen) and the energy."""
     flat = chains.flat()
     size = flat.shape[2]
-    chosen = range(size) if size <= most else np.linspace(0, size - 1, most).astype(int).tolist()
-    functions = {f"x[{i}]" if size > 1 else "x": flat[:, :, i] for i in chosen}
+    functions = {f"x[{i}]" if size > 1 else "x": flat[:, :, i] for i in evenly(size, most)}
     if chains.potential is not None:
         functions["energy"] = chains.potential
     return functions

@@ -40,9 +40,7 @@ class EffectiveTemperature:
         screened = patient.screened()
         if screened.good is None:
             return Finding({name: refused(screened.fatal)})
-        x = screened.good.x
-        chosen = np.linspace(0, x.shape[1] - 1, min(self.draws, x.shape[1])).astype(int)
-        squares, laplacians = averages(patient.energy, x[:, chosen])
+        squares, laplacians = averages(patient.energy, screened.good.thinned(self.draws))
         if not np.any(laplacians):
             return Finding(
                 {name: refused("ΔE is 0 everywhere: the energy is piecewise linear, so this temperature is undefined")}

@@ -13,12 +13,22 @@ from torch import Tensor, nn
 
 from ebm_cli import check, figure
 from ebm_cli.basins import Basins, basins_of
-from ebm_cli.chain_file import Chains
+from ebm_cli.chain_file import Chains, evenly
 from ebm_cli.diagnostic import Patient
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.finding import Finding
 from ebm_cli.rng import generator, normal_like
-from ebm_cli.wells import Modes, descend, find_modes, hessians, laplace_log_mass, spread_of, states_of, values
+from ebm_cli.wells import (
+    Modes,
+    descend,
+    find_modes,
+    hessians,
+    laplace_log_mass,
+    shares_of,
+    spread_of,
+    states_of,
+    values,
+)
 
 NAMES = ("laplace_occupancy", "laplace_width", "laplace_departure")
 MOST = 64
@@ -135,10 +145,10 @@ class LaplaceWells:
         """The wells, or why there are none to expand."""
         event = chains.event
         x = chains.x.reshape(-1, *event)
-        x = x[np.linspace(0, len(x) - 1, min(len(x), STARTS)).astype(int)].astype(float)
+        x = x[evenly(len(x), STARTS)].astype(float)
         if patient.data is not None:
             rows = patient.data.split("train").x.double().cpu().numpy()
-            x = np.concatenate([x, rows[np.linspace(0, len(rows) - 1, min(len(rows), STARTS)).astype(int)]])
+            x = np.concatenate([x, rows[evenly(len(rows), STARTS)]])
         basins, states = None, states_of(energy, x)
         if len(event) == 1 and event[0] <= 3:
             basins = basins_of(energy, x, temperature, self.barrier, temperature * self.temperatures[-1])
@@ -229,10 +239,9 @@ def occupancy(
     energy: nn.Module, wells: Wells, chains: Chains, temperature: float
 ) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
     """The chains' own shares at the run's T, with errors over chains; at most 20 draws a chain."""
-    count, draws = chains.x.shape[:2]
-    few = chains.x[:, np.linspace(0, draws - 1, min(draws, 20)).astype(int)]
+    count, few = len(chains.x), chains.thinned(20)
     mode = wells.of(energy, states_of(energy, few.reshape(-1, *chains.event)), temperature).reshape(count, -1)
-    shares = np.stack([(mode == k).mean(1) for k in range(len(wells.modes))], 1)
+    shares = shares_of(mode, len(wells.modes))
     return shares.mean(0), shares.std(0, ddof=1) / count**0.5
 
 

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from ebm_cli import check, figure
 from ebm_cli.basins import basins_of
-from ebm_cli.chain_file import Chains
+from ebm_cli.chain_file import Chains, evenly
 from ebm_cli.data import Batch, Data, noised
 from ebm_cli.diagnostic import Patient
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.features import fit
 from ebm_cli.finding import Finding
-from ebm_cli.wells import distances, find_modes, spread_of, states_of
+from ebm_cli.wells import distances, find_modes, shares_of, spread_of, states_of
 
 ROWS = 2000
 DESCENDED = 500
@@ -112,7 +112,7 @@ class ModeOccupancy:
             found = by_basins(energy, temperature, chains, data, self.barrier)
             if found is not None:
                 return found
-        few = thinned(chains, self.draws)
+        few = chains.thinned(self.draws)
         if data is not None and figure.is_image(event):
             train = noised(data, "train", 0)
             if train.y is not None:
@@ -133,17 +133,6 @@ class ModeOccupancy:
         gone = (weight >= self.least) & (occupancy < self.missing * weight) & (weight - occupancy > error)
         off = found.exact & ~gone & (abs(weight - occupancy) > np.maximum(error, OFF))
         return np.flatnonzero(gone).tolist(), np.flatnonzero(off).tolist()
-
-
-def thinned(chains: Chains, most: int) -> Float[np.ndarray, "chain draw *event"]:
-    """At most `most` draws a chain, evenly spaced."""
-    draws = chains.x.shape[1]
-    return chains.x[:, np.linspace(0, draws - 1, min(most, draws)).astype(int)]
-
-
-def shares_of(mode: np.ndarray, count: int) -> Float[np.ndarray, "chain k"]:
-    """Each chain's share of draws in each of `count` modes, from the mode of each (chain, draw)."""
-    return np.stack([(mode == k).mean(1) for k in range(count)], 1)
 
 
 def near(k: int, point: Float[np.ndarray, " d"]) -> str:
@@ -277,7 +266,7 @@ def rows_of(data: Data | None, most: int) -> Tensor | None:
     if data is None:
         return None
     x = noised(data, "train", 0).x
-    return x[np.linspace(0, len(x) - 1, min(len(x), most)).astype(int).tolist()]
+    return x[evenly(len(x), most)]
 
 
 def picture(
@@ -324,7 +313,7 @@ def where(axes: Axes, patient: Patient, points: Float[np.ndarray, "k 2"], number
     assert patient.energy is not None and patient.temperature is not None
     flat = patient.chains.flat()
     x = flat[np.isfinite(flat).all((1, 2))].reshape(-1, 2)
-    x = x[np.linspace(0, len(x) - 1, min(len(x), 1500)).astype(int)]
+    x = x[evenly(len(x), 1500)]
     box = figure.extent(np.concatenate([x, points, points]))
     u, v, e = figure.energy_on_grid(patient.energy, box, 120)
     level = np.minimum((e - e.min()) / patient.temperature, 12)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from ebm_cli import check, figure
-from ebm_cli.chain_file import Chains
+from ebm_cli.chain_file import Chains, evenly
 from ebm_cli.chains import run_chains
 from ebm_cli.data import Data, noised
 from ebm_cli.diagnostic import Patient
@@ -204,7 +204,7 @@ def said(valley: Valley) -> str:
 def rows_of(data: Data, energy: nn.Module) -> Float[Tensor, "rows *event"]:
     """Training rows with their noise, at most 2,000, evenly chosen and then mixed."""
     x = noised(data, "train", 0).x
-    chosen = np.linspace(0, len(x) - 1, min(len(x), ROWS)).astype(int)
+    chosen = evenly(len(x), ROWS)
     return states_of(energy, x[np.random.default_rng(0).permutation(chosen).tolist()].cpu().numpy())
 
 
@@ -341,7 +341,7 @@ def picture(
             axes.axis("off")
         return drawn
     drawn, (axes,) = figure.new()
-    every = np.linspace(0, len(search.states) - 1, min(len(search.states), 2000)).astype(int).tolist()
+    every = evenly(len(search.states), 2000)
     for x, color, label in ((rows, figure.BLUE, "data rows"), (search.states[every], "0.45", "states at rest")):
         nearest = distances(x, rows)
         # A row is no neighbour of its own.
