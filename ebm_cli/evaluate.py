@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from ebm_cli.finding import Finding
 from ebm_cli.machine import resolve
 from ebm_cli.metric import Metric, Subject
 from ebm_cli.parts import Parts, assemble, load_weights
-from ebm_cli.run import Run
+from ebm_cli.run import Run, write_text
 from ebm_cli.sample import Length, move, start_at
 from ebm_cli.sample_figures import denoised_figure
 from ebm_cli.terminal import Stopped, Terminal, WorkFailed
@@ -43,6 +44,9 @@ def evaluate(config: Config, run: Run, terminal: Terminal, trained: Run | None =
             held_out=noised(parts.data, "held_out", NOISE_SEED) if parts.data else None,
             train=noised(parts.data, "train", NOISE_SEED) if parts.data else None,
             seed=config["seed"],
+            budget=config["budget"],
+            target=config["target"],
+            terminal=terminal,
         )
         if any(metric.needs_samples for metric in metrics.values()):
             subject = with_samples(subject, config, parts, trained, terminal, run)
@@ -110,9 +114,10 @@ def with_samples(
 def findings(
     run: Run, actions: dict[str, Callable[[], Finding]], role: str, terminal: Terminal, strict: bool
 ) -> dict[str, Estimate]:
-    """Run every metric or diagnostic and save its figure.
+    """Run every metric or diagnostic and save its figure and its files.
 
-    One that does not apply is left out and said; under `strict`, when the user named it, that is an InputError.
+    One that does not apply is left out and said; under `strict`, when the user named it, that is an InputError. Raises
+    Stopped after a signal, what was found written down.
     """
     estimates: dict[str, Estimate] = {}
     wrong: list[str] = []
@@ -123,6 +128,10 @@ def findings(
                 done[name] = action()
             except InputError as error:
                 wrong += [f"{role} {name} {message}" for message in error.messages]
+            except Stopped:
+                break
+            if terminal.stopping():
+                break
             tick(count)
     if wrong and (strict or not done):
         raise InputError(*wrong)
@@ -132,6 +141,18 @@ def findings(
         estimates |= finding.estimates
         if finding.figure is not None:
             figure.save(run, {name: (finding.figure, finding.caption)})
+        for file, columns in finding.tables.items():
+            write_table(run.folder / file, columns)
         for note in finding.notes:
             terminal.say(note)
+    if terminal.stopping():
+        run.write_metrics(estimates)
+        raise Stopped(f"stopped; {', '.join(estimates) or 'nothing'} of {', '.join(actions)} is in {run.folder}")
     return estimates
+
+
+def write_table(path: Path, columns: dict[str, np.ndarray | list[str]]) -> None:
+    """A CSV of these columns."""
+    import pandas
+
+    write_text(path, pandas.DataFrame(columns).to_csv(index=False, float_format="%.6g"))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from ebm_cli.estimate import Estimate
@@ -9,9 +10,13 @@ from ebm_cli.estimate import Estimate
 
 @dataclass(frozen=True)
 class Finding:
-    """Estimates by the names of metrics.json, and at most one figure with the sentence under it."""
+    """Estimates by the names of metrics.json, and at most one figure with the sentence under it.
+
+    tables: CSV files by name, columns by theirs.
+    """
 
     estimates: dict[str, Estimate]
     figure: Figure | None = None
     caption: str = ""
     notes: list[str] = field(default_factory=list)
+    tables: dict[str, dict[str, np.ndarray | list[str]]] = field(default_factory=dict)

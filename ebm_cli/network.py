@@ -32,7 +32,7 @@ class Tail(nn.Module):
         check.non_negative("confinement", confinement)
         check.count("base", base, least=0)
         self.confinement = confinement
-        self.base = GaussianBase(base, event, data) if base else None
+        self.base = gaussian_base(base, event, data) if base else None
 
     def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
         x = x.flatten(1)
@@ -40,28 +40,53 @@ class Tail(nn.Module):
         return e if self.base is None else e + self.base(x)
 
 
-class GaussianBase(nn.Module):
-    """−log Σₖ wₖ N(x; mₖ, Cₖ), fitted to data; its numbers are buffers, saved with the weights."""
+class Gaussians(nn.Module):
+    """−log Σₖ wₖ N(x; mₖ, Cₖ), its numbers as `fitted_mixture` gives them: buffers, saved with the weights."""
 
     means: Tensor
     factors: Tensor
     log_scales: Tensor
 
-    def __init__(self, components: int, event: tuple[int, ...], data: Data | None) -> None:
+    def __init__(self, numbers: dict[str, Tensor]) -> None:
         super().__init__()
-        if data is None:
-            raise InputError(f"base={components} is fitted to data: choose data, or base=0")
-        if tuple(data.event) != tuple(event):
-            raise InputError(f"base={components} is fitted to data of shape {list(data.event)}, not {list(event)}")
-        rows = noised(data, "train", 0).x[:FITTED_ROWS].flatten(1).double().cpu().numpy()
-        if len(rows) <= components:
-            raise InputError(f"base must be < the {len(rows)} training rows, got {components}")
-        for name, value in fitted_mixture(rows, components).items():
-            self.register_buffer(name, torch.as_tensor(value, dtype=torch.get_default_dtype()))
+        for name, value in numbers.items():
+            self.register_buffer(name, value)
 
     def forward(self, x: Float[Tensor, "n size"]) -> Float[Tensor, " n"]:
+        return -torch.logsumexp(self._log_parts(x)[1], dim=1)
+
+    def energy_and_grad(self, x: Float[Tensor, "n size"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n size"]]:
+        z, log_parts = self._log_parts(x)
+        share = log_parts.softmax(1)
+        return -log_parts.logsumexp(1), torch.einsum("nk,nkj,kij->ni", share, z, self.factors)
+
+    def _log_parts(self, x: Float[Tensor, "n size"]) -> tuple[Float[Tensor, "n K size"], Float[Tensor, "n K"]]:
+        """Fₖᵀ(x − mₖ) and log wₖ N(x; mₖ, Cₖ)."""
         z = torch.einsum("nki,kij->nkj", x[:, None] - self.means, self.factors)
-        return -torch.logsumexp(self.log_scales - 0.5 * z.square().sum(2), dim=1)
+        return z, self.log_scales - 0.5 * z.square().sum(2)
+
+    def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n size"]:
+        """Independent draws."""
+        size = self.means.shape[1]
+        log_dets = self.factors.diagonal(dim1=1, dim2=2).log().sum(1)
+        weights = (self.log_scales - log_dets).softmax(0)
+        k = torch.multinomial(weights, n, replacement=True, generator=rng)
+        noise = torch.randn(n, size, 1, generator=rng, dtype=self.means.dtype, device=self.means.device)
+        # C = F⁻ᵀF⁻¹, F upper triangular.
+        return self.means[k] + torch.linalg.solve_triangular(self.factors[k].mT, noise, upper=False).squeeze(2)
+
+
+def gaussian_base(components: int, event: tuple[int, ...], data: Data | None) -> Gaussians:
+    """A mixture fitted to the noised training rows; InputError without rows of this shape, more than components."""
+    if data is None:
+        raise InputError(f"base={components} is fitted to data: choose data, or base=0")
+    if tuple(data.event) != tuple(event):
+        raise InputError(f"base={components} is fitted to data of shape {list(data.event)}, not {list(event)}")
+    rows = noised(data, "train", 0).x[:FITTED_ROWS].flatten(1).double().cpu().numpy()
+    if len(rows) <= components:
+        raise InputError(f"base must be < the {len(rows)} training rows, got {components}")
+    dtype = torch.get_default_dtype()
+    return Gaussians({name: torch.as_tensor(v, dtype=dtype) for name, v in fitted_mixture(rows, components).items()})
 
 
 def fitted_mixture(rows: Float[np.ndarray, "n size"], components: int) -> dict[str, np.ndarray]:

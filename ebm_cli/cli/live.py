@@ -27,6 +27,7 @@ class Live:
     def __init__(self) -> None:
         self.errors = Console(stderr=True, highlight=False, soft_wrap=True)
         self.signal: int | None = None
+        self.progress: Progress | None = None
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
 
@@ -43,8 +44,14 @@ class Live:
 
     @contextmanager
     def task(self, name: str, total: int, begin: int = 0) -> Iterator[Ticker]:
-        """A bar (on a terminal) or lines (elsewhere) from `begin` to `total`."""
-        if self.errors.is_terminal:
+        """A bar (on a terminal) or lines (elsewhere) from `begin` to `total`; inside of another task, below it."""
+        if not self.errors.is_terminal:
+            yield self._lines(name, total, begin)
+        elif self.progress is not None:
+            task = self.progress.add_task(name, total=total, completed=begin, rate="", figures="")
+            yield self._bar(self.progress, task, total, begin)
+            self.progress.remove_task(task)
+        else:
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -53,20 +60,21 @@ class Live:
                 TimeRemainingColumn(),
                 TextColumn("{task.fields[figures]}"),
             )
-            with Progress(*columns, console=self.errors, refresh_per_second=4) as progress:
-                task = progress.add_task(name, total=total, completed=begin, rate="", figures="")
-                yield self._bar(progress, task, begin)
-        else:
-            yield self._lines(name, total, begin)
+            with Progress(*columns, console=self.errors, refresh_per_second=4) as self.progress:
+                task = self.progress.add_task(name, total=total, completed=begin, rate="", figures="")
+                try:
+                    yield self._bar(self.progress, task, total, begin)
+                finally:
+                    self.progress = None
 
     @staticmethod
-    def _bar(progress: Progress, task: Any, begin: int) -> Ticker:
+    def _bar(progress: Progress, task: Any, total: int, begin: int) -> Ticker:
         first, last = time.monotonic(), 0.0
 
         def tick(done: int, **figures: float) -> None:
             nonlocal last
             now = time.monotonic()
-            if now - last > 0.1 or done >= (progress.tasks[0].total or 0):
+            if now - last > 0.1 or done >= total:
                 last = now
                 rate = f"{(done - begin) / max(now - first, 1e-9):.1f}/s"
                 progress.update(task, completed=done, rate=rate, figures=_figures(figures))

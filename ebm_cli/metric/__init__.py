@@ -16,6 +16,8 @@ from ebm_cli.features import Features, features_of
 from ebm_cli.finding import Finding
 from ebm_cli.partition import Found, Integrand
 from ebm_cli.partition.recipe import Recipe
+from ebm_cli.partition.spending import Spending
+from ebm_cli.terminal import Quiet, Terminal
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class Subject:
     energy, temperature: the model exp(−E/T)/Z over states of shape `event`. samples: ends of its chains, one a row;
     None when no metric asked for any. data: the set it is compared with; held_out, train: its rows with the set's own
     noise, the same in every run. remarks: what is wrong with the samples, which every estimate from them takes over.
-    partitions: log Z by every recipe that a metric asked for.
+    partitions: log Z by every recipe that a metric asked for. budget, target: of what may be spent on each, see
+    `Spending`; terminal: where its progress goes.
     """
 
     energy: nn.Module
@@ -38,6 +41,12 @@ class Subject:
     seed: int
     remarks: tuple[str, ...] = ()
     partitions: dict[Recipe, Found] = field(default_factory=dict)
+    budget: int | None = None
+    target: float | None = None
+    terminal: Terminal = field(default_factory=Quiet)
+
+    def __post_init__(self) -> None:
+        Spending(self.budget, self.target)
 
     def pair(self) -> tuple[Float[Tensor, "n *event"], Batch, Batch]:
         """Samples, held-out rows and training rows; InputError where there are no data."""
@@ -56,9 +65,10 @@ class Subject:
         """The model's log Z by this recipe, found once for all metrics of a subject."""
         if recipe not in self.partitions:
             rows = None if self.train is None else self.train.x
-            self.partitions[recipe] = partition.log_z(
-                Integrand(self.energy, self.temperature, self.event, rows, self.seed), recipe
-            )
+            integrand = Integrand(self.energy, self.temperature, self.event, rows, self.seed)
+            with self.terminal.task("log Z, gradients", self.budget or 0) as tick:
+                spending = Spending(self.budget, self.target, tick, self.terminal.stopping)
+                self.partitions[recipe] = partition.log_z(integrand, recipe, spending)
         return self.partitions[recipe]
 
 

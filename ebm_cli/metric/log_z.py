@@ -1,30 +1,29 @@
 """log Z: the one number that makes an energy a density."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 from ebm_cli.energy import ExactLogZ
 from ebm_cli.finding import Finding
 from ebm_cli.metric import Subject
-from ebm_cli.partition.recipe import Recipe
+from ebm_cli.partition.recipe import Recipe, plain
 
 
-class LogZ:
-    """log Z(T) = log ∫ exp(−E(x)/T) dx in nats, by quadrature in up to three dimensions, else by annealed importance.
+@dataclass(frozen=True)
+class LogZ(Recipe):
+    """log Z(T) = log ∫ exp(−E(x)/T) dx in nats: by quadrature in up to three dimensions, else between two ends.
 
-    Neal, 2001, forth and back between a normal law fitted to training rows (or to short chains of the model where
-    there are no data) and the model. lower is the forward end, upper the reverse one, each with probability 97.5 %; of
-    quadrature, what half the resolution changes. Where chains are not mixed there is no upper end, and the reason
-    says so. Uses no samples and needs no data. An energy with a closed form is estimated all the same, and it is said.
-
-    method: auto, quadrature or ais; the rest is of ais: chains ≥ 8; temperatures ≥ 2; leapfrog_steps ≥ 1 of a
-    transition; steps ≥ 100 of the chains that the reverse direction starts from.
+    Annealed paths lead from a law fitted to training rows (or to short chains of the model where there are no data) to
+    the model (Neal, 2001), and back. lower is the forward end, upper the reverse one, each with probability 97.5 %; of
+    quadrature, what half the resolution changes. Where chains of the model are not mixed there is no upper end, and the
+    reason says so. Uses no samples and needs no data. An energy with a closed form is estimated all the same, and it is
+    said. Fields: see `Recipe`.
     """
 
-    needs_samples = False
-
-    def __init__(self, method: str, chains: int, temperatures: int, leapfrog_steps: int, steps: int) -> None:
-        self.recipe = Recipe(method, chains, temperatures, leapfrog_steps, steps)
+    needs_samples: ClassVar[bool] = False
 
     def __call__(self, subject: Subject) -> Finding:
-        found = subject.log_z(self.recipe)
+        found = subject.log_z(plain(self))
         notes = list(found.notes)
         if isinstance(subject.energy, ExactLogZ):
             try:

@@ -1,6 +1,7 @@
 """The partition function: log Z(T) = log ∫ exp(−E(x)/T) dx, by quadrature or between the ends of a bracket.
 
-Both work in coordinates in which the law is about a standard normal; each has a file here.
+All of it works in coordinates of its own (`whitened`). Beyond three dimensions a path leads from a law whose normaliser
+is known (`base`, `path`, `pilot`); each way to use it has a file here, and `rounds` spends what may be spent.
 """
 
 from dataclasses import dataclass, field
@@ -8,10 +9,23 @@ from dataclasses import dataclass, field
 from ebm_cli.check import InputError
 from ebm_cli.energy import HasSpace
 from ebm_cli.estimate import Estimate
-from ebm_cli.partition.annealing import annealed
+from ebm_cli.partition.base import Box, Mixture, Normal
+from ebm_cli.partition.path import Way
 from ebm_cli.partition.quadrature import MOST_DIMENSIONS, quadrature
 from ebm_cli.partition.recipe import Recipe
-from ebm_cli.partition.whitened import Integrand, whitened
+from ebm_cli.partition.rounds import closed
+from ebm_cli.partition.spending import Spending
+from ebm_cli.partition.whitened import WIDER, Integrand, boxed, known, whitened
+
+# In more dimensions a Gaussian is the base that auto takes: a mixture's covariances cost more than the model.
+MIXTURE_DIMENSIONS = 128
+NAMES = {
+    "auto": "annealed paths both ways",
+    "ais": "annealed importance sampling",
+    "smc": "sequential Monte Carlo",
+    "ti": "thermodynamic integration",
+    "bridge": "annealed paths both ways",
+}
 
 
 @dataclass(frozen=True)
@@ -22,11 +36,11 @@ class Found:
     notes: list[str] = field(default_factory=list)
 
 
-def log_z(integrand: Integrand, recipe: Recipe) -> Found:
+def log_z(integrand: Integrand, recipe: Recipe, spending: Spending) -> Found:
     """log Z of the integrand by the recipe's method; InputError where it is not defined or not within reach.
 
-    auto anneals where the grid is refused, too. lower and upper: by quadrature, the value less and plus what half the
-    resolution changes; by ais, see `bracket`.
+    auto takes paths where the grid is refused, too. lower and upper: by quadrature, the value less and plus what half
+    the resolution changes; else see `bracket` and `integration`.
     """
     if isinstance(integrand.energy, HasSpace) and integrand.energy.space != "continuous":
         raise InputError(f"needs a continuous energy: log Z is an integral, this space is {integrand.energy.space}")
@@ -35,24 +49,36 @@ def log_z(integrand: Integrand, recipe: Recipe) -> Found:
     few = integrand.size <= MOST_DIMENSIONS
     if recipe.method == "quadrature" and not few:
         raise InputError(
-            f"method=quadrature works in up to {MOST_DIMENSIONS} dimensions, got {integrand.size}: method=ais"
+            f"method=quadrature works in up to {MOST_DIMENSIONS} dimensions, got {integrand.size}: method=auto"
         )
-    by_grid = few if recipe.method == "auto" else recipe.method == "quadrature"
-    space, notes = whitened(integrand), []
-    if by_grid:
-        estimate = quadrature(space)
+    notes = []
+    if few and recipe.method in ("auto", "quadrature"):
+        estimate = quadrature(whitened(integrand, known(integrand)))
         notes.append(said("quadrature", integrand, estimate))
         if estimate.verdict != "refused" or recipe.method == "quadrature":
             return Found(estimate, notes)
-    estimate = annealed(space, recipe, integrand.seed)
-    notes.append(said("annealed importance sampling", integrand, estimate))
+    estimate = closed(way(integrand, recipe, spending), recipe, integrand.seed)
+    notes.append(said(NAMES[recipe.method], integrand, estimate))
     return Found(estimate, notes)
 
 
-def said(way: str, integrand: Integrand, estimate: Estimate) -> str:
+def way(integrand: Integrand, recipe: Recipe, spending: Spending) -> Way:
+    """The model in its coordinates, and the base that the recipe names."""
+    if recipe.base == "box":
+        space = boxed(integrand, recipe.box)
+        return Way(space, Box(space.middle), spending)
+    rows = known(integrand)
+    space = whitened(integrand, rows)
+    fits = integrand.rows is not None and integrand.size <= MIXTURE_DIMENSIONS
+    if recipe.base == "mixture" or (recipe.base == "auto" and fits):
+        return Way(space, Mixture(space.coordinates(rows), WIDER), spending)
+    return Way(space, Normal(space.middle), spending)
+
+
+def said(how: str, integrand: Integrand, estimate: Estimate) -> str:
     """How log Z was found, and the ends of its bracket where it has any."""
     ends = [
         f"{side} {end:.6g}" for side, end in (("above", estimate.lower), ("below", estimate.upper)) if end is not None
     ]
     bracket = f", {' and '.join(ends)} nats" if ends else ""
-    return f"log Z by {way} in {integrand.size} dimensions{bracket}: {estimate.reason}"
+    return f"log Z by {how} in {integrand.size} dimensions{bracket}: {estimate.reason}"

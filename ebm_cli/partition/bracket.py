@@ -1,18 +1,20 @@
 """A bracket: weights of paths to the model bound log Z from below, those of paths back from above."""
 
-import dataclasses
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from scipy.optimize import brentq
+from scipy.special import expit
 from scipy.stats import t
 
 from ebm_cli.estimate import Estimate, refused
 
 # Of each end, one-sided.
 LEVEL = 0.975
-# Of the chains, the effective share below which weights are called collapsed.
-COLLAPSED = 0.1
+# Of the paths, the effective share below which weights are called collapsed, and the least number.
+COLLAPSED, FEWEST = 0.1, 3
 # In joint standard errors: ends that cross by more are no chance.
 CROSSED = 4.0
 # In nats: a bracket this wide tells few models apart.
@@ -21,83 +23,123 @@ WIDE = 1.0
 
 @dataclass(frozen=True)
 class Backward:
-    """log weights of paths back from the model; None where the chains that they begin at are not `mixing`."""
+    """log weights of paths back from the model, a row for each chain that they begin at; None where there are none.
 
-    log_w: Float[np.ndarray, " n"] | None
+    mixing: the verdict on these chains.
+    """
+
+    log_w: Float[np.ndarray, "chain each"] | None
     mixing: Estimate
 
-    def shifted(self, offset: float) -> "Backward":
-        """The same with `offset` added to every log weight."""
-        return self if self.log_w is None else dataclasses.replace(self, log_w=self.log_w + offset)
+
+@dataclass(frozen=True)
+class Bracketed:
+    """estimate: log Z in nats. gap: how far apart the two directions are, their errors left out; None without both."""
+
+    estimate: Estimate
+    gap: float | None = None
 
 
-def bracket(forth: Float[np.ndarray, " n"], back: Backward | None) -> Estimate:
-    """log Z = log ⟨w⟩ with error sd(w)/(⟨w⟩√n), between the ends ⟨log w⟩ ∓ z·sd(log w)/√n of both directions, in nats.
+def bracket(forth: Float[np.ndarray, " n"], back: Backward | None, joined: bool, what: str) -> Bracketed:
+    """log Z between the ends ⟨log w⟩ ∓ q·sd(log w)/√n of both directions, in nats.
 
     ⟨w⟩ of paths forth is an unbiased estimate of Z (Neal, 2001), so that by Jensen's inequality E log w ≤ log Z; of
-    paths back, E log w ≥ log Z (Grosse, Ghahramani and Adams, 2015, arXiv 1511.02543, eq. 8). z is Student's quantile:
+    paths back, E log w ≥ log Z (Grosse, Ghahramani and Adams, 2015, arXiv 1511.02543, eq. 8). q is Student's quantile:
     each end holds with probability 97.5 %, the upper one as far as the chains it begins at are draws of the model.
-    Refused where the effective number (Σw)²/Σw² of paths is below a tenth of theirs, or where the ends cross by more
-    than chance.
+    The value is log ⟨w⟩ of paths forth with error sd(w)/(⟨w⟩√n), or both directions `joined`. Refused where the
+    effective number (Σw)²/Σw² of paths is below a tenth of theirs, or 3, or where the ends cross by more than chance.
 
-    forth: log weights of n ≥ 2 paths; −∞ for those that ended nowhere. back: None where there are none.
+    forth: log weights of n ≥ 2 independent estimates; −∞ for those that ended nowhere. what: what these are.
     """
     n, ess = len(forth), effective(forth)
-    more = "raise temperatures"
+    more = "raise temperatures or budget"
     if collapsed(forth):
-        return refused(f"weights collapsed: {n} paths count as {ess:.1f}, fewer than a tenth of them; {more}", "nats")
-    value, se = log_sum(forth) - float(np.log(n)), float(np.sqrt(max(1 / ess - 1 / n, 0.0) * n / (n - 1)))
-    said = f"{n} paths count as {ess:.1f}"
+        return Bracketed(refused(f"weights collapsed: {n} {what} count as {ess:.1f}, too few of them; {more}", "nats"))
+    value, se = log_mean(forth), float(np.sqrt(max(1 / ess - 1 / n, 0.0) * n / (n - 1)))
+    said = f"{n} {what} count as {ess:.1f}"
     mean, error = average(forth)
-    lower = mean - z_of(n) * error if np.isfinite(mean) else None
-    doubts = [] if lower is not None else ["no optimistic end: some paths end where the energy is not finite"]
-    upper = None
+    lower = mean - quantile(n) * error if np.isfinite(mean) else None
+    doubts = [] if lower is not None else [f"no optimistic end: some {what} end where the energy is not finite"]
     if back is None or back.log_w is None or not np.isfinite(back.log_w).all():
-        doubts.append(f"no pessimistic end: {back.mixing.reason if back is not None else 'there are no paths back'}")
-    else:
-        above, above_error = average(back.log_w)
-        upper = above + z_of(len(back.log_w)) * above_error
-        if mean - above > CROSSED * np.hypot(error, above_error):
-            return refused(
+        reason = "there are no paths back" if back is None else back.mixing.reason
+        if back is not None and back.log_w is not None:
+            reason = "draws of the model lie outside of the box that paths begin in: widen box"
+        doubts.append(f"no pessimistic end: {reason}")
+        return Bracketed(Estimate(value, se=se, lower=lower, unit="nats", reason=said).doubted(doubts))
+    chains = back.log_w.mean(1)
+    above, above_error = average(chains)
+    upper = above + quantile(len(chains)) * above_error
+    if mean - above > CROSSED * np.hypot(error, above_error):
+        return Bracketed(
+            refused(
                 f"the ends cross, {mean:.4g} from below and {above:.4g} from above: chains are no draws of the model; "
                 f"raise steps, {more}",
                 "nats",
             )
-        doubts += [back.mixing.reason] if back.mixing.verdict == "caution" else []
-        if lower is not None and lower > upper:
-            lower, upper = upper, lower
-            doubts.append(f"the ends cross, by no more than they may by chance: {more}")
-        if lower is not None and upper - lower > WIDE:
-            doubts.append(f"the ends are {upper - lower:.3g} nats apart: {more}")
-        if value > upper or (lower is not None and value < lower):
-            doubts.append(f"the value lies outside of its bracket: {more}")
-    return Estimate(value, se=se, lower=lower, upper=upper, unit="nats", reason=said).doubted(doubts)
+        )
+    if joined:
+        value, se = bennett(forth, back.log_w)
+        said = f"{said}, joined with {back.log_w.size} paths back"
+    doubts += back.mixing.reason.split("; ") if back.mixing.verdict == "caution" else []
+    if lower is not None and lower > upper:
+        lower, upper = upper, lower
+        doubts.append(f"the ends cross, by no more than they may by chance: {more}")
+    if lower is not None and upper - lower > WIDE:
+        doubts.append(f"the ends are {upper - lower:.3g} nats apart: {more}")
+    if value > upper or (lower is not None and value < lower):
+        doubts.append(f"the value lies outside of its bracket: {more}")
+    estimate = Estimate(value, se=se, lower=lower, upper=upper, unit="nats", reason=said).doubted(doubts)
+    return Bracketed(estimate, above - mean if np.isfinite(mean) else None)
+
+
+def bennett(forth: Float[np.ndarray, " n"], back: Float[np.ndarray, "chain each"]) -> tuple[float, float]:
+    """c = log Z at which Σ 1/(1 + e^{c + M − log w}) forth is Σ 1/(1 + e^{log w − c − M}) back, and its error.
+
+    Bennett, 1976 (J. Comput. Phys. 22, 245), eq. 12, with works −log w; M = log(n/n'). The same as optimal bridge
+    sampling (Meng and Wong, 1996). The error is from the spread of both sums, of the second over its chains.
+    """
+    flat = back.flatten()
+    M = math.log(len(forth) / len(flat))
+
+    def both(c: float) -> tuple[np.ndarray, np.ndarray]:
+        return expit(forth - c - M), expit(c + M - back)
+
+    low, high = min(forth[np.isfinite(forth)].min(), flat.min()) - 1, max(forth.max(), flat.max()) + 1
+    c = float(brentq(lambda c: both(c)[0].sum() - both(c)[1].sum(), low - abs(M) - 20, high + abs(M) + 20))
+    first, second = both(c)
+    relative = [spread_of_mean(first) / first.mean(), spread_of_mean(second.mean(1)) / second.mean()]
+    return c, float(np.hypot(*relative))
+
+
+def spread_of_mean(values: Float[np.ndarray, " n"]) -> float:
+    """The standard error of a mean."""
+    return float(values.std(ddof=1) / len(values) ** 0.5)
 
 
 def collapsed(log_w: Float[np.ndarray, " n"]) -> bool:
-    """Whether fewer than a tenth of the paths carry the estimate."""
-    return effective(log_w) < COLLAPSED * len(log_w)
+    """Whether too few of the paths carry the estimate."""
+    return effective(log_w) < max(COLLAPSED * len(log_w), FEWEST)
 
 
 def effective(log_w: Float[np.ndarray, " n"]) -> float:
     """(Σw)²/Σw², from 1 to n; 0 for no weight at all (Kong, Liu and Wong, 1994)."""
     if not np.isfinite(log_w).any():
         return 0.0
-    return float(np.exp(2 * log_sum(log_w) - log_sum(2 * log_w)))
+    return float(np.exp(2 * np.logaddexp.reduce(log_w) - np.logaddexp.reduce(2 * log_w)))
 
 
-def log_sum(log_w: Float[np.ndarray, " n"]) -> float:
-    """log Σw."""
-    return float(np.logaddexp.reduce(log_w))
+def log_mean(log_w: Float[np.ndarray, " n"]) -> float:
+    """log ⟨w⟩."""
+    return float(np.logaddexp.reduce(log_w)) - math.log(len(log_w))
 
 
 def average(log_w: Float[np.ndarray, " n"]) -> tuple[float, float]:
     """⟨log w⟩ and its standard error; −∞ and ∞ where a weight is 0."""
     if not np.isfinite(log_w).all():
         return -np.inf, np.inf
-    return float(log_w.mean()), float(log_w.std(ddof=1) / len(log_w) ** 0.5)
+    return float(log_w.mean()), spread_of_mean(log_w)
 
 
-def z_of(n: int) -> float:
-    """Student's quantile for a mean of n values."""
+def quantile(n: int) -> float:
+    """Student's, for a mean of n values."""
     return float(t.ppf(LEVEL, n - 1))

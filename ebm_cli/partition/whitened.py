@@ -14,6 +14,8 @@ from ebm_cli.sampler.hmc import HMC
 
 # The normal is this many times as wide as the rows: its draws must cover the model.
 WIDER = 1.1
+# A box around rows is this many times their extent.
+ROOMIER = 1.5
 # Chains that look around where there are no rows.
 CHAINS, STEPS, DRAWS = 64, 200, 20
 
@@ -57,6 +59,10 @@ class Whitened(nn.Module):
         """x = m + Lz."""
         return (self.middle + z @ self.root.T).view(len(z), *self.event)
 
+    def coordinates(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, "n d"]:
+        """z of states x."""
+        return torch.linalg.solve(self.root, (x.flatten(1) - self.middle).T).T
+
     def forward(self, z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
         return self.energy(self.states(z)) / self.temperature
 
@@ -65,11 +71,32 @@ class Whitened(nn.Module):
         return e / self.temperature, grad.flatten(1) @ self.root / self.temperature
 
 
-def whitened(integrand: Integrand) -> Whitened:
-    """The coordinates of a normal law fitted to the rows, or to short chains of the model where there are none."""
-    rows = integrand.rows if integrand.rows is not None else explored(integrand)
+def whitened(integrand: Integrand, rows: Float[Tensor, "n *event"]) -> Whitened:
+    """The coordinates of a normal law fitted to the rows."""
     middle, root = normal_fit(rows.flatten(1))
     return Whitened(integrand, middle, WIDER * root)
+
+
+def boxed(integrand: Integrand, box: list[float] | None) -> Whitened:
+    """Coordinates in which a box is (−1, 1)^d: the same low and high end of every side, or one around the rows.
+
+    That one has half as much again of the rows' extent, and of the widest where a coordinate does not vary.
+    """
+    here = device_of(integrand.energy)
+    if box is not None:
+        low, high = (torch.full((integrand.size,), float(end), device=here) for end in box)
+    else:
+        x = known(integrand).flatten(1)
+        x = x[x.isfinite().all(1)]
+        low, high = x.amin(0), x.amax(0)
+    half = (high - low) / 2
+    half = torch.where(half > 0, half, half.max()) * (1.0 if box is not None else ROOMIER)
+    return Whitened(integrand, (low + high) / 2, torch.diag(half))
+
+
+def known(integrand: Integrand) -> Float[Tensor, "n *event"]:
+    """States of about the model's law: the rows, or where there are none those that short chains come to."""
+    return integrand.rows if integrand.rows is not None else explored(integrand)
 
 
 def normal_fit(x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]:

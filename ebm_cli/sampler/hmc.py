@@ -56,11 +56,17 @@ class HMC(Kernel):
         T, L = self.temperature, self.leapfrog_steps
         ε = per_chain(self.step_size * (1 + self.jitter * (2 * jitter - 1)), state.x)
         v = T**0.5 * ξ
-        before = state.energy + kinetic(v)
-        y, e, grad = state
-        v = v - 0.5 * ε * grad
-        for flown in range(1, L + 1):
-            y = y + ε * v
-            e, grad = energy_and_grad(energy, y)
-            v = v - (ε if flown < L else 0.5 * ε) * grad
-        return metropolis(state, State(y, e, grad), (before - e - kinetic(v)) / T, u, gradients=L)
+        end, w = flight(energy, state, v, ε, L)
+        log_ratio = (state.energy + kinetic(v) - end.energy - kinetic(w)) / T
+        return metropolis(state, end, log_ratio, u, gradients=L)
+
+
+def flight(energy: nn.Module, state: State, v: Tensor, ε: Tensor, steps: int) -> tuple[State, Tensor]:
+    """Where so many leapfrog steps of ε (one a row) lead from x with velocity v, and the velocity there."""
+    y, e, grad = state
+    v = v - 0.5 * ε * grad
+    for flown in range(1, steps + 1):
+        y = y + ε * v
+        e, grad = energy_and_grad(energy, y)
+        v = v - (ε if flown < steps else 0.5 * ε) * grad
+    return State(y, e, grad), v

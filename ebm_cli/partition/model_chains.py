@@ -1,0 +1,87 @@
+"""Chains of the model: draws at which paths back begin, where they are mixed, and the drive at every rung."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ebm_cli.chain_file import Chains, evenly
+from ebm_cli.diagnostic import Patient
+from ebm_cli.estimate import Estimate, refused
+from ebm_cli.mixing import judge
+from ebm_cli.partition.ladder import Ladder, Rungs
+from ebm_cli.partition.path import Way
+from ebm_cli.partition.pilot import Pilot
+from ebm_cli.partition.unseen import unseen
+from ebm_cli.sampler import Sampler
+
+LADDERS = 16
+# At the start of all steps, left out.
+BURN_IN = 0.25
+# Of each ladder, kept for the verdict on mixing.
+DRAWS = 200
+
+
+@dataclass
+class ModelChains:
+    """Ladders that go on whenever more is asked of them; what they left behind is judged as one.
+
+    z, u, drives: of each step, the model's states and energies and the drive at all rungs.
+    """
+
+    way: Way
+    ladder: Ladder
+    kernel: Sampler
+    rungs: Rungs
+    seed: int
+    z: list[Float[Tensor, "n d"]] = field(default_factory=list)
+    u: list[Float[Tensor, " n"]] = field(default_factory=list)
+    drives: list[Float[Tensor, "K n"]] = field(default_factory=list)
+
+    @staticmethod
+    def begin(way: Way, pilot: Pilot, z: Float[Tensor, "n d"], rungs: int, flights: int, seed: int) -> "ModelChains":
+        """Ladders of so many rungs from states z, flights of so many steps."""
+        ladder = Ladder.of(way, pilot, rungs, flights)
+        return ModelChains(way, ladder, pilot.kernel_at(1.0), ladder.init(z[evenly(len(z), LADDERS)]), seed)
+
+    def cost(self, steps: int) -> int:
+        """Evaluations that so many steps take, the verdict's own chains left out."""
+        K = len(self.ladder.betas)
+        return steps * len(self.rungs.seen.u) // K * ((K - 1) * self.ladder.leapfrog_steps + 1)
+
+    def extend(self, steps: int, rng: torch.Generator) -> None:
+        """Go on for so many steps."""
+        n = len(self.rungs.seen.u) // len(self.ladder.betas)
+        for _ in range(steps):
+            self.rungs = self.ladder.step(self.rungs, rng)
+            self.z.append(self.rungs.seen.z[:n])
+            self.u.append(self.rungs.seen.u[:n])
+            self.drives.append(self.rungs.seen.drive.view(-1, n))
+
+    @property
+    def begun(self) -> int:
+        """The steps left out."""
+        return int(BURN_IN * len(self.z))
+
+    def mixing(self, rng: torch.Generator) -> Estimate:
+        """The verdict: they agree, chains begun elsewhere join them by the plain kernel, and no descent ends elsewhere.
+
+        Chains begun elsewhere climb no ladder, which would bring them back without having mixed.
+        """
+        thin = max(1, (len(self.z) - self.begun) // DRAWS)
+        z, u = (torch.stack(part[self.begun :: thin], 1) for part in (self.z, self.u))
+        chains = Chains(z.double().cpu().numpy(), potential=u.double().cpu().numpy(), thin=thin)
+        model = self.way.at(1.0)
+        verdict = judge(Patient(chains, model, 1.0, self.kernel), self.seed).estimate
+        if verdict.verdict == "refused":
+            return verdict
+        elsewhere = unseen(model, z, rng)
+        return refused(f"not mixed: {elsewhere}") if elsewhere else verdict
+
+    def draws(self, each: int) -> Float[Tensor, "n d"]:
+        """The same number of states of each ladder, evenly spaced, ladder by ladder."""
+        kept = self.z[self.begun :]
+        chosen = [kept[i] for i in np.linspace(0, len(kept) - 1, each + 1).astype(int)[1:]]
+        return torch.stack(chosen, 1).flatten(0, 1)
