@@ -74,10 +74,12 @@ class Board:
         self.logged += 1
         return row
 
-    def rank(self, name: str, value: float) -> None:
-        """Log what a checkpoint is ranked by."""
-        self.run.log_metrics({"step": self.state.step, name: value})
-        self.writer.add_scalar(name, value, self.state.step)
+    def rank(self, scores: dict[str, float]) -> dict[str, float]:
+        """Log what a checkpoint is ranked by; returns it."""
+        self.run.log_metrics({"step": self.state.step, **scores})
+        for name, value in scores.items():
+            self.writer.add_scalar(name, value, self.state.step)
+        return scores
 
     def rewind(self) -> None:
         """Go on from the state's step: what was logged beyond it is dropped, in TensorBoard hidden."""

@@ -57,12 +57,16 @@ class Gaussians(nn.Module):
 
     def energy_and_grad(self, x: Float[Tensor, "n size"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n size"]]:
         z, log_parts = self._log_parts(x)
-        share = log_parts.softmax(1)
-        return -log_parts.logsumexp(1), torch.einsum("nk,nkj,kij->ni", share, z, self.factors)
+        weighted = log_parts.softmax(1)[:, :, None] * z
+        return -log_parts.logsumexp(1), weighted.flatten(1) @ self.factors.transpose(1, 2).flatten(0, 1)
 
     def _log_parts(self, x: Float[Tensor, "n size"]) -> tuple[Float[Tensor, "n K size"], Float[Tensor, "n K"]]:
         """Fₖᵀ(x − mₖ) and log wₖ N(x; mₖ, Cₖ)."""
-        z = torch.einsum("nki,kij->nkj", x[:, None] - self.means, self.factors)
+        # One product for all parts, about a middle so that little cancels.
+        K, size = self.means.shape
+        middle = self.means.mean(0)
+        shift = torch.einsum("ki,kij->kj", self.means - middle, self.factors)
+        z = ((x - middle) @ self.factors.transpose(0, 1).reshape(size, -1)).view(-1, K, size) - shift
         return z, self.log_scales - 0.5 * z.square().sum(2)
 
     def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n size"]:

@@ -31,7 +31,7 @@ SINCE = {
     "ebm_cli.sampler.sghmc.SGHMC": UNTUNED | {"target": 0.05},
     "ebm_cli.sampler.mala.MALA": UNTUNED | {"target": 0.574},
 }
-TRAINER_SINCE = {"rollbacks": 0, "rollback_factor": 0.3}
+TRAINER_SINCE = {"rollbacks": 0, "rollback_factor": 0.3, "nll_every": None}
 
 
 class Run:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Protocol, runtime_checkable
 
 
@@ -33,7 +34,9 @@ class Terminal(Protocol):
 class TaskContext(Protocol):
     def __enter__(self) -> Ticker: ...
 
-    def __exit__(self, *error: object) -> bool | None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> bool | None: ...
 
 
 class Stopped(Exception):

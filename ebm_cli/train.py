@@ -16,7 +16,7 @@ from ebm_cli.machine import resolve
 from ebm_cli.objective import Outcome
 from ebm_cli.optimizer import Rate
 from ebm_cli.parts import Parts, assemble, load_weights
-from ebm_cli.ranking import SCORE, Ranking, chains_of, point_at_best
+from ebm_cli.ranking import SCORE, Likelihood, Ranking, chains_of, point_at_best
 from ebm_cli.rollback import Diverged, Rollbacks
 from ebm_cli.run import Run, prune, write_text
 from ebm_cli.start import HasPolicy
@@ -33,7 +33,8 @@ class Trainer:
     """How long to train and what to keep.
 
     steps: absolute step to end at ≥ 1. batch_size: rows a step ≥ 1. average: decay of the averaged weights in
-    [0, 1), or null for none. checkpoint_every, log_every: in steps. keep: checkpoints kept ≥ 1, beside the best and,
+    [0, 1), or null for none. checkpoint_every, log_every: in steps. nll_every: steps between brackets of the held-out
+    nll, each with a checkpoint, or null for none. keep: checkpoints kept ≥ 1, beside the best and,
     with rollback, step 0. on_divergence: stop or rollback. rollbacks: at most so many ≥ 0. rollback_factor: in (0, 1),
     by which each makes the rate or the chains' step smaller.
     """
@@ -43,6 +44,7 @@ class Trainer:
     average: float | None
     checkpoint_every: int
     log_every: int
+    nll_every: int | None
     keep: int
     on_divergence: str
     rollbacks: int
@@ -51,12 +53,22 @@ class Trainer:
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "checkpoint_every", "log_every", "keep"):
             check.count(name, getattr(self, name))
+        if self.nll_every is not None:
+            check.count("nll_every", self.nll_every)
         if self.average is not None:
             check.half_open("average", self.average)
         check.one_of("on_divergence", self.on_divergence, ["stop", "rollback"])
         check.count("rollbacks", self.rollbacks, least=0)
         check.half_open("rollback_factor", self.rollback_factor)
         check.positive("rollback_factor", self.rollback_factor)
+
+    def saves(self, step: int) -> bool:
+        """Whether a checkpoint is due."""
+        return step % self.checkpoint_every == 0 or step == self.steps or self.scores(step)
+
+    def scores(self, step: int) -> bool:
+        """Whether a bracket of nll is due."""
+        return self.nll_every is not None and (step % self.nll_every == 0 or step == self.steps)
 
 
 def train(config: Config, run: Run, terminal: Terminal, init: Run | None = None) -> dict[str, Estimate]:
@@ -136,12 +148,13 @@ def loop(
     began, done, outcome = time.perf_counter(), 0, None
     row: dict[str, float] = {}
     watch, ranking = Watch(parts.data), Ranking(parts.data)
+    likelihood = None if trainer.nll_every is None else Likelihood(parts.data, state.seed)
     rollbacks = Rollbacks(trainer.rollbacks if trainer.on_divergence == "rollback" else 0, trainer.rollback_factor)
     with terminal.task("train", trainer.steps, begin=state.step) as tick:
         while state.step < trainer.steps:
             try:
                 outcome, norm = step(parts, trainer, state, run)
-                saving = state.step % trainer.checkpoint_every == 0 or state.step == trainer.steps
+                saving = trainer.saves(state.step)
                 stopping = terminal.stopping()
                 if saving or stopping:
                     guard_weights(parts, outcome, state.step, run)
@@ -158,8 +171,10 @@ def loop(
                 row = board.log(outcome, norm, done / (time.perf_counter() - began), extra)
                 for warning in watch.look(state.step, row):
                     terminal.say(warning)
-            tick(state.step, **{k: row[k] for k in ("e_data", "e_model", "acceptance") if k in row})
+            tick(state.step, **{k: row[k] for k in ("e_data", "e_model", "acceptance", "nll") if k in row})
             if saving or stopping:
+                if likelihood is not None and trainer.scores(state.step):
+                    row |= board.rank(likelihood.measure(parts, state))
                 save(parts, trainer, state, outcome, ranking, run, board)
             if stopping and state.step < trainer.steps:
                 raise Stopped(f"stopped at step {state.step}, saved; ebm train resume={run.folder} goes on")
@@ -181,7 +196,7 @@ def save(
     chains = chains_of(parts, outcome)
     score = None if chains is None else ranking.score(chains)
     if score is not None:
-        board.rank(SCORE, score)
+        board.rank({SCORE: score})
     board.flush()
     state.save(run)
     point_at_best(run)

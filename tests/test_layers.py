@@ -28,7 +28,7 @@ ROWS = (
     {"build", "parts"},
     {"state"},
     {"metric", "diagnostic", "finding", "figure", "landscape", "features", "screen", "chain_file"}
-    | {"mixing", "agreement", "probe", "tails", "wells", "basins", "partition"},
+    | {"mixing", "agreement", "probe", "tails", "wells", "basins", "partition", "baseline", "likelihoods"},
     {"objective", "regularizer"},
     {"chains", "start"},
     {"adaptation", "engine"},

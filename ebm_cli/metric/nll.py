@@ -1,63 +1,94 @@
-"""Negative log-likelihood of held-out rows, with the certificate that its log Z has."""
+"""Negative log-likelihood of held-out rows, with the certificate that its log Z has, beside other densities'."""
 
 import math
+from dataclasses import dataclass
+from typing import ClassVar
 
-import torch
+import numpy as np
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
+from ebm_cli import check
+from ebm_cli.baseline import NAMES, Baseline, fitted
 from ebm_cli.check import InputError
-from ebm_cli.estimate import Estimate, refused
+from ebm_cli.estimate import Estimate, refused, show
 from ebm_cli.finding import Finding
+from ebm_cli.likelihoods import Scored, likelihoods
 from ebm_cli.metric import Subject
-from ebm_cli.partition.recipe import Recipe
+from ebm_cli.partition.recipe import Recipe, plain
 from ebm_cli.wells import values
 
+SCORES = "scores.csv"
 
-class NLL:
+
+@dataclass(frozen=True)
+class NLL(Recipe):
     """nll = ⟨E(x)/T⟩ + log Z(T) in nats a row, x the held-out rows; nll_train the same of training rows.
 
     bits_per_dim = nll/(d·log 2). All are of a density over rows as the model sees them: with the data's noise σ added,
     in the model's units (pictures in [−1, 1]), so that they compare with other densities of the same noised rows and
     with no code length of whole grey levels. se is of the rows alone, sd(E/T)/√n; lower (optimistic) and upper
     (pessimistic) put the ends of log Z in the place of its value, see `log_z`. Rows without noise that lie in a lower
-    dimension, or repeat, have no density to score.
+    dimension, or repeat, have no density to score. Each row's score goes to scores.csv.
 
-    method, chains, temperatures, leapfrog_steps, steps: of log Z, found once where metric.log_z has the same ones.
+    baselines: densities fitted to the training rows that are scored beside the model, of gaussian, mixture, kernel and
+    flow (where zuko is installed), as nll_NAME; [] for none. Other fields: of log Z, see `Recipe`; found once where
+    metric.log_z has the same.
     """
 
-    needs_samples = False
+    baselines: list[str]
 
-    def __init__(self, method: str, chains: int, temperatures: int, leapfrog_steps: int, steps: int) -> None:
-        self.recipe = Recipe(method, chains, temperatures, leapfrog_steps, steps)
+    needs_samples: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.baselines, list):
+            raise InputError(f"baselines must be a list such as [gaussian,mixture], got {self.baselines}")
+        for name in self.baselines:
+            check.one_of("baselines", name, NAMES)
 
     def __call__(self, subject: Subject) -> Finding:
         if subject.data is None or subject.held_out is None or subject.train is None:
             raise InputError("needs data to score: run=RUN of a trained model, or data=NAME")
-        told = self.recipe in subject.partitions
-        found = subject.log_z(self.recipe)
+        recipe = plain(self)
+        told = recipe in subject.partitions
+        found = subject.log_z(recipe)
+        parts = {"held_out": subject.held_out.x, "train": subject.train.x}
+        e = {part: energies_of(subject.energy, subject.temperature, x) for part, x in parts.items()}
         bits = 1 / (math.prod(subject.event) * math.log(2))
-        nll = scored(subject, subject.held_out.x, found.estimate, 1.0, "nats")
         estimates = {
-            "nll": nll,
-            "nll_train": scored(subject, subject.train.x, found.estimate, 1.0, "nats"),
-            "bits_per_dim": scored(subject, subject.held_out.x, found.estimate, bits, "bits"),
+            "nll": scored(e["held_out"], found.estimate, 1.0, "nats"),
+            "nll_train": scored(e["train"], found.estimate, 1.0, "nats"),
+            "bits_per_dim": scored(e["held_out"], found.estimate, bits, "bits"),
         }
         σ = subject.data.noise
         carried = f"rows with the data's noise, σ = {σ:g}" if σ else "rows, which carry no noise"
-        return Finding(
-            estimates, notes=[f"nll: of {len(subject.held_out.x)} held-out {carried}", *([] if told else found.notes)]
+        notes = [f"nll: of {len(e['held_out'])} held-out {carried}", *([] if told else found.notes)]
+        beside = fitted(subject.data, self.baselines, subject.seed, notes.append, subject.terminal.stopping)
+        densities = {b.name: {part: b.log_prob(x).double().cpu().numpy() for part, x in parts.items()} for b in beside}
+        estimates |= {f"nll_{name}": of_rows(-each["held_out"]) for name, each in densities.items()}
+        notes += margins(e["held_out"], found.estimate, beside, densities)
+        table = {SCORES: scores(e, found.estimate, densities)}
+        picture = likelihoods([*own(estimates), *(line(b, densities[b.name]) for b in beside)])
+        caption = (
+            f"Mean log-density of the {len(e['held_out'])} held-out and {len(e['train'])} training {carried}; every "
+            "density was fitted to the training rows alone. The model's bar spans the two ends of its log Z."
         )
+        return Finding(estimates, picture, caption, notes, table)
 
 
-def scored(subject: Subject, x: Float[Tensor, "n *event"], log_z: Estimate, factor: float, unit: str) -> Estimate:
-    """The rows' ⟨E/T⟩ + log Z times `factor`, with the ends and the verdict of log Z."""
+def energies_of(energy: nn.Module, temperature: float, x: Float[Tensor, "n *event"]) -> Float[np.ndarray, " n"]:
+    """E/T of each row."""
+    return (values(energy, x).double() / temperature).cpu().numpy()
+
+
+def scored(e: Float[np.ndarray, " n"], log_z: Estimate, factor: float, unit: str) -> Estimate:
+    """⟨E/T⟩ + log Z times `factor`, with the ends and the verdict of log Z."""
     if not isinstance(log_z.value, float):
         return refused(f"no log Z: {log_z.reason}", unit)
-    e = values(subject.energy, x).double() / subject.temperature
-    if not bool(torch.isfinite(e).all()):
-        return refused(f"the energy of {int((~e.isfinite()).sum())} of {len(e)} rows is not finite", unit)
-    mean, se = float(e.mean()), float(e.std() / len(e) ** 0.5) if len(e) > 1 else None
+    if not np.isfinite(e).all():
+        return refused(f"the energy of {(~np.isfinite(e)).sum()} of {len(e)} rows is not finite", unit)
+    mean, se = float(e.mean()), float(e.std(ddof=1) / len(e) ** 0.5) if len(e) > 1 else None
 
     def total(log_z: float | None) -> float | None:
         return None if log_z is None else factor * (mean + log_z)
@@ -71,3 +102,64 @@ def scored(subject: Subject, x: Float[Tensor, "n *event"], log_z: Estimate, fact
         verdict=log_z.verdict,
         reason=f"log Z: {log_z.reason}" if log_z.verdict == "caution" else "",
     )
+
+
+def of_rows(nll: Float[np.ndarray, " n"]) -> Estimate:
+    """The mean over rows, refused where it is not finite."""
+    if not np.isfinite(nll).all():
+        return refused(f"{(~np.isfinite(nll)).sum()} of {len(nll)} rows have density 0", "nats")
+    se = float(nll.std(ddof=1) / len(nll) ** 0.5) if len(nll) > 1 else None
+    return Estimate(float(nll.mean()), se=se, unit="nats")
+
+
+def margins(
+    e: Float[np.ndarray, " n"],
+    log_z: Estimate,
+    beside: list[Baseline],
+    densities: dict[str, dict[str, np.ndarray]],
+) -> list[str]:
+    """By how much the model is ahead of each baseline on the same rows, from its pessimistic end where it has one."""
+    if not isinstance(log_z.value, float) or not np.isfinite(e).all():
+        return []
+    end, which = (log_z.value, "value") if log_z.upper is None else (log_z.upper, "pessimistic end")
+    said = []
+    for b in beside:
+        ahead = -e - end - densities[b.name]["held_out"]
+        if np.isfinite(ahead).all() and len(ahead) > 1:
+            se = float(ahead.std(ddof=1) / len(ahead) ** 0.5)
+            said.append(f"nll: by its {which} {show(float(ahead.mean()), se)} nats a row ahead of {b.words}, paired")
+    return said
+
+
+def scores(
+    e: dict[str, np.ndarray], log_z: Estimate, densities: dict[str, dict[str, np.ndarray]]
+) -> dict[str, np.ndarray | list[str]]:
+    """A line for each row, in the set's own order: E/T, log densities in nats, the ends where there are any."""
+    every = np.concatenate(list(e.values()))
+    columns: dict[str, np.ndarray | list[str]] = {
+        "part": [part for part, each in e.items() for _ in each],
+        "row": np.concatenate([np.arange(len(each)) for each in e.values()]),
+        "energy": every,
+    }
+    ends = {"log_density": log_z.value, "pessimistic": log_z.upper, "optimistic": log_z.lower}
+    columns |= {name: -every - end for name, end in ends.items() if isinstance(end, float)}
+    return columns | {name: np.concatenate([each[part] for part in e]) for name, each in densities.items()}
+
+
+def own(estimates: dict[str, Estimate]) -> list[Scored]:
+    """The model's own line, none where its likelihood is refused."""
+    nll, train = estimates["nll"], estimates["nll_train"]
+    if not isinstance(nll.value, float):
+        return []
+    lower, upper = (None if end is None else -end for end in (nll.upper, nll.lower))
+    se = nll.se if isinstance(nll.se, float) else None
+    on_train = -train.value if isinstance(train.value, float) else None
+    return [Scored("this model", -nll.value, se, lower, upper, on_train, None, model=True)]
+
+
+def line(b: Baseline, log_densities: dict[str, np.ndarray]) -> Scored:
+    """A baseline's line."""
+    held_out = of_rows(log_densities["held_out"])
+    se = held_out.se if isinstance(held_out.se, float) else None
+    mean = float(log_densities["held_out"].mean())
+    return Scored(b.words, mean, se, None, None, float(log_densities["train"].mean()), b.seconds, model=False)

@@ -6,6 +6,7 @@ is known (`base`, `path`, `pilot`); each way to use it has a file here, and `rou
 
 from dataclasses import dataclass, field
 
+from ebm_cli.baseline.mixture import MOST_COORDINATES
 from ebm_cli.check import InputError
 from ebm_cli.energy import HasSpace
 from ebm_cli.estimate import Estimate
@@ -17,8 +18,6 @@ from ebm_cli.partition.rounds import closed
 from ebm_cli.partition.spending import Spending
 from ebm_cli.partition.whitened import WIDER, Integrand, boxed, known, whitened
 
-# In more dimensions a Gaussian is the base that auto takes: a mixture's covariances cost more than the model.
-MIXTURE_DIMENSIONS = 128
 NAMES = {
     "auto": "annealed paths both ways",
     "ais": "annealed importance sampling",
@@ -67,11 +66,14 @@ def way(integrand: Integrand, recipe: Recipe, spending: Spending) -> Way:
     if recipe.base == "box":
         space = boxed(integrand, recipe.box)
         return Way(space, Box(space.middle), spending)
+    few = integrand.size <= MOST_COORDINATES
+    if recipe.base == "mixture" and not few:
+        raise InputError(f"base=mixture works in up to {MOST_COORDINATES} dimensions, got {integrand.size}: gaussian")
     rows = known(integrand)
     space = whitened(integrand, rows)
-    fits = integrand.rows is not None and integrand.size <= MIXTURE_DIMENSIONS
-    if recipe.base == "mixture" or (recipe.base == "auto" and fits):
-        return Way(space, Mixture(space.coordinates(rows), WIDER), spending)
+    if recipe.base == "mixture" or (recipe.base == "auto" and few and integrand.rows is not None):
+        plain = rows if integrand.clean is None else integrand.clean
+        return Way(space, Mixture(space, plain, 0.0 if integrand.clean is None else integrand.noise, WIDER), spending)
     return Way(space, Normal(space.middle), spending)
 
 

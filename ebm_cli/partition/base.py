@@ -3,18 +3,16 @@
 import math
 from typing import Protocol, runtime_checkable
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ebm_cli.network import Gaussians, fitted_mixture
-
-# Numbers of Gaussians that are tried, the share of the rows they are compared on, and the most rows used.
-COMPONENTS = (1, 2, 4, 8, 16, 32)
-VALIDATION, ROWS = 0.2, 4000
-# Of rows a Gaussian must have, in dimensions.
-ENOUGH = 0.5
+from ebm_cli.baseline import mixture
+from ebm_cli.baseline.density import Normals
+from ebm_cli.baseline.material import VALIDATION, Material
+from ebm_cli.data import split_rows
+from ebm_cli.network import Gaussians
+from ebm_cli.partition.whitened import Whitened
 
 
 @runtime_checkable
@@ -23,7 +21,7 @@ class Base(Protocol):
 
     said: str
 
-    def energy_and_grad(self, z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]: ...
+    def energy_and_grad(self, z: Float[Tensor, "n d"], /) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]: ...
 
     def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n d"]: ...
 
@@ -47,27 +45,30 @@ class Normal(nn.Module):
 
 
 class Mixture(Gaussians):
-    """U₀ = −log Σₖ wₖ N(z; mₖ, Cₖ), fitted to rows; as many Gaussians as a part of the rows left out likes best."""
+    """U₀ = −log Σₖ wₖ N(z; mₖ, Cₖ), the baseline of this name fitted to what is known of the model's law.
 
-    def __init__(self, rows: Float[Tensor, "n d"], wider: float) -> None:
-        z = rows.double().cpu().numpy()
-        z = np.random.default_rng(0).permutation(z)[:ROWS]
-        cut = int(VALIDATION * len(z))
-        most = max(1.0, len(z) / (ENOUGH * z.shape[1]))
-        tried = {k: score(z[cut:], z[:cut], k) for k in COMPONENTS if k <= most}
-        best = max(tried, key=lambda k: tried[k])
-        fitted = fitted_mixture(z, best)
-        # Draws must cover the model, whose modes may be wider than the rows' own.
-        fitted["factors"] /= wider
-        fitted["log_scales"] -= z.shape[1] * math.log(wider)
-        super().__init__({name: torch.as_tensor(value).to(rows) for name, value in fitted.items()})
-        self.said = f"a mixture of {best} Gaussians" if best > 1 else "a Gaussian"
+    rows: states to which noise σ is still to be added. wider: than these each Gaussian is, as the model's modes may be
+    wider than the rows' own and draws must cover them.
+    """
 
-
-def score(train: Float[np.ndarray, "n d"], held_out: Float[np.ndarray, "m d"], components: int) -> float:
-    """Mean log density of rows left out, under a mixture fitted to the others."""
-    gaussians = Gaussians({k: torch.as_tensor(v) for k, v in fitted_mixture(train, components).items()})
-    return -float(gaussians(torch.as_tensor(held_out)).mean())
+    def __init__(self, space: Whitened, rows: Float[Tensor, "n *event"], noise: float, wider: float) -> None:
+        flat = rows.flatten(1).double().cpu()
+        fit, check = (torch.as_tensor(part) for part in split_rows(len(flat), VALIDATION, 0))
+        found = mixture.fit(Material(flat[fit], flat[check], noise, 0))
+        assert isinstance(found, Normals)
+        root, middle = space.root.double().cpu(), space.middle.double().cpu()
+        roots = wider * torch.linalg.solve_triangular(root, found.roots, upper=False)
+        # Cₖ = RₖRₖᵀ and FₖFₖᵀ = Cₖ⁻¹, so that Fₖ = Rₖ⁻ᵀ.
+        factors = torch.linalg.inv(roots).mT
+        log_dets = factors.diagonal(dim1=1, dim2=2).log().sum(1)
+        numbers = {
+            "means": torch.linalg.solve_triangular(root, (found.means - middle).T, upper=False).T,
+            "factors": factors,
+            "log_scales": found.log_weights + log_dets - 0.5 * flat.shape[1] * math.log(2 * math.pi),
+        }
+        super().__init__({name: value.to(space.middle).contiguous() for name, value in numbers.items()})
+        count = len(found.log_weights)
+        self.said = f"a mixture of {count} Gaussians" if count > 1 else "a Gaussian"
 
 
 class Box(nn.Module):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 from scipy.special import expit
 from scipy.stats import t
 
@@ -105,7 +105,8 @@ def bennett(forth: Float[np.ndarray, " n"], back: Float[np.ndarray, "chain each"
         return expit(forth - c - M), expit(c + M - back)
 
     low, high = min(forth[np.isfinite(forth)].min(), flat.min()) - 1, max(forth.max(), flat.max()) + 1
-    c = float(brentq(lambda c: both(c)[0].sum() - both(c)[1].sum(), low - abs(M) - 20, high + abs(M) + 20))
+    ends = [low - abs(M) - 20, high + abs(M) + 20]
+    c = float(root_scalar(lambda c: both(c)[0].sum() - both(c)[1].sum(), bracket=ends, method="brentq").root)
     first, second = both(c)
     relative = [spread_of_mean(first) / first.mean(), spread_of_mean(second.mean(1)) / second.mean()]
     return c, float(np.hypot(*relative))

@@ -17,7 +17,7 @@ class Recipe:
     method: quadrature (in up to 3 dimensions); ais, annealed importance sampling; smc, sequential Monte Carlo; ti,
     thermodynamic integration; bridge, which joins the two directions of ais; auto, quadrature where its grid settles,
     else bridge. The rest is of the other four. base: where paths begin, gaussian or mixture (fitted to training rows,
-    or to short chains of the model where there are none), or box, uniform; auto is the mixture in up to 128 dimensions
+    or to short chains of the model where there are none), or box, uniform; auto is the mixture in up to 100 dimensions
     where there are rows. box: its low and high end, the same of every coordinate; None for that of the rows and half as
     much again. kernel: of every transition, hmc, mala or nuts, its step size tuned along the path. chains ≥ 16 in
     either direction. leapfrog_steps ≥ 1 of hmc. temperatures ≥ 2, steps of the path, and steps ≥ 100 of the model's own

@@ -21,7 +21,7 @@ from ebm_cli.rng import generator
 from ebm_cli.terminal import Stopped
 
 # Of the target, what the next round aims at; and by how much a round may grow at most.
-AIM, GROWTH, LONGER = 0.8, 8.0, 1.6
+AIM, GROWTH, LONGER = 0.9, 8.0, 1.6
 # Steps of the pilot that a rung of the model's ladder spans; of a flight, at most.
 APART, FLIGHT = 2, 6
 LEAST_STEPS = 100

@@ -24,7 +24,7 @@ CHAINS, STEPS, DRAWS = 64, 200, 20
 class Integrand:
     """exp(−E(x)/T) over states of shape `event`. rows: states of about its law, where any are known. seed: of chains.
 
-    temperature: T > 0.
+    temperature: T > 0. clean: the rows before noise σ was added to them, where there are such.
     """
 
     energy: nn.Module
@@ -32,6 +32,8 @@ class Integrand:
     event: tuple[int, ...]
     rows: Float[Tensor, "n *event"] | None
     seed: int
+    clean: Float[Tensor, "n *event"] | None = None
+    noise: float = 0.0
 
     @property
     def size(self) -> int:

@@ -242,6 +242,33 @@ def test_a_signal_finishes_the_step_saves_and_leaves_a_resumable_run(sent, code,
     assert main(["train", "resume=a", f"trainer.steps={step + 2}"]) == 0
 
 
+def test_a_signal_while_log_z_is_sought_keeps_what_was_found(here):
+    words = ["evaluate", "energy=phi4", "event=[64]", "metric=[log_z]", "budget=100000000", "target=1e-6", "out=a"]
+    process = subprocess.Popen([*EBM, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    # The first round is done within seconds; the target is out of reach.
+    line = process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "log Z, gradients" in line and "Traceback" not in err
+    found = json.loads((here / "a" / "metrics.json").read_text())["log_z"]
+    assert found["value"] is not None and "stopped after" in found["reason"] and found["verdict"] == "caution"
+
+
+def test_nll_every_logs_brackets_and_ranks_checkpoints_by_them(here):
+    words = [*TINY, "trainer.steps=9", "trainer.nll_every=3", "trainer.checkpoint_every=100", "trainer.keep=1"]
+    assert main(["train", *words, "out=a"]) == 0
+    measured = {line["step"]: line for line in rows(here / "a") if "nll" in line}
+    assert list(measured) == [3, 6, 9]
+    assert all(line["nll_lower"] <= line["nll"] <= line["nll_upper"] for line in measured.values())
+    best = min(measured, key=lambda step: measured[step]["nll_upper"])
+    assert (here / "a" / "checkpoints" / "best").read_text().strip() == f"step-{best}"
+    # What is measured changes nothing that is trained.
+    assert main(["train", *TINY, "trainer.steps=9", "out=b"]) == 0
+    assert state(here / "a") == state(here / "b")
+
+
 def test_a_run_in_use_is_not_resumed_by_another_process(capsys):
     import fcntl
 

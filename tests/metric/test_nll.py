@@ -2,17 +2,20 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from ebm_cli.check import InputError
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.metric.nll import scored
+from ebm_cli.metric.nll import energies_of, scored
 from ebm_cli.partition import Found
+from ebm_cli.partition.recipe import plain
 from tests.contract import build
 from tests.metric.subject import subject
 
 T = 2.0
+GAUSSIAN = {"baselines": ["gaussian"]}
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +23,7 @@ def estimates() -> dict[str, Estimate]:
     """Rows of N(1, 1.5²I) under exp(−½·3‖x‖²/T)."""
     data = build("data", "gaussian", {"mean": 1.0, "std": 1.5, "n": 1000})
     asked = subject(data, None, energy=build("energy", "quadratic", {"a": 3.0}, event=(2,)), temperature=T)
-    return build("metric", "nll")(asked).estimates
+    return build("metric", "nll", GAUSSIAN)(asked).estimates
 
 
 @pytest.mark.parametrize(("name", "part"), [("nll", "held_out"), ("nll_train", "train")])
@@ -49,35 +52,65 @@ def test_bits_are_nats_over_dimensions_and_log_two(estimates: dict[str, Estimate
 
 def test_the_ends_are_those_of_log_z_and_a_missing_one_stays_missing() -> None:
     asked = subject(build("data", "gaussian", {"n": 100}), None)
-    x = asked.held_out.x
-    mean = float(0.5 * x.square().sum(1).double().mean())
+    e = energies_of(asked.energy, 1.0, asked.held_out.x)
+    mean = float(0.5 * asked.held_out.x.square().sum(1).double().mean())
     log_z = Estimate(2.0, se=0.1, lower=1.5, unit="nats", verdict="caution", reason="no pessimistic end: not mixed")
-    found = scored(asked, x, log_z, 1.0, "nats")
+    found = scored(e, log_z, 1.0, "nats")
     assert (found.value, found.lower) == (pytest.approx(mean + 2), pytest.approx(mean + 1.5))
     assert found.upper is None and found.verdict == "caution" and "no pessimistic end" in found.reason
 
 
-def test_a_log_z_that_is_refused_refuses_every_score_with_its_reason() -> None:
-    metric = build("metric", "nll")
+def test_a_log_z_that_is_refused_refuses_every_score_of_the_model_with_its_reason() -> None:
+    metric = build("metric", "nll", GAUSSIAN)
     asked = subject(build("data", "gaussian", {"n": 100}), None)
-    asked.partitions[metric.recipe] = Found(refused("weights collapsed", "nats"))
-    for found in metric(asked).estimates.values():
-        assert found.value is None and "weights collapsed" in found.reason
+    asked.partitions[plain(metric)] = Found(refused("weights collapsed", "nats"))
+    found = metric(asked)
+    for name in ("nll", "nll_train", "bits_per_dim"):
+        assert found.estimates[name].value is None and "weights collapsed" in found.estimates[name].reason
+    assert found.estimates["nll_gaussian"].verdict == "ok"
+    assert "log_density" not in found.tables["scores.csv"] and "gaussian" in found.tables["scores.csv"]
 
 
 def test_rows_of_no_finite_energy_are_refused_with_their_number() -> None:
-    asked = subject(build("data", "gaussian", {"n": 100}), None)
-    x = asked.held_out.x.clone()
-    x[3] = math.nan
-    found = scored(asked, x, Estimate(1.0), 1.0, "nats")
-    assert found.verdict == "refused" and "1 of 2000 rows" in found.reason
+    found = scored(np.array([1.0, math.nan, 2.0]), Estimate(1.0), 1.0, "nats")
+    assert found.verdict == "refused" and "1 of 3 rows" in found.reason
+
+
+def test_a_baseline_is_scored_on_the_same_rows_and_the_margin_is_paired() -> None:
+    # The model is the data's own law: a Gaussian fitted to 5,000 rows comes within its fit of it.
+    data = build("data", "gaussian", {"mean": 0.0, "std": 1.0, "n": 5000})
+    found = build("metric", "nll", GAUSSIAN)(subject(data, None))
+    nll, gaussian = found.estimates["nll"], found.estimates["nll_gaussian"]
+    # Five parameters cost half a nat each over the rows; the margin's error is that of the difference alone.
+    assert 0 <= gaussian.value - nll.value + 5 / 5000 < 20 / 5000
+    margin = next(note for note in found.notes if "ahead of Gaussian" in note)
+    assert "pessimistic end" in margin and "paired" in margin
+    table = found.tables["scores.csv"]
+    assert table["gaussian"][:2000].mean() == pytest.approx(-gaussian.value)
+    assert found.figure is not None
+
+
+def test_every_row_has_a_line_with_its_score() -> None:
+    data = build("data", "gaussian", {"n": 100})
+    asked = subject(data, None)
+    found = build("metric", "nll", {"baselines": []})(asked)
+    table = found.tables["scores.csv"]
+    assert table["part"] == ["held_out"] * 2000 + ["train"] * 100
+    held_out = np.array(table["log_density"])[:2000]
+    assert -held_out.mean() == pytest.approx(found.estimates["nll"].value)
+    assert (table["pessimistic"] <= table["log_density"]).all() and (table["log_density"] <= table["optimistic"]).all()
+
+
+def test_wrong_baselines_are_named() -> None:
+    with pytest.raises(InputError, match="baselines must be one of gaussian, mixture, kernel, flow, got 'gausian'"):
+        build("metric", "nll", {"baselines": ["gausian"]})
 
 
 def test_the_noise_that_rows_carry_is_said() -> None:
-    metric = build("metric", "nll")
+    metric = build("metric", "nll", {"baselines": []})
     energy = build("energy", "quadratic", event=(1, 8, 8))
     asked = subject(build("data", "digits"), None, energy=energy)
-    asked.partitions[metric.recipe] = Found(Estimate(1.0, unit="nats"))
+    asked.partitions[plain(metric)] = Found(Estimate(1.0, unit="nats"))
     found = metric(asked)
     assert f"σ = {asked.data.noise:g}" in found.notes[0] and not metric.needs_samples
 

@@ -1,0 +1,57 @@
+"""Densities that can be written down, over flattened rows in double precision."""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+@runtime_checkable
+class Density(Protocol):
+    """log p(x) in nats of rows x; `words` says what it is, with the sizes that were chosen."""
+
+    @property
+    def words(self) -> str: ...
+
+    def log_prob(self, x: Float[Tensor, "n d"]) -> Float[Tensor, " n"]: ...
+
+
+@dataclass(frozen=True)
+class Normals:
+    """log Σₖ wₖ N(x; mₖ, RₖRₖᵀ), Rₖ lower triangular."""
+
+    words: str
+    log_weights: Float[Tensor, " k"]
+    means: Float[Tensor, "k d"]
+    roots: Float[Tensor, "k d d"]
+
+    def log_prob(self, x: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+        log_dets = self.roots.diagonal(dim1=1, dim2=2).log().sum(1)
+        parts = [
+            log_weight - log_det - 0.5 * torch.linalg.solve_triangular(root, (x - mean).T, upper=False).square().sum(0)
+            for log_weight, log_det, mean, root in zip(self.log_weights, log_dets, self.means, self.roots, strict=True)
+        ]
+        return torch.stack(parts).logsumexp(0) - 0.5 * x.shape[1] * LOG_2PI
+
+
+@dataclass(frozen=True)
+class Principal:
+    """p(x) = q(z) Πⱼ N(yⱼ; 0, sⱼ²): q over the leading principal coordinates z of x − m, independent normals over the
+    others y."""
+
+    words: str
+    middle: Float[Tensor, " d"]
+    axes: Float[Tensor, "d d"]
+    leading: Density
+    spread: Float[Tensor, " rest"]
+
+    def log_prob(self, x: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+        turned = (x - self.middle) @ self.axes
+        z, y = turned[:, : -len(self.spread)], turned[:, -len(self.spread) :] / self.spread
+        rest = -0.5 * y.square().sum(1) - self.spread.log().sum() - 0.5 * len(self.spread) * LOG_2PI
+        return self.leading.log_prob(z) + rest
