@@ -16,11 +16,18 @@ class Member(nn.Module):
     """One network: ½‖x − r(x)‖² − o(x)."""
 
     def __init__(
-        self, width: int, depth: int, channels: int, convolutions: int, dropout: float, event: tuple[int, ...]
+        self,
+        width: int,
+        depth: int,
+        channels: int,
+        convolutions: int,
+        dropout: float,
+        channel_dropout: float,
+        event: tuple[int, ...],
     ) -> None:
         super().__init__()
         size = math.prod(event)
-        self.near = Near(channels, convolutions, event) if channels else None
+        self.near = Near(channels, convolutions, channel_dropout, event) if channels else None
         layers: list[nn.Module] = [nn.Dropout(dropout)] if self.near else []
         sizes = [self.near.features if self.near else size] + [width] * depth
         for fan_in, fan_out in pairwise(sizes):
@@ -55,9 +62,10 @@ class Autoencoder(Member):
 
     width: units a hidden layer ≥ 1. depth: hidden layers ≥ 1. channels: features of the convolutions in front
     of them (images alone), 0 for none. convolutions: ≥ 1 at each of the two sizes of an image. dropout: share in
-    [0, 1), in training mode. members: networks ≥ 1 of these sizes, each with weights of its own. sigma: σ > 0, in units
-    of x. confinement: ≥ 0. base: Gaussians of b ≥ 0. spectral_norm: > 0 or None, a factor of r and o alike. event:
-    shape of one state. See `network` for confinement, base and spectral_norm.
+    [0, 1), in training mode. channel_dropout: the same of whole channels at an image's own size. members: networks ≥ 1
+    of these sizes, each with weights of its own. sigma: σ > 0, in units of x. confinement: ≥ 0. base: Gaussians of
+    b ≥ 0. spectral_norm: > 0 or None, a factor of r and o alike. event: shape of one state. See `network` for
+    confinement, base and spectral_norm.
     """
 
     def __init__(
@@ -67,6 +75,7 @@ class Autoencoder(Member):
         channels: int,
         convolutions: int,
         dropout: float,
+        channel_dropout: float,
         members: int,
         sigma: float,
         confinement: float,
@@ -80,13 +89,13 @@ class Autoencoder(Member):
         check.count("channels", channels, least=0)
         check.count("convolutions", convolutions)
         check.half_open("dropout", dropout)
+        check.half_open("channel_dropout", channel_dropout)
         check.count("members", members)
         check.positive("sigma", sigma)
         # The first member is the module itself, so that the weights of one network have the names that they always had.
-        super().__init__(width, depth, channels, convolutions, dropout, event)
-        self.others = nn.ModuleList(
-            Member(width, depth, channels, convolutions, dropout, event) for _ in range(members - 1)
-        )
+        sizes = width, depth, channels, convolutions, dropout, channel_dropout, event
+        super().__init__(*sizes)
+        self.others = nn.ModuleList(Member(*sizes) for _ in range(members - 1))
         self.event = event
         self.sigma = sigma
         self.tail = Tail(confinement, base, event, data)
@@ -105,7 +114,7 @@ class Autoencoder(Member):
 class Near(nn.Module):
     """Local features of an image, at half its size for the layers above and at its own size for r."""
 
-    def __init__(self, channels: int, convolutions: int, event: tuple[int, ...]) -> None:
+    def __init__(self, channels: int, convolutions: int, channel_dropout: float, event: tuple[int, ...]) -> None:
         super().__init__()
         if len(event) != 3 or event[1] % 2 or event[2] % 2:
             raise check.InputError(
@@ -117,10 +126,11 @@ class Near(nn.Module):
         self.down = nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1)
         self.back = nn.Conv2d(channels, planes, 3, padding=1)
         self.more_same = more(channels, convolutions)
+        self.drop = nn.Dropout2d(channel_dropout)
         self.more_down = more(2 * channels, convolutions)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, "n features"], Float[Tensor, "n c h w"]]:
-        a = self.more_same(nn.functional.silu(self.same(x)))
+        a = self.drop(self.more_same(nn.functional.silu(self.same(x))))
         b = self.more_down(nn.functional.silu(self.down(a)))
         return b.flatten(1), self.back(a)
 

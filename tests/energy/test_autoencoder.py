@@ -100,6 +100,20 @@ def test_dropout_acts_in_training_alone(rng: torch.Generator) -> None:
     assert torch.equal(energy(x), energy(x))
 
 
+def test_whole_channels_are_dropped_in_training_alone(rng: torch.Generator) -> None:
+    energy = built((1, 4, 4), channels=64, channel_dropout=0.5)
+    near, x = energy.near, torch.randn(1, 1, 4, 4, generator=rng)
+    assert near is not None
+    seen: list[torch.Tensor] = []
+    near.down.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    near(x)
+    kept = (seen[0] != 0).flatten(2).any(2)
+    assert torch.equal(kept, (seen[0] != 0).flatten(2).all(2)) and 0 < kept.sum() < 64
+    near.eval()
+    near(x)
+    assert (seen[1] != 0).all()
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -108,6 +122,7 @@ def test_dropout_acts_in_training_alone(rng: torch.Generator) -> None:
         ("channels", -1),
         ("convolutions", 0),
         ("dropout", 1.0),
+        ("channel_dropout", 1.0),
         ("members", 0),
         ("sigma", 0.0),
         ("confinement", -0.1),
