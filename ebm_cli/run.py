@@ -15,21 +15,25 @@ import yaml
 from ebm_cli.check import InputError, count
 from ebm_cli.estimate import Estimate
 
-FORMAT = 3
+FORMAT = 4
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 # Arguments that came with a format, with the values under which a class does what it did before them.
 NETWORK = {"base": 0, "spectral_norm": None}
 UNTUNED = {"scales": None, "adapt": "none"}
+RATE = {"restart_at": None, "restart_factor": 0.1}
 SINCE = {
     "ebm_cli.energy.mlp.MLP": {"frequencies": 0, "bandwidth": 1.0, **NETWORK},
     "ebm_cli.energy.conv.Conv": NETWORK,
-    "ebm_cli.energy.autoencoder.Autoencoder": NETWORK,
-    "ebm_cli.start.replay.Replay": {"age_limit": None, "shift": 0, "flip": 0.0, "jitter": 0.0},
-    "ebm_cli.objective.contrastive.Contrastive": {"wait": 0},
+    "ebm_cli.energy.autoencoder.Autoencoder": {"convolutions": 1, "channel_dropout": 0.0, "members": 1, **NETWORK},
+    "ebm_cli.start.replay.Replay": {"begin": "noise", "age_limit": None, "shift": 0, "flip": 0.0, "jitter": 0.0},
+    "ebm_cli.objective.contrastive.Contrastive": {"chains": None, "wait": 0},
     "ebm_cli.sampler.sgld.SGLD": UNTUNED | {"target": 0.05},
     "ebm_cli.sampler.sghmc.SGHMC": UNTUNED | {"target": 0.05},
     "ebm_cli.sampler.mala.MALA": UNTUNED | {"target": 0.574},
+    "ebm_cli.optimizer.adam.Adam": RATE,
+    "ebm_cli.optimizer.adamw.AdamW": RATE,
+    "ebm_cli.optimizer.sgd.SGD": RATE,
 }
 TRAINER_SINCE = {"rollbacks": 0, "rollback_factor": 0.3, "nll_every": None}
 

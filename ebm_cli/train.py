@@ -110,19 +110,20 @@ def say_policy(parts: Parts, trainer: Trainer, terminal: Terminal) -> None:
     steps = getattr(parts.objective, "steps", None)
     if steps is not None and isinstance(parts.start, HasPolicy):
         kernel = type(parts.sampler).__name__
-        policy = parts.start.policy(trainer.batch_size, steps)
+        chains = getattr(parts.objective, "chains", None) or trainer.batch_size
+        policy = parts.start.policy(chains, steps)
         each = f"{steps} steps of {kernel} each, engine {parts.engine}"
-        terminal.say(f"chains: {trainer.batch_size} a training step, {each}; {policy}")
+        terminal.say(f"chains: {chains} a training step, {each}; {policy}")
 
 
 def warn_of_decay(parts: Parts, trainer: Trainer, terminal: Terminal) -> None:
     """Say when a resumed run goes on past the end of its schedule, at what is left of its rate."""
     recipe = parts.optimizer
     if isinstance(recipe, Rate) and recipe.decay != "constant" and trainer.steps > recipe.decay_at:
+        left = recipe.lr * recipe.factor(trainer.steps)
         terminal.say(
-            f"warning: the rate has decayed to {recipe.lr * recipe.decay_factor:g} from step {recipe.decay_at} "
-            f"on, and extending a "
-            "run keeps its schedule; init= starts a new run with a new one"
+            f"warning: the rate has decayed to {left:g} from step {recipe.decay_at} on, and extending a run keeps "
+            "its schedule; init= starts a new run with a new one"
         )
 
 

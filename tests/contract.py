@@ -48,8 +48,8 @@ def config(group: str, name: str) -> dict[str, Any]:
 
 
 def build(group: str, name: str, changes: dict[str, Any] | None = None, **offered: Any) -> Any:
-    """What one YAML describes, with some of its values changed; an energy is built without data unless told."""
-    if group == "energy":
+    """What one YAML describes, with some of its values changed; energies and starts have no data unless told."""
+    if group in ("energy", "start"):
         offered = {"data": None} | offered
     return make(config(group, name) | (changes or {}), **offered)
 

@@ -3,6 +3,7 @@
 import math
 from itertools import pairwise
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -11,44 +12,22 @@ from ebm_cli.data import Data
 from ebm_cli.network import Tail, spectrally_normalised
 
 
-class Autoencoder(nn.Module):
-    """E(x) = (½‖x − r(x)‖² − o(x))/σ² + confinement/2·‖x‖² − log b(x).
-
-    r reconstructs x from features h(x), o scores them. Where r is the denoiser of data with noise σ, −∇E is the
-    score of the noised law (Vincent, 2011, "A connection between score matching and denoising autoencoders"),
-    so that score matching at that σ starts close to its solution. r and o grow at most linearly, so Z(T) is
-    finite for every T > 0 as long as confinement > 0 or base ≥ 1.
-
-    width: units a hidden layer ≥ 1. depth: hidden layers ≥ 1. channels: features of the convolutions in front
-    of them (images alone), 0 for none. dropout: share in [0, 1), in training mode. sigma: σ > 0, in units of x.
-    confinement: ≥ 0. base: Gaussians of b ≥ 0. spectral_norm: > 0 or None, a factor of r and o alike. event: shape of
-    one state. See `network` for confinement, base and spectral_norm.
-    """
+class Member(nn.Module):
+    """One network: ½‖x − r(x)‖² − o(x)."""
 
     def __init__(
         self,
         width: int,
         depth: int,
         channels: int,
+        convolutions: int,
         dropout: float,
-        sigma: float,
-        confinement: float,
-        base: int,
-        spectral_norm: float | None,
+        channel_dropout: float,
         event: tuple[int, ...],
-        data: Data | None,
     ) -> None:
         super().__init__()
-        check.count("width", width)
-        check.count("depth", depth)
-        check.count("channels", channels, least=0)
-        check.half_open("dropout", dropout)
-        check.positive("sigma", sigma)
-        self.event = event
-        self.sigma = sigma
-        self.tail = Tail(confinement, base, event, data)
         size = math.prod(event)
-        self.near = Near(channels, event) if channels else None
+        self.near = Near(channels, convolutions, channel_dropout, event) if channels else None
         layers: list[nn.Module] = [nn.Dropout(dropout)] if self.near else []
         sizes = [self.near.features if self.near else size] + [width] * depth
         for fan_in, fan_out in pairwise(sizes):
@@ -56,9 +35,9 @@ class Autoencoder(nn.Module):
         self.features = nn.Sequential(*layers)
         self.reconstruction = nn.Linear(width, size)
         self.score = nn.Linear(width, 1)
-        self.scale = spectrally_normalised(self, spectral_norm)
 
-    def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
+    def unscaled(self, x: Float[Tensor, "n *event"], scale: float) -> Float[Tensor, " n"]:
+        """½‖x − scale·r(x)‖² − scale·o(x)."""
         if self.near is None:
             h = self.features(x.flatten(1))
             r = self.reconstruction(h)
@@ -67,14 +46,75 @@ class Autoencoder(nn.Module):
             h = self.features(down)
             r = self.reconstruction(h) + same.flatten(1)
         o = self.score(h).squeeze(1)
-        e = 0.5 * (x.flatten(1) - self.scale * r).square().sum(1) - self.scale * o
+        return 0.5 * (x.flatten(1) - scale * r).square().sum(1) - scale * o
+
+
+class Autoencoder(Member):
+    """E(x) = mean over members m of (½‖x − r_m(x)‖² − o_m(x))/σ², plus confinement/2·‖x‖² − log b(x).
+
+    r reconstructs x from features h(x), o scores them. Where r is the denoiser of data with noise σ, −∇E is the
+    score of the noised law (Vincent, 2011, "A connection between score matching and denoising autoencoders"),
+    so that score matching at that σ starts close to its solution. r and o grow at most linearly, so Z(T) is
+    finite for every T > 0 as long as confinement > 0 or base ≥ 1.
+
+    In training mode each row meets one member alone, the rows shared out in equal blocks, so that members learn apart
+    and a batch must be `members` times as large for each to see as many rows; everywhere else E is their mean.
+
+    width: units a hidden layer ≥ 1. depth: hidden layers ≥ 1. channels: features of the convolutions in front
+    of them (images alone), 0 for none. convolutions: ≥ 1 at each of the two sizes of an image. dropout: share in
+    [0, 1), in training mode. channel_dropout: the same of whole channels at an image's own size. members: networks ≥ 1
+    of these sizes, each with weights of its own. sigma: σ > 0, in units of x. confinement: ≥ 0. base: Gaussians of
+    b ≥ 0. spectral_norm: > 0 or None, a factor of r and o alike. event: shape of one state. See `network` for
+    confinement, base and spectral_norm.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        depth: int,
+        channels: int,
+        convolutions: int,
+        dropout: float,
+        channel_dropout: float,
+        members: int,
+        sigma: float,
+        confinement: float,
+        base: int,
+        spectral_norm: float | None,
+        event: tuple[int, ...],
+        data: Data | None,
+    ) -> None:
+        check.count("width", width)
+        check.count("depth", depth)
+        check.count("channels", channels, least=0)
+        check.count("convolutions", convolutions)
+        check.half_open("dropout", dropout)
+        check.half_open("channel_dropout", channel_dropout)
+        check.count("members", members)
+        check.positive("sigma", sigma)
+        # The first member is the module itself, so that the weights of one network have the names that they always had.
+        sizes = width, depth, channels, convolutions, dropout, channel_dropout, event
+        super().__init__(*sizes)
+        self.others = nn.ModuleList(Member(*sizes) for _ in range(members - 1))
+        self.event = event
+        self.sigma = sigma
+        self.tail = Tail(confinement, base, event, data)
+        self.scale = spectrally_normalised(self, spectral_norm)
+
+    def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
+        members = [self.unscaled, *(member.unscaled for member in self.others)]
+        if self.training:
+            blocks = x.tensor_split(len(members))
+            e = torch.cat([member(block, self.scale) for member, block in zip(members, blocks, strict=True)])
+        else:
+            e = torch.stack([member(x, self.scale) for member in members]).mean(0)
         return e / self.sigma**2 + self.tail(x)
 
 
 class Near(nn.Module):
     """Local features of an image, at half its size for the layers above and at its own size for r."""
 
-    def __init__(self, channels: int, event: tuple[int, ...]) -> None:
+    def __init__(self, channels: int, convolutions: int, channel_dropout: float, event: tuple[int, ...]) -> None:
         super().__init__()
         if len(event) != 3 or event[1] % 2 or event[2] % 2:
             raise check.InputError(
@@ -85,8 +125,19 @@ class Near(nn.Module):
         self.same = nn.Conv2d(planes, channels, 3, padding=1)
         self.down = nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1)
         self.back = nn.Conv2d(channels, planes, 3, padding=1)
+        self.more_same = more(channels, convolutions)
+        self.drop = nn.Dropout2d(channel_dropout)
+        self.more_down = more(2 * channels, convolutions)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, "n features"], Float[Tensor, "n c h w"]]:
-        a = nn.functional.silu(self.same(x))
-        b = nn.functional.silu(self.down(a))
+        a = self.drop(self.more_same(nn.functional.silu(self.same(x))))
+        b = self.more_down(nn.functional.silu(self.down(a)))
         return b.flatten(1), self.back(a)
+
+
+def more(channels: int, convolutions: int) -> nn.Sequential:
+    """The convolutions at one size that come after the first."""
+    layers: list[nn.Module] = []
+    for _ in range(convolutions - 1):
+        layers += [nn.Conv2d(channels, channels, 3, padding=1), nn.SiLU()]
+    return nn.Sequential(*layers)

@@ -23,14 +23,17 @@ class Contrastive(Objective):
     The first `wait` steps have no chains and a loss of 0, for regularizers alone to act: denoising gives an energy its
     local shape in a fraction of the time, and chains of one that has none yet may not come to anything.
 
-    steps: k ≥ 1 kernel steps a training step. wait: training steps ≥ 0.
+    steps: k ≥ 1 kernel steps a training step. chains: ≥ 1, or None for as many as a batch has rows. wait: training
+    steps ≥ 0.
     """
 
     waited: Tensor
 
-    def __init__(self, steps: int, wait: int, sampler: Sampler, start: Start, engine: str) -> None:
+    def __init__(self, steps: int, chains: int | None, wait: int, sampler: Sampler, start: Start, engine: str) -> None:
         super().__init__()
         check.count("steps", steps)
+        if chains is not None:
+            check.count("chains", chains)
         check.count("wait", wait, least=0)
         if sampler.temperature == 0:
             raise check.InputError(
@@ -42,6 +45,7 @@ class Contrastive(Objective):
                 "what it printed"
             )
         self.steps = steps
+        self.chains = chains
         self.wait = wait
         self.engine = engine
         self.register_buffer("waited", torch.zeros((), dtype=torch.int64), persistent=wait > 0)
@@ -52,7 +56,7 @@ class Contrastive(Objective):
         if self.wait and int(self.waited) < self.wait:
             self.waited += 1
             return self._without_chains(energy, batch)
-        begun = self.start.draw(len(batch.x), batch, rng)
+        begun = self.start.draw(self.chains or len(batch.x), batch, rng)
         chains = run_chains(self.sampler, energy, begun.x, self.steps, rng, thin=None, engine=self.engine)
         x_model = chains.last.x.detach()
         self.start.keep(begun, x_model, self.steps)
@@ -74,5 +78,11 @@ class Contrastive(Objective):
 
     def _without_chains(self, energy: nn.Module, batch: Batch) -> Outcome:
         """The positive phase alone, for regularizers to act on."""
-        e_data = energy(batch.x)
-        return Outcome(loss=0 * e_data.mean(), x_data=batch.x, e_data=e_data, clean=batch.clean)
+        with torch.no_grad():
+            e_data = energy(batch.x)
+        return Outcome(
+            loss=torch.zeros((), device=e_data.device, requires_grad=True),
+            x_data=batch.x,
+            e_data=e_data,
+            clean=batch.clean,
+        )

@@ -38,12 +38,16 @@ def moment_decays(betas: object) -> None:
 class Rate:
     """Base of the recipes: η_t = lr·min(1, t/warmup)·decay(t), t = 1, 2, … the absolute training step.
 
+    With restart_at = s all of it is over by step s, and begins anew after it with restart_factor·lr in the place of lr,
+    steps counted from s; a warm restart (Loshchilov and Hutter, 2017, arXiv 1608.03983), for a loss that changes there.
+    The optimizer's moments go on.
+
     decay: constant, 1; cosine, from 1 at the end of the warm-up along half a cosine to decay_factor at
     decay_at; step, 1 before decay_at and decay_factor from there on. clip: bound on the gradient's norm over
     all parameters, or null. Steps are absolute, so that extending a run keeps them.
 
     lr: > 0. warmup: ≥ 0. decay_at: ≥ 1 (`null` in YAML is trainer.steps, written down when the run begins).
-    decay_factor: in [0, 1].
+    decay_factor: in [0, 1]. restart_at: in [1, decay_at), or None. restart_factor: in (0, 1].
     """
 
     lr: float
@@ -51,6 +55,8 @@ class Rate:
     decay: str
     decay_at: int
     decay_factor: float
+    restart_at: int | None
+    restart_factor: float
     clip: float | None
 
     def __post_init__(self) -> None:
@@ -59,17 +65,31 @@ class Rate:
         check.one_of("decay", self.decay, DECAYS)
         check.count("decay_at", self.decay_at)
         check.share("decay_factor", self.decay_factor)
+        check.share("restart_factor", self.restart_factor)
+        check.positive("restart_factor", self.restart_factor)
+        if self.restart_at is not None:
+            check.count("restart_at", self.restart_at)
+            if self.restart_at >= self.decay_at:
+                raise check.InputError(f"restart_at must be < decay_at = {self.decay_at}, got {self.restart_at}")
         if self.clip is not None:
             check.positive("clip", self.clip)
 
     def factor(self, step: int) -> float:
         """η_t/lr at training step t ≥ 1."""
+        if self.restart_at is None:
+            return self._factor(step, self.decay_at)
+        if step <= self.restart_at:
+            return self._factor(step, self.restart_at)
+        return self.restart_factor * self._factor(step - self.restart_at, self.decay_at - self.restart_at)
+
+    def _factor(self, step: int, decay_at: int) -> float:
+        """min(1, t/warmup)·decay(t), which ends at `decay_at`."""
         warm = min(1.0, step / self.warmup) if self.warmup else 1.0
         if self.decay == "constant":
             return warm
         if self.decay == "step":
-            return warm * (self.decay_factor if step >= self.decay_at else 1.0)
-        span = max(1, self.decay_at - self.warmup)
+            return warm * (self.decay_factor if step >= decay_at else 1.0)
+        span = max(1, decay_at - self.warmup)
         share = min(1.0, max(0, step - self.warmup) / span)
         return warm * (self.decay_factor + (1 - self.decay_factor) * 0.5 * (1 + math.cos(math.pi * share)))
 

@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ebm_cli import check
-from ebm_cli.data import Batch
+from ebm_cli.data import Batch, Data
 from ebm_cli.start import Begun, Moves, fresh, noise_name
 
 
@@ -13,14 +13,15 @@ class Replay(nn.Module):
     """A buffer of `size` chains; each step takes n of them without replacement and writes them back moved.
 
     Tieleman, 2008 (persistent CD); Du and Mordatch, 2019 (arXiv 1903.08689) for the buffer and restarts. A share
-    `restart` of the rows taken begins anew at noise, and their ages at 0; a row is then restarted every
+    `restart` of the rows taken begins anew, and their ages at 0; a row is then restarted every
     size/(n·restart) steps on average, or when it has `age_limit` kernel steps behind it. The rows that go on may be
     moved before they do, as Du et al., 2021 (arXiv 2012.01316), section 3.3, move theirs: a shift, a mirror image
     or some noise takes a chain where its gradient would not. It is no step of a kernel, so that a chain's law is the
     model's only as far as later steps make it so. The buffer and the ages are part of the checkpoint.
 
-    size: rows ≥ 1, at least the batch. restart: share in [0, 1]. age_limit: kernel steps ≥ 1, or None. law, scale: of
-    the noise, as in start=noise. shift: pixels ≥ 0, up to which a picture moves either way, its edge repeated. flip:
+    size: rows ≥ 1, at least the chains of a step. begin: noise, or data for noised training rows, where rows begin and
+    begin anew. restart: share in [0, 1]. age_limit: kernel steps ≥ 1, or None. law, scale: of the noise, as in
+    start=noise. shift: pixels ≥ 0, up to which a picture moves either way, its edge repeated. flip:
     share in [0, 1] of pictures that are mirrored. jitter: σ ≥ 0 of noise added, in units of x.
     """
 
@@ -31,6 +32,7 @@ class Replay(nn.Module):
     def __init__(
         self,
         size: int,
+        begin: str,
         restart: float,
         age_limit: int | None,
         law: str,
@@ -39,15 +41,21 @@ class Replay(nn.Module):
         flip: float,
         jitter: float,
         event: tuple[int, ...],
+        data: Data | None,
     ) -> None:
         super().__init__()
         check.count("size", size)
+        check.one_of("begin", begin, ["noise", "data"])
+        if begin == "data" and data is None:
+            raise check.InputError("begin=data needs data: choose data, or begin=noise")
         check.share("restart", restart)
         if age_limit is not None:
             check.count("age_limit", age_limit)
         check.one_of("law", law, ["uniform", "normal"])
         check.positive("scale", scale)
         self.size = size
+        self.begin = begin
+        self.data = data
         self.restart = restart
         self.age_limit = age_limit
         self.law = law
@@ -62,8 +70,8 @@ class Replay(nn.Module):
         if n > self.size:
             raise check.InputError(f"size must be >= the number of chains {n}, got {self.size}")
         if not bool(self.filled):
-            # Noise needs the run's generator, which the constructor does not have.
-            self.x.copy_(fresh(self.size, self.event, self.law, self.scale, rng, self.x.dtype))
+            # Both need the run's generator, which the constructor does not have.
+            self.x.copy_(self._anew(self.size, rng))
             self.filled.fill_(True)
         rows = torch.randperm(self.size, generator=rng, device=self.x.device)[:n]
         x, age = self.moves(self.x[rows], rng), self.age[rows]
@@ -71,10 +79,16 @@ class Replay(nn.Module):
             anew = torch.rand(n, generator=rng, device=x.device) < self.restart
             if self.age_limit is not None:
                 anew |= age >= self.age_limit
-            noise = fresh(n, self.event, self.law, self.scale, rng, x.dtype)
-            x = torch.where(anew.view(-1, *[1] * len(self.event)), noise, x)
+            x = torch.where(anew.view(-1, *[1] * len(self.event)), self._anew(n, rng), x)
             age = torch.where(anew, 0, age)
         return Begun(x, age, rows)
+
+    def _anew(self, n: int, rng: torch.Generator) -> Float[Tensor, "n *event"]:
+        """Where n chains begin."""
+        if self.begin == "data":
+            assert self.data is not None
+            return self.data.sample(n, rng).x
+        return fresh(n, self.event, self.law, self.scale, rng, self.x.dtype)
 
     def keep(self, begun: Begun, x: Float[Tensor, "n *event"], steps: int) -> None:
         rows: Int[Tensor, " n"] | None = begun.rows
@@ -85,11 +99,13 @@ class Replay(nn.Module):
 
     def policy(self, chains: int, steps: int) -> str:
         between = self.size / chains
+        at = "training rows" if self.begin == "data" else noise_name(self.law, self.scale)
+        again = "training rows" if self.begin == "data" else "noise"
         lives = f"{steps / self.restart:,.0f} kernel steps on average" if self.restart else "without end"
         if self.age_limit is not None:
             lives += f", {self.age_limit:,} at most"
         return (
-            f"a buffer of {self.size:,} begun at {noise_name(self.law, self.scale)}; each is taken every "
-            f"{between:.3g} training steps; {self.restart:.3g} of those taken restart at noise: a chain lives {lives}; "
+            f"a buffer of {self.size:,} begun at {at}; each is taken every {between:.3g} training steps; "
+            f"{self.restart:.3g} of those taken restart at {again}: a chain lives {lives}; "
             f"moves on the buffer: {self.moves.policy()}"
         )

@@ -11,12 +11,18 @@ pytestmark = pytest.mark.usefixtures("float64")
 SIGMA, CONFINEMENT = 0.3, 0.8
 
 
+def built(event: tuple[int, ...] = (3,), **changes: float) -> Autoencoder:
+    """A small one, without dropout, normalisation and base."""
+    small = {"width": 6, "depth": 1, "channels": 0, "dropout": 0.0, "sigma": SIGMA, "confinement": CONFINEMENT}
+    return build("energy", "autoencoder", small | changes, event=event)
+
+
 def silu(a: torch.Tensor) -> torch.Tensor:
     return a * a.sigmoid()
 
 
 def test_a_vectors_energy_is_its_formula(rng: torch.Generator) -> None:
-    energy = Autoencoder(6, 2, 0, 0.0, SIGMA, CONFINEMENT, 0, None, (3,), None)
+    energy = built(depth=2)
     x = torch.randn(4, 3, generator=rng)
     h = silu(energy.features[3](silu(energy.features[0](x))))
     r, o = energy.reconstruction(h), energy.score(h)[:, 0]
@@ -25,7 +31,7 @@ def test_a_vectors_energy_is_its_formula(rng: torch.Generator) -> None:
 
 
 def test_an_images_energy_is_its_formula_with_local_features(rng: torch.Generator) -> None:
-    energy = Autoencoder(6, 1, 2, 0.0, SIGMA, CONFINEMENT, 0, None, (1, 4, 4), None)
+    energy = built((1, 4, 4), channels=2)
     x = torch.randn(5, 1, 4, 4, generator=rng)
     assert energy.near is not None
     same = silu(energy.near.same(x))
@@ -35,17 +41,92 @@ def test_an_images_energy_is_its_formula_with_local_features(rng: torch.Generato
     torch.testing.assert_close(energy(x), expected)
 
 
+def test_more_convolutions_act_at_both_sizes_of_an_image(rng: torch.Generator) -> None:
+    energy = built((1, 4, 4), channels=2, convolutions=2)
+    x = torch.randn(5, 1, 4, 4, generator=rng)
+    near = energy.near
+    assert near is not None
+    same = silu(near.more_same[0](silu(near.same(x))))
+    down = silu(near.more_down[0](silu(near.down(same))))
+    found_down, found_same = near(x)
+    torch.testing.assert_close(found_down, down.flatten(1))
+    torch.testing.assert_close(found_same, near.back(same))
+
+
+def test_the_weights_of_one_network_keep_their_names() -> None:
+    """Runs of before there were `members` and `convolutions` must stay readable."""
+    layers = ["near.same", "near.down", "near.back", "features.1", "reconstruction", "score"]
+    names = [f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias")]
+    assert list(built((1, 4, 4), channels=2).state_dict()) == names
+
+
+@pytest.mark.parametrize("event", [(3,), (1, 4, 4)])
+def test_the_energy_of_members_is_the_mean_of_theirs(event: tuple[int, ...], rng: torch.Generator) -> None:
+    energy = built(event, channels=2 * (len(event) == 3), members=3).eval()
+    x = torch.randn(5, *event, generator=rng)
+    own = {k: v for k, v in energy.state_dict().items() if not k.startswith("others.")}
+    e = []
+    for weights in (own, *(other.state_dict() for other in energy.others)):
+        alone = built(event, channels=2 * (len(event) == 3)).eval()
+        alone.load_state_dict(weights)
+        e.append(alone(x))
+    assert len({float(each[0].detach()) for each in e}) == 3
+    torch.testing.assert_close(energy(x), torch.stack(e).mean(0))
+
+
+def test_in_training_each_row_meets_one_member(rng: torch.Generator) -> None:
+    energy = built(members=3)
+    x = torch.randn(6, 3, generator=rng, requires_grad=True)
+    before = energy(x)
+    with torch.no_grad():
+        for parameter in energy.others[1].parameters():
+            parameter.add_(1)
+    changed = energy(x) != before
+    assert changed.tolist() == [False] * 4 + [True] * 2
+    # Every member is in the game, however few the rows: none stays without a gradient.
+    energy(x).sum().backward()
+    assert all(parameter.grad is not None for parameter in energy.parameters())
+
+
+def test_fewer_rows_than_members_are_no_obstacle(rng: torch.Generator) -> None:
+    assert built(members=3)(torch.randn(2, 3, generator=rng)).shape == (2,)
+
+
 def test_dropout_acts_in_training_alone(rng: torch.Generator) -> None:
-    energy = Autoencoder(64, 1, 0, 0.5, SIGMA, CONFINEMENT, 0, None, (2,), None)
+    energy = built((2,), width=64, dropout=0.5)
     x = torch.randn(4, 2, generator=rng)
     assert not torch.equal(energy(x), energy(x))
     energy.eval()
     assert torch.equal(energy(x), energy(x))
 
 
+def test_whole_channels_are_dropped_in_training_alone(rng: torch.Generator) -> None:
+    energy = built((1, 4, 4), channels=64, channel_dropout=0.5)
+    near, x = energy.near, torch.randn(1, 1, 4, 4, generator=rng)
+    assert near is not None
+    seen: list[torch.Tensor] = []
+    near.down.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    near(x)
+    kept = (seen[0] != 0).flatten(2).any(2)
+    assert torch.equal(kept, (seen[0] != 0).flatten(2).all(2)) and 0 < kept.sum() < 64
+    near.eval()
+    near(x)
+    assert (seen[1] != 0).all()
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("width", 0), ("depth", 0), ("channels", -1), ("dropout", 1.0), ("sigma", 0.0), ("confinement", -0.1)],
+    [
+        ("width", 0),
+        ("depth", 0),
+        ("channels", -1),
+        ("convolutions", 0),
+        ("dropout", 1.0),
+        ("channel_dropout", 1.0),
+        ("members", 0),
+        ("sigma", 0.0),
+        ("confinement", -0.1),
+    ],
 )
 def test_a_wrong_value_is_named(name: str, value: float) -> None:
     with pytest.raises(InputError, match=f"^{name} must be "):

@@ -74,6 +74,18 @@ def test_chains_go_on_where_the_last_step_left_them(rng: torch.Generator) -> Non
     torch.testing.assert_close(begun.x.sort(0).values, outcome.x_model.sort(0).values, rtol=0, atol=0)
 
 
+def test_there_are_as_many_chains_as_it_is_told_or_as_rows(rng: torch.Generator) -> None:
+    energy, batch = ShiftedQuadratic([0.0, 0.0], None), Batch(torch.ones(16, 2))
+    sampler, start = build("sampler", "sgld"), build("start", "replay", {"size": 32}, event=(2,))
+    for chains in (5, 20, None):
+        loss = build("objective", "contrastive", {"chains": chains}, sampler=sampler, start=start, engine="eager")
+        outcome = loss(energy, batch, rng)
+        assert outcome.x_model is not None and outcome.e_model is not None
+        assert len(outcome.x_model) == len(outcome.e_model) == (chains or 16) and len(outcome.e_data) == 16
+    with pytest.raises(InputError, match=r"^chains must be "):
+        build("objective", "contrastive", {"chains": 0}, sampler=sampler, start=start, engine="eager")
+
+
 def test_chains_wait_as_long_as_they_are_told_and_a_saved_wait_goes_on(rng: torch.Generator) -> None:
     def waiting() -> Contrastive:
         sampler = build("sampler", "sgld", {"step_size": 0.2})

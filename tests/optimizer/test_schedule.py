@@ -54,6 +54,23 @@ def test_step_falls_at_its_absolute_step(name: str) -> None:
 
 
 @OPTIMIZERS
+@pytest.mark.parametrize("decay", ["constant", "cosine", "step"])
+def test_a_restart_is_the_same_schedule_again_at_its_factor(name: str, decay: str) -> None:
+    changes = {"warmup": 2, "decay": decay, "decay_factor": 0.2}
+    first, second = rates(name, changes | {"decay_at": 6}, 6), rates(name, changes | {"decay_at": 10}, 14)
+    both = changes | {"decay_at": 16, "restart_at": 6, "restart_factor": 0.3}
+    found = rates(name, both, 20)
+    assert found == pytest.approx(first + [0.3 * rate for rate in second])
+    assert rates(name, both, 20, pause=8) == found
+
+
+@OPTIMIZERS
+def test_a_restart_after_the_end_of_the_decay_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=r"^restart_at must be < decay_at = 10, got 10"):
+        build("optimizer", name, {"decay_at": 10, "restart_at": 10})
+
+
+@OPTIMIZERS
 @pytest.mark.parametrize("decay", ["cosine", "step"])
 def test_extending_a_run_does_not_move_its_rates(name: str, decay: str) -> None:
     changes = {"warmup": 3, "decay": decay, "decay_at": 10, "decay_factor": 0.2}
@@ -65,7 +82,17 @@ def test_extending_a_run_does_not_move_its_rates(name: str, decay: str) -> None:
 @OPTIMIZERS
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("lr", 0.0), ("warmup", -1), ("decay", "linear"), ("decay_at", 0), ("decay_factor", 1.5), ("clip", 0.0)],
+    [
+        ("lr", 0.0),
+        ("warmup", -1),
+        ("decay", "linear"),
+        ("decay_at", 0),
+        ("decay_factor", 1.5),
+        ("restart_at", 0),
+        ("restart_factor", 0.0),
+        ("restart_factor", 2.0),
+        ("clip", 0.0),
+    ],
 )
 def test_a_wrong_value_is_named(name: str, key: str, value: Any) -> None:
     with pytest.raises(InputError, match=f"^{key} must be "):

@@ -69,6 +69,29 @@ def test_a_buffer_begins_at_its_noise_with_age_zero(rng: torch.Generator) -> Non
     assert z_mean.max() < 4 and z_variance.max() < 4 and (begun.age == 0).all()
 
 
+def test_a_buffer_begins_and_begins_anew_at_training_rows_where_it_is_told_to(rng: torch.Generator) -> None:
+    data = build("data", "digits", {"noise": 0.01})
+    replay = build("start", "replay", {"size": 300, "begin": "data", "restart": 0.5}, event=(1, 8, 8), data=data)
+    rows = data.split("train").x.flatten(1)
+
+    def at_data(x: torch.Tensor) -> torch.Tensor:
+        return torch.cdist(x.flatten(1), rows).min(1).values < 0.2
+
+    begun = replay.draw(300, None, rng)
+    assert at_data(begun.x).all() and not torch.cdist(begun.x.flatten(1), rows).min(1).values.eq(0).any()
+    replay.keep(begun, begun.x + 100, steps=5)
+    again = replay.draw(300, None, rng)
+    assert torch.equal(at_data(again.x), again.age == 0) and 0 < (again.age == 0).sum() < 300
+    assert "begun at training rows" in replay.policy(8, 20) and "restart at training rows" in replay.policy(8, 20)
+
+
+def test_to_begin_at_data_needs_data() -> None:
+    with pytest.raises(InputError, match=r"^begin must be "):
+        build("start", "replay", {"begin": "anywhere"}, event=(2,))
+    with pytest.raises(InputError, match=r"^begin=data needs data"):
+        build("start", "replay", {"begin": "data"}, event=(2,))
+
+
 def test_a_saved_buffer_goes_on_with_its_rows_and_ages(rng: torch.Generator) -> None:
     replay, resumed = buffer(), buffer()
     begun = replay.draw(5, None, rng)
