@@ -40,7 +40,8 @@ EXAMPLES = {
     "evaluate": [
         ("ebm evaluate run=latest", "every metric that applies, on fresh chains"),
         ("ebm evaluate run=latest 'metric=[frechet]' steps=10000", "one metric, after long chains"),
-        ("ebm evaluate energy=double_well data=gaussian 'metric=[mmd]'", "without a run"),
+        ("ebm evaluate run=latest 'metric=[nll]'", "held-out log-likelihood, bracketed, beside other densities'"),
+        ("ebm evaluate energy=double_well 'metric=[log_z]' temperature=2", "without a run: the partition function"),
     ],
     "diagnose": [
         ("ebm diagnose run=latest", "every diagnostic, on the newest sample run"),
