@@ -13,8 +13,8 @@ from ebm_cli.network import Gaussians, fitted_mixture
 # Numbers of Gaussians that are tried, the share of the rows they are compared on, and the most rows used.
 COMPONENTS = (1, 2, 4, 8, 16, 32)
 VALIDATION, ROWS = 0.2, 4000
-# Of rows a Gaussian must have, in dimensions.
-ENOUGH = 0.5
+# Of rows a Gaussian must have, in dimensions; and in any case.
+ENOUGH, FEWEST = 0.5, 4
 
 
 @runtime_checkable
@@ -53,7 +53,7 @@ class Mixture(Gaussians):
         z = rows.double().cpu().numpy()
         z = np.random.default_rng(0).permutation(z)[:ROWS]
         cut = int(VALIDATION * len(z))
-        most = max(1.0, len(z) / (ENOUGH * z.shape[1]))
+        most = max(1.0, min(len(z) / (ENOUGH * z.shape[1]), (len(z) - cut) / FEWEST))
         tried = {k: score(z[cut:], z[:cut], k) for k in COMPONENTS if k <= most}
         best = max(tried, key=lambda k: tried[k])
         fitted = fitted_mixture(z, best)
