@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import root_scalar
 from scipy.special import expit
-from scipy.stats import t
+from scipy.stats import norm, t
 
 from ebm_cli.estimate import Estimate, refused
 
@@ -46,7 +46,8 @@ def bracket(forth: Float[np.ndarray, " n"], back: Backward | None, joined: bool,
     ⟨w⟩ of paths forth is an unbiased estimate of Z (Neal, 2001), so that by Jensen's inequality E log w ≤ log Z; of
     paths back, E log w ≥ log Z (Grosse, Ghahramani and Adams, 2015, arXiv 1511.02543, eq. 8). q is Student's quantile:
     each end holds with probability 97.5 %, the upper one as far as the chains it begins at are draws of the model.
-    The value is log ⟨w⟩ of paths forth with error sd(w)/(⟨w⟩√n), or both directions `joined`. Refused where the
+    The value is log ⟨w⟩ of paths forth with error sd(w)/(⟨w⟩√n), or both directions `joined`; errors of few values are
+    raised so that 1.96 of them are Student's interval. Refused where the
     effective number (Σw)²/Σw² of paths is below a tenth of theirs, or 3, or where the ends cross by more than chance.
 
     forth: log weights of n ≥ 2 independent estimates; −∞ for those that ended nowhere. what: what these are.
@@ -55,7 +56,7 @@ def bracket(forth: Float[np.ndarray, " n"], back: Backward | None, joined: bool,
     more = "raise temperatures or budget"
     if collapsed(forth):
         return Bracketed(refused(f"weights collapsed: {n} {what} count as {ess:.1f}, too few of them; {more}", "nats"))
-    value, se = log_mean(forth), float(np.sqrt(max(1 / ess - 1 / n, 0.0) * n / (n - 1)))
+    value, se = log_mean(forth), as_normal(n) * float(np.sqrt(max(1 / ess - 1 / n, 0.0) * n / (n - 1)))
     said = f"{n} {what} count as {ess:.1f}"
     mean, error = average(forth)
     lower = mean - quantile(n) * error if np.isfinite(mean) else None
@@ -108,8 +109,8 @@ def bennett(forth: Float[np.ndarray, " n"], back: Float[np.ndarray, "chain each"
     ends = [low - abs(M) - 20, high + abs(M) + 20]
     c = float(root_scalar(lambda c: both(c)[0].sum() - both(c)[1].sum(), bracket=ends, method="brentq").root)
     first, second = both(c)
-    relative = [spread_of_mean(first) / first.mean(), spread_of_mean(second.mean(1)) / second.mean()]
-    return c, float(np.hypot(*relative))
+    sums = (first, second.mean(1))
+    return c, float(np.hypot(*(as_normal(len(each)) * spread_of_mean(each) / each.mean() for each in sums)))
 
 
 def spread_of_mean(values: Float[np.ndarray, " n"]) -> float:
@@ -144,3 +145,8 @@ def average(log_w: Float[np.ndarray, " n"]) -> tuple[float, float]:
 def quantile(n: int) -> float:
     """Student's, for a mean of n values."""
     return float(t.ppf(LEVEL, n - 1))
+
+
+def as_normal(n: int) -> float:
+    """What a standard error from n values is multiplied by, so that ±1.96 of it is Student's interval."""
+    return quantile(n) / float(norm.ppf(LEVEL))

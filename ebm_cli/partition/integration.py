@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.partition.bracket import WIDE, Bracketed, quantile, spread_of_mean
+from ebm_cli.partition.bracket import WIDE, Bracketed, as_normal, quantile, spread_of_mean
 
 
 def integrated(betas: Float[np.ndarray, " K"], drives: Float[np.ndarray, "draw K n"], mixing: Estimate) -> Bracketed:
@@ -27,7 +27,7 @@ def integrated(betas: Float[np.ndarray, " K"], drives: Float[np.ndarray, "draw K
     mean, slope = drives.mean(0), drives.var((0, 2))
     each = corrected(betas, mean, slope)
     rough = each.mean() - corrected(betas[odd(betas)], mean[odd(betas)], slope[odd(betas)]).mean()
-    value, se = float(each.mean()), float(np.hypot(spread_of_mean(each), rough / 15))
+    value, se = float(each.mean()), float(np.hypot(as_normal(len(each)) * spread_of_mean(each), rough / 15))
     below, above = (np.diff(betas) @ part for part in (mean[:-1], mean[1:]))
     q = quantile(len(each))
     lower = float(below.mean() - q * spread_of_mean(below))

@@ -14,20 +14,21 @@ RESAMPLE = 0.5
 SMALLEST, MOST_GROUPS = 8, 16
 
 
-def groups_of(n: int) -> int:
-    """In how many groups so many particles go: up to 16, of at least 8 each."""
-    return max(2, min(MOST_GROUPS, n // SMALLEST))
+def groups_of(n: int) -> tuple[int, int]:
+    """In how many groups so many particles go, up to 16 of at least 8 each, and how many go in each."""
+    groups = max(2, min(MOST_GROUPS, n // SMALLEST))
+    return groups, n // groups
 
 
-def particles(way: Way, schedule: Schedule, n: int, rng: torch.Generator) -> tuple[Float[Tensor, " groups"], Seen]:
+def particles(
+    way: Way, schedule: Schedule, groups: int, each: int, rng: torch.Generator
+) -> tuple[Float[Tensor, " groups"], Seen]:
     """log Z of each group of particles, and where they all end, evened out once more.
 
     Del Moral, Doucet and Jasra, 2006 (J. R. Stat. Soc. B 68, 411): log Z = Σ log ⟨w⟩ between resamplings, w the weights
     since the one before, at frozen temperatures unbiased for Z. Groups never exchange particles, so that they are
     independent and their spread is an error.
     """
-    groups = groups_of(n)
-    each = n // groups
     seen = way.begin(groups * each, rng)
     log_w = torch.zeros(groups, each, dtype=torch.float64, device=seen.z.device)
     log_z, own = log_w.new_zeros(groups), torch.arange(groups * each, device=log_w.device).view(groups, each)

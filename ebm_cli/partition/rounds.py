@@ -13,7 +13,7 @@ from ebm_cli.partition.annealing import forward, reverse
 from ebm_cli.partition.bracket import Backward, Bracketed, bracket, collapsed
 from ebm_cli.partition.integration import integrated
 from ebm_cli.partition.model_chains import ModelChains
-from ebm_cli.partition.particles import particles
+from ebm_cli.partition.particles import groups_of, particles
 from ebm_cli.partition.path import Way
 from ebm_cli.partition.pilot import Pilot, lead
 from ebm_cli.partition.recipe import Recipe
@@ -118,7 +118,7 @@ def both_ways(search: Search, size: Size) -> Bracketed:
     way, recipe, rng = search.way, search.recipe, search.rng
     schedule = search.pilot.schedule(size.temperatures)
     if recipe.method == "smc":
-        log_w, _ = particles(way, schedule, recipe.chains, rng)
+        log_w, _ = particles(way, schedule, *groups_of(recipe.chains), rng)
         what = "groups of particles"
     else:
         log_w, _ = forward(way, schedule, recipe.chains, rng)

@@ -1,0 +1,118 @@
+"""Brackets: ends that hold as often as they say, Bennett's value and its error, and refusal where ends cross."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from ebm_cli.estimate import Estimate, refused
+from ebm_cli.partition.bracket import Backward, as_normal, bennett, bracket, effective, quantile
+
+OK = Estimate(1.0, reason="chains agree")
+
+
+def weights(mean: float, sd: float, *shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(mean, sd, shape)
+
+
+def crooks(repeats: int, n: int, chains: int, each: int, s: float) -> tuple[np.ndarray, np.ndarray]:
+    """log w of both directions about log Z = 0: normal of mean ∓s²/2 and variance s² satisfy Crooks' relation."""
+    return weights(-s * s / 2, s, repeats, n), weights(s * s / 2, s, repeats, chains, each, seed=1)
+
+
+def test_an_end_holds_its_own_mean_as_often_as_it_says() -> None:
+    repeats, n, s = 400, 64, 0.5
+    forth, _ = crooks(repeats, n, 1, 1, s)
+    held = np.mean([bracket(row, None, False, "paths").estimate.lower < -0.5 * s * s for row in forth])
+    assert abs(held - 0.975) < 4 * (0.975 * 0.025 / repeats) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("s", "repeats"),
+    [(0.5, 200), pytest.param(0.2, 1000, marks=pytest.mark.slow), pytest.param(1.0, 1000, marks=pytest.mark.slow)],
+)
+def test_bennetts_error_is_the_spread_of_its_value_and_its_value_is_unbiased(s: float, repeats: int) -> None:
+    forth, back = crooks(repeats, 64, 16, 4, s)
+    found = np.array([bennett(f, b) for f, b in zip(forth, back, strict=True)])
+    z = found[:, 0] / found[:, 1]
+    assert abs(found[:, 0].mean()) < 4 * found[:, 0].std() / repeats**0.5
+    covered = (np.abs(z) < norm.ppf(0.975)).mean()
+    assert abs(covered - 0.95) < 4 * (0.95 * 0.05 / repeats) ** 0.5
+    # Its errors are a little larger than the spread, as few chains call for.
+    assert abs(z.std() - 1) < 4 / (2 * repeats) ** 0.5 + 0.05
+
+
+def test_paths_back_from_chains_that_differ_make_the_error_larger() -> None:
+    """Four equal paths a chain are one."""
+    forth, back = crooks(1, 64, 16, 1, 0.5)
+    alike = bennett(forth[0], np.repeat(back[0], 4, 1))[1]
+    assert alike > 1.1 * bennett(forth[0], weights(0.125, 0.5, 16, 4, seed=2))[1]
+
+
+@pytest.mark.parametrize("n", [8, 64])
+def test_the_value_forth_alone_covers_as_often_as_it_says(n: int) -> None:
+    repeats, s = 400, 0.3
+    forth, _ = crooks(repeats, n, 1, 1, s)
+    found = [bracket(row, None, False, "paths").estimate for row in forth]
+    value, se = np.array([(e.value, e.se) for e in found]).T
+    covered = (np.abs(value / se) < norm.ppf(0.975)).mean()
+    assert abs(covered - 0.95) < 4 * (0.95 * 0.05 / repeats) ** 0.5
+
+
+def test_an_error_of_few_values_is_raised_to_students() -> None:
+    assert as_normal(8) * norm.ppf(0.975) == pytest.approx(quantile(8)) and as_normal(10_000) == pytest.approx(
+        1, rel=1e-3
+    )
+
+
+def test_ends_that_cross_beyond_chance_are_refused_and_by_chance_are_doubted() -> None:
+    found = bracket(weights(0.0, 0.1, 64), Backward(weights(-1.0, 0.1, 16, 4), OK), True, "paths").estimate
+    assert found.value is None and "cross" in found.reason
+    # 0.05 are between the 2 errors of each end and the 4 that are no chance.
+    forth = weights(0.0, 0.1, 64)
+    by_chance = bracket(forth, Backward(forth[:, None] - 0.06, OK), True, "paths").estimate
+    assert by_chance.value is not None and by_chance.lower < by_chance.upper and "by chance" in by_chance.reason
+
+
+def test_doubts_about_the_chains_are_taken_over() -> None:
+    doubted = OK.doubted(["can't tell: too short"])
+    back = Backward(weights(0.1, 0.2, 16, 4, seed=1), doubted)
+    found = bracket(weights(0.0, 0.2, 64), back, True, "paths").estimate
+    assert found.upper is not None and found.verdict == "caution" and "can't tell" in found.reason
+
+
+def test_chains_that_are_not_mixed_give_no_pessimistic_end_and_the_reason() -> None:
+    found = bracket(weights(0.0, 0.2, 64), Backward(None, refused("not mixed: stuck")), True, "paths").estimate
+    assert found.upper is None and found.verdict == "caution" and "no pessimistic end: not mixed" in found.reason
+
+
+def test_draws_outside_of_the_box_give_no_pessimistic_end() -> None:
+    back = weights(0.1, 0.2, 16, 4)
+    back[3, 2] = np.inf
+    found = bracket(weights(0.0, 0.2, 64), Backward(back, OK), True, "paths").estimate
+    assert found.upper is None and "outside of the box" in found.reason
+
+
+def test_a_bracket_wider_than_a_nat_is_doubted() -> None:
+    found = bracket(weights(-0.5, 0.5, 64), Backward(weights(1.0, 0.5, 16, 4), OK), True, "paths").estimate
+    assert found.upper - found.lower > 1 and found.verdict == "caution" and "nats apart" in found.reason
+
+
+def test_paths_that_end_nowhere_leave_no_optimistic_end() -> None:
+    forth = weights(0.0, 0.1, 64)
+    forth[3] = -np.inf
+    found = bracket(forth, None, False, "paths").estimate
+    assert found.value == pytest.approx(math.log(63 / 64), abs=0.1) and found.lower is None
+    assert "no optimistic end" in found.reason
+    assert bracket(np.full(8, -np.inf), None, False, "paths").estimate.verdict == "refused"
+
+
+def test_weights_that_few_paths_carry_are_refused_with_what_would_mend_them() -> None:
+    found = bracket(weights(0.0, 6.0, 64), None, False, "paths").estimate
+    assert found.value is None and "collapsed" in found.reason and "raise temperatures" in found.reason
+
+
+def test_the_effective_number_is_all_of_equal_weights_and_one_of_one() -> None:
+    assert effective(np.zeros(5)) == pytest.approx(5) and effective(np.full(3, -np.inf)) == 0
+    assert effective(np.array([0.0, -np.inf, -800.0])) == pytest.approx(1)
