@@ -15,14 +15,14 @@ import yaml
 from ebm_cli.check import InputError, count
 from ebm_cli.estimate import Estimate
 
-FORMAT = 3
+FORMAT = 4
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 # Arguments that came with a format, with the values under which a class does what it did before them.
 NETWORK = {"base": 0, "spectral_norm": None}
 UNTUNED = {"scales": None, "adapt": "none"}
 SINCE = {
-    "ebm_cli.energy.mlp.MLP": {"frequencies": 0, "bandwidth": 1.0, **NETWORK},
+    "ebm_cli.energy.mlp.MLP": {"frequencies": 0, "bandwidth": 1.0, "noise_level": None, **NETWORK},
     "ebm_cli.energy.conv.Conv": NETWORK,
     "ebm_cli.energy.autoencoder.Autoencoder": NETWORK,
     "ebm_cli.start.replay.Replay": {"age_limit": None, "shift": 0, "flip": 0.0, "jitter": 0.0},

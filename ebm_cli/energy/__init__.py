@@ -58,6 +58,16 @@ class AnalyticGradient(Protocol):
 
 
 @runtime_checkable
+class NoiseConditioned(Protocol):
+    """An energy of several noise levels: forward(x, condition=σ), a σ a row.
+
+    noise_level: the one that forward(x) is of, and so chains and metrics; None where it takes no condition.
+    """
+
+    noise_level: float | None
+
+
+@runtime_checkable
 class HasSpace(Protocol):
     """An energy on another space than the continuous one: 'binary' or 'categorical'."""
 
