@@ -190,7 +190,8 @@ def test_a_run_of_an_older_format_is_read_with_what_it_meant(tmp_path: Path) -> 
     run = Run(tmp_path)
     run.write_config(old)
     read = run.config()
-    assert read["energy"] == old["energy"] | {"frequencies": 0, "bandwidth": 1.0, "base": 0, "spectral_norm": None}
+    added = {"frequencies": 0, "bandwidth": 1.0, "noise_level": None, "base": 0, "spectral_norm": None}
+    assert read["energy"] == old["energy"] | added
     assert read["start"] == old["start"] and read["trainer"]["rollbacks"] == 0
     energy = build("energy", "mlp", event=(2,), changes={k: v for k, v in read["energy"].items() if k != "_target_"})
     # What such a run saved fits what is built today.

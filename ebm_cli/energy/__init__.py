@@ -25,6 +25,16 @@ class ExactLogZ(Protocol):
 
 
 @runtime_checkable
+class LogPartition(Protocol):
+    """The same in double precision, to be differentiated by the parameters: −T ∂log Z/∂θ is the mean of ∂E/∂θ.
+
+    ValueError at a temperature that has no closed form.
+    """
+
+    def log_partition(self, temperature: float) -> Float[Tensor, ""]: ...
+
+
+@runtime_checkable
 class ExactDraws(Protocol):
     """Independent draws from exp(−E/T)/Z."""
 
@@ -45,6 +55,16 @@ class AnalyticGradient(Protocol):
     def energy_and_grad(
         self, x: Float[Tensor, "n *event"]
     ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n *event"]]: ...
+
+
+@runtime_checkable
+class NoiseConditioned(Protocol):
+    """An energy of several noise levels: forward(x, condition=σ), a σ a row.
+
+    noise_level: the one that forward(x) is of, and so chains and metrics; None where it takes no condition.
+    """
+
+    noise_level: float | None
 
 
 @runtime_checkable

@@ -20,7 +20,8 @@ class MLP(nn.Module):
     (arXiv 2006.10739), give it both.
 
     width: units a hidden layer ≥ 1. depth: hidden layers ≥ 1. frequencies: of the waves ≥ 0, 0 for none. bandwidth:
-    their spread > 0, in radians per unit of x. confinement: ≥ 0; at 0, without a base, Z may be infinite and chains
+    their spread > 0, in radians per unit of x. noise_level: None, or σ > 0: f is then told log σ of any noise level
+    beside x, and unless told another, of this one. confinement: ≥ 0; at 0, without a base, Z may be infinite and chains
     may run away. base: Gaussians of b ≥ 0. spectral_norm: > 0 or None. event: shape of one state, flattened. See
     `network` for confinement, base and spectral_norm.
     """
@@ -31,6 +32,7 @@ class MLP(nn.Module):
         depth: int,
         frequencies: int,
         bandwidth: float,
+        noise_level: float | None,
         confinement: float,
         base: int,
         spectral_norm: float | None,
@@ -42,19 +44,27 @@ class MLP(nn.Module):
         check.count("depth", depth)
         check.count("frequencies", frequencies, least=0)
         check.positive("bandwidth", bandwidth)
+        if noise_level is not None:
+            check.positive("noise_level", noise_level)
         self.event = event
+        self.noise_level = noise_level
         self.tail = Tail(confinement, base, event, data)
         size = math.prod(event)
         self.waves = Waves(size, frequencies, bandwidth) if frequencies else None
-        sizes = [size + 2 * frequencies] + [width] * depth
+        sizes = [size + 2 * frequencies + (noise_level is not None)] + [width] * depth
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(sizes):
             layers += [nn.Linear(fan_in, fan_out), nn.SiLU()]
         self.net = nn.Sequential(*layers, nn.Linear(width, 1))
         self.scale = spectrally_normalised(self.net, spectral_norm)
 
-    def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
+    def forward(
+        self, x: Float[Tensor, "n *event"], condition: Float[Tensor, " n"] | None = None
+    ) -> Float[Tensor, " n"]:
         h = x.flatten(1) if self.waves is None else self.waves(x.flatten(1))
+        if self.noise_level is not None:
+            σ = h.new_full((len(h),), self.noise_level) if condition is None else condition
+            h = torch.cat([h, σ.log()[:, None]], 1)
         return self.scale * self.net(h).squeeze(1) + self.tail(x)
 
 

@@ -77,7 +77,7 @@ class Target:
 
 def targets() -> list[Target]:
     mixture = GaussianMixture(MEANS, STDS, WEIGHTS)
-    perceptron = MLP(128, 2, 0, 1.0, 1.0, 0, None, (2,), None)
+    perceptron = MLP(128, 2, 0, 1.0, None, 1.0, 0, None, (2,), None)
     small, large = (Conv(32, 2, 1.0, 0, None, (1, side, side), None) for side in (8, 28))
     return [
         Target(SMALL, mixture, (2,), 1000, 400),

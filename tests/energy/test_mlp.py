@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from ebm_cli.check import InputError
+from ebm_cli.energy import energy_and_grad
 from ebm_cli.energy.mlp import MLP
 from tests.contract import build
 
@@ -11,7 +12,7 @@ pytestmark = pytest.mark.usefixtures("float64")
 
 
 def test_energy_is_the_network_plus_the_confinement(rng: torch.Generator) -> None:
-    energy = MLP(5, 2, 0, 1.0, 0.7, 0, None, (2, 3), None)
+    energy = MLP(5, 2, 0, 1.0, None, 0.7, 0, None, (2, 3), None)
     x = torch.randn(4, 2, 3, generator=rng)
     h = x.flatten(1)
     for layer in (energy.net[0], energy.net[2]):
@@ -19,6 +20,15 @@ def test_energy_is_the_network_plus_the_confinement(rng: torch.Generator) -> Non
         h = a * a.sigmoid()
     expected = (h @ energy.net[4].weight.T + energy.net[4].bias)[:, 0] + 0.35 * x.square().sum((1, 2))
     torch.testing.assert_close(energy(x), expected)
+
+
+def test_a_noise_level_is_told_to_the_network_and_taken_from_the_energy_where_it_is_not(rng: torch.Generator) -> None:
+    energy = build("energy", "mlp", {"noise_level": 0.3}, event=(2,))
+    x, σ = torch.randn(4, 2, generator=rng), torch.tensor([0.3, 0.3, 1.0, 0.1])
+    told, own = energy(x, condition=σ), energy(x)
+    assert torch.equal(told[:2], own[:2]) and (told[2:] != own[2:]).all()
+    _, grad = energy_and_grad(energy, x, condition=σ)
+    assert torch.equal(grad[:2], energy_and_grad(energy, x)[1][:2])
 
 
 @pytest.mark.parametrize(("name", "value"), [("width", 0), ("depth", 0), ("confinement", -0.1)])

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch
@@ -9,6 +10,7 @@ from ebm_cli.data.gaussian import Gaussian
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.objective.denoising_score_matching import DenoisingScoreMatching
 from tests.contract import build
+from tests.objective.slope import assert_gradient_is_slope
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -35,27 +37,59 @@ def test_on_gaussians_the_minimiser_is_the_noised_laws_curvature(temperature: fl
     assert abs(float(found.mean()) - temperature / (std**2 + sigma**2)) < 4 * error
 
 
-def test_the_gradient_is_the_slope_of_the_loss(rng: torch.Generator) -> None:
-    energy = build("energy", "mlp", {"width": 6}, event=(2,))
+LEVELS = [0.2, 0.5, 1.0]
+
+
+@pytest.mark.parametrize("sigma", [0.3, LEVELS])
+def test_the_gradient_is_the_slope_of_the_loss(sigma: float | list[float], rng: torch.Generator) -> None:
+    energy = build("energy", "mlp", {"width": 6, "noise_level": 0.2}, event=(2,))
     data = build("data", "gaussians_8")
-    objective = DenoisingScoreMatching(0.3, data, build("sampler", "sgld"))
-    batch, h = data.sample(32, rng), 1e-5
+    objective = DenoisingScoreMatching(sigma, data, build("sampler", "sgld", {"temperature": 2.0}))
+    batch = data.sample(32, rng)
+    assert_gradient_is_slope(lambda: objective(energy, batch, torch.Generator().manual_seed(1)).loss, energy)
 
-    def loss() -> torch.Tensor:
-        return objective(energy, batch, torch.Generator().manual_seed(1)).loss
 
-    for parameter in energy.parameters():
-        (grad,) = torch.autograd.grad(loss(), parameter, allow_unused=True)
-        along = torch.randn(parameter.shape, generator=rng)
-        slope = torch.zeros(())
-        for sign in (1, -1):
-            with torch.no_grad():
-                parameter.add_(sign * h * along)
-            slope += sign * loss().detach() / (2 * h)
-            with torch.no_grad():
-                parameter.sub_(sign * h * along)
-        found = torch.zeros(()) if grad is None else (grad * along).sum()
-        torch.testing.assert_close(found, slope, rtol=1e-6, atol=1e-7)
+class Levelled(nn.Module):
+    """E(x, σ) = ½aᵢ‖x‖², a curvature a level."""
+
+    noise_level = LEVELS[0]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Parameter(torch.zeros(len(LEVELS)))
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        σ = torch.full((len(x),), self.noise_level) if condition is None else condition
+        level = (σ[:, None] - torch.tensor(LEVELS)).abs().argmin(1)
+        return 0.5 * self.a[level] * x.square().sum(1)
+
+
+def test_with_several_levels_each_comes_to_its_own_noised_law(rng: torch.Generator) -> None:
+    std, n = 1.3, 60_000
+    data, energy = Gaussian(1, 0.0, std, None, 0), Levelled()
+    objective = DenoisingScoreMatching(LEVELS, data, build("sampler", "sgld"))
+    loss = objective(energy, data.sample(n, rng), rng).loss
+    (slope,) = torch.autograd.grad(loss, energy.a, create_graph=True)
+    # Quadratic in every aᵢ and without terms that mix them: one Newton step is the minimiser.
+    (bend,) = torch.autograd.grad(slope.sum(), energy.a)
+    σ = torch.tensor(LEVELS)
+    tau = std**2 + σ**2
+    error = (std**2 / (σ**2 * tau**2 * (n / 3))).sqrt()
+    assert ((-slope / bend - 1 / tau).abs() < 4 * error).all()
+
+
+def test_several_levels_need_an_energy_that_is_told_them() -> None:
+    data, sampler = build("data", "gaussians_8"), build("sampler", "sgld")
+    objective = DenoisingScoreMatching(LEVELS, data, sampler)
+    with pytest.raises(InputError, match=r"energy\.noise_level=0\.2"):
+        objective.suits(build("energy", "mlp", event=(2,)), (2,))
+    with pytest.raises(InputError, match=r"energy\.noise_level=3 is not among the levels"):
+        objective.suits(build("energy", "mlp", {"noise_level": 3.0}, event=(2,)), (2,))
+    objective.suits(build("energy", "mlp", {"noise_level": 0.2}, event=(2,)), (2,))
+    with pytest.raises(InputError, match=r"^sigma must be a number > 0, or a list"):
+        DenoisingScoreMatching([], data, sampler)
+    with pytest.raises(InputError, match=r"^sigma must be > 0, got -1"):
+        DenoisingScoreMatching([0.1, -1], data, sampler)
 
 
 def test_without_sigma_the_noise_is_the_datas_own(rng: torch.Generator) -> None:
