@@ -62,7 +62,7 @@ class NLL(Recipe):
             "bits_per_dim": scored(e["held_out"], found.estimate, bits, "bits"),
         }
         σ = subject.data.noise
-        carried = f"rows with the data's noise, σ = {σ:g}, one draw of it for all" if σ else "rows, which carry no noise"
+        carried = f"rows with the data's noise, σ = {σ:g}, drawn once" if σ else "rows, which carry no noise"
         notes = [f"nll: of {len(e['held_out'])} held-out {carried}", *([] if told else found.notes)]
         beside = fitted(subject.data, self.baselines, subject.seed, notes.append, subject.terminal.stopping)
         densities = {b.name: {part: b.log_prob(x).double().cpu().numpy() for part, x in parts.items()} for b in beside}
