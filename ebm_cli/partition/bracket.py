@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -106,7 +107,8 @@ def bennett(forth: Float[np.ndarray, " n"], back: Float[np.ndarray, "chain each"
         return expit(forth - c - M), expit(c + M - back)
 
     low, high = min(forth[np.isfinite(forth)].min(), flat.min()) - 1, max(forth.max(), flat.max()) + 1
-    c = float(brentq(lambda c: both(c)[0].sum() - both(c)[1].sum(), low - abs(M) - 20, high + abs(M) + 20))
+    root: Any = brentq(lambda c: both(c)[0].sum() - both(c)[1].sum(), low - abs(M) - 20, high + abs(M) + 20)
+    c = float(root)
     first, second = both(c)
     sums = (first, second.mean(1))
     return c, float(np.hypot(*(as_normal(len(each)) * spread_of_mean(each) / each.mean() for each in sums)))
