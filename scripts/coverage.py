@@ -6,6 +6,7 @@ A repeat is what `ebm evaluate` does in one round but for the verdict on mixing:
 back. Repeats share pilots, a hundred to each, so that they can run side by side.
 """
 
+import dataclasses
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from ebm_cli.partition.particles import groups_of, particles
 from ebm_cli.partition.path import Way
 from ebm_cli.partition.pilot import Pilot, lead
 from ebm_cli.partition.recipe import Recipe
-from ebm_cli.partition.rounds import APART, flight_of
+from ebm_cli.partition.rounds import APART, flight_of, shifted
 from ebm_cli.partition.spending import Spending
 from ebm_cli.partition.whitened import Integrand, whitened
 from ebm_cli.rng import generator
@@ -102,7 +103,7 @@ def parts(log_w: Tensor, repeats: int) -> np.ndarray:
 
 def model_chains(way: Way, pilot: Pilot, recipe: Recipe, repeats: int, apart: int, rng: torch.Generator) -> ModelChains:
     """The ladders of all repeats, from a population that was led to the model."""
-    _, seen = lead(way, Recipe(**recipe.__dict__ | {"chains": repeats * LADDERS}), rng)
+    _, seen = lead(way, dataclasses.replace(recipe, chains=repeats * LADDERS), rng)
     rungs = max(3, -(-len(pilot.betas) // apart) + 1)
     ladder = Ladder.of(way, pilot, rungs, flight_of(pilot))
     chains = ModelChains(way, ladder, pilot.kernel_at(1.0), ladder.init(seen.z[: repeats * LADDERS]), 0)
@@ -138,17 +139,9 @@ def main() -> None:
             found, truth = rounds(CASES[name], TOGETHER, seed)
             for method, each in found.items():
                 # Each pilot has coordinates of its own: all are moved to those in which log Z is 0.
-                all_found.setdefault(method, []).extend(moved(f, -truth) for f in each)
+                all_found.setdefault(method, []).extend(shifted(f, -truth) for f in each)
         for method, each in all_found.items():
             print(f"{name:22s} {method:7s} {held(each, 0.0)}", flush=True)
-
-
-def moved(found: Bracketed, offset: float) -> Bracketed:
-    e = found.estimate
-    if e.value is None:
-        return found
-    value, lower, upper = (None if v is None else v + offset for v in (e.value, e.lower, e.upper))
-    return Bracketed(Estimate(value, e.se, lower, upper, e.unit, e.verdict, e.reason), found.gap)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ from ebm_cli.partition.pilot import Schedule, resampled
 
 # A group resamples where its weights count as less than this share of it.
 RESAMPLE = 0.5
-SMALLEST, MOST_GROUPS = 8, 16
+SMALLEST, FEWEST_GROUPS, MOST_GROUPS = 8, 4, 16
 
 
 def groups_of(n: int) -> tuple[int, int]:
-    """In how many groups so many particles go, up to 16 of at least 8 each, and how many go in each."""
-    groups = max(2, min(MOST_GROUPS, n // SMALLEST))
+    """The number of groups that so many particles go in, 4 to 16 and where it can be of 8 or more, and of each."""
+    groups = max(FEWEST_GROUPS, min(MOST_GROUPS, n // SMALLEST))
     return groups, n // groups
 
 

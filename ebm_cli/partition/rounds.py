@@ -27,6 +27,8 @@ APART, FLIGHT = 2, 6
 LEAST_STEPS = 100
 # The model's chains with those that their verdict begins elsewhere, over the chains alone; gradients of a NUTS flight.
 JUDGED, NUTS_FLIGHT = 1.1, 7
+# Evaluations that a verdict's descents take, about, until one has told.
+DESCENTS = 4500
 
 
 @dataclass(frozen=True)
@@ -39,24 +41,33 @@ class Size:
 
 @dataclass
 class Search:
-    """What rounds share: the way, the pilot, the model's chains that go on from round to round, random numbers."""
+    """What rounds share: the way, the pilot, the model's chains that go on from round to round, random numbers.
+
+    verdict: on these chains, as long as they are. descents: evaluations that the last verdict took beside its chains.
+    """
 
     way: Way
     recipe: Recipe
     pilot: Pilot
     chains: ModelChains
     rng: torch.Generator
+    verdict: Estimate | None = None
+    descents: int = DESCENTS
 
     def ask_more(self, steps: int) -> Estimate:
         """The verdict on the model's chains once they have made so many steps."""
-        if steps > len(self.chains.z):
-            self.chains.extend(steps - len(self.chains.z), self.rng)
-        return self.chains.mixing(self.rng)
+        chains, spending = self.chains, self.way.spending
+        if self.verdict is None or steps > len(chains.z):
+            chains.extend(steps - len(chains.z), self.rng)
+            before = spending.spent
+            self.verdict = chains.mixing(self.rng)
+            self.descents = max(0, spending.spent - before - int((JUDGED - 1) * chains.cost(len(chains.z))))
+        return self.verdict
 
     def cost(self, size: Size) -> int:
         """About how many evaluations a round takes, the verdict's own chains included."""
         paths = 0 if self.recipe.method == "ti" else size.temperatures * self.path_cost
-        return paths + int(JUDGED * self.chains.cost(size.steps))
+        return paths + int(JUDGED * self.chains.cost(size.steps)) + self.descents
 
     @property
     def path_cost(self) -> int:
@@ -161,7 +172,8 @@ def shifted(found: Bracketed, offset: float) -> Bracketed:
 def first(search: Search) -> Size | None:
     """The recipe's own size, or as much of it as the budget allows; None where that is no round at all."""
     size = Size(search.recipe.temperatures, search.recipe.steps)
-    share = min(1.0, search.way.spending.left / search.cost(size))
+    fixed = search.descents
+    share = min(1.0, (search.way.spending.left - fixed) / (search.cost(size) - fixed))
     size = Size(int(share * size.temperatures), int(share * size.steps))
     return None if size.temperatures < 2 or size.steps < LEAST_STEPS else size
 
@@ -177,14 +189,15 @@ def following(search: Search, size: Size, found: Bracketed) -> Size | None:
         # Not mixed yet, or all there is to it: longer chains.
         if width(e) <= target:
             return None
-        longer = int(min(LONGER * size.steps, size.steps + left / ladder))
+        longer = int(min(LONGER * size.steps, size.steps + (left - search.descents) / ladder))
         return None if longer < 1.25 * size.steps else Size(size.temperatures, longer)
     unsure = "can't tell" in e.reason
     if width(e) <= target and not unsure:
         return None
     steps = int(LONGER * size.steps) if unsure else size.steps
     factor = 1.0 if width(e) <= target else min(GROWTH, needed(found, target))
-    left -= (steps - size.steps) * ladder
+    if steps > size.steps:
+        left -= (steps - size.steps) * ladder + search.descents
     affordable = left / search.path_cost
     temperatures = int(min(factor * size.temperatures, affordable))
     if temperatures < size.temperatures or (steps == size.steps and temperatures < 1.25 * size.temperatures):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ebm_cli.partition.whitened import Integrand, Whitened
+from ebm_cli.partition.whitened import Integrand
 
 
 def integrand(energy: nn.Module, temperature: float = 1.0, rows: Tensor | None = None, **changes: int) -> Integrand:
@@ -16,8 +16,3 @@ def integrand(energy: nn.Module, temperature: float = 1.0, rows: Tensor | None =
 
 def normal_rows(*shape: int, middle: float = 0.0, scale: float = 1.0) -> Tensor:
     return middle + scale * torch.randn(*shape, generator=torch.Generator().manual_seed(8))
-
-
-def back(space: Whitened, x: Tensor) -> Tensor:
-    """z of states x."""
-    return torch.linalg.solve(space.root, (x.flatten(1) - space.middle).T).T

@@ -37,5 +37,5 @@ def test_groups_are_independent() -> None:
     assert not {tuple(z) for z in seen.z[:8].tolist()} & {tuple(z) for z in seen.z[8:].tolist()}
 
 
-def test_groups_are_up_to_sixteen_of_at_least_eight() -> None:
-    assert [groups_of(n) for n in (16, 64, 128, 256, 1000)] == [(2, 8), (8, 8), (16, 8), (16, 16), (16, 62)]
+def test_groups_are_four_to_sixteen_of_eight_where_there_are_as_many() -> None:
+    assert [groups_of(n) for n in (16, 64, 128, 256, 1000)] == [(4, 4), (8, 8), (16, 8), (16, 16), (16, 62)]

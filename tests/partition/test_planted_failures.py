@@ -144,7 +144,7 @@ PLANTED: dict[str, Callable[[], Planted]] = {
     **{f"rows elsewhere {d}-D {a} {T} {m}": lambda d=d, a=a, T=T, m=m: elsewhere(d, a, T, m)
        for d, a, T, m in [(6, 20.0, 1.0, "bridge"), (6, -30.0, 2.0, "ais"), (12, 10.0, 0.5, "smc")]},
 }  # fmt: skip
-EVERY = 3
+EVERY = 6
 # Half of the mass is in a needle: its basin is a thousandth of all directions, and 96 descents do not find it.
 UNSEEN = {"a narrow mode elsewhere"}
 

@@ -27,7 +27,7 @@ def test_a_word_that_is_none_of_them_is_named(name: str, value: str) -> None:
         recipe(**{name: value})
 
 
-@pytest.mark.parametrize("box", [[1.0], [1.0, -1.0], [0.0, 0.0], [0.0, math.inf], ["a", 1.0], 3])
+@pytest.mark.parametrize("box", [[1.0], [1.0, -1.0], [0.0, 0.0], [0.0, math.inf]])
 def test_a_box_that_is_none_is_named(box: Any) -> None:
     with pytest.raises(InputError, match=r"^box must "):
         recipe(box=box)

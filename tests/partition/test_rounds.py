@@ -25,7 +25,7 @@ def spend(spending: Spending, wider: float = 1.3, **changes: Any) -> tuple[Estim
     counted = Counted(energy)
     way = way_to(counted, 1.0, wider * energy.draw(300, 1.0, torch.Generator().manual_seed(0)))
     way = Way(way.space, way.base, spending)
-    return closed(way, recipe(**QUICK | changes), 0), energy.log_z(1.0) - way.space.log_volume, counted
+    return closed(way, recipe(**QUICK | changes), 0), energy.log_z(1.0), counted
 
 
 def test_a_target_is_met_by_rounds_and_the_bracket_holds_the_truth() -> None:
@@ -33,20 +33,15 @@ def test_a_target_is_met_by_rounds_and_the_bracket_holds_the_truth() -> None:
     target = 0.5 * (single.upper - single.lower)
     found, _, _ = spend(Spending(None, target))
     assert found.upper - found.lower <= target and found.verdict == "ok"
-    assert found.lower < found.value < found.upper and found.lower < truth + way_volume(single, truth) < found.upper
+    assert found.lower < found.value < found.upper and found.lower < truth < found.upper
 
 
-def way_volume(found: Estimate, truth: float) -> float:
-    """The coordinates' own volume, which is in what is found."""
-    return round(found.value - truth) if abs(found.value - truth) > 0.5 else 0.0
-
-
-@pytest.mark.parametrize("method", ["bridge", "smc", "ti"])
+@pytest.mark.parametrize("method", ["bridge", pytest.param("smc", marks=pytest.mark.slow), "ti"])
 def test_a_budget_is_kept_and_missing_the_target_is_said(method: str) -> None:
-    spending = Spending(30_000, 1e-4)
+    spending = Spending(40_000, 1e-4)
     found, _, counted = spend(spending, method=method)
     # A round's cost is an estimate: descents end when they end.
-    assert spending.spent <= 1.15 * 30_000
+    assert spending.spent <= 1.15 * 40_000
     assert found.verdict == "caution" and "budget is spent before target=0.0001" in found.reason
     assert spending.spent == counted.states
 
