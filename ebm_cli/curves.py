@@ -61,6 +61,7 @@ class Board:
             row["gap"] = row["e_model"] - row["e_data"]
         row["e_noise"] = float(self.noise_energies(outcome.x_data).mean())
         row |= {name: float(value.detach()) for name, value in outcome.scalars.items()}
+        row |= {name: float(measure().detach()) for name, measure in outcome.measures.items()}
         row |= extra
         row["grad_norm"] = float(norm)
         row["lr"] = self.state.schedule.get_last_lr()[0]

@@ -1,5 +1,6 @@
 """What energies made of a network share: the terms that confine them, and spectral normalisation of their layers."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,10 @@ class Gaussians(nn.Module):
         z = ((x - middle) @ self.factors.transpose(0, 1).reshape(size, -1)).view(-1, K, size) - shift
         return z, self.log_scales - 0.5 * z.square().sum(2)
 
+    def log_prob(self, x: Float[Tensor, "n size"]) -> Float[Tensor, " n"]:
+        """The log density itself."""
+        return -self(x)
+
     def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n size"]:
         """Independent draws."""
         size = self.means.shape[1]
@@ -86,11 +91,29 @@ def gaussian_base(components: int, event: tuple[int, ...], data: Data | None) ->
         raise InputError(f"base={components} is fitted to data: choose data, or base=0")
     if tuple(data.event) != tuple(event):
         raise InputError(f"base={components} is fitted to data of shape {list(data.event)}, not {list(event)}")
+    return fitted_gaussians("base", components, data)
+
+
+def fitted_gaussians(name: str, components: int, data: Data) -> Gaussians:
+    """A mixture fitted to the noised training rows, flattened; InputError, under this name, with too few of them."""
     rows = noised(data, "train", 0).x[:FITTED_ROWS].flatten(1).double().cpu().numpy()
     if len(rows) <= components:
-        raise InputError(f"base must be < the {len(rows)} training rows, got {components}")
+        raise InputError(f"{name} must be < the {len(rows)} training rows, got {components}")
     dtype = torch.get_default_dtype()
-    return Gaussians({name: torch.as_tensor(v, dtype=dtype) for name, v in fitted_mixture(rows, components).items()})
+    return Gaussians({key: torch.as_tensor(v, dtype=dtype) for key, v in fitted_mixture(rows, components).items()})
+
+
+def with_share(narrow: Gaussians, wide: Gaussians, share: float, wider: float) -> Gaussians:
+    """(1 − share)·narrow + share·wide, the latter's standard deviations `wider` times as large."""
+    log_wider = wide.means.shape[1] * math.log(wider)
+    log_scales = [narrow.log_scales + math.log(1 - share), wide.log_scales + math.log(share) - log_wider]
+    return Gaussians(
+        {
+            "means": torch.cat([narrow.means, wide.means]),
+            "factors": torch.cat([narrow.factors, wide.factors / wider]),
+            "log_scales": torch.cat(log_scales),
+        }
+    )
 
 
 def fitted_mixture(rows: Float[np.ndarray, "n size"], components: int) -> dict[str, np.ndarray]:

@@ -2,7 +2,7 @@
 
 import inspect
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from ebm_cli.build import Config, Gather, locate, make
 from ebm_cli.check import InputError
 from ebm_cli.data import Data
 from ebm_cli.engine import choose
-from ebm_cli.objective import Objective
+from ebm_cli.objective import Objective, check_together
 from ebm_cli.optimizer import OptimizerRecipe
 from ebm_cli.regularizer import Regularizer
 from ebm_cli.run import Run
@@ -83,6 +83,9 @@ def _parts(config: Config, place: machine.Machine, gather: Gather) -> Parts:
     }
     if energy is not None and event is not None and not gather.messages:
         gather.attempt("energy", lambda: try_energy(energy, event))
+        objective = built.get("objective")
+        if isinstance(objective, Objective) and not gather.messages:
+            gather.attempt("", partial(check_together, objective, energy, event, regularizers.items()))
     gather.finish()
     assert energy is not None and event is not None and sampler is not None
     start, objective, optimizer = (built.get(group) for group in ("start", "objective", "optimizer"))

@@ -34,7 +34,7 @@ ROWS = (
     {"adaptation", "engine"},
     {"units"},
     {"optimizer", "sampler"},
-    {"energy", "network"},
+    {"energy", "network", "grid"},
     {"data", "table_file"},
     {"run", "machine", "terminal", "estimate"},
     {"check", "rng"},

@@ -25,6 +25,16 @@ class ExactLogZ(Protocol):
 
 
 @runtime_checkable
+class LogPartition(Protocol):
+    """The same in double precision, to be differentiated by the parameters: −T ∂log Z/∂θ is the mean of ∂E/∂θ.
+
+    ValueError at a temperature that has no closed form.
+    """
+
+    def log_partition(self, temperature: float) -> Float[Tensor, ""]: ...
+
+
+@runtime_checkable
 class ExactDraws(Protocol):
     """Independent draws from exp(−E/T)/Z."""
 

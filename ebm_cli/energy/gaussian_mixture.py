@@ -61,8 +61,11 @@ class GaussianMixture(nn.Module):
         return z, log_scales[:, None] - 0.5 * z.square().sum(1)
 
     def log_z(self, temperature: float) -> float:
+        return float(self.log_partition(temperature))
+
+    def log_partition(self, temperature: float) -> Float[Tensor, ""]:
         self._only_at_one(temperature)
-        return 0.0
+        return torch.zeros((), dtype=torch.float64, device=self.means.device)
 
     def moments(self, temperature: float) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
         self._only_at_one(temperature)

@@ -38,8 +38,11 @@ class Quadratic(nn.Module):
         return 0.5 * (grad * x).flatten(1).sum(1), grad
 
     def log_z(self, temperature: float) -> float:
-        a = self.a.detach().double().expand(self.event)
-        return float(0.5 * torch.log(2 * math.pi * temperature / a).sum())
+        return float(self.log_partition(temperature).detach())
+
+    def log_partition(self, temperature: float) -> Float[Tensor, ""]:
+        a = self.a.double().expand(self.event)
+        return 0.5 * torch.log(2 * math.pi * temperature / a).sum()
 
     def moments(self, temperature: float) -> tuple[Float[Tensor, "*event"], Float[Tensor, "*event"]]:
         a = self.a.detach().expand(self.event)

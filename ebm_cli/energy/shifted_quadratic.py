@@ -36,10 +36,11 @@ class ShiftedQuadratic(nn.Module):
         return self(x), x - self.theta
 
     def log_z(self, temperature: float) -> float:
-        theta = self.theta.detach().double()
-        return float(
-            0.5 * theta.numel() * math.log(2 * math.pi * temperature) + theta.square().sum() / (2 * temperature)
-        )
+        return float(self.log_partition(temperature).detach())
+
+    def log_partition(self, temperature: float) -> Float[Tensor, ""]:
+        theta = self.theta.double()
+        return 0.5 * theta.numel() * math.log(2 * math.pi * temperature) + theta.square().sum() / (2 * temperature)
 
     def moments(self, temperature: float) -> tuple[Float[Tensor, "*event"], Float[Tensor, "*event"]]:
         theta = self.theta.detach()

@@ -48,6 +48,10 @@ class Contrastive(Objective):
         self.sampler = sampler
         self.start = start
 
+    @property
+    def has_chains(self) -> bool:
+        return self.wait == 0
+
     def forward(self, energy: nn.Module, batch: Batch, rng: torch.Generator) -> Outcome:
         if self.wait and int(self.waited) < self.wait:
             self.waited += 1

@@ -11,6 +11,9 @@ from ebm_cli.objective import Outcome
 
 @runtime_checkable
 class Regularizer(Protocol):
-    """A callable that gives its penalty, already times its own weight."""
+    """A callable that gives its penalty, already times its own weight.
+
+    One that acts on x_model says so by an attribute `needs_chains`, and is refused where there are none.
+    """
 
     def __call__(self, energy: nn.Module, outcome: Outcome, rng: torch.Generator) -> Float[Tensor, ""]: ...

@@ -31,6 +31,8 @@ class ContrastiveKL:
     objective without chains.
     """
 
+    needs_chains = True
+
     def __init__(self, weight: float, sampler: Sampler) -> None:
         check.number("weight", weight)
         if weight == 0:

@@ -31,6 +31,7 @@ class GradientNorm:
         self.weight = weight
         self.at = at
         self.scale = scale
+        self.needs_chains = at == "line"
 
     def __call__(self, energy: nn.Module, outcome: Outcome, rng: torch.Generator) -> Float[Tensor, ""]:
         x = self._places(outcome, rng).detach().requires_grad_(True)

@@ -1,0 +1,155 @@
+"""A grid that follows a density in one to three dimensions as training moves it: log Z that can be differentiated."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from ebm_cli import check
+from ebm_cli.check import InputError
+from ebm_cli.energy import frozen
+
+MOST_DIMENSIONS = 3
+# Points a side, by dimension: of the first grid, and as far as it is refined.
+FIRST = {1: 257, 2: 129, 3: 33}
+MOST = {1: 16385, 2: 513, 3: 65}
+# The box that is looked over now and then, in extents of the data.
+WIDE = 4.0
+# The share of the mass that a side's outer sixteenth may hold, and that a tightened box leaves out a side.
+EDGE, LEFT_OUT = 1e-8, 1e-10
+ROUNDS = 24
+# Points a pass: larger ones wait for memory.
+CHUNK = 2048
+
+
+class Grid(nn.Module):
+    """log Z = log Σᵢ exp(−E(xᵢ)/T) + log(volume of a cell): the trapezoid rule on a grid whose edge holds nothing.
+
+    For smooth functions that vanish at the edge its error falls faster than any power of the spacing (Trefethen and
+    Weideman, 2014, SIAM Review 56, 385). The same sum over every other point along each side costs nothing: where it
+    differs by more than `tolerance` the grid is refined. A side whose outer sixteenth holds more than 1e-8 of the mass
+    moves out; a box much wider than the mass is tightened. Once every `refresh` calls this begins anew from a box four
+    times as wide as the rows' extent, so that mass which came up beyond the grid, across a gap, is found.
+
+    rows: around which the mass is at first. points: a side of the first grid, odd ≥ 17, or None for 257, 129, 33 in
+    1, 2, 3 dimensions. refresh: calls ≥ 1. tolerance: nats > 0. Raises InputError when no box holds the mass or the
+    finest grid is too coarse.
+    """
+
+    wide: Tensor
+    box: Tensor
+    side: Tensor
+    age: Tensor
+
+    def __init__(self, rows: Float[Tensor, "n *event"], points: int | None, refresh: int, tolerance: float) -> None:
+        super().__init__()
+        x = rows.flatten(1)
+        self.event, d = tuple(rows.shape[1:]), x.shape[1]
+        self.first = FIRST[d] if points is None else points
+        self.refresh = refresh
+        self.tolerance = tolerance
+        low, high = x.amin(0).double(), x.amax(0).double()
+        half = (high - low) / 2
+        half = torch.where(half > 0, half, half.max().clamp(min=1e-3))
+        middle = (low + high) / 2
+        wide = torch.stack([middle - WIDE * half, middle + WIDE * half], 1)
+        self.register_buffer("wide", wide, persistent=False)
+        self.register_buffer("box", wide.clone())
+        self.register_buffer("side", torch.tensor(self.first))
+        self.register_buffer("age", torch.tensor(0))
+
+    def log_partition(self, energy: nn.Module, temperature: float) -> Float[Tensor, ""]:
+        """log Z(T), whose derivative by the parameters, −⟨∂E/∂θ⟩/T, is taken over the points that hold the mass."""
+        with torch.no_grad(), frozen(energy):
+            if int(self.age) % self.refresh == 0:
+                self.box, self.side = self.wide.clone(), torch.full_like(self.side, self.first)
+            x, log_f = self._settled(energy, temperature)
+            log_z, shares = log_f.logsumexp(0) + self._log_cell(), log_f.softmax(0)
+            held = shares > LEFT_OUT
+        self.age += 1
+        mean = -(shares[held] * energy(x[held])).sum() / temperature
+        return log_z + (mean - mean.detach())
+
+    def _settled(self, energy: nn.Module, T: float) -> tuple[Float[Tensor, "points *event"], Float[Tensor, " points"]]:
+        """The points of a grid that needs no more change, and −E/T there."""
+        for _ in range(ROUNDS):
+            x = self._points()
+            log_f = -torch.cat([energy(part) for part in x.split(CHUNK)]).double() / T
+            if not self._changed(log_f):
+                return x, log_f
+        raise InputError(
+            f"objective=exact finds no box that holds the mass of exp(−E/T), up to {_said(self.box)}: raise "
+            "energy.confinement"
+        )
+
+    def _changed(self, log_f: Float[Tensor, " points"]) -> bool:
+        """Whether the grid had to be moved, tightened or refined for these values, and was."""
+        side, d = int(self.side), len(self.box)
+        if not bool(log_f.logsumexp(0).isfinite()):
+            return False
+        shares = marginals(log_f, side, d)
+        outer = max(1, side // 16)
+        heavy = torch.stack([shares[:, :outer].sum(1), shares[:, -outer:].sum(1)], 1) > EDGE
+        if bool(heavy.any()):
+            self._widen(heavy)
+            return True
+        tight = self._tightened(shares)
+        if bool(((tight[:, 1] - tight[:, 0]) < 0.6 * (self.box[:, 1] - self.box[:, 0])).any()):
+            self.box = tight
+            return True
+        every_other = log_f.view([side] * d)[(slice(None, None, 2),) * d]
+        twice_as_coarse = every_other.flatten().logsumexp(0) + d * torch.log(torch.tensor(2.0, dtype=torch.float64))
+        change = float((twice_as_coarse - log_f.logsumexp(0)).abs())
+        if change <= self.tolerance:
+            return False
+        finer = 2 * side - 1
+        if finer > max(MOST[d], self.first):
+            raise InputError(
+                f"objective=exact is too coarse: log Z changes by {change:.2g} nats when a grid of {side} points a "
+                "side is thinned out; smooth the energy, raise objective.tolerance, or use chains"
+            )
+        self.side = torch.full_like(self.side, finer)
+        return True
+
+    def _widen(self, heavy: Bool[Tensor, "d 2"]) -> None:
+        out = 0.25 * (self.box[:, 1] - self.box[:, 0])
+        self.box = self.box + torch.stack([-out, out], 1) * heavy
+
+    def _tightened(self, shares: Float[Tensor, "d side"]) -> Float[Tensor, "d 2"]:
+        """The box around all but a negligible share of the mass, a quarter of its width to spare at either end."""
+        inside = (shares.cumsum(1) > LEFT_OUT) & (shares.flip(1).cumsum(1).flip(1) > LEFT_OUT)
+        place = torch.arange(shares.shape[1], device=shares.device).expand_as(shares)
+        first = torch.where(inside, place, shares.shape[1]).amin(1)
+        last = torch.where(inside, place, -1).amax(1)
+        spacing = (self.box[:, 1] - self.box[:, 0]) / (shares.shape[1] - 1)
+        low, high = self.box[:, 0] + first * spacing, self.box[:, 0] + last * spacing
+        spare = torch.maximum(2 * spacing, (high - low) / 4)
+        return torch.stack([torch.maximum(low - spare, self.box[:, 0]), torch.minimum(high + spare, self.box[:, 1])], 1)
+
+    def _points(self) -> Float[Tensor, "points *event"]:
+        along = torch.linspace(0, 1, int(self.side), dtype=torch.float64, device=self.box.device)
+        axes = [low + (high - low) * along for low, high in self.box]
+        points = torch.stack([axis.flatten() for axis in torch.meshgrid(*axes, indexing="ij")], 1)
+        return points.to(torch.get_default_dtype()).view(-1, *self.event)
+
+    def _log_cell(self) -> Float[Tensor, ""]:
+        return ((self.box[:, 1] - self.box[:, 0]) / (self.side - 1)).log().sum()
+
+
+def marginals(log_f: Float[Tensor, " points"], side: int, d: int) -> Float[Tensor, "d side"]:
+    """The share of the grid's mass at each value of each coordinate."""
+    shares = log_f.softmax(0).view([side] * d)
+    return torch.stack([shares.movedim(axis, 0).reshape(side, -1).sum(1) for axis in range(d)])
+
+
+def check_grid(points: int | None, refresh: int, tolerance: float) -> None:
+    """Raise InputError unless these describe a grid."""
+    if points is not None:
+        check.count("points", points, least=17)
+        if points % 2 == 0:
+            raise InputError(f"points must be odd, so that every other one makes a grid, got {points}")
+    check.count("refresh", refresh)
+    check.positive("tolerance", tolerance)
+
+
+def _said(box: Float[Tensor, "d 2"]) -> str:
+    return " × ".join(f"[{float(low):.3g}, {float(high):.3g}]" for low, high in box)

@@ -1,0 +1,108 @@
+"""Noise-contrastive estimation: its gradient, its log Z, and what is kept of it."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from ebm_cli.check import InputError
+from ebm_cli.data import Batch
+from ebm_cli.data.gaussian import Gaussian
+from ebm_cli.energy.quadratic import Quadratic
+from ebm_cli.network import Gaussians, fitted_gaussians
+from ebm_cli.objective.noise_contrastive import Noise, NoiseContrastive
+from tests.contract import build, log_integral
+from tests.objective.slope import assert_gradient_is_slope
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+
+class Normal:
+    """N(0, I): a law of the user's own."""
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return -0.5 * x.square().sum(1) - 0.5 * x.shape[1] * math.log(2 * math.pi)
+
+    def draw(self, n: int, rng: torch.Generator) -> Tensor:
+        return torch.randn(n, 2, generator=rng)
+
+
+def nce(changes: dict[str, object] | None = None, temperature: float = 1.0) -> NoiseContrastive:
+    sampler = build("sampler", "sgld", {"temperature": temperature})
+    data = build("data", "gaussians_8", {"n": 500})
+    return build("objective", "noise_contrastive", changes, data=data, sampler=sampler)
+
+
+@pytest.mark.parametrize("form", ["binary", "ranking"])
+def test_the_gradient_is_the_slope_of_the_loss(form: str, rng: torch.Generator) -> None:
+    objective = nce({"form": form, "ratio": 3}, 2.0)
+    energy, batch = build("energy", "mlp", {"width": 6}, event=(2,)), Batch(torch.randn(16, 2, generator=rng))
+    objective(energy, batch, rng)
+    assert_gradient_is_slope(lambda: objective(energy, batch, torch.Generator().manual_seed(1)).loss, energy, objective)
+
+
+def test_the_mixtures_density_is_that_of_its_draws_and_integrates_to_one(rng: torch.Generator) -> None:
+    noise = nce().noise
+    assert isinstance(noise, Gaussians) and isinstance(noise, Noise)
+    assert log_integral(noise.log_prob, 2, 16.0, 601) == pytest.approx(0, abs=1e-5)
+    # E[r(y)] = 1 for the ratio of any density to the noise's own: here of the same mixture moved a little.
+    y = noise.draw(20_000, rng)
+    ratio = (noise.log_prob(y + 0.02) - noise.log_prob(y)).exp()
+    assert abs(float(ratio.mean()) - 1) < 4 * float(ratio.std()) / 20_000**0.5
+
+
+@pytest.mark.parametrize("form", ["binary", "ranking"])
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_log_z_begins_at_that_of_the_energy(form: str, temperature: float, rng: torch.Generator) -> None:
+    energy, objective = Quadratic([1.0, 2.0], None), nce({"form": form, "noise": "gaussian"}, temperature)
+    outcome = objective(energy, Batch(torch.randn(20_000, 2, generator=rng)), rng)
+    y = objective.noise.draw(20_000, torch.Generator().manual_seed(5))
+    weights = (-energy(y) / temperature - objective.noise.log_prob(y)).exp().detach()
+    error = float(weights.std() / weights.mean()) / 20_000**0.5
+    assert abs(float(outcome.scalars["log_z"].detach()) - energy.log_z(temperature)) < 4 * error
+
+
+def test_a_model_that_is_noise_leaves_the_loss_of_guessing(rng: torch.Generator) -> None:
+    data, sampler = Gaussian(2, 0.0, 1.0, None, 0), build("sampler", "sgld")
+    batch, energy = Batch(torch.randn(50, 2, generator=rng)), Quadratic([1.0, 1.0], None)
+    for form, guessing in (("binary", 5 * math.log(5) - 4 * math.log(4)), ("ranking", math.log(5))):
+        objective = NoiseContrastive(Normal(), 1, 0.0, 4, form, data, sampler)
+        assert float(objective(energy, batch, rng).loss.detach()) == pytest.approx(guessing)
+
+
+def test_log_z_and_the_noise_are_saved_with_the_run(rng: torch.Generator) -> None:
+    energy, first, resumed = Quadratic([1.0, 2.0], None), nce(), nce()
+    batch = Batch(torch.randn(50, 2, generator=rng))
+    first(energy, batch, rng)
+    with torch.no_grad():
+        first.noise.means.add_(1.0)
+        first.log_z.add_(1.0)
+    resumed.load_state_dict(first.state_dict())
+    outcomes = [objective(energy, batch, torch.Generator().manual_seed(1)) for objective in (first, resumed)]
+    assert torch.equal(outcomes[0].loss, outcomes[1].loss)
+    assert torch.equal(outcomes[0].scalars["log_z"], outcomes[1].scalars["log_z"])
+
+
+def test_too_few_rows_for_the_mixture_are_refused() -> None:
+    data, sampler = build("data", "gaussians_8", {"n": 5}), build("sampler", "sgld")
+    with pytest.raises(InputError, match=r"^components must be < the 5 training rows"):
+        fitted_gaussians("components", 5, data)
+    NoiseContrastive("gaussian", 10, 0.2, 1, "binary", data, sampler)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"noise": "gausian"}, r"noise must be one of .*'gaussian'"),
+        ({"components": 0}, "components must be >= 1"),
+        ({"broad": 1.0}, r"broad must be in \[0, 1\)"),
+        ({"ratio": 0}, "ratio must be >= 1"),
+        ({"form": "rank"}, r"form must be one of .*'ranking'"),
+    ],
+)
+def test_a_wrong_value_is_named(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=f"^{message}"):
+        nce(changes)
+    with pytest.raises(InputError, match=r"^sampler\.temperature must be > 0"):
+        nce(temperature=0.0)
