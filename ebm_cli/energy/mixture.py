@@ -67,8 +67,8 @@ def two_sided(part: Part, estimate: Estimate) -> tuple[float, str]:
     elif estimate.lower is None or estimate.upper is None:
         lacks = "one end alone"
     else:
-        doubt = f", caution: {estimate.reason}" if estimate.verdict == "caution" else ""
-        return estimate.value, f"{estimate.value:.6g} nats in [{estimate.lower:.6g}, {estimate.upper:.6g}]{doubt}"
+        ends = f"between {estimate.lower:.6g} and {estimate.upper:.6g}"
+        return estimate.value, f"{estimate.value:.6g} nats, {ends}, {estimate.verdict}: {estimate.reason}"
     raise InputError(
         f"runs must have a known log Z each, that of {part.name} has {lacks} ({estimate.reason}): unnormalised=true "
         "does without"
