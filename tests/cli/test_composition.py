@@ -97,7 +97,7 @@ def test_samples_have_the_composed_density(name: str, runs: Path) -> None:
     # What lies outside of the box, beside the cells.
     p = np.append(p.ravel(), 0.0) / np.exp(log_integral(log_f, 2, 10.0, 401))
     p[-1] = max(1 - p.sum(), 0.0)
-    counts = np.histogram2d(*x.T, [edges, edges])[0].ravel()
+    counts = np.histogram2d(x[:, 0], x[:, 1], [edges, edges])[0].ravel()
     q = np.append(counts, n - counts.sum()) / n
     # What independent draws would show: ½ Σ E|q − p| with q − p about normal.
     noise = 0.5 * np.sqrt(2 * p * (1 - p) / (np.pi * n)).sum()
