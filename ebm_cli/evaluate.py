@@ -33,6 +33,8 @@ def evaluate(config: Config, run: Run, terminal: Terminal, trained: Run | None =
         metrics, parts = together(_metrics=lambda: make_list(config, "metric"), _parts=lambda: assemble(config))
         if trained is not None:
             load_weights(parts.energy, trained, config["checkpoint"], config["weights"])
+        for note in parts.notes:
+            terminal.say(note)
         temperature = config["temperature"] if config["temperature"] is not None else parts.sampler.temperature
         check.non_negative("temperature", temperature)
         subject = Subject(

@@ -12,10 +12,12 @@ from torch import nn
 from ebm_cli import check, machine, rng
 from ebm_cli.build import Config, Gather, locate, make
 from ebm_cli.check import InputError
+from ebm_cli.composition import HasNotes, Part
 from ebm_cli.data import Data
 from ebm_cli.engine import choose
 from ebm_cli.objective import Objective, check_together
 from ebm_cli.optimizer import OptimizerRecipe
+from ebm_cli.partition.trained import log_z_of
 from ebm_cli.regularizer import Regularizer
 from ebm_cli.run import Run
 from ebm_cli.sampler import Kernel, Sampler
@@ -37,6 +39,11 @@ class Parts:
     regularizers: dict[str, Regularizer]
     optimizer: OptimizerRecipe | None
     engine: str
+
+    @property
+    def notes(self) -> list[str]:
+        """What the energy has to say of how it was put together."""
+        return self.energy.notes if isinstance(self.energy, HasNotes) else []
 
 
 def assemble(config: Config) -> Parts:
@@ -109,7 +116,10 @@ def _energy(config: Config, event: tuple[int, ...] | None, data: Data | None) ->
     if not config.get("energy"):
         raise InputError("energy must be chosen: energy=NAME or run=RUN")
     _needs_event(config["energy"], event)
-    energy = make(config["energy"], event=event, data=data)
+    node = config["energy"]
+    if _asks_for_parts(node):
+        node = node | {"runs": _opened(node.get("runs"), config)}
+    energy = make(node, event=event, data=data)
     if not isinstance(energy, nn.Module) or type(energy).forward is nn.Module.forward:
         raise InputError(f"_target_={config['energy']['_target_']} must be a torch.nn.Module with a forward method")
     # A user's own tensors may have been made elsewhere. Convolutions are faster over channels that lie together.
@@ -123,6 +133,41 @@ def _needs_event(node: Config, event: tuple[int, ...] | None) -> None:
     wanted = inspect.signature(locate(target)).parameters.get("event") if target not in (None, "???") else None
     if wanted is not None and event is None and "None" not in str(wanted.annotation):
         raise InputError("event is not known: give a shape such as 'event=[2]', or data")
+
+
+def _asks_for_parts(node: Config) -> bool:
+    """Whether the class has a parameter `runs: list[Part]`: then it is given what the listed folders hold."""
+    target = node.get("_target_")
+    wanted = inspect.signature(locate(target)).parameters.get("runs") if target not in (None, "???") else None
+    return wanted is not None and Part.__name__ in str(wanted.annotation)
+
+
+def _opened(names: Any, config: Config) -> list[Part]:
+    """The trained energies in these folders, in the composed run's number type and on its device."""
+    if not isinstance(names, list):
+        raise InputError(f"runs must be a list of training runs' folders, '[A,B]', got {names!r}")
+    gather = Gather()
+    parts = [gather.attempt("", lambda name=str(name): _part(name, config)) for name in names]
+    gather.finish()
+    return parts
+
+
+def _part(name: str, config: Config) -> Part:
+    run = Run(Path(name).expanduser())
+    # Where the verb has a run of its own, its keys checkpoint and weights are that one's.
+    keys = {} if config.get("run") else config
+    alone = {"start": None, "objective": None, "optimizer": None, "regularizer": None, "engine": "eager"}
+    try:
+        own = run.config()
+        lacks = [key for key in ("seed", "energy", "sampler") if not isinstance(own.get(key), dict | int)]
+        if own["made"].get("verb") != "train" or lacks:
+            raise InputError(f"it is no run of ebm train{f': its config.yaml lacks {lacks[0]}' if lacks else ''}")
+        parts = assemble(own | {key: config[key] for key in ("device", "dtype", "threads")} | alone)
+        load_weights(parts.energy, run, str(keys.get("checkpoint", "last")), keys.get("weights", "averaged"))
+    except InputError as error:
+        raise InputError(*(f"runs cannot have {name}: {message}" for message in error.messages)) from None
+    log_z = partial(log_z_of, parts.energy, parts.event, parts.data)
+    return Part(name, parts.energy, parts.event, parts.sampler.temperature, log_z)
 
 
 def _agreed_event(energy: nn.Module, event: tuple[int, ...] | None) -> tuple[int, ...]:

@@ -65,7 +65,8 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
         )
         if trained is not None:
             load_weights(parts.energy, trained, config["checkpoint"], config["weights"])
-        terminal.say(f"engine: {parts.engine}")
+        for note in [*parts.notes, f"engine: {parts.engine}"]:
+            terminal.say(note)
         generator = rng.generator(config["seed"], "chains", place.device)
         trajectory = move(
             parts, start_at(config, parts, trained, length.chains, generator), length, generator, terminal

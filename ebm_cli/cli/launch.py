@@ -54,9 +54,31 @@ def prepare(verb: str, overrides: list[Any]) -> Job:
         raise InputError("run must be given: run=RUN of ebm sample, or run=FILE.npy")
     base, rest = base_of(verb, source, rest)
     config = compose.compose(verb, rest, base)
+    hold_from_anywhere(config, verb)
     if source is not None:
         config[key] = str(source.folder if isinstance(source, Run) else source)
     return Job(verb, config, source, words=words)
+
+
+def hold_from_anywhere(config: dict[str, Any], verb: str) -> None:
+    """Replace the runs that an energy is composed of by their folders, which hold from any current folder.
+
+    InputError for all that cannot be used, at once.
+    """
+    energy = config.get("energy")
+    if not isinstance(energy, dict) or not isinstance(energy.get("runs"), list):
+        return
+    folders: list[str] = []
+    wrong: list[str] = []
+    for name in energy["runs"]:
+        try:
+            found = runs.find(str(name), verb, "energy.runs")
+            folders.append(str(found.folder if isinstance(found, Run) else found))
+        except InputError as error:
+            wrong += error.messages
+    if wrong:
+        raise InputError(*wrong)
+    config["energy"] = energy | {"runs": folders}
 
 
 def base_of(verb: str, source: Run | Path | None, overrides: list[Any]) -> tuple[compose.Base, list[Any]]:

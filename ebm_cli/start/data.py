@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Data
 from ebm_cli.start import Begun
 
@@ -17,7 +18,9 @@ class AtData:
     data: where rows come from when chains are wanted outside training.
     """
 
-    def __init__(self, data: Data) -> None:
+    def __init__(self, data: Data | None) -> None:
+        if data is None:
+            raise InputError("data must be chosen for chains that begin at its rows: data=NAME, or start=noise")
         self.data = data
 
     def draw(self, n: int, batch: Batch | None, rng: torch.Generator) -> Begun:

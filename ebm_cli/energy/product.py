@@ -1,0 +1,33 @@
+"""Product of trained runs: states that all of them find likely."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ebm_cli.composition import Part, common_event, temperatures_of, weights_of
+
+
+class Product(nn.Module):
+    """E(x) = Σᵢ wᵢ Eᵢ(x)/Tᵢ, so that at T = 1 p ∝ Πᵢ pᵢ^{wᵢ}, pᵢ ∝ exp(−Eᵢ/Tᵢ).
+
+    Hinton, 2002 (Neural Computation 14, 1771), eq. 1, a product of experts; each part's log Z is a constant that
+    drops out. E is a pure number: temperature 1 is the product itself. Z is finite as the parts' are: wᵢ > 0, and an
+    energy that confines its own part confines the sum.
+
+    runs: two or more, of one event shape. weights: wᵢ > 0, one a run; None for 1 each. temperatures: Tᵢ > 0, one a
+    run; None for those at which the runs were trained.
+    """
+
+    def __init__(self, runs: list[Part], weights: list[float] | None, temperatures: list[float] | None) -> None:
+        super().__init__()
+        self.event = common_event(runs)
+        powers, temperatures = weights_of(runs, weights), temperatures_of(runs, temperatures)
+        self.parts = nn.ModuleList(part.energy for part in runs)
+        self.scales = [w / T for w, T in zip(powers, temperatures, strict=True)]
+        self.notes = [
+            f"product: {part.name} at T = {T:g} to the power {w:g}"
+            for part, w, T in zip(runs, powers, temperatures, strict=True)
+        ]
+
+    def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
+        return torch.stack([scale * part(x) for scale, part in zip(self.scales, self.parts, strict=True)]).sum(0)

@@ -1,0 +1,52 @@
+"""log Z of an energy that is trained already, by a recipe for all that need it as one number among others."""
+
+import torch
+from torch import nn
+
+from ebm_cli import partition
+from ebm_cli.check import InputError
+from ebm_cli.data import Data, noised
+from ebm_cli.energy import ExactLogZ
+from ebm_cli.estimate import Estimate, refused
+from ebm_cli.partition.recipe import Recipe
+from ebm_cli.partition.spending import Spending
+from ebm_cli.partition.whitened import Integrand
+
+PLAIN = Recipe(
+    method="auto",
+    base="auto",
+    box=None,
+    kernel="hmc",
+    chains=64,
+    temperatures=200,
+    leapfrog_steps=3,
+    steps=300,
+)
+# Its own: the energy's log Z does not depend on the seed of whatever it is used in.
+SEED = 0
+
+
+def log_z_of(
+    energy: nn.Module, event: tuple[int, ...], data: Data | None, temperature: float, budget: int, target: float
+) -> Estimate:
+    """log Z(T) in nats: in closed form where the energy has one, else as `partition.log_z` finds it.
+
+    data: what the energy was trained on, whose rows say where its mass is. budget, target: see `Spending`.
+    """
+    if isinstance(energy, ExactLogZ):
+        try:
+            exact = energy.log_z(temperature)
+        except ValueError:
+            # No closed form at this temperature.
+            pass
+        else:
+            return Estimate(exact, lower=exact, upper=exact, unit="nats", reason="closed form")
+    rows = noised(data, "train", 0) if data is not None else None
+    x, clean, noise = (None, None, 0.0) if data is None or rows is None else (rows.x, rows.clean, data.noise)
+    integrand = Integrand(energy, temperature, event, x, SEED, clean, noise)
+    try:
+        # Grids are laid on the CPU; a device that is the default where parts are built would hold half of them.
+        with torch.device("cpu"):
+            return partition.log_z(integrand, PLAIN, Spending(budget, target)).estimate
+    except InputError as error:
+        return refused(str(error), "nats")
