@@ -1,5 +1,6 @@
 """The figure of a table of log-likelihoods: one line a density, the best on top."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from ebm_cli.estimate import show
 
 # Densities farther below the best than so many times the middle one are shown by an arrow: they would flatten the rest.
 FAR = 6.0
+WRAP = 34
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,13 @@ def likelihoods(rows: Sequence[Scored]) -> Figure:
         xlim=(low, high),
         ylim=(len(ordered) - 0.4, -0.6),
     )
-    axes.set_yticks(range(len(ordered)), [row.words for row in ordered])
+    axes.set_yticks(range(len(ordered)), [textwrap.fill(row.words, WRAP) for row in ordered])
     for label, row in zip(axes.get_yticklabels(), ordered, strict=True):
         label.set(fontweight="bold" if row.model else "normal")
     axes.tick_params(axis="y", length=0)
     axes.grid(False, axis="y")
     axes.spines["left"].set_visible(False)
-    columns(axes, ordered)
+    numbers(axes, ordered)
     legend(drawn, axes, ordered)
     return drawn
 
@@ -85,26 +87,23 @@ def line(axes: Axes, row: Scored, place: int, low: float) -> None:
     axes.errorbar([row.held_out], [place], xerr=row.se, fmt="o", color=color, markersize=6.5, elinewidth=1.6, zorder=4)
 
 
-def columns(axes: Axes, rows: Sequence[Scored]) -> None:
+def numbers(axes: Axes, rows: Sequence[Scored]) -> None:
     """The numbers themselves, at the right edge."""
-    across = axes.get_yaxis_transform()
     timed = any(row.seconds is not None for row in rows)
-    heads = [(1.16, "held-out"), *([(1.30, "seconds")] if timed else [])]
-    for x, text in heads:
-        axes.text(x, -0.75, text, transform=across, ha="right", va="bottom", fontsize=9, color="0.35")
-    for place, row in enumerate(rows):
-        weight = "bold" if row.model else "normal"
-        held_out = show(row.held_out, row.se).replace("-", "−")
-        texts = [held_out, *([seconds(row.seconds)] if timed else [])]
-        for (x, _), text in zip(heads, texts, strict=True):
-            axes.text(x, place, text, transform=across, ha="right", va="center", fontsize=9, fontweight=weight)
+    right = axes.secondary_yaxis("right")
+    texts = [show(row.held_out, row.se) + (f"   {seconds(row.seconds)}" if timed else "") for row in rows]
+    right.set_yticks(range(len(rows)), [text.replace("-", "−") for text in texts])
+    right.tick_params(length=0)
+    right.spines["right"].set_visible(False)
+    for label, row in zip(right.get_yticklabels(), rows, strict=True):
+        label.set(fontweight="bold" if row.model else "normal", fontsize=9)
 
 
 def seconds(value: float | None) -> str:
-    """Whole seconds from ten on, a tenth below; a dash where unknown."""
+    """Whole seconds from ten on, a tenth below; nothing where unknown."""
     if value is None:
-        return "–"
-    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+        return ""
+    return f"{value:,.0f} s" if value >= 10 else f"{value:.1f} s"
 
 
 def legend(drawn: Figure, axes: Axes, rows: Sequence[Scored]) -> None:
@@ -114,5 +113,5 @@ def legend(drawn: Figure, axes: Axes, rows: Sequence[Scored]) -> None:
     if any(row.train is not None for row in rows):
         axes.plot([], [], "o", markerfacecolor="white", markeredgecolor=grey, markersize=6.5, label="training rows")
     if any(row.lower is not None and row.upper is not None for row in rows):
-        axes.plot([], [], color=grey, alpha=0.3, linewidth=9, label="between the ends of log Z")
+        axes.plot([], [], color=grey, alpha=0.3, linewidth=9, solid_capstyle="butt", label="between the ends of log Z")
     drawn.legend(loc="outside lower center", ncols=3, fontsize=9, handletextpad=0.5)

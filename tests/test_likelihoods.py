@@ -14,7 +14,7 @@ def test_the_best_is_on_top_and_every_number_stands_there() -> None:
     axes = drawn.axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["number 1", "number 2", "number 0"]
     said = {text.get_text() for text in axes.findobj(Text)}
-    assert {"−3.00 ± 0.10", "−1.00 ± 0.10", "−2.00 ± 0.10"} <= said
+    assert {"−3.00 ± 0.10   2.0 s", "−1.00 ± 0.10   2.0 s", "−2.00 ± 0.10   2.0 s"} <= said
 
 
 def test_a_density_far_below_does_not_flatten_the_others() -> None:

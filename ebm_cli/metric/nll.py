@@ -69,10 +69,12 @@ class NLL(Recipe):
         estimates |= {f"nll_{name}": of_rows(-each["held_out"]) for name, each in densities.items()}
         notes += margins(e["held_out"], found.estimate, beside, densities)
         table = {SCORES: scores(e, found.estimate, densities)}
-        picture = likelihoods([*own(estimates), *(line(b, densities[b.name]) for b in beside)])
+        lines = [*own(estimates), *(line(b, densities[b.name]) for b in beside)]
+        picture = likelihoods(lines) if lines else None
         caption = (
             f"Mean log-density of the {len(e['held_out'])} held-out and {len(e['train'])} training {carried}; every "
-            "density was fitted to the training rows alone. The model's bar spans the two ends of its log Z."
+            "density was fitted to the training rows alone. The model's bar spans the two ends of its log Z; at the right "
+            "the held-out mean with its standard error over rows, and seconds to fit."
         )
         return Finding(estimates, picture, caption, notes, table)
 

@@ -68,6 +68,9 @@ def test_a_log_z_that_is_refused_refuses_every_score_of_the_model_with_its_reaso
     for name in ("nll", "nll_train", "bits_per_dim"):
         assert found.estimates[name].value is None and "weights collapsed" in found.estimates[name].reason
     assert found.estimates["nll_gaussian"].verdict == "ok"
+    alone = build("metric", "nll", {"baselines": []})
+    asked.partitions[plain(alone)] = Found(refused("weights collapsed", "nats"))
+    assert alone(asked).figure is None
     assert "log_density" not in found.tables["scores.csv"] and "gaussian" in found.tables["scores.csv"]
 
 
