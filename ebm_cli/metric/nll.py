@@ -73,8 +73,8 @@ class NLL(Recipe):
         picture = likelihoods(lines) if lines else None
         caption = (
             f"Mean log-density of the {len(e['held_out'])} held-out and {len(e['train'])} training {carried}; every "
-            "density was fitted to the training rows alone. The model's bar spans the two ends of its log Z; at the right "
-            "the held-out mean with its standard error over rows, and seconds to fit."
+            "density was fitted to the training rows alone. The model's bar spans the two ends of its log Z. At the "
+            "right: the held-out mean, its standard error over rows, and seconds to fit."
         )
         return Finding(estimates, picture, caption, notes, table)
 

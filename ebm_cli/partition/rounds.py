@@ -17,6 +17,7 @@ from ebm_cli.partition.particles import groups_of, particles
 from ebm_cli.partition.path import Way
 from ebm_cli.partition.pilot import Pilot, lead
 from ebm_cli.partition.recipe import Recipe
+from ebm_cli.partition.spending import Spending
 from ebm_cli.rng import generator
 from ebm_cli.terminal import Stopped
 
@@ -102,10 +103,10 @@ def closed(way: Way, recipe: Recipe, seed: int) -> Estimate:
             except Stopped as stop:
                 if found is None:
                     raise
-                return told(found.estimate.doubted([str(stop)]), way)
+                return with_cost(found.estimate, way).doubted([str(stop)])
             size = following(search, size, found)
     assert found is not None
-    return told(found.estimate, way)
+    return in_target(with_cost(found.estimate, way), way.spending)
 
 
 def begun(way: Way, recipe: Recipe, seed: int, rng: torch.Generator) -> Search | None:
@@ -221,11 +222,14 @@ def needed(found: Bracketed, target: float) -> float:
     return max(root**2, 1.25)
 
 
-def told(estimate: Estimate, way: Way) -> Estimate:
-    """The estimate with what it cost, and under caution where it missed the target."""
-    spending = way.spending
-    cost = f"from {way.base.said}, {spending.spent:,} gradients"
-    whole = dataclasses.replace(estimate, reason=f"{estimate.reason}; {cost}")
-    if spending.target is not None and estimate.upper is not None and width(estimate) > spending.target:
-        return whole.doubted([f"the budget is spent before target={spending.target:g} nats is met: raise budget"])
-    return whole
+def with_cost(estimate: Estimate, way: Way) -> Estimate:
+    """The estimate, its reason with where paths began and what was spent."""
+    cost = f"from {way.base.said}, {way.spending.spent:,} gradients"
+    return dataclasses.replace(estimate, reason=f"{estimate.reason}; {cost}")
+
+
+def in_target(estimate: Estimate, spending: Spending) -> Estimate:
+    """The estimate under caution where its bracket is wider than was aimed at."""
+    if spending.target is None or estimate.upper is None or width(estimate) <= spending.target:
+        return estimate
+    return estimate.doubted([f"the budget is spent before target={spending.target:g} nats is met: raise budget"])
