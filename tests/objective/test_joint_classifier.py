@@ -1,10 +1,13 @@
 """The joint classifier: its gradient is the sum of both parts, it learns to tell classes, and it needs labels."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
 from ebm_cli.check import InputError
+from ebm_cli.cli import main
 from ebm_cli.data import Data
 from ebm_cli.objective.joint_classifier import JointClassifier
 from tests.contract import build
@@ -69,6 +72,21 @@ def test_the_classifier_is_trained_alone_while_chains_wait(rng: torch.Generator)
     outcomes = [objective(energy, batch, rng) for _ in range(2)]
     assert [outcome.x_model is None for outcome in outcomes] == [True, False]
     assert float(outcomes[0].loss.detach()) == pytest.approx(float(outcomes[0].scalars["cross_entropy"]))
+
+
+@pytest.mark.slow
+def test_a_run_whose_chains_broke_goes_on_with_a_smaller_step_and_is_sampled_from_its_buffer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = "experiment=gaussians_8 energy=classifier energy.width=8 objective=joint_classifier objective.steps=10"
+    line += (
+        " sampler=sgld sampler.step_size=50 start.size=64 trainer.batch_size=32 trainer.steps=12 trainer.log_every=1"
+    )
+    line += " trainer.on_divergence=rollback trainer.rollback_factor=0.1 trainer.checkpoint_every=1"
+    assert main(["train", *line.split(), "out=run"]) == 0
+    assert Path("run/rollbacks.json").exists()
+    assert main(["sample", "run=run", "start=replay", "chains=4", "steps=8", "thin=1", "out=s"]) == 0
 
 
 def test_data_without_labels_are_refused_with_the_reason() -> None:

@@ -40,16 +40,17 @@ class Exact:
 
 
 class TwoModes(Stream):
-    """½N(−3, 1) + ½N(3, 1)."""
+    """½N(−3e₁, I) + ½N(3e₁, I)."""
 
-    def __init__(self) -> None:
+    def __init__(self, dim: int = 1) -> None:
         super().__init__(None, 0)
-        self.event = (1,)
+        self.event = (dim,)
         self.noise = 1.0
 
     def draw(self, n: int, rng: torch.Generator) -> Batch:
-        mean = HALF * (2.0 * torch.randint(2, (n, 1), generator=rng) - 1)
-        return Batch(mean + torch.randn(n, 1, generator=rng), clean=mean)
+        mean = torch.zeros(n, *self.event)
+        mean[:, 0] = HALF * (2.0 * torch.randint(2, (n,), generator=rng) - 1)
+        return Batch(mean + torch.randn(n, *self.event, generator=rng), clean=mean)
 
 
 def exact_chains(energy: nn.Module, data: Stream, changes: dict[str, object], temperature: float = 1.0) -> ReverseKL:
@@ -103,10 +104,10 @@ def kl_case(kind: str, d: int, kl: float) -> tuple[nn.Module, float]:
     """A Gaussian shifted from N(0, I), or narrower than it, and its own KL to that."""
     if kind == "shifted":
         return ShiftedQuadratic([(2 * kl / d) ** 0.5] * d, None), kl
-    # Solved for v by Newton's method: ½d(v − 1 − log v) = kl on v < 1.
+    # ½d(v − 1 − log v) = kl on v < 1, a fixed point that attracts.
     v = 0.1
-    for _ in range(50):
-        v -= (v - 1 - math.log(v) - 2 * kl / d) / (1 - 1 / v)
+    for _ in range(200):
+        v = math.exp(v - 1 - 2 * kl / d)
     return Quadratic([1 / v] * d, None), 0.5 * d * (v - 1 - math.log(v))
 
 
@@ -151,25 +152,30 @@ def fit(energy: nn.Module, objective: Objective, data: Stream, seed: int, steps:
         schedule.step()
 
 
-def begun_between(kind: str, seed: int) -> nn.Module:
-    mean = 0.1 * float(torch.randn((), generator=torch.Generator().manual_seed(seed)))
-    return ShiftedQuadratic([mean], None) if kind == "mean" else GaussianMixture([[mean]], [1.0], [1.0])
+def begun_between(kind: str, seed: int) -> ShiftedQuadratic | GaussianMixture:
+    """A Gaussian near the midpoint: with its mean free on the line, with mean and scale free in the plane.
+
+    On the line the broad Gaussian between the modes is a minimum of reverse KL itself once the scale is free: its mean
+    leaves the midpoint only while σ < 0.8·3, and there the best σ is larger.
+    """
+    mean = (0.1 * torch.randn(2, generator=torch.Generator().manual_seed(seed))).tolist()
+    return ShiftedQuadratic(mean[:1], None) if kind == "mean" else GaussianMixture([mean], [1.0], [1.0])
 
 
-def mean_of(energy: nn.Module) -> float:
-    if isinstance(energy, ShiftedQuadratic):
-        return float(energy.theta.detach())
-    assert isinstance(energy, GaussianMixture)
-    return float(energy.means.detach())
+def mean_of(energy: ShiftedQuadratic | GaussianMixture) -> Tensor:
+    return (energy.theta if isinstance(energy, ShiftedQuadratic) else energy.means[0]).detach()
 
 
 def assert_seeks_a_mode(kind: str, seed: int, steps: int) -> None:
     energy = begun_between(kind, seed)
+    data = TwoModes(len(mean_of(energy)))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        objective = persistent(TwoModes())
-    fit(energy, objective, TwoModes(), seed, steps)
-    assert abs(abs(mean_of(energy)) - HALF) < 0.05 * 2 * HALF, seed
+        objective = persistent(data)
+    fit(energy, objective, data, seed, steps)
+    mode = torch.zeros(len(mean_of(energy)))
+    mode[0] = HALF
+    assert float((mean_of(energy) * mean_of(energy)[0].sign() - mode).norm()) < 0.05 * 2 * HALF, seed
 
 
 def test_the_models_mean_ends_at_a_mode() -> None:
@@ -180,7 +186,7 @@ def test_the_models_mean_ends_at_a_mode() -> None:
 @pytest.mark.parametrize("kind", ["mean", "mean and scale"])
 @pytest.mark.parametrize("seed", range(10))
 def test_the_models_mean_ends_at_a_mode_from_every_seed(kind: str, seed: int) -> None:
-    assert_seeks_a_mode(kind, seed, 250)
+    assert_seeks_a_mode(kind, seed, 300)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -188,7 +194,7 @@ def test_forward_kl_ends_between_the_modes(seed: int) -> None:
     energy, data = begun_between("mean", seed), TwoModes()
     objective = build("objective", "exact", event=(1,), data=data, sampler=build("sampler", "sgld"))
     fit(energy, objective, data, seed, 100)
-    assert abs(mean_of(energy)) < 0.05 * 2 * HALF
+    assert float(mean_of(energy).norm()) < 0.05 * 2 * HALF
 
 
 def test_the_critic_and_its_optimizer_go_on_on_the_same_bits(tmp_path: Path, rng: torch.Generator) -> None:
