@@ -16,7 +16,7 @@ from ebm_cli.network import Tail, spectrally_normalised
 class Classifier(nn.Module):
     """E(x) = −log Σ_y exp f(x)[y], f(x)[y] = g(x)[y] − confinement/2·‖x‖² + log b(x), g a perceptron with SiLU units.
 
-    Grathwohl et al., 2020 (arXiv 1912.03263), eq. 6. What is beside g is the same for all classes and leaves
+    Grathwohl et al., 2020 (arXiv 1912.03263), section 3. What is beside g is the same for all classes and leaves
     p(y|x) = softmax f(x) as it is. g grows at most linearly, so Z(T) is finite for every T > 0 as long as
     confinement > 0 or base ≥ 1.
 

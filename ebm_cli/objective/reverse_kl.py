@@ -23,14 +23,15 @@ DIRECTIONS = 8
 class ReverseKL(Objective):
     """loss = max_f E_θ[f(x)] − log E_data[exp f(x)] ≤ KL(p_θ‖p_data), at its best for f = log p_θ/p_data + const.
 
-    Donsker and Varadhan, 1983 (Comm. Pure Appl. Math. 36, 183), as Belghazi et al., 2018 (arXiv 1801.04062), eq. 10,
+    Donsker and Varadhan, 1983 (Comm. Pure Appl. Math. 36, 183), as Belghazi et al., 2018 (arXiv 1801.04062), theorem 1,
     have it. The critic is f = c(x) − E(x)/T, so that the network c has only log 1/p_data to learn, which stays where
     it is while the model moves. It is trained in alternation, on the ends of the model's chains and fresh rows.
 
     The gradient is a likelihood-ratio one, ∇_θKL = −Cov_θ(f, ∇_θE)/T (Williams, 1992), estimated without bias from n
     independent chains as −Σᵢ(fᵢ − mean f)∇_θE(xᵢ)/((n − 1)T): each chain's baseline is the mean f of the others. At
     the optimum f is constant and so the gradient has no variance. Logs gradient_variance, summed over the parameters,
-    beside gradient_variance_without the baseline, where f is log p_θ/p_data itself.
+    beside gradient_variance_without the baseline, where f is log p_θ/p_data itself. Far from the optimum the former may
+    be the larger: the mean is not the best of all baselines, E[f‖s‖²]/E[‖s‖²] with s = ∇_θ log p_θ is.
 
     Biases: the critic's lag and reach; the chains', as in contrastive training; log mean exp over n rows, low by about
     Var(exp f)/(2n E[exp f]²). The data must reach wherever the model has mass: with few effective rows behind
