@@ -20,9 +20,9 @@ from ebm_cli.start import Start
 class JointClassifier(Objective):
     """loss = weight · mean −log p(y|x) + (mean E(x_data) − mean E(x_model))/T, E(x) = −log Σ_y exp f(x)[y].
 
-    Grathwohl et al., 2020 (arXiv 1912.03263), section 3: log p(x, y) = log p(x) + log p(y|x), p(y|x) = softmax f(x). The
-    first part is a classifier's own; the second, see `contrastive` for it and its bias, sets the logits' common level,
-    which a classifier leaves free. T is that of p(x) alone. Sampling draws x of all classes.
+    Grathwohl et al., 2020 (arXiv 1912.03263), section 3: log p(x, y) = log p(x) + log p(y|x), p(y|x) = softmax f(x).
+    The first part is a classifier's own; the second, see `contrastive` for it and its bias, sets the logits' common
+    level, which a classifier leaves free. T is that of p(x) alone. Sampling draws x of all classes.
 
     weight: > 0 of the cross-entropy. steps, wait: of `contrastive`; while chains wait the classifier is trained alone.
     Logs cross_entropy and accuracy of the batch, accuracy_held_out of the held-out rows. Raises InputError for data
