@@ -101,7 +101,8 @@ def start_at(config: Config, parts: Parts, trained: Run | None, n: int, generato
         if trained is None:
             raise check.InputError("start=replay goes on from a trained buffer: it needs run=RUN; use start=noise")
         saved = read_checkpoint(trained.checkpoint(config["checkpoint"]))["objective"]
-        buffer = {key.removeprefix("start."): value for key, value in saved.items() if key.startswith("start.")}
+        # An objective made of others has the start in one of them.
+        buffer = {key.rpartition("start.")[2]: value for key, value in saved.items() if "start." in key}
         try:
             parts.start.load_state_dict(buffer)
         except RuntimeError:

@@ -21,6 +21,8 @@ from ebm_cli.check import InputError
 CONF = Path(__file__).parents[1] / "conf"
 PACKAGE = Path(__file__).parents[1] / "ebm_cli"
 EVENTS = ((2,), (1, 8, 8))
+# What an energy takes from data where it has any.
+WITHOUT_DATA = {"classes": 3}
 INTERPOLATED = {"${trainer.steps}": 2000}
 
 
@@ -49,9 +51,12 @@ def config(group: str, name: str) -> dict[str, Any]:
 
 def build(group: str, name: str, changes: dict[str, Any] | None = None, **offered: Any) -> Any:
     """What one YAML describes, with some of its values changed; energies and starts have no data unless told."""
+    node = config(group, name)
     if group in ("energy", "start"):
         offered = {"data": None} | offered
-    return make(config(group, name) | (changes or {}), **offered)
+    if group == "energy" and offered["data"] is None:
+        node |= {key: value for key, value in WITHOUT_DATA.items() if key in node}
+    return make(node | (changes or {}), **offered)
 
 
 def energies() -> list[tuple[str, tuple[int, ...]]]:

@@ -68,6 +68,13 @@ class NoiseConditioned(Protocol):
 
 
 @runtime_checkable
+class Logits(Protocol):
+    """f(x)[y] with p(y|x) = softmax f(x) and E(x) = −log Σ_y exp f(x)[y]."""
+
+    def logits(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, "n classes"]: ...
+
+
+@runtime_checkable
 class HasSpace(Protocol):
     """An energy on another space than the continuous one: 'binary' or 'categorical'."""
 

@@ -1,6 +1,7 @@
 """Contrastive training: maximum likelihood with the negative phase from short chains."""
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import check
@@ -31,19 +32,10 @@ class Contrastive(Objective):
 
     def __init__(self, steps: int, chains: int | None, wait: int, sampler: Sampler, start: Start, engine: str) -> None:
         super().__init__()
-        check.count("steps", steps)
+        check_chains(steps, sampler)
         if chains is not None:
             check.count("chains", chains)
         check.count("wait", wait, least=0)
-        if sampler.temperature == 0:
-            raise check.InputError(
-                "steps of a sampler at temperature 0 have no law to train on: sampler.temperature must be > 0"
-            )
-        if wanted(sampler):
-            raise check.InputError(
-                "sampler.adapt must be none in training, whose chains have no burn-in: tune on ebm sample, then give "
-                "what it printed"
-            )
         self.steps = steps
         self.chains = chains
         self.wait = wait
@@ -60,10 +52,8 @@ class Contrastive(Objective):
         if self.wait and int(self.waited) < self.wait:
             self.waited += 1
             return self._without_chains(energy, batch)
-        begun = self.start.draw(self.chains or len(batch.x), batch, rng)
-        chains = run_chains(self.sampler, energy, begun.x, self.steps, rng, thin=None, engine=self.engine)
-        x_model = chains.last.x.detach()
-        self.start.keep(begun, x_model, self.steps)
+        n = self.chains or len(batch.x)
+        x_model, scalars = negative_phase(self.sampler, self.start, self.steps, energy, batch, n, rng, self.engine)
         e_data, e_model = energy(batch.x), energy(x_model)
         return Outcome(
             loss=(e_data.mean() - e_model.mean()) / self.sampler.temperature,
@@ -72,21 +62,47 @@ class Contrastive(Objective):
             x_model=x_model,
             e_model=e_model,
             clean=batch.clean,
-            scalars={
-                "acceptance": chains.accept.mean(),
-                "chain_gradients": chains.gradients.mean(),
-                "chain_age": (begun.age + self.steps).double().mean(),
-                "input_grad_norm": chains.last.grad.flatten(1).norm(dim=1).mean(),
-            },
+            scalars=scalars,
         )
 
     def _without_chains(self, energy: nn.Module, batch: Batch) -> Outcome:
         """The positive phase alone, for regularizers to act on."""
-        with torch.no_grad():
-            e_data = energy(batch.x)
-        return Outcome(
-            loss=torch.zeros((), device=e_data.device, requires_grad=True),
-            x_data=batch.x,
-            e_data=e_data,
-            clean=batch.clean,
+        e_data = energy(batch.x)
+        return Outcome(loss=0 * e_data.mean(), x_data=batch.x, e_data=e_data, clean=batch.clean)
+
+
+def check_chains(steps: int, sampler: Sampler) -> None:
+    """Raise InputError unless chains of so many steps of this sampler can be trained on."""
+    check.count("steps", steps)
+    if sampler.temperature == 0:
+        raise check.InputError(
+            "steps of a sampler at temperature 0 have no law to train on: sampler.temperature must be > 0"
         )
+    if wanted(sampler):
+        raise check.InputError(
+            "sampler.adapt must be none in training, whose chains have no burn-in: tune on ebm sample, then give "
+            "what it printed"
+        )
+
+
+def negative_phase(
+    sampler: Sampler,
+    start: Start,
+    steps: int,
+    energy: nn.Module,
+    batch: Batch,
+    n: int,
+    rng: torch.Generator,
+    engine: str,
+) -> tuple[Float[Tensor, "n *event"], dict[str, Tensor]]:
+    """The ends of n chains of so many steps, and what is logged of them."""
+    begun = start.draw(n, batch, rng)
+    chains = run_chains(sampler, energy, begun.x, steps, rng, thin=None, engine=engine)
+    x_model = chains.last.x.detach()
+    start.keep(begun, x_model, steps)
+    return x_model, {
+        "acceptance": chains.accept.mean(),
+        "chain_gradients": chains.gradients.mean(),
+        "chain_age": (begun.age + steps).double().mean(),
+        "input_grad_norm": chains.last.grad.flatten(1).norm(dim=1).mean(),
+    }
