@@ -68,7 +68,9 @@ class Contrastive(Objective):
     def _without_chains(self, energy: nn.Module, batch: Batch) -> Outcome:
         """The positive phase alone, for regularizers to act on."""
         e_data = energy(batch.x)
-        return Outcome(loss=0 * e_data.mean(), x_data=batch.x, e_data=e_data, clean=batch.clean)
+        # Not 0 times e_data, which would be differentiated for nothing where no regularizer uses it.
+        loss = torch.zeros((), device=e_data.device, dtype=e_data.dtype, requires_grad=True)
+        return Outcome(loss=loss, x_data=batch.x, e_data=e_data, clean=batch.clean)
 
 
 def check_chains(steps: int, sampler: Sampler) -> None:
