@@ -88,9 +88,9 @@ def test_an_energy_that_rises_too_slowly_for_a_finite_z_is_refused() -> None:
 
 
 def test_networks_of_equal_confinement_keep_a_share_of_it(rng: torch.Generator) -> None:
-    a, b = (MLP(16, 2, 4, 3.0, confinement, 0, None, (2,), None) for confinement in (0.3, 0.3))
+    a, b = (MLP(16, 2, 4, 3.0, None, confinement, 0, None, (2,), None) for confinement in (0.3, 0.3))
     Negation([part(a), part(b)], 0.5, None, 0.0)
-    loose = MLP(16, 2, 4, 3.0, 0.1, 0, None, (2,), None)
+    loose = MLP(16, 2, 4, 3.0, None, 0.1, 0, None, (2,), None)
     with pytest.raises(InputError, match=r"^runs make no density"):
         Negation([part(loose), part(b)], 0.5, None, 0.0)
 

@@ -44,7 +44,7 @@ def test_the_same_recipe_is_found_once_for_all_metrics(monkeypatch: pytest.Monke
     once = partition.log_z
     monkeypatch.setattr(partition, "log_z", lambda *asked: calls.append(1) or once(*asked))
     asked = subject(build("data", "gaussian", {"n": 200}), None)
-    log_z, nll = build("metric", "log_z")(asked), build("metric", "nll")(asked)
+    log_z, nll = build("metric", "log_z")(asked), build("metric", "nll", {"baselines": []})(asked)
     assert len(calls) == 1
     rows = 0.5 * asked.held_out.x.square().sum(1).double().mean()
     assert nll.estimates["nll"].value == pytest.approx(float(rows) + log_z.estimates["log_z"].value, abs=1e-6)

@@ -68,7 +68,7 @@ def ring(energy: Any, T: float) -> float:
 def perceptron() -> nn.Module:
     """Weights of a fixed seed, large enough to bend."""
     torch.manual_seed(0)
-    energy = MLP(16, 2, 0, 1.0, 1.0, 0, None, (2,), None)
+    energy = MLP(16, 2, 0, 1.0, None, 1.0, 0, None, (2,), None)
     with torch.no_grad():
         for p in energy.parameters():
             p.mul_(2.0)

@@ -12,7 +12,7 @@ from ebm_cli import partition
 from ebm_cli.check import InputError
 from ebm_cli.estimate import refused
 from ebm_cli.partition.quadrature import quadrature
-from ebm_cli.partition.whitened import Integrand, whitened
+from ebm_cli.partition.whitened import Integrand, Whitened, known, whitened
 from tests.contract import build
 from tests.partition.integrand import integrand, normal_rows
 from tests.partition.ways import recipe, unbounded
@@ -20,6 +20,11 @@ from tests.partition.ways import recipe, unbounded
 pytestmark = pytest.mark.usefixtures("float64")
 
 RECIPE = recipe(method="auto", chains=16, temperatures=4)
+
+
+def coordinates(asked: Integrand) -> Whitened:
+    """Those of the rows that are known, or found."""
+    return whitened(asked, known(asked))
 
 
 class Kinked(nn.Module):
@@ -55,7 +60,7 @@ def test_the_double_well_integrates_to_what_scipy_says(T: float) -> None:
     energy = build("energy", "double_well", event=(2,))
     barrier, tilt = energy.barrier.item(), energy.tilt.item()
     along, _ = quad(lambda x: math.exp(-(barrier * (x * x - 1) ** 2 + tilt * x) / T), -5, 5, epsabs=1e-12)
-    found = quadrature(whitened(integrand(energy, T, normal_rows(100, 2))))
+    found = quadrature(coordinates(integrand(energy, T, normal_rows(100, 2))))
     assert found.verdict == "ok"
     assert found.value == pytest.approx(math.log(along) + 0.5 * math.log(2 * math.pi * T), abs=1e-6)
 
@@ -64,7 +69,7 @@ def test_the_double_well_integrates_to_what_scipy_says(T: float) -> None:
 def test_correlated_or_far_off_rows_do_not_move_it(dim: int) -> None:
     energy = build("energy", "quadratic", {"a": 4.0}, event=(dim,))
     for rows in (normal_rows(50, dim, middle=3.0), normal_rows(50, 1).expand(50, dim), normal_rows(50, dim, scale=8.0)):
-        found = quadrature(whitened(integrand(energy, 1.5, rows)))
+        found = quadrature(coordinates(integrand(energy, 1.5, rows)))
         assert found.value == pytest.approx(energy.log_z(1.5), abs=1e-6)
         assert found.lower <= found.value <= found.upper
 
@@ -72,17 +77,17 @@ def test_correlated_or_far_off_rows_do_not_move_it(dim: int) -> None:
 def test_a_mode_without_a_row_is_counted() -> None:
     energy = build("energy", "gaussian_mixture", {"means": [[-6.0, 0.0], [6.0, 0.0]], "weights": [0.2, 0.8]})
     rows = normal_rows(200, 2, scale=0.7) - torch.tensor([6.0, 0.0])
-    assert quadrature(whitened(integrand(energy, 1.0, rows))).value == pytest.approx(0.0, abs=1e-6)
+    assert quadrature(coordinates(integrand(energy, 1.0, rows))).value == pytest.approx(0.0, abs=1e-6)
 
 
 def test_what_half_the_resolution_changes_bounds_the_error_of_a_kink() -> None:
-    found = quadrature(whitened(integrand(Kinked(), 1.0, normal_rows(100, 2))))
+    found = quadrature(coordinates(integrand(Kinked(), 1.0, normal_rows(100, 2))))
     assert found.value is not None and abs(found.value - 2 * math.log(2)) <= found.upper - found.value
     assert found.verdict == "caution" and "not yet settled" in found.reason
 
 
 def test_what_fits_no_box_is_refused() -> None:
-    found = quadrature(whitened(integrand(Flat(), 1.0, normal_rows(20, 1))))
+    found = quadrature(coordinates(integrand(Flat(), 1.0, normal_rows(20, 1))))
     assert found.verdict == "refused" and "fits no box" in found.reason
 
 
@@ -107,6 +112,6 @@ def test_a_grid_in_many_dimensions_no_temperature_and_a_discrete_space_are_input
 
 def test_without_rows_short_chains_find_where_the_model_is() -> None:
     energy = build("energy", "quadratic", {"a": [0.25, 25.0]}, event=(2,))
-    own = whitened(Integrand(energy, 1.0, (2,), None, 0))
+    own = coordinates(Integrand(energy, 1.0, (2,), None, 0))
     spread = own.root.diagonal().numpy() / np.array([2.0, 0.2])
     assert (spread > 0.7).all() and (spread < 1.6).all()
