@@ -192,7 +192,7 @@ def following(search: Search, size: Size, found: Bracketed) -> Size | None:
             return None
         longer = int(min(LONGER * size.steps, size.steps + (left - search.descents) / ladder))
         return None if longer < 1.25 * size.steps else Size(size.temperatures, longer)
-    unsure = "can't tell" in e.reason
+    unsure = search.verdict is not None and search.verdict.verdict == "caution"
     if width(e) <= target and not unsure:
         return None
     steps = int(LONGER * size.steps) if unsure else size.steps
