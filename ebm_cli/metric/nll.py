@@ -129,7 +129,9 @@ def margins(
         ahead = -e - end - densities[b.name]["held_out"]
         if np.isfinite(ahead).all() and len(ahead) > 1:
             se = float(ahead.std(ddof=1) / len(ahead) ** 0.5)
-            said.append(f"nll: by its {which} {show(float(ahead.mean()), se)} nats a row ahead of {b.words}, paired")
+            mean = float(ahead.mean())
+            side = "ahead of" if mean >= 0 else "behind"
+            said.append(f"nll: by its {which} {show(abs(mean), se)} nats a row {side} {b.words}, paired")
     return said
 
 
