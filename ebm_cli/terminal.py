@@ -25,8 +25,8 @@ class Terminal(Protocol):
         """Whether Ctrl-C or SIGTERM came: finish the step, save, and return."""
         ...
 
-    def task(self, name: str, total: int, begin: int = 0) -> "TaskContext":
-        """A bar from `begin` to `total`."""
+    def task(self, name: str, total: int | None, begin: int = 0) -> "TaskContext":
+        """A bar from `begin` to `total`, None where that is not known."""
         ...
 
 
@@ -57,7 +57,7 @@ class Quiet:
         return False
 
     @contextmanager
-    def task(self, name: str, total: int, begin: int = 0) -> Iterator[Ticker]:  # noqa: ARG002
+    def task(self, name: str, total: int | None, begin: int = 0) -> Iterator[Ticker]:  # noqa: ARG002
         def tick(done: int, **figures: float) -> None:
             """Nothing is shown."""
 

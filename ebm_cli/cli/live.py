@@ -43,8 +43,8 @@ class Live:
         return self.signal is not None
 
     @contextmanager
-    def task(self, name: str, total: int, begin: int = 0) -> Iterator[Ticker]:
-        """A bar (on a terminal) or lines (elsewhere) from `begin` to `total`; inside of another task, below it."""
+    def task(self, name: str, total: int | None, begin: int = 0) -> Iterator[Ticker]:
+        """A bar (on a terminal) or lines (elsewhere) to `total`, where it is known; inside of another task, below it."""
         if not self.errors.is_terminal:
             yield self._lines(name, total, begin)
         elif self.progress is not None:
@@ -68,20 +68,20 @@ class Live:
                     self.progress = None
 
     @staticmethod
-    def _bar(progress: Progress, task: Any, total: int, begin: int) -> Ticker:
+    def _bar(progress: Progress, task: Any, total: int | None, begin: int) -> Ticker:
         first, last = time.monotonic(), 0.0
 
         def tick(done: int, **figures: float) -> None:
             nonlocal last
             now = time.monotonic()
-            if now - last > 0.1 or done >= total:
+            if now - last > 0.1 or (total is not None and done >= total):
                 last = now
                 rate = f"{(done - begin) / max(now - first, 1e-9):.1f}/s"
                 progress.update(task, completed=done, rate=rate, figures=_figures(figures))
 
         return tick
 
-    def _lines(self, name: str, total: int, begin: int) -> Ticker:
+    def _lines(self, name: str, total: int | None, begin: int) -> Ticker:
         first = last = time.monotonic()
 
         def tick(done: int, **figures: float) -> None:
@@ -91,8 +91,9 @@ class Live:
                 return
             last = now
             rate = (done - begin) / (now - first)
-            left = f"{(total - done) / rate:.0f} s left" if rate > 0 else ""
-            self.say(f"{name} {done}/{total}  {rate:.1f}/s  {left}  {_figures(figures)}".rstrip())
+            left = f"{(total - done) / rate:.0f} s left" if rate > 0 and total is not None else ""
+            count = f"{done}" if total is None else f"{done}/{total}"
+            self.say(f"{name} {count}  {rate:.1f}/s  {left}  {_figures(figures)}".rstrip())
 
         return tick
 

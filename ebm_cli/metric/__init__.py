@@ -67,7 +67,7 @@ class Subject:
             rows, clean = (None, None) if self.train is None else (self.train.x, self.train.clean)
             σ = 0.0 if self.data is None else self.data.noise
             integrand = Integrand(self.energy, self.temperature, self.event, rows, self.seed, clean, σ)
-            with self.terminal.task("log Z, gradients", self.budget or 0) as tick:
+            with self.terminal.task("log Z, gradients", self.budget) as tick:
                 spending = Spending(self.budget, self.target, tick, self.terminal.stopping)
                 self.partitions[recipe] = partition.log_z(integrand, recipe, spending)
         return self.partitions[recipe]
