@@ -44,7 +44,7 @@ class Live:
 
     @contextmanager
     def task(self, name: str, total: int | None, begin: int = 0) -> Iterator[Ticker]:
-        """A bar (on a terminal) or lines (elsewhere) to `total`, where it is known; inside of another task, below it."""
+        """A bar (on a terminal) or lines (elsewhere) to `total`, None for unknown; inside of another task, below it."""
         if not self.errors.is_terminal:
             yield self._lines(name, total, begin)
         elif self.progress is not None:
