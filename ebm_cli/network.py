@@ -1,6 +1,7 @@
 """What energies made of a network share: the terms that confine them, and spectral normalisation of their layers."""
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -126,6 +127,14 @@ def fitted_mixture(rows: Float[np.ndarray, "n size"], components: int) -> dict[s
     log_dets = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(1)
     log_scales = np.log(mixture.weights_) + log_dets - 0.5 * rows.shape[1] * np.log(2 * np.pi)
     return {"means": mixture.means_, "factors": factors, "log_scales": log_scales}
+
+
+def perceptron(size: int, width: int, depth: int, out: int, bias: bool = True) -> nn.Sequential:
+    """`depth` hidden layers of `width` SiLU units, and a last one of `out` numbers; bias: whether that has one."""
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in pairwise([size] + [width] * depth):
+        layers += [nn.Linear(fan_in, fan_out), nn.SiLU()]
+    return nn.Sequential(*layers, nn.Linear(width, out, bias=bias))
 
 
 def spectrally_normalised(net: nn.Module, spectral_norm: float | None) -> float:

@@ -63,7 +63,8 @@ class Likelihood:
     """nll of at most 500 held-out rows with the set's own noise, in a bracket from one cheap round, see `partition`."""
 
     def __init__(self, data: Data, seed: int) -> None:
-        self.train, self.held_out = noised(data, "train", 0).x, noised(data, "held_out", 0).x[:MOST]
+        self.train, self.held_out = noised(data, "train", 0), noised(data, "held_out", 0).x[:MOST]
+        self.noise = data.noise
         self.seed = seed
 
     def measure(self, parts: Parts, state: TrainState) -> dict[str, float]:
@@ -71,7 +72,7 @@ class Likelihood:
         training state is used."""
         energy = state.energy if state.averaged is None else state.averaged.module
         T = parts.sampler.temperature
-        integrand = Integrand(energy, T, parts.event, self.train, self.seed)
+        integrand = Integrand.of(energy, T, parts.event, self.train, self.noise, self.seed)
         found = log_z(integrand, CHEAP, Spending(None, None)).estimate
         nll = scored(energies_of(energy, T, self.held_out), found, 1.0, "nats")
         named = {"nll": nll.value, "nll_lower": nll.lower, LIKELIHOOD: nll.upper}

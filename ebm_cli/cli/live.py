@@ -49,8 +49,10 @@ class Live:
             yield self._lines(name, total, begin)
         elif self.progress is not None:
             task = self.progress.add_task(name, total=total, completed=begin, rate="", figures="")
-            yield self._bar(self.progress, task, total, begin)
-            self.progress.remove_task(task)
+            try:
+                yield self._bar(self.progress, task, total, begin)
+            finally:
+                self.progress.remove_task(task)
         else:
             columns = (
                 TextColumn("{task.description}"),
@@ -60,12 +62,12 @@ class Live:
                 TimeRemainingColumn(),
                 TextColumn("{task.fields[figures]}"),
             )
-            with Progress(*columns, console=self.errors, refresh_per_second=4) as self.progress:
-                task = self.progress.add_task(name, total=total, completed=begin, rate="", figures="")
-                try:
+            try:
+                with Progress(*columns, console=self.errors, refresh_per_second=4) as self.progress:
+                    task = self.progress.add_task(name, total=total, completed=begin, rate="", figures="")
                     yield self._bar(self.progress, task, total, begin)
-                finally:
-                    self.progress = None
+            finally:
+                self.progress = None
 
     @staticmethod
     def _bar(progress: Progress, task: Any, total: int | None, begin: int) -> Ticker:

@@ -1,7 +1,6 @@
 """Classifier energy: a network with a logit a class, which is a density over states as well."""
 
 import math
-from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.data import Data
-from ebm_cli.network import Tail, spectrally_normalised
+from ebm_cli.network import Tail, perceptron, spectrally_normalised
 
 
 class Classifier(nn.Module):
@@ -43,10 +42,7 @@ class Classifier(nn.Module):
         self.event = event
         self.classes = number_of_classes(classes, data)
         self.tail = Tail(confinement, base, event, data)
-        layers: list[nn.Module] = []
-        for fan_in, fan_out in pairwise([math.prod(event)] + [width] * depth):
-            layers += [nn.Linear(fan_in, fan_out), nn.SiLU()]
-        self.net = nn.Sequential(*layers, nn.Linear(width, self.classes))
+        self.net = perceptron(math.prod(event), width, depth, self.classes)
         self.scale = spectrally_normalised(self.net, spectral_norm)
 
     def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:

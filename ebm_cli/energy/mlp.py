@@ -1,7 +1,6 @@
 """Multilayer perceptron energy: any shape of state, no structure assumed."""
 
 import math
-from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.data import Data
-from ebm_cli.network import Tail, spectrally_normalised
+from ebm_cli.network import Tail, perceptron, spectrally_normalised
 
 
 class MLP(nn.Module):
@@ -51,11 +50,7 @@ class MLP(nn.Module):
         self.tail = Tail(confinement, base, event, data)
         size = math.prod(event)
         self.waves = Waves(size, frequencies, bandwidth) if frequencies else None
-        sizes = [size + 2 * frequencies + (noise_level is not None)] + [width] * depth
-        layers: list[nn.Module] = []
-        for fan_in, fan_out in pairwise(sizes):
-            layers += [nn.Linear(fan_in, fan_out), nn.SiLU()]
-        self.net = nn.Sequential(*layers, nn.Linear(width, 1))
+        self.net = perceptron(size + 2 * frequencies + (noise_level is not None), width, depth, 1)
         self.scale = spectrally_normalised(self.net, spectral_norm)
 
     def forward(

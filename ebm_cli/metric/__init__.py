@@ -64,9 +64,8 @@ class Subject:
     def log_z(self, recipe: Recipe) -> Found:
         """The model's log Z by this recipe, found once for all metrics of a subject."""
         if recipe not in self.partitions:
-            rows, clean = (None, None) if self.train is None else (self.train.x, self.train.clean)
             σ = 0.0 if self.data is None else self.data.noise
-            integrand = Integrand(self.energy, self.temperature, self.event, rows, self.seed, clean, σ)
+            integrand = Integrand.of(self.energy, self.temperature, self.event, self.train, σ, self.seed)
             with self.terminal.task("log Z, gradients", self.budget) as tick:
                 spending = Spending(self.budget, self.target, tick, self.terminal.stopping)
                 self.partitions[recipe] = partition.log_z(integrand, recipe, spending)

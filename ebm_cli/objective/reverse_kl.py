@@ -1,7 +1,6 @@
 """Reverse KL: minimise KL(p_θ‖p_data) with a critic that learns log p_θ/p_data, training that seeks modes."""
 
 import math
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ebm_cli import check
 from ebm_cli.data import Batch, Data, noised
 from ebm_cli.energy import frozen
+from ebm_cli.network import perceptron
 from ebm_cli.objective import Objective, Outcome
 from ebm_cli.objective.contrastive import check_chains, negative_phase
 from ebm_cli.sampler import Sampler
@@ -78,7 +78,9 @@ class ReverseKL(Objective):
         self.start = start
         self.engine = engine
         size = math.prod(data.event)
-        self.critic = Critic(QuadraticForm(size) if critic == "quadratic" else perceptron(size, width, depth), data)
+        # Only its differences matter, so that its last layer has no bias.
+        net = QuadraticForm(size) if critic == "quadratic" else perceptron(size, width, depth, 1, bias=False)
+        self.critic = Critic(net, data)
         self.averaged = AveragedModel(self.critic, multi_avg_fn=get_ema_multi_avg_fn(critic_average))
         # The run's optimizer is given these parameters too; as no loss reaches them, it leaves them alone.
         self.adam = torch.optim.Adam(self.critic.parameters(), lr=critic_lr)
@@ -174,14 +176,6 @@ class QuadraticForm(nn.Module):
 
     def forward(self, z: Float[Tensor, "n size"]) -> Float[Tensor, "n 1"]:
         return (0.5 * (z @ self.A * z) + z * self.b).sum(1, keepdim=True)
-
-
-def perceptron(size: int, width: int, depth: int) -> nn.Sequential:
-    """Layers with SiLU units and one number at the end, of which only differences matter."""
-    layers: list[nn.Module] = []
-    for fan_in, fan_out in pairwise([size] + [width] * depth):
-        layers += [nn.Linear(fan_in, fan_out), nn.SiLU()]
-    return nn.Sequential(*layers, nn.Linear(width, 1, bias=False))
 
 
 def log_mean_exp(f: Float[Tensor, " n"]) -> Float[Tensor, ""]:

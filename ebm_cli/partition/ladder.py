@@ -5,35 +5,16 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from ebm_cli.partition.path import Seen, Way
 from ebm_cli.partition.pilot import Pilot
 from ebm_cli.rng import normal_like
-from ebm_cli.sampler import State, kinetic, metropolis, per_chain, uniform_like
+from ebm_cli.sampler import kinetic, metropolis, per_chain, uniform_like
 from ebm_cli.sampler.hmc import flight
 from ebm_cli.sampler.tempering import exchanged
 
 JITTER = 0.3
-
-
-class Rows(nn.Module):
-    """U_β with a β of its own for each row. betas: (0, 1]."""
-
-    def __init__(self, way: Way, betas: Float[Tensor, " n"]) -> None:
-        super().__init__()
-        self.way, self.betas = way, betas
-
-    def energy_and_grad(self, z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]:
-        return mixed(self.way.look(z), self.betas)
-
-
-def mixed(seen: Seen, betas: Float[Tensor, " n"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]:
-    """U_β and its gradient of each row; at β = 1 alone the base does not enter."""
-    e = seen.u0 + betas * (seen.u - seen.u0)
-    grad = seen.grad0 + betas[:, None] * (seen.grad - seen.grad0)
-    top = betas == 1
-    return torch.where(top, seen.u, e), torch.where(top[:, None], seen.grad, grad)
 
 
 class Rungs(NamedTuple):
@@ -78,8 +59,7 @@ class Ladder:
         """Flights, fresh draws, swaps."""
         K = len(self.betas)
         n = len(rungs.seen.u) // K
-        hot = (K - 1) * n
-        flown = self.flown(rungs.seen.rows(torch.arange(hot, device=self.betas.device)), n, rng)
+        flown = self.flown(rungs.seen.rows(slice((K - 1) * n)), n, rng)
         fresh = self.way.begin(n, rng)
         seen = Seen(*(torch.cat(parts) for parts in zip(flown, fresh, strict=True)))
         return self.swapped(seen, rungs.odd, n, rng)
@@ -87,17 +67,13 @@ class Ladder:
     def flown(self, seen: Seen, n: int, rng: torch.Generator) -> Seen:
         """One flight of every row but the base's."""
         β, ε = (v[:-1].repeat_interleave(n) for v in (self.betas, self.sizes))
-        state = State(seen.z, *mixed(seen, β))
+        state = seen.state(β)
         v, u = normal_like(seen.z, rng), uniform_like(seen.u, rng)
         ε = per_chain(ε * (1 + JITTER * (2 * uniform_like(seen.u, rng) - 1)), seen.z)
-        end, w = flight(Rows(self.way, β), state, v, ε, self.leapfrog_steps)
+        end, w = flight(self.way.at(β), state, v, ε, self.leapfrog_steps)
         log_ratio = state.energy + kinetic(v) - end.energy - kinetic(w)
         new, _ = metropolis(state, end, log_ratio, u, gradients=self.leapfrog_steps)
-        u0, grad0 = self.way.base.energy_and_grad(new.x)
-        top = β == 1
-        u = torch.where(top, new.energy, u0 + (new.energy - u0) / β)
-        grad = torch.where(top[:, None], new.grad, grad0 + (new.grad - grad0) / β[:, None])
-        return Seen(new.x, u, grad, u0, grad0)
+        return self.way.seen(new, β)
 
     def swapped(self, seen: Seen, odd: bool, n: int, rng: torch.Generator) -> Rungs:
         """Every other pair of neighbours after its offer to swap."""

@@ -56,8 +56,9 @@ class ModelChains:
         n = len(self.rungs.seen.u) // len(self.ladder.betas)
         for _ in range(steps):
             self.rungs = self.ladder.step(self.rungs, rng)
-            self.z.append(self.rungs.seen.z[:n])
-            self.u.append(self.rungs.seen.u[:n])
+            # Copies, as a view would keep the states of all rungs.
+            self.z.append(self.rungs.seen.z[:n].clone())
+            self.u.append(self.rungs.seen.u[:n].clone())
             self.drives.append(self.rungs.seen.drive.view(-1, n))
 
     @property

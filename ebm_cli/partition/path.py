@@ -11,7 +11,10 @@ from ebm_cli.energy import energy_and_grad
 from ebm_cli.partition.base import Base
 from ebm_cli.partition.spending import Spending
 from ebm_cli.partition.whitened import Whitened
-from ebm_cli.sampler import Sampler, State
+from ebm_cli.sampler import Sampler, State, per_chain
+
+# One β for all rows, or one for each.
+Beta = float | Float[Tensor, " n"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Way:
     base: Base
     spending: Spending
 
-    def at(self, beta: float) -> "Path":
+    def at(self, beta: Beta) -> "Path":
         """The energy at β."""
         return Path(self, beta)
 
@@ -35,12 +38,12 @@ class Way:
         self.spending.spend(len(z))
         return Seen(z, *energy_and_grad(self.space, z), *self.base.energy_and_grad(z))
 
-    def seen(self, state: State, beta: float) -> "Seen":
+    def seen(self, state: State, beta: Beta) -> "Seen":
         """What U_β and its gradient, β > 0, tell of U: U = U₀ + (U_β − U₀)/β. Costs no evaluation of the model."""
-        if beta == 1:
-            return Seen(*state, *self.base.energy_and_grad(state.x))
         u0, grad0 = self.base.energy_and_grad(state.x)
-        return Seen(state.x, u0 + (state.energy - u0) / beta, grad0 + (state.grad - grad0) / beta, u0, grad0)
+        u = mine(beta, state.energy, u0 + (state.energy - u0) / beta)
+        grad = mine(beta, state.grad, grad0 + (state.grad - grad0) / a_row(beta))
+        return Seen(state.x, u, grad, u0, grad0)
 
 
 class Seen(NamedTuple):
@@ -58,35 +61,43 @@ class Seen(NamedTuple):
         v = self.u0.double() - self.u.double()
         return torch.where(v.isnan(), -torch.inf, v)
 
-    def state(self, beta: float) -> State:
+    def state(self, beta: Beta) -> State:
         """U_β and its gradient."""
-        if beta == 1:
-            return State(self.z, self.u, self.grad)
-        return State(self.z, self.u0 + beta * (self.u - self.u0), self.grad0 + beta * (self.grad - self.grad0))
+        e = mine(beta, self.u, self.u0 + beta * (self.u - self.u0))
+        grad = mine(beta, self.grad, self.grad0 + a_row(beta) * (self.grad - self.grad0))
+        return State(self.z, e, grad)
 
-    def rows(self, chosen: Tensor) -> "Seen":
+    def rows(self, chosen: Tensor | slice) -> "Seen":
         """The states of these numbers, in their order."""
         return Seen(*(part[chosen] for part in self))
 
 
 class Path(nn.Module):
-    """U_β of a way. beta: β in (0, 1]; at 1 the base does not enter, so that states may leave its support."""
+    """U_β of a way. beta: β in (0, 1], or one a row; at 1 the base does not enter, so states may leave its support."""
 
-    def __init__(self, way: Way, beta: float) -> None:
+    def __init__(self, way: Way, beta: Beta) -> None:
         super().__init__()
         self.way, self.space, self.beta = way, way.space, beta
 
     def forward(self, z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
-        u = self.space(z)
-        if self.beta == 1:
-            return u
-        u0 = self.way.base.energy_and_grad(z)[0]
-        return u0 + self.beta * (u - u0)
+        u, u0 = self.space(z), self.way.base.energy_and_grad(z)[0]
+        return mine(self.beta, u, u0 + self.beta * (u - u0))
 
     def energy_and_grad(self, z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]:
-        self.way.spending.spend(len(z))
-        state = Seen(z, *energy_and_grad(self.space, z), *self.way.base.energy_and_grad(z)).state(self.beta)
+        state = self.way.look(z).state(self.beta)
         return state.energy, state.grad
+
+
+def mine(beta: Beta, model: Float[Tensor, "n *d"], between: Float[Tensor, "n *d"]) -> Float[Tensor, "n *d"]:
+    """The model's own where β is 1, as the base may be infinite there; else what lies between the two."""
+    if isinstance(beta, Tensor):
+        return torch.where(per_chain(beta == 1, model), model, between)
+    return model if beta == 1 else between
+
+
+def a_row(beta: Beta) -> "float | Float[Tensor, 'n 1']":
+    """β to multiply rows."""
+    return beta[:, None] if isinstance(beta, Tensor) else beta
 
 
 def moved(way: Way, kernel: Sampler, beta: float, seen: Seen, rng: torch.Generator) -> Seen:

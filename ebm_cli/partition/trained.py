@@ -41,9 +41,8 @@ def log_z_of(
             pass
         else:
             return Estimate(exact, lower=exact, upper=exact, unit="nats", reason="closed form")
-    rows = noised(data, "train", 0) if data is not None else None
-    x, clean, noise = (None, None, 0.0) if data is None or rows is None else (rows.x, rows.clean, data.noise)
-    integrand = Integrand(energy, temperature, event, x, SEED, clean, noise)
+    rows, noise = (None, 0.0) if data is None else (noised(data, "train", 0), data.noise)
+    integrand = Integrand.of(energy, temperature, event, rows, noise, SEED)
     try:
         # Grids are laid on the CPU; a device that is the default where parts are built would hold half of them.
         with torch.device("cpu"):

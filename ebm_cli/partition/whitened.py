@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli.chains import run_chains
+from ebm_cli.data import Batch
 from ebm_cli.energy import device_of, energy_and_grad
 from ebm_cli.rng import generator
 from ebm_cli.sampler.hmc import HMC
@@ -34,6 +35,15 @@ class Integrand:
     seed: int
     clean: Float[Tensor, "n *event"] | None = None
     noise: float = 0.0
+
+    @staticmethod
+    def of(
+        energy: nn.Module, temperature: float, event: tuple[int, ...], train: Batch | None, noise: float, seed: int
+    ) -> "Integrand":
+        """That of an energy trained on these rows, σ of whose noise is in them; of one without any."""
+        if train is None:
+            return Integrand(energy, temperature, event, None, seed)
+        return Integrand(energy, temperature, event, train.x, seed, train.clean, noise)
 
     @property
     def size(self) -> int:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from ebm_cli.energy import frozen
-from ebm_cli.partition.ladder import Ladder, mixed
+from ebm_cli.partition.ladder import Ladder
 from ebm_cli.partition.path import Seen, Way
 from ebm_cli.rng import generator
 from tests.contract import build
@@ -101,6 +101,6 @@ def test_pairs_take_turns(rng: torch.Generator) -> None:
 def test_at_the_model_the_base_does_not_enter() -> None:
     z = torch.ones(2, 1)
     infinite = torch.tensor([torch.inf, 1.0])
-    u, grad = mixed(Seen(z, torch.tensor([2.0, 2.0]), 3 * z, infinite, 5 * z), torch.tensor([1.0, 0.5]))
+    _, u, grad = Seen(z, torch.tensor([2.0, 2.0]), 3 * z, infinite, 5 * z).state(torch.tensor([1.0, 0.5]))
     expected: Tensor = torch.tensor([2.0, 1.5])
     assert torch.equal(u, expected) and grad.flatten().tolist() == [3.0, 4.0]
