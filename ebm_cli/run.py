@@ -25,7 +25,13 @@ RATE = {"restart_at": None, "restart_factor": 0.1}
 SINCE = {
     "ebm_cli.energy.mlp.MLP": {"frequencies": 0, "bandwidth": 1.0, "noise_level": None, **NETWORK},
     "ebm_cli.energy.conv.Conv": NETWORK,
-    "ebm_cli.energy.autoencoder.Autoencoder": {"convolutions": 1, "channel_dropout": 0.0, "members": 1, **NETWORK},
+    "ebm_cli.energy.autoencoder.Autoencoder": {
+        "convolutions": 1,
+        "channel_dropout": 0.0,
+        "unet": False,
+        "members": 1,
+        **NETWORK,
+    },
     "ebm_cli.start.replay.Replay": {"begin": "noise", "age_limit": None, "shift": 0, "flip": 0.0, "jitter": 0.0},
     "ebm_cli.objective.contrastive.Contrastive": {"chains": None, "wait": 0},
     "ebm_cli.sampler.sgld.SGLD": UNTUNED | {"target": 0.05},

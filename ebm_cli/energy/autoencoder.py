@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import check
+from ebm_cli.convolutions import Near, Up
 from ebm_cli.data import Data
 from ebm_cli.network import Tail, spectrally_normalised
 
@@ -23,13 +24,15 @@ class Member(nn.Module):
         convolutions: int,
         dropout: float,
         channel_dropout: float,
+        unet: bool,
         event: tuple[int, ...],
     ) -> None:
         super().__init__()
         size = math.prod(event)
         self.near = Near(channels, convolutions, channel_dropout, event) if channels else None
+        self.up = Up(width, self.near.half, channel_dropout) if self.near and unet else None
         layers: list[nn.Module] = [nn.Dropout(dropout)] if self.near else []
-        sizes = [self.near.features if self.near else size] + [width] * depth
+        sizes = [math.prod(self.near.half) if self.near else size] + [width] * depth
         for fan_in, fan_out in pairwise(sizes):
             layers += [nn.Linear(fan_in, fan_out), nn.SiLU(), nn.Dropout(dropout)]
         self.features = nn.Sequential(*layers)
@@ -42,9 +45,10 @@ class Member(nn.Module):
             h = self.features(x.flatten(1))
             r = self.reconstruction(h)
         else:
-            down, same = self.near(x)
-            h = self.features(down)
-            r = self.reconstruction(h) + same.flatten(1)
+            a, b = self.near(x)
+            h = self.features(b.flatten(1))
+            seen = a if self.up is None else self.up(h, a, b)
+            r = self.reconstruction(h) + self.near.back(seen).flatten(1)
         o = self.score(h).squeeze(1)
         return 0.5 * (x.flatten(1) - scale * r).square().sum(1) - scale * o
 
@@ -62,10 +66,11 @@ class Autoencoder(Member):
 
     width: units a hidden layer ≥ 1. depth: hidden layers ≥ 1. channels: features of the convolutions in front
     of them (images alone), 0 for none. convolutions: ≥ 1 at each of the two sizes of an image. dropout: share in
-    [0, 1), in training mode. channel_dropout: the same of whole channels at an image's own size. members: networks ≥ 1
-    of these sizes, each with weights of its own. sigma: σ > 0, in units of x. confinement: ≥ 0. base: Gaussians of
-    b ≥ 0. spectral_norm: > 0 or None, a factor of r and o alike. event: shape of one state. See `network` for
-    confinement, base and spectral_norm.
+    [0, 1), in training mode. channel_dropout: the same of whole channels. unet: whether r comes back from h through
+    convolutions that see the features of both sizes. members: networks ≥ 1 of these sizes, each with weights of its
+    own. sigma: σ > 0, in units of x. confinement: ≥ 0. base: Gaussians of b ≥ 0. spectral_norm: > 0 or None, a factor
+    of r and o alike. event: shape of one state. See `network` for confinement, base and spectral_norm. Raises
+    InputError for a unet without channels.
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class Autoencoder(Member):
         convolutions: int,
         dropout: float,
         channel_dropout: float,
+        unet: bool,
         members: int,
         sigma: float,
         confinement: float,
@@ -90,10 +96,12 @@ class Autoencoder(Member):
         check.count("convolutions", convolutions)
         check.half_open("dropout", dropout)
         check.half_open("channel_dropout", channel_dropout)
+        if unet and not channels:
+            raise check.InputError("unet needs channels >= 1, got channels=0")
         check.count("members", members)
         check.positive("sigma", sigma)
         # The first member is the module itself, so that the weights of one network have the names that they always had.
-        sizes = width, depth, channels, convolutions, dropout, channel_dropout, event
+        sizes = width, depth, channels, convolutions, dropout, channel_dropout, unet, event
         super().__init__(*sizes)
         self.others = nn.ModuleList(Member(*sizes) for _ in range(members - 1))
         self.event = event
@@ -109,35 +117,3 @@ class Autoencoder(Member):
         else:
             e = torch.stack([member(x, self.scale) for member in members]).mean(0)
         return e / self.sigma**2 + self.tail(x)
-
-
-class Near(nn.Module):
-    """Local features of an image, at half its size for the layers above and at its own size for r."""
-
-    def __init__(self, channels: int, convolutions: int, channel_dropout: float, event: tuple[int, ...]) -> None:
-        super().__init__()
-        if len(event) != 3 or event[1] % 2 or event[2] % 2:
-            raise check.InputError(
-                f"channels must be 0 unless states are images with even sides, got {channels} for event={list(event)}"
-            )
-        planes, rows, columns = event
-        self.features = 2 * channels * (rows // 2) * (columns // 2)
-        self.same = nn.Conv2d(planes, channels, 3, padding=1)
-        self.down = nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1)
-        self.back = nn.Conv2d(channels, planes, 3, padding=1)
-        self.more_same = more(channels, convolutions)
-        self.drop = nn.Dropout2d(channel_dropout)
-        self.more_down = more(2 * channels, convolutions)
-
-    def forward(self, x: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, "n features"], Float[Tensor, "n c h w"]]:
-        a = self.drop(self.more_same(nn.functional.silu(self.same(x))))
-        b = self.more_down(nn.functional.silu(self.down(a)))
-        return b.flatten(1), self.back(a)
-
-
-def more(channels: int, convolutions: int) -> nn.Sequential:
-    """The convolutions at one size that come after the first."""
-    layers: list[nn.Module] = []
-    for _ in range(convolutions - 1):
-        layers += [nn.Conv2d(channels, channels, 3, padding=1), nn.SiLU()]
-    return nn.Sequential(*layers)

@@ -48,9 +48,29 @@ def test_more_convolutions_act_at_both_sizes_of_an_image(rng: torch.Generator) -
     assert near is not None
     same = silu(near.more_same[0](silu(near.same(x))))
     down = silu(near.more_down[0](silu(near.down(same))))
-    found_down, found_same = near(x)
-    torch.testing.assert_close(found_down, down.flatten(1))
-    torch.testing.assert_close(found_same, near.back(same))
+    found_same, found_down = near(x)
+    torch.testing.assert_close(found_same, same)
+    torch.testing.assert_close(found_down, down)
+
+
+def test_a_unets_reconstruction_sees_the_features_of_both_sizes(rng: torch.Generator) -> None:
+    energy = built((1, 4, 6), channels=2, unet=True)
+    x = torch.randn(5, 1, 4, 6, generator=rng)
+    near, up = energy.near, energy.up
+    assert near is not None and up is not None
+    a, b = near(x)
+    h = energy.features(b.flatten(1))
+    laid = silu(up.lay_out(h)).view(5, 2, 3, 4).movedim(3, 1)
+    half = silu(up.join_half(torch.cat([laid, b], 1)))
+    full = silu(up.join_full(torch.cat([silu(up.up(half)), a], 1)))
+    r = energy.reconstruction(h).view_as(x) + near.back(full)
+    expected = (0.5 * (x - r).square().sum((1, 2, 3)) - energy.score(h)[:, 0]) / SIGMA**2
+    torch.testing.assert_close(energy(x), expected + CONFINEMENT / 2 * x.square().sum((1, 2, 3)))
+
+
+def test_a_unet_without_convolutions_is_refused() -> None:
+    with pytest.raises(InputError, match="unet needs channels >= 1, got channels=0"):
+        built((1, 4, 4), unet=True)
 
 
 def test_the_weights_of_one_network_keep_their_names() -> None:

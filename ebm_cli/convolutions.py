@@ -1,0 +1,69 @@
+"""Convolutions of an image down to half its size, and back up again with what was seen on the way."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import silu
+
+from ebm_cli import check
+
+
+class Near(nn.Module):
+    """Local features of an image, at its own size and at half of it; `back` makes a picture of the former.
+
+    channels: ≥ 1 at its own size, twice as many at half of it. convolutions: ≥ 1 at each size. channel_dropout: share
+    in [0, 1) of whole channels, in training mode. Raises InputError unless the event is an image with even sides.
+    """
+
+    def __init__(self, channels: int, convolutions: int, channel_dropout: float, event: tuple[int, ...]) -> None:
+        super().__init__()
+        if len(event) != 3 or event[1] % 2 or event[2] % 2:
+            raise check.InputError(
+                f"channels must be 0 unless states are images with even sides, got {channels} for event={list(event)}"
+            )
+        planes, rows, columns = event
+        self.half = (2 * channels, rows // 2, columns // 2)
+        self.same = nn.Conv2d(planes, channels, 3, padding=1)
+        self.down = nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1)
+        self.back = nn.Conv2d(channels, planes, 3, padding=1)
+        self.more_same = more(channels, convolutions)
+        self.drop = nn.Dropout2d(channel_dropout)
+        self.more_down = more(2 * channels, convolutions)
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, "n a h w"], Float[Tensor, "n b h/2 w/2"]]:
+        a = self.drop(self.more_same(silu(self.same(x))))
+        return a, self.drop(self.more_down(silu(self.down(a))))
+
+
+class Up(nn.Module):
+    """The second half of a U-Net (Ronneberger, Fischer and Brox, 2015, arXiv 1505.04597): h and both sizes' features.
+
+    h is laid out at half the size and joined with what Near saw there, then at full size likewise. width: of h.
+    half: channels and sides at half the size. channel_dropout: as in Near.
+    """
+
+    def __init__(self, width: int, half: tuple[int, int, int], channel_dropout: float) -> None:
+        super().__init__()
+        wide, rows, columns = half
+        self.half = half
+        self.lay_out = nn.Linear(width, wide * rows * columns)
+        self.join_half = nn.Conv2d(2 * wide, wide, 3, padding=1)
+        self.up = nn.ConvTranspose2d(wide, wide // 2, 4, stride=2, padding=1)
+        self.join_full = nn.Conv2d(wide, wide // 2, 3, padding=1)
+        self.drop = nn.Dropout2d(channel_dropout)
+
+    def forward(
+        self, h: Float[Tensor, "n width"], a: Float[Tensor, "n a h w"], b: Float[Tensor, "n b h/2 w/2"]
+    ) -> Float[Tensor, "n a h w"]:
+        wide, rows, columns = self.half
+        laid = silu(self.lay_out(h)).view(-1, rows, columns, wide).permute(0, 3, 1, 2)  # channels last, as b is
+        half = self.drop(silu(self.join_half(torch.cat([laid, b], 1))))
+        return silu(self.join_full(torch.cat([silu(self.up(half)), a], 1)))
+
+
+def more(channels: int, convolutions: int) -> nn.Sequential:
+    """The convolutions at one size that come after the first."""
+    layers: list[nn.Module] = []
+    for _ in range(convolutions - 1):
+        layers += [nn.Conv2d(channels, channels, 3, padding=1), nn.SiLU()]
+    return nn.Sequential(*layers)
