@@ -22,7 +22,7 @@ class Near(nn.Module):
                 f"channels must be 0 unless states are images with even sides, got {channels} for event={list(event)}"
             )
         planes, rows, columns = event
-        self.half = (2 * channels, rows // 2, columns // 2)
+        self.lower = (2 * channels, rows // 2, columns // 2)
         self.same = nn.Conv2d(planes, channels, 3, padding=1)
         self.down = nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1)
         self.back = nn.Conv2d(channels, planes, 3, padding=1)
@@ -39,13 +39,13 @@ class Up(nn.Module):
     """The second half of a U-Net (Ronneberger, Fischer and Brox, 2015, arXiv 1505.04597): h and both sizes' features.
 
     h is laid out at half the size and joined with what Near saw there, then at full size likewise. width: of h.
-    half: channels and sides at half the size. channel_dropout: as in Near.
+    lower: channels and sides at half the size. channel_dropout: as in Near.
     """
 
-    def __init__(self, width: int, half: tuple[int, int, int], channel_dropout: float) -> None:
+    def __init__(self, width: int, lower: tuple[int, int, int], channel_dropout: float) -> None:
         super().__init__()
-        wide, rows, columns = half
-        self.half = half
+        wide, rows, columns = lower
+        self.lower = lower
         self.lay_out = nn.Linear(width, wide * rows * columns)
         self.join_half = nn.Conv2d(2 * wide, wide, 3, padding=1)
         self.up = nn.ConvTranspose2d(wide, wide // 2, 4, stride=2, padding=1)
@@ -55,7 +55,7 @@ class Up(nn.Module):
     def forward(
         self, h: Float[Tensor, "n width"], a: Float[Tensor, "n a h w"], b: Float[Tensor, "n b h/2 w/2"]
     ) -> Float[Tensor, "n a h w"]:
-        wide, rows, columns = self.half
+        wide, rows, columns = self.lower
         laid = silu(self.lay_out(h)).view(-1, rows, columns, wide).permute(0, 3, 1, 2)  # channels last, as b is
         half = self.drop(silu(self.join_half(torch.cat([laid, b], 1))))
         return silu(self.join_full(torch.cat([silu(self.up(half)), a], 1)))

@@ -30,9 +30,9 @@ class Member(nn.Module):
         super().__init__()
         size = math.prod(event)
         self.near = Near(channels, convolutions, channel_dropout, event) if channels else None
-        self.up = Up(width, self.near.half, channel_dropout) if self.near and unet else None
+        self.up = Up(width, self.near.lower, channel_dropout) if self.near and unet else None
         layers: list[nn.Module] = [nn.Dropout(dropout)] if self.near else []
-        sizes = [math.prod(self.near.half) if self.near else size] + [width] * depth
+        sizes = [math.prod(self.near.lower) if self.near else size] + [width] * depth
         for fan_in, fan_out in pairwise(sizes):
             layers += [nn.Linear(fan_in, fan_out), nn.SiLU(), nn.Dropout(dropout)]
         self.features = nn.Sequential(*layers)
