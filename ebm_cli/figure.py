@@ -171,7 +171,7 @@ def settled(rows: list[dict[str, Any]], *names: str) -> tuple[float, float]:
     later = rows[len(rows) // 10 :]
     values = [row[name] for row in later for name in names if name in row]
     low, high = min(values), max(values)
-    pad = 0.08 * (high - low) or 1.0
+    pad = 0.08 * (high - low) or 0.5 * abs(high) or 1.0
     return low - pad, high + pad
 
 

@@ -130,3 +130,10 @@ def test_a_sweep_of_which_all_is_ok_leaves_nothing_to_doubt(tmp_path: Path) -> N
     made(tmp_path / "0", "sample").write_metrics({"energy": Estimate(1.0, se=0.1)})
     rows = [{"job": "0", "status": "done", "reason": ""}]
     assert "Nothing: every number" in write_sweep_report(tmp_path, "sample", [], rows, "").read_text()
+
+
+def test_a_training_of_one_row_is_drawn_whatever_its_size() -> None:
+    row = {"step": 1, "loss": 1e20, "e_data": 3e20, "e_model": 3e20, "gap": 0.0}
+    picture, _ = figure.training([row])
+    low, high = picture.axes[0].get_ylim()
+    assert low < 3e20 < high

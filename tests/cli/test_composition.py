@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from torch import Tensor
 
 from ebm_cli import chain_file, load_run
@@ -234,3 +235,16 @@ def one_line(capsys: pytest.CaptureFixture[str], expected: list[str]) -> None:
     assert "Traceback" not in err
     assert len(err.strip().splitlines()) == 1, err
     assert len(err) < 400
+
+
+def test_a_sweep_keeps_the_runs_that_were_latest_when_it_was_planned(runs: Path, here: Path) -> None:
+    folder = here / "outputs/train/2026-01-01/a"
+    folder.parent.mkdir(parents=True)
+    folder.symlink_to(runs / "a")
+    words = ["energy=product", "energy.runs=[latest,../runs/b]", "sampler=mala", *SHORT, "seed=0,1"]
+    assert main(["sample", "-m", *words, "out=sweep"]) == 0
+    jobs = yaml.safe_load((here / "sweep/sweep.yaml").read_text())["jobs"]
+    assert len(jobs) == 2
+    for job in jobs:
+        (word,) = (word for word in job if word.startswith("energy.runs="))
+        assert word.startswith(f"energy.runs=[{folder},") and word.endswith("runs/b]")
