@@ -9,7 +9,7 @@ from torch.nn.utils import parametrize
 
 from ebm_cli.check import InputError
 from ebm_cli.data import noised
-from ebm_cli.energy import energy_and_grad, frozen
+from ebm_cli.energy import energy_and_grad, evaluating, frozen
 from ebm_cli.network import Tail, spectrally_normalised
 from tests.contract import build, log_integral, options
 
@@ -115,6 +115,19 @@ def test_normalised_weights_are_computed_once_while_an_energy_is_frozen() -> Non
         for _ in range(7):
             energy_and_grad(energy, torch.zeros(3, 2))
     assert Counting.calls == 1
+
+
+def test_evaluating_lets_normalised_weights_go_on_learning_their_norm() -> None:
+    energy = build("energy", "autoencoder", {"width": 16, "dropout": 0.5, "spectral_norm": 1.0}, event=(3,)).train()
+    x = torch.randn(4, 3)
+    buffers = {name: buffer.clone() for name, buffer in energy.named_buffers() if name.endswith("_u")}
+    with evaluating(energy):
+        first = energy(x)
+    assert any(not torch.equal(energy.get_buffer(name), before) for name, before in buffers.items())
+    assert all(module.training for module in energy.modules())
+    with pytest.raises(ZeroDivisionError), evaluating(energy):
+        raise ZeroDivisionError
+    assert all(module.training for module in energy.modules()) and first.requires_grad
 
 
 def test_waves_are_bounded_and_part_of_the_weights(rng: torch.Generator) -> None:

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+from torch.nn.utils.parametrize import ParametrizationList
 
 from ebm_cli.check import InputError
 
@@ -136,6 +137,23 @@ def frozen(energy: nn.Module) -> Iterator[None]:
     finally:
         for parameter in trainable:
             parameter.requires_grad_(True)
+        for module in training:
+            module.training = True
+
+
+@contextmanager
+def evaluating(energy: nn.Module) -> Iterator[None]:
+    """Inside the block layers are in evaluation mode and parameters can be trained; modes are restored.
+
+    Only what computes weights from others (spectral normalisation) stays in its mode, as it learns where it is used.
+    """
+    computing = {m for part in energy.modules() if isinstance(part, ParametrizationList) for m in part.modules()}
+    training = [m for m in energy.modules() if m.training and m not in computing]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
         for module in training:
             module.training = True
 

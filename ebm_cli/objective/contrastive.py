@@ -8,6 +8,7 @@ from ebm_cli import check
 from ebm_cli.adaptation import wanted
 from ebm_cli.chains import run_chains
 from ebm_cli.data import Batch
+from ebm_cli.energy import evaluating
 from ebm_cli.objective import Objective, Outcome
 from ebm_cli.sampler import Sampler
 from ebm_cli.start import Start
@@ -19,7 +20,8 @@ class Contrastive(Objective):
     Its gradient, (⟨∂E/∂θ⟩_data − ⟨∂E/∂θ⟩_model)/T, is that of the negative log-likelihood at temperature T when
     the chains follow the model. The start says which method this is: data CD-k, replay persistent CD, noise
     short-run. The bias is that of the chains: their start for small k, their step for unadjusted samplers. The
-    loss itself is no measure of progress: near 0 when both phases agree, whatever the model.
+    loss itself is no measure of progress: near 0 when both phases agree, whatever the model. Both phases are taken in
+    evaluation mode, as the chains are: dropout would make theirs another model's, and acts on regularizers alone.
 
     The first `wait` steps have no chains and a loss of 0, for regularizers alone to act: denoising gives an energy its
     local shape in a fraction of the time, and chains of one that has none yet may not come to anything.
@@ -54,7 +56,8 @@ class Contrastive(Objective):
             return self._without_chains(energy, batch)
         n = self.chains or len(batch.x)
         x_model, scalars = negative_phase(self.sampler, self.start, self.steps, energy, batch, n, rng, self.engine)
-        e_data, e_model = energy(batch.x), energy(x_model)
+        with evaluating(energy):
+            e_data, e_model = energy(batch.x), energy(x_model)
         return Outcome(
             loss=(e_data.mean() - e_model.mean()) / self.sampler.temperature,
             x_data=batch.x,

@@ -31,6 +31,16 @@ def test_the_gradient_is_the_difference_of_the_phases_over_t(temperature: float,
         torch.testing.assert_close(parameter.grad, (positive - negative) / temperature, msg=name)
 
 
+def test_both_phases_are_of_the_energy_that_chains_follow_without_dropout(rng: torch.Generator) -> None:
+    energy = build("energy", "autoencoder", {"width": 32, "dropout": 0.5, "members": 2}, event=(2,)).train()
+    outcome = objective(1.0)(energy, Batch(torch.randn(16, 2, generator=rng)), rng)
+    assert all(module.training for module in energy.modules())
+    energy.eval()
+    assert outcome.x_model is not None and outcome.e_model is not None
+    torch.testing.assert_close(outcome.e_data, energy(outcome.x_data))
+    torch.testing.assert_close(outcome.e_model, energy(outcome.x_model))
+
+
 @pytest.mark.parametrize("temperature", [1.0, 2.0])
 def test_on_the_shifted_quadratic_the_gradient_is_the_difference_of_means(
     temperature: float, rng: torch.Generator
