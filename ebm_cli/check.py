@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
@@ -17,6 +17,18 @@ class InputError(ValueError):
         """The same messages, each with `prefix` before the name of the thing; names in `but` stay as they are."""
         stay = set(but)
         return InputError(*(m if m.split(" ")[0].split(".")[0] in stay else f"{prefix}.{m}" for m in self.messages))
+
+
+def every(*checks: Callable[[], None]) -> None:
+    """Make all of these checks; raise one InputError with what all of them refuse."""
+    messages: list[str] = []
+    for check in checks:
+        try:
+            check()
+        except InputError as error:
+            messages += error.messages
+    if messages:
+        raise InputError(*messages)
 
 
 def number(name: str, value: Any) -> None:

@@ -39,3 +39,10 @@ def test_a_misspelt_option_is_told_the_nearest_one() -> None:
     with pytest.raises(InputError, match=r"law must be one of uniform, normal, got 'norml'; did you mean 'normal'\?"):
         check.one_of("law", "norml", ["uniform", "normal"])
     assert check.nearest("zzz", ["uniform", "normal"]) == ""
+
+
+def test_every_check_is_made_and_all_that_they_refuse_is_in_one_error() -> None:
+    with pytest.raises(InputError) as wrong:
+        check.every(lambda: check.count("a", 0), lambda: check.count("b", 1), lambda: check.positive("c", -1.0))
+    assert wrong.value.messages == ("a must be >= 1, got 0", "c must be > 0, got -1.0")
+    check.every(lambda: check.count("b", 1))

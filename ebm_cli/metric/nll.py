@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -41,11 +42,7 @@ class NLL(Recipe):
     needs_samples: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isinstance(self.baselines, list):
-            raise InputError(f"baselines must be a list such as [gaussian,mixture], got {self.baselines}")
-        for name in self.baselines:
-            check.one_of("baselines", name, NAMES)
+        check.every(super().__post_init__, lambda: densities_named(self.baselines))
 
     def __call__(self, subject: Subject) -> Finding:
         if subject.data is None or subject.held_out is None or subject.train is None:
@@ -77,6 +74,13 @@ class NLL(Recipe):
             "right: the held-out mean, its standard error over rows, and seconds to fit."
         )
         return Finding(estimates, picture, caption, notes, table)
+
+
+def densities_named(names: object) -> None:
+    """Raise InputError, with all that are none, unless `names` is a list of baselines."""
+    if not isinstance(names, list):
+        raise InputError(f"baselines must be a list such as [gaussian,mixture], got {names}")
+    check.every(*(partial(check.one_of, "baselines", name, NAMES) for name in names))
 
 
 def energies_of(energy: nn.Module, temperature: float, x: Float[Tensor, "n *event"]) -> Float[np.ndarray, " n"]:

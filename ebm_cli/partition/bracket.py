@@ -81,7 +81,10 @@ def bracket(forth: Float[np.ndarray, " n"], back: Backward | None, joined: bool,
     if joined:
         value, se = bennett(forth, back.log_w)
         said = f"{said}, joined with {back.log_w.size} paths back"
-    doubts += back.mixing.reason.split("; ") if back.mixing.verdict == "caution" else []
+    if back.mixing.verdict == "caution":
+        doubts += back.mixing.reason.split("; ")
+    else:
+        said = f"{said}; {back.mixing.reason}"
     if lower is not None and lower > upper:
         lower, upper = upper, lower
         doubts.append(f"the ends cross, by no more than they may by chance: {more}")

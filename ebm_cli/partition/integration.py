@@ -34,6 +34,7 @@ def integrated(betas: Float[np.ndarray, " K"], drives: Float[np.ndarray, "draw K
     upper = float(above.mean() + q * spread_of_mean(above))
     said = f"{len(betas)} rungs, {len(each)} ladders of {len(drives)} steps"
     doubts = mixing.reason.split("; ") if mixing.verdict == "caution" else []
+    said = said if doubts else f"{said}; {mixing.reason}"
     if upper - lower > WIDE:
         doubts.append(f"the ends are {upper - lower:.3g} nats apart: raise temperatures or budget")
     estimate = Estimate(value, se=se, lower=lower, upper=upper, unit="nats", reason=said).doubted(doubts)

@@ -1,5 +1,6 @@
 """Chains of the model: draws at which paths back begin, where they are mixed, and the drive at every rung."""
 
+import dataclasses
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +15,7 @@ from ebm_cli.mixing import judge
 from ebm_cli.partition.ladder import Ladder, Rungs
 from ebm_cli.partition.path import Way
 from ebm_cli.partition.pilot import Pilot
-from ebm_cli.partition.unseen import unseen
+from ebm_cli.partition.unseen import looks_within, unseen
 from ebm_cli.sampler import Sampler
 
 LADDERS = 16
@@ -69,7 +70,8 @@ class ModelChains:
     def mixing(self, rng: torch.Generator) -> Estimate:
         """The verdict: they agree, chains begun elsewhere join them by the plain kernel, and no descent ends elsewhere.
 
-        Chains begun elsewhere climb no ladder, which would bring them back without having mixed.
+        Chains begun elsewhere climb no ladder, which would bring them back without having mixed. Of chains that are
+        mixed the reason says where modes elsewhere were looked for.
         """
         thin = max(1, (len(self.z) - self.begun) // DRAWS)
         z, u = (torch.stack(part[self.begun :: thin], 1) for part in (self.z, self.u))
@@ -78,8 +80,11 @@ class ModelChains:
         verdict = judge(Patient(chains, model, 1.0, self.kernel), self.seed).estimate
         if verdict.verdict == "refused":
             return verdict
-        elsewhere = unseen(model, z, rng)
-        return refused(f"not mixed: {elsewhere}") if elsewhere else verdict
+        spending = self.way.spending
+        looked = unseen(model, z, looks_within(spending.budget), rng, spending.spend)
+        if looked.elsewhere:
+            return refused(f"not mixed: {looked.elsewhere}")
+        return verdict if verdict.verdict == "caution" else dataclasses.replace(verdict, reason=looked.region)
 
     def draws(self, each: int) -> Float[Tensor, "n d"]:
         """The same number of states of each ladder, evenly spaced, ladder by ladder."""

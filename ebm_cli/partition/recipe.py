@@ -34,19 +34,22 @@ class Recipe:
     steps: int
 
     def __post_init__(self) -> None:
-        check.one_of("method", self.method, METHODS)
-        check.one_of("base", self.base, BASES)
-        if self.box is not None:
-            low_and_high(self.box)
-        check.one_of("kernel", self.kernel, KERNELS)
-        check.count("chains", self.chains, least=16)
-        check.count("temperatures", self.temperatures, least=2)
-        check.count("leapfrog_steps", self.leapfrog_steps)
-        check.count("steps", self.steps, least=100)
+        check.every(
+            lambda: check.one_of("method", self.method, METHODS),
+            lambda: check.one_of("base", self.base, BASES),
+            lambda: low_and_high(self.box),
+            lambda: check.one_of("kernel", self.kernel, KERNELS),
+            lambda: check.count("chains", self.chains, least=16),
+            lambda: check.count("temperatures", self.temperatures, least=2),
+            lambda: check.count("leapfrog_steps", self.leapfrog_steps),
+            lambda: check.count("steps", self.steps, least=100),
+        )
 
 
 def low_and_high(box: object) -> None:
-    """Raise InputError unless `box` is two numbers, the lower one first."""
+    """Raise InputError unless `box` is two numbers, the lower one first, or None."""
+    if box is None:
+        return
     if not isinstance(box, list) or len(box) != 2:
         raise InputError(f"box must be two numbers, its low and its high end, got {box}")
     for end in box:

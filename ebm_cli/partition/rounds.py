@@ -18,6 +18,7 @@ from ebm_cli.partition.path import Way
 from ebm_cli.partition.pilot import Pilot, lead
 from ebm_cli.partition.recipe import Recipe
 from ebm_cli.partition.spending import Spending
+from ebm_cli.partition.unseen import BUDGETED, LOOKS, looks_within
 from ebm_cli.rng import generator
 from ebm_cli.terminal import Stopped
 
@@ -28,7 +29,7 @@ APART, FLIGHT = 2, 6
 LEAST_STEPS = 100
 # The model's chains with those that their verdict begins elsewhere, over the chains alone; gradients of a NUTS flight.
 JUDGED, NUTS_FLIGHT = 1.1, 7
-# Evaluations that a verdict's descents take, about, until one has told.
+# Evaluations that a verdict's descents take beside its looks, about, until one has told.
 DESCENTS = 4500
 
 
@@ -44,7 +45,8 @@ class Size:
 class Search:
     """What rounds share: the way, the pilot, the model's chains that go on from round to round, random numbers.
 
-    verdict: on these chains, as long as they are. descents: evaluations that the last verdict took beside its chains.
+    verdict: on these chains, as long as they are. descents: evaluations that the last verdict took beside its chains,
+    looks and Hessians among them.
     """
 
     way: Way
@@ -52,8 +54,8 @@ class Search:
     pilot: Pilot
     chains: ModelChains
     rng: torch.Generator
+    descents: int
     verdict: Estimate | None = None
-    descents: int = DESCENTS
 
     def ask_more(self, steps: int) -> Estimate:
         """The verdict on the model's chains once they have made so many steps."""
@@ -69,6 +71,13 @@ class Search:
         """About how many evaluations a round takes, the verdict's own chains included."""
         paths = 0 if self.recipe.method == "ti" else size.temperatures * self.path_cost
         return paths + int(JUDGED * self.chains.cost(size.steps)) + self.descents
+
+    @property
+    def least(self) -> int:
+        """The budget of the least round, with the share of it that is spent on looks."""
+        budget = self.way.spending.budget
+        rest = self.way.spending.spent + self.cost(Size(2, LEAST_STEPS)) - looks_within(budget)
+        return rest + min(LOOKS, math.ceil(rest * BUDGETED / (1 - BUDGETED)))
 
     @property
     def path_cost(self) -> int:
@@ -91,10 +100,8 @@ def closed(way: Way, recipe: Recipe, seed: int) -> Estimate:
             )
         size = first(search)
         if size is None:
-            least = way.spending.spent + search.cost(Size(2, LEAST_STEPS))
-            return refused(
-                f"budget={way.spending.budget:,} is too small for a round: raise it beyond {least:,}", "nats"
-            )
+            said = f"budget={way.spending.budget:,} is too small for a round: raise it beyond {search.least:,}"
+            return refused(said, "nats")
         one = integral if recipe.method == "ti" else both_ways
         found = None
         while size is not None:
@@ -117,7 +124,7 @@ def begun(way: Way, recipe: Recipe, seed: int, rng: torch.Generator) -> Search |
     apart = 1 if recipe.method == "ti" else APART
     rungs = max(3, math.ceil(len(pilot.betas) / apart) + 1)
     chains = ModelChains.begin(way, pilot, seen.z, rungs, flight_of(pilot), seed)
-    return Search(way, recipe, pilot, chains, rng)
+    return Search(way, recipe, pilot, chains, rng, DESCENTS + looks_within(way.spending.budget))
 
 
 def flight_of(pilot: Pilot) -> int:

@@ -109,6 +109,12 @@ def test_wrong_baselines_are_named() -> None:
         build("metric", "nll", {"baselines": ["gausian"]})
 
 
+def test_wrong_numbers_of_the_recipe_and_all_wrong_baselines_are_named_at_once() -> None:
+    with pytest.raises(InputError) as wrong:
+        build("metric", "nll", {"chains": 3, "steps": 10, "baselines": ["flow", "gausian", "tree"]})
+    assert [m.split(" ")[0] for m in wrong.value.messages] == ["chains", "steps", "baselines", "baselines"]
+
+
 def test_the_noise_that_rows_carry_is_said() -> None:
     metric = build("metric", "nll", {"baselines": []})
     energy = build("energy", "quadratic", event=(1, 8, 8))

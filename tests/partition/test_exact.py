@@ -83,12 +83,12 @@ SMALL = {"chains": 64, "temperatures": 24, "steps": 150}
 CASES = {
     "quadratic 2-D": Case(lambda: quadratic(2), closed_form, lambda T: normal_rows(300, 2, scale=T), (1.0, 2.0), SMALL),
     "quadratic 32-D": Case(
-        lambda: quadratic(32), closed_form, lambda T: normal_rows(500, 32, scale=T**0.5), (1.0, 2.0),
+        lambda: quadratic(32), closed_form, lambda T: normal_rows(500, 32, scale=1.4), (1.0, 2.0),
         SMALL | {"temperatures": 60},
     ),
     "quadratic 256-D": Case(
-        lambda: quadratic(256), closed_form, lambda T: normal_rows(2000, 256, scale=T**0.5), (1.0, 2.0),
-        SMALL | {"temperatures": 200},
+        lambda: quadratic(256), closed_form, lambda T: normal_rows(2000, 256, scale=1.2), (1.0, 2.0),
+        SMALL | {"temperatures": 300},
     ),
     "mixture 16-D": Case(
         mixture, by_first_coordinate, lambda T: normal_rows(500, 16, scale=1.2 * T**0.5), (1.0, 2.0), SMALL

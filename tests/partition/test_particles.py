@@ -22,9 +22,9 @@ def test_the_mean_over_groups_is_z(name: str, temperatures: int) -> None:
         log_z, seen = particles(way, schedule, 400, 16, generator(5, "particles", "cpu"))
     ratio = torch.exp(log_z + way.space.log_volume - energy.log_z(1.0))
     assert abs(float(ratio.mean()) - 1) < 4 * float(ratio.std()) / 20
-    # Where particles end is the model: E[z·∇U] = d.
-    virial = (seen.z * seen.grad).sum(1).view(400, 16).mean(1)
-    assert abs(float(virial.mean()) - 4) < 4 * float(virial.std()) / 20 + 0.05
+    # Where particles end is the model, E[z·∇U] = d: in few particles only weighed by their group's Z is that unbiased.
+    excess = ratio * ((seen.z * seen.grad).sum(1).view(400, 16).mean(1) - 4)
+    assert abs(float(excess.mean())) < 4 * float(excess.std()) / 20
 
 
 def test_groups_are_independent() -> None:

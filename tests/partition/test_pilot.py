@@ -1,5 +1,6 @@
 """The pilot: it arrives, its steps are as long as they may be, and its schedule lies on its own path."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -25,16 +26,19 @@ class Nowhere(nn.Module):
 
 
 @pytest.mark.parametrize("kernel", ["hmc", "mala", pytest.param("nuts", marks=pytest.mark.slow)])
-def test_it_reaches_the_model_with_steps_of_about_the_acceptance_that_is_asked(kernel: str) -> None:
+def test_it_reaches_the_model_with_steps_within_twice_of_those_that_accept_as_asked(kernel: str) -> None:
     energy = build("energy", "quadratic", {"a": [4.0] * 4 + [400.0] * 4}, event=(8,))
     way = way_to(energy, 1.0, normal_rows(200, 8))
     with frozen(way.space), torch.no_grad():
-        pilot, z = led(way, 64, kernel=kernel)
+        pilot, z = led(way, 400, kernel=kernel)
         assert pilot.betas[0] == 0 and pilot.betas[-1] == 1 and (np.diff(pilot.betas) > 0).all()
-        _, info = pilot.kernel_at(1.0).step(way.at(1.0), way.look(z).state(1.0), generator(0, "t", "cpu"))
-    accepted = float(info.accept.mean())
-    assert abs(accepted - pilot.kernel.target) < 0.15
-    assert pilot.kernel.step_size <= kernel_of(recipe(kernel=kernel))[1]
+        tuned, state = pilot.kernel_at(1.0), way.look(z).state(1.0)
+        for factor in (0.5, 2.0):
+            tried = dataclasses.replace(tuned, step_size=factor * tuned.step_size)
+            accept = tried.step(way.at(1.0), state, generator(0, "t", "cpu"))[1].accept
+            more = float(accept.mean()) - tuned.target
+            assert (more if factor < 1 else -more) > 4 * float(accept.std()) / len(z) ** 0.5
+    assert tuned.step_size <= kernel_of(recipe(kernel=kernel))[1]
 
 
 def test_every_step_of_a_schedule_adds_about_as_much_spread() -> None:

@@ -33,6 +33,14 @@ def test_a_box_that_is_none_is_named(box: Any) -> None:
         recipe(box=box)
 
 
+def test_all_that_is_wrong_is_named_at_once() -> None:
+    with pytest.raises(InputError) as wrong:
+        recipe(method="ias", box=[1.0], chains=3, temperatures=1, steps=10)
+    assert [message.split(" ")[0] for message in wrong.value.messages] == [
+        "method", "box", "chains", "temperatures", "steps",
+    ]  # fmt: skip
+
+
 def test_a_metrics_recipe_is_equal_to_any_other_of_the_same_fields() -> None:
     assert plain(build("metric", "log_z")) == plain(build("metric", "log_z"))
     assert type(plain(build("metric", "log_z"))).__name__ == "Recipe"

@@ -58,7 +58,7 @@ def test_a_stop_after_the_first_round_leaves_its_value_and_one_before_leaves_non
     first = Spending(None, None)
     one, _, _ = spend(first)
     spending = Spending(None, 1e-3)
-    spending.stop = lambda: spending.spent > 1.2 * first.spent
+    spending.stop = lambda: spending.spent > first.spent
     found, _, _ = spend(spending)
     assert found.value == pytest.approx(one.value) and found.verdict == "caution" and "stopped after" in found.reason
     with pytest.raises(Stopped):
