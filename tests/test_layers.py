@@ -34,7 +34,7 @@ ROWS = (
     {"adaptation", "engine"},
     {"units"},
     {"optimizer", "sampler"},
-    {"energy", "network", "grid", "composition"},
+    {"energy", "network", "grid", "composition", "levels"},
     {"data", "table_file"},
     {"run", "machine", "terminal", "estimate"},
     {"check", "rng"},
