@@ -28,8 +28,10 @@ ROWS = (
     {"build", "parts"},
     {"state"},
     {"metric", "diagnostic", "finding", "figure", "landscape", "features", "screen", "chain_file"}
-    | {"mixing", "agreement", "probe", "tails", "wells", "basins", "partition", "baseline", "likelihoods"},
+    | {"mixing", "agreement", "probe", "tails", "wells", "basins", "partition", "likelihoods"},
     {"objective", "regularizer"},
+    {"noise"},
+    {"baseline"},
     {"chains", "start"},
     {"adaptation", "engine"},
     {"units"},
