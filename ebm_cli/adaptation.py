@@ -184,6 +184,11 @@ def wanted(sampler: Sampler) -> bool:
     return isinstance(sampler, Adapts) and sampler.adapt != "none"
 
 
+def untuned(sampler: Any) -> Any:
+    """The sampler as it is given, without a burn-in that would tune it."""
+    return dataclasses.replace(sampler, adapt="none") if wanted(sampler) else sampler
+
+
 def refuse_without_burn_in(sampler: Sampler, burn_in: int) -> None:
     """Raise InputError where the sampler asks to be tuned and has no room for it."""
     if wanted(sampler) and burn_in < LEAST_BURN_IN:

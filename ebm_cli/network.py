@@ -106,15 +106,16 @@ def fitted_gaussians(name: str, components: int, data: Data) -> Gaussians:
 
 def with_share(narrow: Gaussians, wide: Gaussians, share: float, wider: float) -> Gaussians:
     """(1 − share)·narrow + share·wide, the latter's standard deviations `wider` times as large."""
-    log_wider = wide.means.shape[1] * math.log(wider)
-    log_scales = [narrow.log_scales + math.log(1 - share), wide.log_scales + math.log(share) - log_wider]
-    return Gaussians(
-        {
-            "means": torch.cat([narrow.means, wide.means]),
-            "factors": torch.cat([narrow.factors, wide.factors / wider]),
-            "log_scales": torch.cat(log_scales),
-        }
-    )
+    wide = widened(wide, wider)
+    parts = {name: torch.cat([value, wide.get_buffer(name)]) for name, value in narrow.named_buffers()}
+    parts["log_scales"] = torch.cat([narrow.log_scales + math.log(1 - share), wide.log_scales + math.log(share)])
+    return Gaussians(parts)
+
+
+def widened(gaussians: Gaussians, wider: float) -> Gaussians:
+    """The same means and weights, standard deviations `wider` times as large."""
+    log_scales = gaussians.log_scales - gaussians.means.shape[1] * math.log(wider)
+    return Gaussians({"means": gaussians.means, "factors": gaussians.factors / wider, "log_scales": log_scales})
 
 
 def fitted_mixture(rows: Float[np.ndarray, "n size"], components: int) -> dict[str, np.ndarray]:

@@ -76,7 +76,7 @@ def _parts(config: Config, place: machine.Machine, gather: Gather) -> Parts:
     # Of a sampler that cannot be built nothing more is said.
     fixed = sampler is None or issubclass(type(sampler), Kernel)
     engine = gather.attempt("", lambda: choose(given, place.device, fixed, steps=0))
-    offered: dict[str, Any] = {"event": event, "data": data, "sampler": sampler, "engine": engine}
+    offered: dict[str, Any] = {"event": event, "data": data, "sampler": sampler, "engine": engine, "energy": energy}
     built: dict[str, Any] = {}
     with rng.seeded_layers(seed, "objective"):
         for group in ("start", "optimizer", "objective"):

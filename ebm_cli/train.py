@@ -108,10 +108,11 @@ def train(config: Config, run: Run, terminal: Terminal, init: Run | None = None)
 def say_policy(parts: Parts, trainer: Trainer, terminal: Terminal) -> None:
     """One line of where the model's chains begin, go on and end."""
     steps = getattr(parts.objective, "steps", None)
-    if steps is not None and isinstance(parts.start, HasPolicy):
+    teller = parts.objective if isinstance(parts.objective, HasPolicy) else parts.start
+    if steps is not None and isinstance(teller, HasPolicy):
         kernel = type(parts.sampler).__name__
         chains = getattr(parts.objective, "chains", None) or trainer.batch_size
-        policy = parts.start.policy(chains, steps)
+        policy = teller.policy(chains, steps)
         each = f"{steps} steps of {kernel} each, engine {parts.engine}"
         terminal.say(f"chains: {chains} a training step, {each}; {policy}")
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.bench import chains, ess, table
+from scripts.bench import chains, ess, plane, table
 from scripts.bench.table import Bar
+from tests.contract import build
 
 
 @pytest.fixture(autouse=True)
@@ -54,3 +55,37 @@ def test_a_rotated_gaussian_has_the_gradient_and_the_variances_of_its_precision(
     x = torch.randn(3, 20, generator=torch.Generator().manual_seed(0)).requires_grad_()
     (grad,) = torch.autograd.grad(energy(x).sum(), x)
     torch.testing.assert_close(grad, energy.energy_and_grad(x)[1])
+
+
+def test_tv_is_zero_for_the_very_law_and_is_taken_over_the_datas_box_where_mass_runs_away() -> None:
+    data = build("data", "gaussians_8")
+
+    class Law(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return -data.log_prob(x)
+
+    class Flat(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.zeros(len(x))
+
+    tv, boxed = plane.total_variation(Law(), data)
+    assert tv < 1e-4 and not boxed
+    tv, boxed = plane.total_variation(Flat(), data)
+    assert 0.5 < tv < 1 and boxed
+
+
+def test_the_plane_s_table_has_a_cell_a_set_and_its_bars_take_our_worst_seed_against_their_best() -> None:
+    rows = [
+        dict(zip(plane.COLUMNS, ("rings", seed, what, tv, "", "50"), strict=True))
+        for seed, what, tv in (
+            ("0", "contrastive", "0.0500"),
+            ("1", "contrastive", "0.0900"),
+            ("0", "torchebm CD", "0.3600"),
+            ("1", "torchebm CD", "0.1800"),
+        )
+    ]
+    assert "| contrastive | – | – | – | 0.050 0.090 | 50 |" in plane.text(rows)
+    bars = {bar.what: bar for bar in plane.bars(rows)}
+    assert bars["best tv, rings"].value == pytest.approx(0.07) and bars["best tv, rings"].held == "yes"
+    assert bars["tv of torchebm CD, its best seed / contrastive, its worst, rings"].value == pytest.approx(2.0)
+    assert bars["best tv, two_moons"].held == "not measured"

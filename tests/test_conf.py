@@ -83,7 +83,8 @@ def test_every_yaml_builds(group: str, name: str) -> None:
     event = (1, 8, 8)
     data, sampler = build("data", "gaussians_8"), build("sampler", "sgld")
     start = build("start", "noise", event=event)
-    offered = {"event": event, "data": data, "sampler": sampler, "start": start, "engine": "eager"}
+    energy = build("energy", "mlp", {"noise_level": 0.1}, event=event)
+    offered = {"event": event, "data": data, "sampler": sampler, "start": start, "engine": "eager", "energy": energy}
     built = make(config(group, name), **offered)
     assert type(built) is locate(config(group, name)["_target_"])
 

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -22,19 +21,29 @@ AVERAGE = 0.99
 LOOK, PATIENCE, MOST_STEPS = 50, 6, 4000
 
 
-@dataclass(frozen=True)
-class Flow:
-    """log q((x − m)/s) − Σⱼ log sⱼ, q the flow."""
+class Flow(nn.Module):
+    """log q((x − m)/s) − Σⱼ log sⱼ, q the flow; m and s the rows' own mean and spread."""
 
-    words: str
-    network: nn.Module
-    middle: Float[Tensor, " d"]
-    spread: Float[Tensor, " d"]
+    middle: Tensor
+    spread: Tensor
+
+    def __init__(self, network: nn.Module, middle: Float[Tensor, " d"], spread: Float[Tensor, " d"]) -> None:
+        super().__init__()
+        self.words = f"neural spline flow, {TRANSFORMS} transforms of {HIDDEN[0]} units"
+        self.network = network.double().requires_grad_(False)
+        self.register_buffer("middle", middle)
+        self.register_buffer("spread", spread)
 
     def log_prob(self, x: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
         z = (x - self.middle) / self.spread
         with torch.no_grad():
             return torch.cat([self.network().log_prob(part) for part in z.split(1000)]) - self.spread.log().sum()
+
+    def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n d"]:
+        """Independent draws: the transform's inverse of standard normal rows."""
+        normal = torch.randn(n, len(self.middle), generator=rng, device=rng.device, dtype=self.middle.dtype)
+        with torch.no_grad():
+            return self.middle + self.spread * self.network().transform.inv(normal.to(self.middle))
 
 
 def fit(material: Material, stop: Callable[[], bool]) -> Flow:
@@ -44,22 +53,37 @@ def fit(material: Material, stop: Callable[[], bool]) -> Flow:
     What is kept is the running average of the weights with the best validation; a rate ends when it stops improving.
     stop: asked at every validation; on True the best so far comes back.
     """
-    rows = material.fit
-    middle = rows.mean(0)
-    spread = (rows.var(0, correction=0) + material.noise**2).clamp(min=1e-6 * largest_variance(rows)).sqrt()
+    middle, spread = units(material)
     with rng.seeded_layers(material.seed, "baseline/flow"):
-        import zuko
+        best = trained(network(material), material, middle, spread, stop)
+    return Flow(best, middle, spread)
 
-        network = zuko.flows.NSF(
+
+def untrained(material: Material) -> Flow:
+    """A flow of the same shapes, to load a fitted one's numbers into."""
+    with rng.seeded_layers(material.seed, "baseline/flow"):
+        return Flow(network(material).eval(), *units(material))
+
+
+def network(material: Material) -> nn.Module:
+    """zuko's flow for rows of this size, on the CPU in single precision."""
+    import zuko
+
+    with torch.device("cpu"):
+        return zuko.flows.NSF(
             material.size,
             transforms=TRANSFORMS,
             bins=BINS,
             hidden_features=HIDDEN,
             activation=lambda: nn.Sequential(nn.SiLU(), nn.Dropout(DROPOUT)),
         ).to(torch.float32)
-        best = trained(network, material, middle, spread, stop)
-    words = f"neural spline flow, {TRANSFORMS} transforms of {HIDDEN[0]} units"
-    return Flow(words, best.double().requires_grad_(False), middle, spread)
+
+
+def units(material: Material) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
+    """Mean and standard deviation of each coordinate, noise included."""
+    rows = material.fit
+    spread = rows.var(0, correction=0) + material.noise**2
+    return rows.mean(0), spread.clamp(min=1e-6 * largest_variance(rows)).sqrt()
 
 
 def trained(

@@ -1,9 +1,11 @@
 """From a command line to a finished run: find the run it names, compose, make the folder, run the verb, report."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ebm_cli.build import locate
 from ebm_cli.check import InputError
 from ebm_cli.cli import compose, runs
 from ebm_cli.cli.answers import groups
@@ -93,8 +95,10 @@ def base_of(verb: str, source: Run | Path | None, overrides: list[Any]) -> tuple
             values = {key: own[key] for key in ("trainer", *SHARED)}
             return compose.Base(nodes, values), overrides
         nodes = {group: own[group] for group in ("energy", "data", "sampler") if own.get(group)}
-        nodes["start"] = start_node(own.get("start") or {}, value_of(overrides, "start"))
-        if nodes["start"] is own.get("start"):
+        chosen = value_of(overrides, "start")
+        led = led_start(own, chosen)
+        nodes["start"] = led or start_node(own.get("start") or {}, chosen)
+        if led or nodes["start"] is own.get("start"):
             overrides = [o for o in overrides if o.key_or_group != "start"]
         return compose.Base({k: v for k, v in nodes.items() if v}, {key: own[key] for key in SHARED}), overrides
     if verb == "train" and source is None and "experiment" not in named:
@@ -104,6 +108,20 @@ def base_of(verb: str, source: Run | Path | None, overrides: list[Any]) -> tuple
         if data in groups()["experiment"]:
             return compose.Base(experiment=data), overrides
     return compose.Base(), overrides
+
+
+def led_start(own: dict[str, Any], chosen: str | None) -> dict[str, Any] | None:
+    """The start that a run's objective has for its samples, where the line names that one or none."""
+    node = own.get("objective") or {}
+    with suppress(InputError):
+        objective = locate(str(node.get("_target_")))
+        # Only here, as it imports torch.
+        from ebm_cli.objective import LeadsSamples
+
+        if isinstance(objective, LeadsSamples):
+            start = objective.start_of(node)
+            return start if chosen in (None, str(start["_target_"]).split(".")[-2]) else None
+    return None
 
 
 def start_node(own: dict[str, Any], chosen: str | None) -> dict[str, Any] | None:

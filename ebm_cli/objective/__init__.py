@@ -6,6 +6,7 @@ its own are saved with the run. Sampler, start and data reach it from the verb, 
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -47,6 +48,16 @@ class Objective(nn.Module):
 
     def suits(self, energy: nn.Module, event: tuple[int, ...]) -> None:
         """Raise InputError, with the reason, for an energy that it cannot train."""
+
+
+@runtime_checkable
+class LeadsSamples(Protocol):
+    """A class of objectives whose models have a start of their own: chains of its runs begin there unless told."""
+
+    @staticmethod
+    def start_of(node: dict[str, Any]) -> dict[str, Any]:
+        """The start's `_target_` and values, from the objective's own of a run."""
+        ...
 
 
 def check_together(

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.data import Batch, Data
+from ebm_cli.levels import check_levels, told
 from ebm_cli.objective import Objective, Outcome, fisher
 from ebm_cli.rng import normal_like
 from ebm_cli.sampler import Sampler
@@ -50,14 +51,9 @@ class DenoisingScoreMatching(Objective):
         return False
 
     def suits(self, energy: nn.Module, event: tuple[int, ...]) -> None:  # noqa: ARG002
-        own = getattr(energy, "noise_level", None)
         if not isinstance(self.sigma, list):
             return
-        if own is None:
-            raise check.InputError(
-                "objective.sigma with several levels needs an energy that is told them: energy=mlp "
-                f"energy.noise_level={min(self.sigma):g}"
-            )
+        own = told(energy, "objective.sigma with several levels", min(self.sigma))
         if not min(self.sigma) <= own <= max(self.sigma):
             raise check.InputError(
                 f"energy.noise_level={own:g} is not among the levels of objective.sigma, which are "
@@ -95,15 +91,6 @@ class DenoisingScoreMatching(Objective):
         σ = self.levels[(first + torch.arange(n, device=x.device)) % len(self.levels)].to(x.dtype)
         noised = x + σ.view(-1, *[1] * (x.dim() - 1)) * normal_like(x, rng)
         return conditioned_loss(energy, noised, x, σ, self.temperature)
-
-
-def check_levels(sigma: float | list[float]) -> None:
-    """Raise InputError unless sigma is a number > 0 or a list of such."""
-    levels = sigma if isinstance(sigma, list) else [sigma]
-    if not levels:
-        raise check.InputError("sigma must be a number > 0, or a list of them, got []")
-    for level in levels:
-        check.positive("sigma", level)
 
 
 def denoising_loss(

@@ -1,7 +1,6 @@
 """Noise-contrastive estimation: telling data from noise of known density, with log Z learned beside the energy."""
 
 import math
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -10,22 +9,11 @@ from torch.nn.functional import softplus
 
 from ebm_cli import check
 from ebm_cli.data import Batch, Data
-from ebm_cli.network import Gaussians, fitted_gaussians, with_share
+from ebm_cli.noise import Noise, fitted
 from ebm_cli.objective import Objective, Outcome, temperature_of
 from ebm_cli.sampler import Sampler
 
-KINDS = ("gaussian", "mixture")
 FORMS = ("binary", "ranking")
-BROADER = 2.0
-
-
-@runtime_checkable
-class Noise(Protocol):
-    """A law over flattened states that can be drawn from and whose density is known."""
-
-    def log_prob(self, x: Float[Tensor, "n size"]) -> Float[Tensor, " n"]: ...
-
-    def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n size"]: ...
 
 
 class NoiseContrastive(Objective):
@@ -40,8 +28,9 @@ class NoiseContrastive(Objective):
     The energy is free wherever there is neither data nor noise, and mass may hide there: so a share of the fitted noise
     is spread twice as wide as the data.
 
-    noise: gaussian or mixture, of `components` ≥ 1 Gaussians, fitted to the training rows, or an object with `log_prob`
-    and `draw`. broad: share in [0, 1) of the fitted noise that is one Gaussian, twice as wide. ratio: ν ≥ 1. form:
+    noise: gaussian, mixture, of `components` ≥ 1 Gaussians, or flow, a neural spline flow (Gao et al., 2020, arXiv
+    1912.00589, without adapting it to the energy), fitted to the training rows; or an object with `log_prob` and
+    `draw`. broad: share in [0, 1) of the fitted noise that is one Gaussian, twice as wide. ratio: ν ≥ 1. form:
     binary or ranking. Logs log_z = log ∫ exp(−E/T) dx, which goes with the weights of each step and not with their
     average, and the share of rows that are told right.
     """
@@ -65,8 +54,7 @@ class NoiseContrastive(Objective):
         check.one_of("form", form, FORMS)
         self.temperature = temperature_of(sampler)
         if isinstance(noise, str):
-            check.one_of("noise", noise, KINDS)
-            noise = fitted(1 if noise == "gaussian" else components, broad, data)
+            noise = fitted(noise, components, broad, data)
         self.noise = noise
         self.ratio = ratio
         self.log_z = nn.Parameter(torch.zeros(())) if form == "binary" else None
@@ -99,12 +87,6 @@ class NoiseContrastive(Objective):
         with torch.no_grad():
             self.log_z.copy_(s.logsumexp(0) - math.log(len(s)))
         self.begun.fill_(True)
-
-
-def fitted(components: int, broad: float, data: Data) -> Gaussians:
-    """A mixture fitted to the training rows, with a share of a Gaussian fitted to them and made twice as wide."""
-    narrow = fitted_gaussians("components", components, data)
-    return with_share(narrow, fitted_gaussians("components", 1, data), broad, BROADER) if broad else narrow
 
 
 def binary(x: Float[Tensor, " n"], y: Float[Tensor, " m"]) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:

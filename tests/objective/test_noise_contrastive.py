@@ -11,7 +11,8 @@ from ebm_cli.data import Batch
 from ebm_cli.data.gaussian import Gaussian
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.network import Gaussians, fitted_gaussians
-from ebm_cli.objective.noise_contrastive import Noise, NoiseContrastive
+from ebm_cli.noise import FlowNoise, Noise
+from ebm_cli.objective.noise_contrastive import NoiseContrastive
 from tests.contract import build, log_integral
 from tests.objective.slope import assert_gradient_is_slope
 
@@ -50,6 +51,45 @@ def test_the_mixtures_density_is_that_of_its_draws_and_integrates_to_one(rng: to
     y = noise.draw(20_000, rng)
     ratio = (noise.log_prob(y + 0.02) - noise.log_prob(y)).exp()
     assert abs(float(ratio.mean()) - 1) < 4 * float(ratio.std()) / 20_000**0.5
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flow that is fitted for no more than 20 steps a rate."""
+    monkeypatch.setattr("ebm_cli.baseline.flow.MOST_STEPS", 20)
+    monkeypatch.setattr("ebm_cli.baseline.flow.LOOK", 10)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("broad", [0.0, 0.2])
+def test_the_flows_density_is_that_of_its_draws_and_integrates_to_one(broad: float, rng: torch.Generator) -> None:
+    noise = nce({"noise": "flow", "broad": broad}).noise
+    assert isinstance(noise, FlowNoise) and isinstance(noise, Noise) and not bool(noise.fitted)
+    y = noise.draw(20_000, rng)
+    assert bool(noise.fitted) and y.shape == (20_000, 2)
+    assert log_integral(noise.log_prob, 2, 20.0, 401) == pytest.approx(0, abs=2e-3)
+    ratio = (noise.log_prob(y + 0.02) - noise.log_prob(y)).exp()
+    assert abs(float(ratio.mean()) - 1) < 4 * float(ratio.std()) / 20_000**0.5
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_fitted_flow_is_saved_with_the_run_and_not_fitted_again(
+    rng: torch.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    energy, first, resumed = Quadratic([1.0, 2.0], None), nce({"noise": "flow"}), nce({"noise": "flow"})
+    batch = Batch(torch.randn(50, 2, generator=rng))
+    first(energy, batch, rng)
+    resumed.load_state_dict(first.state_dict())
+    monkeypatch.setattr("ebm_cli.noise.flow.fit", None)
+    losses = [objective(energy, batch, torch.Generator().manual_seed(1)).loss for objective in (first, resumed)]
+    assert torch.equal(*losses)
+    losses[0].backward()
+
+
+def test_a_flow_without_zuko_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ebm_cli.noise.find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r"^noise=flow needs zuko: pip install 'ebm-cli\[baselines\]'$"):
+        nce({"noise": "flow"})
 
 
 @pytest.mark.parametrize("form", ["binary", "ranking"])
