@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+import matplotlib as mpl
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -24,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 # So that this file runs as it stands and finds the package beside it.
 sys.path.insert(0, str(ROOT))
 
-from ebm_cli import check  # noqa: E402
+from ebm_cli import check, figure  # noqa: E402
 from scripts import claims_page, founding  # noqa: E402
 from scripts.founding import Claim  # noqa: E402
 
@@ -81,7 +82,8 @@ def measured(
     """Put the claim under its name into `finished`, or the reason why there is none into `failed`."""
     with tempfile.TemporaryDirectory(prefix=f"ebm-claim-{name}-") as place:
         try:
-            finished[name] = measure(Path(place))
+            with mpl.rc_context(figure.STYLE):
+                finished[name] = measure(Path(place))
         except Exception as error:
             failed[name] = f"{type(error).__name__}: {' '.join(str(error).split())}"
 

@@ -48,7 +48,8 @@ class Row:
         exact = f"{self.exact:.{decimals}f}" if abs(self.exact) >= 10**-decimals else f"{self.exact:.3g}"
         before = {"=": "", "within 5 %": ""}.get(self.relation, f"{self.relation} ")
         after = ", within 5 %" if self.relation == "within 5 %" else ""
-        return f"{before}{exact}{after}", show(self.measured, self.se)
+        # numpy's own numbers are floats that compare with lists.
+        return f"{before}{exact}{after}", show(float(self.measured), float(self.se))
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from scripts.founding import Claim, Row
 from scripts.founding._parts import average, part, seeded
 
 ORDER = 110
-WEIGHT, APART, WIDTH = 0.2, 3.0, 0.5
-RUNS, STEPS, LENGTH, CHAINS = 8, 120, 30, 128
+WEIGHT, APART, WIDTH = 0.2, 2.0, 0.5
+RUNS, STEPS, LENGTH, CHAINS = 8, 24, 100, 256
 
 
 def weights(name: str, changes: dict, seed: int) -> np.ndarray:
@@ -26,7 +26,7 @@ def weights(name: str, changes: dict, seed: int) -> np.ndarray:
     own = {"steps": LENGTH, "chains": CHAINS}
     objective = part("objective", "contrastive", own, sampler=sampler, start=start, engine="eager")
     # Where the modes lie is known to the model; what they weigh is what it learns.
-    optimizer = torch.optim.Adam([energy.logits], lr=0.08)
+    optimizer = torch.optim.SGD([energy.logits], lr=1.0)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     path = []
     for _ in range(STEPS):
@@ -39,7 +39,7 @@ def weights(name: str, changes: dict, seed: int) -> np.ndarray:
 
 
 def measure(place: Path) -> Claim:  # noqa: ARG001
-    ladder = {"temperatures": [1.0, 2.2, 5.0, 11.0, 24.0]}
+    ladder = {"temperatures": [1.0, 3.0, 9.0]}
     paths = {
         name: np.stack([weights(name, changes, seed) for seed in range(RUNS)])
         for name, changes in (("mala", {}), ("tempering", ladder))
