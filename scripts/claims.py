@@ -76,9 +76,7 @@ def run(claims: dict[str, Callable[[Path], Claim]], out: Path) -> int:
     return int(bool(failed) or not all(claim.holds for claim in finished.values()))
 
 
-def measured(
-    name: str, measure: Callable[[Path], Claim], finished: dict[str, Claim], failed: dict[str, str]
-) -> None:
+def measured(name: str, measure: Callable[[Path], Claim], finished: dict[str, Claim], failed: dict[str, str]) -> None:
     """Put the claim under its name into `finished`, or the reason why there is none into `failed`."""
     with tempfile.TemporaryDirectory(prefix=f"ebm-claim-{name}-") as place:
         try:

@@ -13,13 +13,27 @@ ORDER = 200
 ALPHA, CHAINS, EDGE, SIDE = 0.4, 2048, 5.0, 401
 RUNS = {
     "A": ("data=two_moons", "objective=denoising_score_matching", "objective.sigma=0.3", "trainer.steps=300"),
-    "B": ("data=gaussian", "data.mean=0.5", "data.std=0.6", "objective=denoising_score_matching", "objective.sigma=0.3"),
+    "B": (
+        "data=gaussian",
+        "data.mean=0.5",
+        "data.std=0.6",
+        "objective=denoising_score_matching",
+        "objective.sigma=0.3",
+    ),
 }
 
 
 def measure(place: Path) -> Claim:
     for name, words in RUNS.items():
-        ebm("train", "energy=mlp", "energy.width=32", "trainer.steps=300", *words, "optimizer.lr=0.01", f"out={place / name}")
+        ebm(
+            "train",
+            "energy=mlp",
+            "energy.width=32",
+            "trainer.steps=300",
+            *words,
+            "optimizer.lr=0.01",
+            f"out={place / name}",
+        )
     axis = torch.linspace(-EDGE, EDGE, SIDE)
     x = torch.cartesian_prod(axis, axis)
     with torch.no_grad():
@@ -59,12 +73,15 @@ def measure(place: Path) -> Claim:
         each.grid(False)
     return Claim(
         section="引言，动手实践 · Introduction, composition",
-        sentence="Energies compose: sums are products of densities, soft minima are mixtures, and a difference takes one "
+        sentence="Energies compose: sums are products of densities, soft minima are mixtures, and a difference "
+        "takes one "
         "model out of another.",
-        truth="A mixture needs each part's log Z, which its energy does not tell, and a negation needs a sum that still "
+        truth="A mixture needs each part's log Z, which its energy does not tell, and a negation needs a sum that "
+        "still "
         "rises everywhere; both are seen to when the composition is made.",
         rows=rows,
         picture=picture,
-        caption=f"Two trained runs A and B, and densities p_A·p_B, ½p_A + ½p_B and p_A/p_B^{ALPHA} by quadrature (blue) with chains "
+        caption=f"Two trained runs A and B, and densities p_A·p_B, ½p_A + ½p_B and p_A/p_B^{ALPHA} by quadrature "
+        "(blue) with chains "
         "of `ebm sample energy=product|mixture|negation` (red).",
     )

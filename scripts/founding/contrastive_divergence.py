@@ -1,5 +1,6 @@
 """Contrastive divergence is biased, and the less the longer its chains."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     found = {k: average(trained("data", k, STEPS)[0]) for k in LENGTHS}
     rows: list[Row] = [Row(f"a trained by CD-{k}", fixed_point(k), *found[k]) for k in LENGTHS]
     endless = fixed_point(LONG)
-    for k, longer in zip(LENGTHS, LENGTHS[1:], strict=False):
+    for k, longer in pairwise(LENGTHS):
         less = found[longer][0] - found[k][0], np.hypot(found[k][1], found[longer][1])
         rows.append(Row(f"how much nearer CD-{longer} is to chains without end than CD-{k}", 0.0, *less, ">"))
     picture, (axes,) = figure.new()
@@ -37,9 +38,11 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
         section="原理与机制 › 负相的挑战：MCMC 采样 · The negative phase",
         sentence="Contrastive divergence starts chains at data and stops them after k steps, which brings a bias: the "
         "smaller, the longer they run.",
-        truth="Where the model can be the data's law, chains that start there stay there and an exact kernel has no bias "
+        truth="Where the model can be the data's law, chains that start there stay there and an exact kernel has no "
+        "bias "
         "at its optimum. The bias is that of a model that cannot: with one short step CD is score matching (Hyvärinen, "
-        f"2007), and chains without end are maximum likelihood but for the bias of their own step ({endless:.4f} beside "
+        f"2007), and chains without end are maximum likelihood but for the bias of their own step ({endless:.4f} "
+        "beside "
         f"{LIKELIHOOD:.4f} here).",
         rows=rows,
         picture=picture,

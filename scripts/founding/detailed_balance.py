@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 from scipy.stats import norm
 
 from ebm_cli import figure
@@ -54,7 +53,8 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     return Claim(
         section="原理与机制 › 负相的挑战：MCMC 采样 · The negative phase",
         sentence="A kernel with p(x)P(x′|x) = p(x′)P(x|x′) leaves p as it is.",
-        truth="MALA has detailed balance. The text's own example, Langevin steps without a test, does not have it at any "
+        truth="MALA has detailed balance. The text's own example, Langevin steps without a test, does not have it "
+        "at any "
         "finite step: that is where its bias comes from.",
         rows=rows,
         picture=picture,

@@ -32,14 +32,18 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     sampler = part("sampler", "sgld", {"step_size": h, "temperature": T})
     draws = run_chains(sampler, energy, energy.draw(500, T, seeded(7)), 400, seeded(8), burn_in=50)
     chains = Chains(x=draws.x.transpose(0, 1).double().numpy())
-    estimate = part("diagnostic", "effective_temperature")(Patient(chains, energy, T)).estimates["effective_temperature"]
+    estimate = part("diagnostic", "effective_temperature")(Patient(chains, energy, T)).estimates[
+        "effective_temperature"
+    ]
     assert isinstance(estimate.value, float) and isinstance(estimate.se, float)
     rows.append(Row("the diagnostic effective_temperature at αh = 1", heated(1.0), estimate.value, estimate.se))
     picture, (axes,) = figure.new()
     line = np.linspace(0, 1.9, 100)
     axes.plot(line, heated(line), color=figure.BLACK, label="T/(1 − αh/2)")
     means, errors = zip(*found, strict=True)
-    axes.errorbar(SHARES, means, 4 * np.array(errors), fmt="o", color=figure.BLUE, label="α·variance of chains ± 4 errors")
+    axes.errorbar(
+        SHARES, means, 4 * np.array(errors), fmt="o", color=figure.BLUE, label="α·variance of chains ± 4 errors"
+    )
     axes.axhline(T, color=figure.GREEN, linestyle="--", label=f"T = {T}")
     axes.set(xlabel="αh, the step h times the curvature α", ylabel="effective temperature, in units of E", yscale="log")
     axes.set_yticks([2, 5, 10, 20], ["2", "5", "10", "20"])
@@ -48,7 +52,8 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     return Claim(
         section="原理与机制 › 改进采样过程 · Better sampling",
         sentence="Langevin steps of size h on E = α/2·x² have the law of a higher temperature, T_eff = T/(1 − αh/2).",
-        truth="For a quadratic well, where it is exact. Elsewhere every direction is heated by its own curvature, so that "
+        truth="For a quadratic well, where it is exact. Elsewhere every direction is heated by its own curvature, "
+        "so that "
         "no one temperature describes the law; at αh ≥ 2 there is none.",
         rows=rows,
         picture=picture,
@@ -59,5 +64,3 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
 def heated(share: float | np.ndarray) -> float | np.ndarray:
     """T/(1 − αh/2)."""
     return T / (1 - share / 2)
-
-

@@ -45,9 +45,7 @@ def trained(kind: str, seed: int) -> np.ndarray:
         start = part("start", "replay", {"size": 1024, "restart": 0.0}, event=(1,), data=data)
         own = {"steps": 5, "width": 32, "critic_lr": 1e-2, "wait": 20}
         with seeded_layers(seed, "objective"):
-            objective = part(
-                "objective", "reverse_kl", own, data=data, sampler=sampler, start=start, engine="eager"
-            )
+            objective = part("objective", "reverse_kl", own, data=data, sampler=sampler, start=start, engine="eager")
         steps = 200
     optimizer = torch.optim.Adam(energy.parameters(), lr=0.05)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -86,9 +84,11 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     right.legend()
     return Claim(
         section="原理与机制 › 替代性训练目标 · Other objectives",
-        sentence="Forward KL covers all modes, even at the price of mass between them; reverse KL seeks a mode and leaves "
+        sentence="Forward KL covers all modes, even at the price of mass between them; reverse KL seeks a mode and "
+        "leaves "
         "the others, reached through the Donsker–Varadhan bound.",
-        truth="For a model that can move its mean alone. One that can also widen has, on the line, a minimum of reverse "
+        truth="For a model that can move its mean alone. One that can also widen has, on the line, a minimum of "
+        "reverse "
         "KL between the modes as well.",
         rows=rows,
         picture=picture,

@@ -42,19 +42,29 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
         each = (
             average((x < 0).double()),
             counted_entropy(y),
-            average(inside[np.clip(np.floor((y + EDGE) / (target.x[1] - target.x[0])).astype(int), 0, 1599)].astype(float)),
+            average(
+                inside[np.clip(np.floor((y + EDGE) / (target.x[1] - target.x[0])).astype(int), 0, 1599)].astype(float)
+            ),
         )
         measured.append(each)
         rows += [
             Row(f"η = {η}: share of chains that have found the other mode", crossed(alone), *each[0]),
             Row(f"η = {η}: entropy of the chains in bins, nats", entropy(settled), *each[1]),
-            Row(f"η = {η}: share inside the region that should hold {MASS:.0%}", settled.mean(inside.astype(float)), *each[2]),
+            Row(
+                f"η = {η}: share inside the region that should hold {MASS:.0%}",
+                settled.mean(inside.astype(float)),
+                *each[2],
+            ),
         ]
     first, last = measured[0], measured[-1]
     for j, (what, relation) in enumerate((("modes found", ">"), ("entropy", ">"), ("calibration", "<"))):
         off = last[j][0] - first[j][0], float(np.hypot(last[j][1], first[j][1]))
         rows.append(Row(f"{what}, largest step less smallest", 0.0, *off, relation))
-    labels = (f"share in the other mode after {STEPS} steps", "entropy in bins, nats", f"share in the {MASS:.0%} region")
+    labels = (
+        f"share in the other mode after {STEPS} steps",
+        "entropy in bins, nats",
+        f"share in the {MASS:.0%} region",
+    )
     picture, axes = figure.new(3, width=10.2, height=3.1)
     for j, (each, label) in enumerate(zip(axes, labels, strict=True)):
         each.plot(line, [curve[j] for curve in curves], color=figure.BLACK, label="quadrature")
@@ -73,7 +83,8 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
         "calibration.",
         rows=rows,
         picture=picture,
-        caption=f"SGLD on two modes: chains begun in one mode (left), begun at exact draws (middle, right), {STEPS} steps of η.",
+        caption=f"SGLD on two modes: chains begun in one mode (left), begun at exact draws (middle, right), {STEPS} "
+        "steps of η.",
     )
 
 

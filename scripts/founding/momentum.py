@@ -52,7 +52,11 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
         times[name] = 2 * (exact / exact[0]).sum() - 1
         later[name] = (x[:-LAG, :, 1] * x[LAG:, :, 1]).mean(0)
         rows += [
-            Row(f"{name}: variance across the valley, {BIAS:.0%} too large", 1 + BIAS, *average((x[:, :, 0] ** 2).mean(0))),
+            Row(
+                f"{name}: variance across the valley, {BIAS:.0%} too large",
+                1 + BIAS,
+                *average((x[:, :, 0] ** 2).mean(0)),
+            ),
             Row(f"{name}: covariance along it, {LAG} steps apart", exact[LAG], *average(later[name])),
         ]
         lags = np.arange(0, 600, 20)
@@ -60,17 +64,27 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
         left.plot(lags, seen, "o", markersize=3, color=color, label=f"{name}, chains")
         left.plot(exact[:600], color=color, linewidth=1)
         right.plot(x[:SHOWN, 0, 1], color=color, linewidth=0.9, label=name)
-    rows.append(Row(f"what sghmc has forgotten of it by then and sgld has not", 0.0, *average(later["sgld"] - later["sghmc"]), ">"))
+    rows.append(
+        Row(
+            "what sghmc has forgotten of it by then and sgld has not",
+            0.0,
+            *average(later["sgld"] - later["sghmc"]),
+            ">",
+        )
+    )
     left.set(xlabel="lag, in steps", ylabel="covariance along the valley, x²")
     right.set(xlabel="step", ylabel="place along the valley, x")
     left.legend()
     right.legend()
     return Claim(
         section="原理与机制 › 改进采样过程 · Better sampling",
-        sentence="In flat valleys of the energy SGLD moves slowly; SGHMC's momentum carries it through and samples more "
+        sentence="In flat valleys of the energy SGLD moves slowly; SGHMC's momentum carries it through and samples "
+        "more "
         "efficiently.",
         rows=rows,
         picture=picture,
-        caption=f"Curvatures {STIFF:g} and {FLAT:g}, both kernels with the step that biases the variance across the valley by "
-        f"{BIAS:.0%}; lines: exact. Along it autocorrelation times are {times['sgld']:.0f} and {times['sghmc']:.0f} steps.",
+        caption=f"Curvatures {STIFF:g} and {FLAT:g}, both kernels with the step that biases the variance across the "
+        "valley by "
+        f"{BIAS:.0%}; lines: exact. Along it autocorrelation times are {times['sgld']:.0f} and {times['sghmc']:.0f} "
+        "steps.",
     )

@@ -23,9 +23,7 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
         energy.theta.copy_(-2.5 * (-((energy.centres + 1.5) / 0.5).square()).exp())
     sampler = part("sampler", "mala", {"step_size": 0.3})
     start = part("start", "noise", {"law": "normal", "scale": 2.0}, event=(1,))
-    contrastive = part(
-        "objective", "contrastive", {"steps": STEPS}, sampler=sampler, start=start, engine="eager"
-    )
+    contrastive = part("objective", "contrastive", {"steps": STEPS}, sampler=sampler, start=start, engine="eager")
     model, data = law(energy, -9.0, 9.0), law(truth, -9.0, 9.0)
     with torch.no_grad():
         features = energy.features(torch.from_numpy(model.x).float()[:, None]).double().numpy()
@@ -72,9 +70,11 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     right.legend()
     return Claim(
         section="原理与机制 › 最大似然训练原理 · Maximum likelihood",
-        sentence="The gradient of −log likelihood is ⟨∂E/∂θ⟩ over data less ⟨∂E/∂θ⟩ over the model: learning pulls E down "
+        sentence="The gradient of −log likelihood is ⟨∂E/∂θ⟩ over data less ⟨∂E/∂θ⟩ over the model: learning pulls "
+        "E down "
         "at data and pushes it up where the model puts its own samples.",
         rows=rows,
         picture=picture,
-        caption="An energy made of 41 bumps whose model sits left of its data (left), and what one step does to it (right).",
+        caption="An energy made of 41 bumps whose model sits left of its data (left), and what one step does to it "
+        "(right).",
     )

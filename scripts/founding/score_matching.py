@@ -1,4 +1,5 @@
-"""Score matching: the Fisher divergence reaches 0 where the model can be the data, and parts from likelihood elsewhere."""
+"""Score matching: the Fisher divergence reaches 0 where the model can be the data, and parts from likelihood "
+"elsewhere."""
 
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import torch
 from ebm_cli import figure
 from ebm_cli.data import Batch
 from ebm_cli.energy.quadratic import Quadratic
-from ebm_cli.objective import Objective, fisher_divergence
+from ebm_cli.objective import Objective
 from scripts.founding import Claim, Row
 from scripts.founding._energies import Quartic
 from scripts.founding._parts import average, part
@@ -77,9 +78,11 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     right.legend()
     return Claim(
         section="原理与机制 › 替代性训练目标 · Other objectives",
-        sentence="Where the model family holds the data's law, score matching is equivalent to maximum likelihood: both are "
+        sentence="Where the model family holds the data's law, score matching is equivalent to maximum likelihood: "
+        "both are "
         "at their best for p_θ = p_data, where the Fisher divergence is 0.",
-        truth="0 in the limit of many rows. Where the family does not hold the data's law the two want different models.",
+        truth="0 in the limit of many rows. Where the family does not hold the data's law the two want different "
+        "models.",
         rows=rows,
         picture=picture,
         caption="Fisher divergence of the fitted Gaussian against rows (left); exp(−ax⁴)/Z fitted to N(0, 1) by either "

@@ -66,6 +66,7 @@ def measure(place: Path) -> Claim:
         "samples can be right although the energy's own law is not.",
         rows=rows,
         picture=picture,
-        caption=f"E = a/2·x² trained on N(0, 1) with chains of {STEPS} steps from N(0, {BEGIN:g}²): variance along chains "
+        caption=f"E = a/2·x² trained on N(0, 1) with chains of {STEPS} steps from N(0, {BEGIN:g}²): variance along "
+        "chains "
         "(left), densities of short and of long chains (right).",
     )

@@ -70,7 +70,11 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
                 Row(f"{way}: ⟨(x − μ)²⟩ of long chains less that of such short ones", 0.0, *average(away), ">"),
             ]
         rows.append(
-            Word(f"{way}: the diagnostic's word on valleys", "found" if start == "data" else "none", valleys(energy, x, data))
+            Word(
+                f"{way}: the diagnostic's word on valleys",
+                "found" if start == "data" else "none",
+                valleys(energy, x, data),
+            )
         )
         line = np.linspace(-4, 5, 400)
         e = energies(energy, line)
@@ -85,11 +89,13 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     right.legend()
     return Claim(
         section="原理与机制 › 负相的挑战：MCMC 采样 · The negative phase",
-        sentence="The negative phase punishes low energy only where chains go, so that valleys without data can be left in "
+        sentence="The negative phase punishes low energy only where chains go, so that valleys without data can be "
+        "left in "
         "out-of-the-way places: long chains end there although short ones look right.",
         truth="The valley here was in the energy before training, and chains of "
         f"{LENGTH} steps from data left it as it was; persistent chains from wide noise fill it.",
         rows=rows,
         picture=picture,
-        caption=f"An energy of 41 bumps trained on N({MEAN}, {STD}²): energies (left), long chains of replica exchange (right).",
+        caption=f"An energy of 41 bumps trained on N({MEAN}, {STD}²): energies (left), long chains of replica "
+        "exchange (right).",
     )

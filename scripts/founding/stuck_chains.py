@@ -14,7 +14,12 @@ from scripts.founding._parts import average, ebm
 ORDER = 100
 HUGE, SMALL = 1.8, 0.1
 LEFT = 0.3
-MODES = ("energy=gaussian_mixture", "energy.means=[[-5],[5]]", "energy.stds=[1,1]", f"energy.weights=[{LEFT},{1 - LEFT}]")
+MODES = (
+    "energy=gaussian_mixture",
+    "energy.means=[[-5],[5]]",
+    "energy.stds=[1,1]",
+    f"energy.weights=[{LEFT},{1 - LEFT}]",
+)
 WELL = ("energy=quadratic", "energy.a=1", "event=[1]", "start.law=normal", "thin=1", "burn_in=100")
 
 
@@ -49,19 +54,24 @@ def measure(place: Path) -> Claim:
     rows = [
         Row(f"self-transition of MALA, η = {HUGE}", refusal(HUGE), *both(huge["self_transition"])),
         Row(f"autocorrelation time of SGLD, η = {SMALL}, in steps", (2 - SMALL) / SMALL, *both(small["iat_max"])),
-        Word("two modes, Langevin chains: verdict of `ebm diagnose` on mixing", "refused", of_stuck["mixing"]["verdict"]),
+        Word(
+            "two modes, Langevin chains: verdict of `ebm diagnose` on mixing", "refused", of_stuck["mixing"]["verdict"]
+        ),
         Word("two modes, replica exchange: verdict on mixing", "ok", of_free["mixing"]["verdict"]),
         Row("share of the left mode by replica exchange", LEFT, *share),
     ]
     picture, axes = figure.new(2, width=8.8, height=3.2)
-    for each, chains, name in zip(axes, (stuck, free), ("Langevin (mala)", "replica exchange (tempering)"), strict=True):
+    for each, chains, name in zip(
+        axes, (stuck, free), ("Langevin (mala)", "replica exchange (tempering)"), strict=True
+    ):
         for i, row in enumerate(chains.x[:6, :, 0]):
             steps = (np.arange(len(row)) + 1) * chains.thin
             each.plot(steps, row, color=figure.CYCLE[i], alpha=0.7, linewidth=0.7)
         each.set(xlabel="kernel steps", ylabel="x, six chains", title=name, ylim=(-9, 9))
     return Claim(
         section="原理与机制 › 负相的挑战：MCMC 采样 · The negative phase",
-        sentence="Chains stall and mix slowly where high barriers part the modes; the probability of staying put and the "
+        sentence="Chains stall and mix slowly where high barriers part the modes; the probability of staying put "
+        "and the "
         "autocorrelation show it.",
         truth="They show it only while chains do cross now and then. Chains that each sit in one mode for good look "
         "well mixed one by one; chains that disagree, or others begun elsewhere, give them away.",

@@ -44,7 +44,9 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
         left.plot(exact.x, exact.density, color=color, label=f"T = {T:g}")
     uniform = ((WALL - lowest) ** 2 + (WALL + lowest) ** 2) / (4 * WALL)
     rows += [
-        Row(f"the same at T = {COLD:g} beside √(2T/πE″), T → 0", math.sqrt(2 * COLD / math.pi / curvature), *found[COLD]),
+        Row(
+            f"the same at T = {COLD:g} beside √(2T/πE″), T → 0", math.sqrt(2 * COLD / math.pi / curvature), *found[COLD]
+        ),
         Row(f"the same at T = {HOT:g} beside a uniform law, T → ∞", uniform, *found[HOT]),
     ]
     left.set(xlabel="x", ylabel="density", ylim=(0.05, 20), yscale="log")
@@ -65,6 +67,7 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
         "T/a grows without end.",
         rows=rows,
         picture=picture,
-        caption=f"E = 2(x² − 1)² + 0.3x between walls at ±{WALL}: densities and chains of replica exchange (left), mean "
+        caption=f"E = 2(x² − 1)² + 0.3x between walls at ±{WALL}: densities and chains of replica exchange (left), "
+        "mean "
         "distance from the lowest point against temperature (right).",
     )

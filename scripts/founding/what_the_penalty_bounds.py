@@ -96,33 +96,44 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     steep = (slope.detach().abs() > 3 * slope_and_bend(energies[0])[0] ** 0.5).double()
     rows += [
         Row(f"mean squared slope, λ = {WEIGHTS[-1]} over λ = {WEIGHTS[0]}: it falls", 0.5, ratios[0], errors[0], "<"),
-        Row(f"largest eigenvalue, λ = {WEIGHTS[-1]} over λ = {WEIGHTS[0]}: it does not", 0.5, ratios[1], errors[1], ">"),
+        Row(
+            f"largest eigenvalue, λ = {WEIGHTS[-1]} over λ = {WEIGHTS[0]}: it does not", 0.5, ratios[1], errors[1], ">"
+        ),
         Row("share of q where |∇E| is over 3 √⟨‖∇E‖²⟩, below Chebyshev's 1/9", 1 / 9, *average(steep), "<"),
     ]
     picture, (left, right) = figure.new(2, width=8.8, height=3.2)
     line = np.geomspace(0.02, 5, 9)
     curves = np.array([slope_and_bend(best(float(λ))) for λ in line])
-    for j, (name, color) in enumerate((("mean squared slope under q", figure.BLUE), ("largest Hessian eigenvalue", figure.RED))):
+    for j, (name, color) in enumerate(
+        (("mean squared slope under q", figure.BLUE), ("largest Hessian eigenvalue", figure.RED))
+    ):
         left.plot(line, curves[:, j], color=color, label=name)
         means, errs = zip(*(found[λ][j] for λ in WEIGHTS), strict=True)
         left.errorbar(WEIGHTS, means, 4 * np.array(errs), fmt="o", color=color)
-    left.set(xscale="log", yscale="log", xlabel="weight λ of the penalty, x² over energy", ylabel="energy²/x², energy/x²")
+    left.set(
+        xscale="log", yscale="log", xlabel="weight λ of the penalty, x² over energy", ylabel="energy²/x², energy/x²"
+    )
     left.legend(fontsize=8)
     shown = GRID[6000:22000:10].double()
     for λ, color in zip(WEIGHTS, (figure.SKY, figure.BLUE, figure.BLACK), strict=True):
         with torch.no_grad():
             right.plot(shown, best(λ)(shown), color=color, label=f"λ = {λ}")
-    right.fill_between(shown[:, 0], 4 * np.exp(-(shown[:, 0].numpy() ** 2) / 2), color=figure.GREEN, alpha=0.25, label="q")
+    right.fill_between(
+        shown[:, 0], 4 * np.exp(-(shown[:, 0].numpy() ** 2) / 2), color=figure.GREEN, alpha=0.25, label="q"
+    )
     right.set(xlabel="x", ylabel="E of the best model", ylim=(0, 12))
     right.legend(fontsize=8)
     return Claim(
         section="原理与机制 › 正则化能量景观 · Regularised landscapes",
-        sentence="The penalty λ/2·⟨‖∇E‖²⟩ under q keeps the energy flat everywhere and bounds the Lipschitz constant of ∇E.",
-        truth="It does neither. It bounds the mean squared slope under q, that is, by Chebyshev's inequality, a Lipschitz "
+        sentence="The penalty λ/2·⟨‖∇E‖²⟩ under q keeps the energy flat everywhere and bounds the Lipschitz "
+        "constant of ∇E.",
+        truth="It does neither. It bounds the mean squared slope under q, that is, by Chebyshev's inequality, a "
+        "Lipschitz "
         "constant of E on most of where q has mass. The Lipschitz constant of ∇E, the largest eigenvalue of the "
         "Hessian, is free: a mode that q does not see stays as sharp as it was.",
         rows=rows,
         picture=picture,
-        caption=f"A broad mode under q = N(0, 1) and one {STDS[1]} wide beside it. Lines: the best model by quadrature; dots: "
+        caption=f"A broad mode under q = N(0, 1) and one {STDS[1]} wide beside it. Lines: the best model by "
+        "quadrature; dots: "
         f"{RUNS} trainings each, ± 4 errors.",
     )
