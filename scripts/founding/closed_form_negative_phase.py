@@ -40,9 +40,8 @@ def measure(place: Path) -> Claim:
     axes.legend()
     return Claim(
         section="原理与机制 › 最大似然训练原理 · Maximum likelihood",
-        sentence="For E = ½‖x‖² − θᵀx the model is N(θ, I), the negative phase is known, and the gradient takes θ "
-        "to the "
-        "data's mean x̄, the maximum-likelihood estimate.",
+        sentence="For E = ½‖x‖² − θᵀx the model is N(θ, I), the negative phase is known, and the gradient takes θ to "
+        "the data's mean x̄, the maximum-likelihood estimate.",
         rows=rows,
         picture=picture,
         caption=f"θ after `ebm train energy=shifted_quadratic objective=exact` on {ROWS} rows in {DIM} dimensions.",

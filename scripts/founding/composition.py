@@ -73,15 +73,12 @@ def measure(place: Path) -> Claim:
         each.grid(False)
     return Claim(
         section="引言，动手实践 · Introduction, composition",
-        sentence="Energies compose: sums are products of densities, soft minima are mixtures, and a difference "
-        "takes one "
-        "model out of another.",
+        sentence="Energies compose: sums are products of densities, soft minima are mixtures, and a difference takes "
+        "one model out of another.",
         truth="A mixture needs each part's log Z, which its energy does not tell, and a negation needs a sum that "
-        "still "
-        "rises everywhere; both are seen to when the composition is made.",
+        "still rises everywhere; both are seen to when the composition is made.",
         rows=rows,
         picture=picture,
         caption=f"Two trained runs A and B, and densities p_A·p_B, ½p_A + ½p_B and p_A/p_B^{ALPHA} by quadrature "
-        "(blue) with chains "
-        "of `ebm sample energy=product|mixture|negation` (red).",
+        "(blue) with chains of `ebm sample energy=product|mixture|negation` (red).",
     )

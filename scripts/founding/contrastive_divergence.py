@@ -36,14 +36,12 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     axes.legend()
     return Claim(
         section="原理与机制 › 负相的挑战：MCMC 采样 · The negative phase",
-        sentence="Contrastive divergence starts chains at data and stops them after k steps, which brings a bias: the "
-        "smaller, the longer they run.",
+        sentence="Contrastive divergence starts chains at data and stops them after k steps, which brings a bias: "
+        "the smaller, the longer they run.",
         truth="Where the model can be the data's law, chains that start there stay there and an exact kernel has no "
-        "bias "
-        "at its optimum. The bias is that of a model that cannot: with one short step CD is score matching (Hyvärinen, "
-        f"2007), and chains without end are maximum likelihood but for the bias of their own step ({endless:.4f} "
-        "beside "
-        f"{LIKELIHOOD:.4f} here).",
+        "bias at its optimum. The bias is that of a model that cannot: with one short step CD is score matching "
+        "(Hyvärinen, 2007), and chains without end are maximum likelihood but for the bias of their own step "
+        f"({endless:.4f} beside {LIKELIHOOD:.4f} here).",
         rows=rows,
         picture=picture,
         caption="Where training on chains of k steps comes to rest, for E = ax⁴ on data of N(0, 1).",

@@ -53,9 +53,8 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     return Claim(
         section="原理与机制 › 负相的挑战：MCMC 采样 · The negative phase",
         sentence="A kernel with p(x)P(x′|x) = p(x′)P(x|x′) leaves p as it is.",
-        truth="MALA has detailed balance. The text's own example, Langevin steps without a test, does not have it "
-        "at any "
-        "finite step: that is where its bias comes from.",
+        truth="MALA has detailed balance. The text's own example, Langevin steps without a test, does not have it at "
+        "any finite step: that is where its bias comes from.",
         rows=rows,
         picture=picture,
         caption=f"{DRAWS:,} exact draws of a mixture and one step of η = {STEP} from each: pale is balance.",

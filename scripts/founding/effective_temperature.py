@@ -52,9 +52,8 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     return Claim(
         section="原理与机制 › 改进采样过程 · Better sampling",
         sentence="Langevin steps of size h on E = α/2·x² have the law of a higher temperature, T_eff = T/(1 − αh/2).",
-        truth="For a quadratic well, where it is exact. Elsewhere every direction is heated by its own curvature, "
-        "so that "
-        "no one temperature describes the law; at αh ≥ 2 there is none.",
+        truth="For a quadratic well, where it is exact. Elsewhere every direction is heated by its own curvature, so "
+        "that no one temperature describes the law; at αh ≥ 2 there is none.",
         rows=rows,
         picture=picture,
         caption=f"SGLD at T = {T} on a well of curvature {CURVATURE:g}: {CHAINS:,} chains at each of five steps.",

@@ -76,10 +76,10 @@ def measure(place: Path) -> Claim:
         each.legend()
     return Claim(
         section="原理与机制 › 正则化能量景观 · Regularised landscapes",
-        sentence="Penalising λ/2·⟨‖∇E‖²⟩ makes the landscape flatter, and a flatter landscape relaxes more slowly: on "
-        "E = a/2·‖x‖² the best curvature falls to a*(λ) = (−s² + √(s⁴ + 8λσ²))/(4λσ²) and τ = 1/a* grows.",
+        sentence="Penalising λ/2·⟨‖∇E‖²⟩ makes the landscape flatter, and a flatter landscape relaxes more slowly: "
+        "on E = a/2·‖x‖² the best curvature falls to a*(λ) = (−s² + √(s⁴ + 8λσ²))/(4λσ²) and τ = 1/a* grows.",
         rows=rows,
         picture=picture,
-        caption=f"Data N(0, {S}²), penalty under N(0, {SIGMA}²); {DIM} coordinates trained at once by "
-        "`ebm train regularizer=[gradient_norm]`, then chains of the trained energy.",
+        caption=f"Data N(0, {S}²), penalty under N(0, {SIGMA}²); {DIM} coordinates trained at once by `ebm train "
+        "regularizer=[gradient_norm]`, then chains of the trained energy.",
     )

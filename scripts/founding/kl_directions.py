@@ -85,11 +85,9 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     return Claim(
         section="原理与机制 › 替代性训练目标 · Other objectives",
         sentence="Forward KL covers all modes, even at the price of mass between them; reverse KL seeks a mode and "
-        "leaves "
-        "the others, reached through the Donsker–Varadhan bound.",
+        "leaves the others, reached through the Donsker–Varadhan bound.",
         truth="For a model that can move its mean alone. One that can also widen has, on the line, a minimum of "
-        "reverse "
-        "KL between the modes as well.",
+        "reverse KL between the modes as well.",
         rows=rows,
         picture=picture,
         caption=f"Two modes six widths apart and N(θ, 1): one run of each (left), all {RUNS} runs of each (right).",

@@ -79,8 +79,8 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
         each.legend(fontsize=8)
     return Claim(
         section="原理与机制 › 改进采样过程 · Better sampling",
-        sentence="A large step is faster and also adds entropy, which helps against the collapse of modes and may hurt "
-        "calibration.",
+        sentence="A large step is faster and also adds entropy, which helps against the collapse of modes and may "
+        "hurt calibration.",
         rows=rows,
         picture=picture,
         caption=f"SGLD on two modes: chains begun in one mode (left), begun at exact draws (middle, right), {STEPS} "

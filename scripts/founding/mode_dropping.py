@@ -58,15 +58,14 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     axes.legend()
     return Claim(
         section="原理与机制 › 负相的挑战：MCMC 采样 · The negative phase",
-        sentence="Where chains do not mix, the negative phase acts on the modes they have found alone, energies elsewhere "
-        "go out of control, and the model ends with a part of the data's modes.",
-        truth="The mode that is lost need not be the one that chains miss: it is the one where they sit more often than "
-        "data do. Here half of all chains sit in the mode of a fifth of the data, and push it up until it is gone. The "
-        "cure needs long updates: the ladder is set up anew from its coldest rung at each of them, and while the hot "
-        "rungs have not forgotten that, swaps are biased.",
+        sentence="Where chains do not mix, the negative phase acts on the modes they have found alone, energies "
+        "elsewhere go out of control, and the model ends with a part of the data's modes.",
+        truth="The mode that is lost need not be the one that chains miss: it is the one where they sit more often "
+        "than data do. Here half of all chains sit in the mode of a fifth of the data, and push it up until it is "
+        "gone. The cure needs long updates: the ladder is set up anew from its coldest rung at each of them, and "
+        "while the hot rungs have not forgotten that, swaps are biased.",
         rows=rows,
         picture=picture,
         caption=f"Two modes known to the model, {2 * APART / WIDTH:g} widths apart, of weights {1 - WEIGHT} and "
-        f"{WEIGHT}; "
-        f"what it learns is their weights. {RUNS} runs each.",
+        f"{WEIGHT}; what it learns is their weights. {RUNS} runs each.",
     )

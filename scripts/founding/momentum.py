@@ -79,12 +79,10 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     return Claim(
         section="原理与机制 › 改进采样过程 · Better sampling",
         sentence="In flat valleys of the energy SGLD moves slowly; SGHMC's momentum carries it through and samples "
-        "more "
-        "efficiently.",
+        "more efficiently.",
         rows=rows,
         picture=picture,
         caption=f"Curvatures {STIFF:g} and {FLAT:g}, both kernels with the step that biases the variance across the "
-        "valley by "
-        f"{BIAS:.0%}; lines: exact. Along it autocorrelation times are {times['sgld']:.0f} and {times['sghmc']:.0f} "
-        "steps.",
+        f"valley by {BIAS:.0%}; lines: exact. Along it autocorrelation times are {times['sgld']:.0f} and "
+        f"{times['sghmc']:.0f} steps.",
     )

@@ -34,8 +34,8 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     axes.legend()
     return Claim(
         section="原理与机制 › 负相的挑战：MCMC 采样 · The negative phase",
-        sentence="Persistent chains keep their states between updates and so follow the model better than chains that "
-        "start anew at data, for the same number of steps.",
+        sentence="Persistent chains keep their states between updates and so follow the model better than chains "
+        "that start anew at data, for the same number of steps.",
         rows=rows,
         picture=picture,
         caption="E = ax⁴ on data of N(0, 1), one Langevin step an update: both cost the same, one ends elsewhere.",

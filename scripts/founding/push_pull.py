@@ -70,9 +70,8 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     right.legend()
     return Claim(
         section="原理与机制 › 最大似然训练原理 · Maximum likelihood",
-        sentence="The gradient of −log likelihood is ⟨∂E/∂θ⟩ over data less ⟨∂E/∂θ⟩ over the model: learning pulls "
-        "E down "
-        "at data and pushes it up where the model puts its own samples.",
+        sentence="The gradient of −log likelihood is ⟨∂E/∂θ⟩ over data less ⟨∂E/∂θ⟩ over the model: learning pulls E "
+        "down at data and pushes it up where the model puts its own samples.",
         rows=rows,
         picture=picture,
         caption="An energy made of 41 bumps whose model sits left of its data (left), and what one step does to it "

@@ -79,12 +79,11 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     return Claim(
         section="原理与机制 › 替代性训练目标 · Other objectives",
         sentence="Where the model family holds the data's law, score matching is equivalent to maximum likelihood: "
-        "both are "
-        "at their best for p_θ = p_data, where the Fisher divergence is 0.",
+        "both are at their best for p_θ = p_data, where the Fisher divergence is 0.",
         truth="0 in the limit of many rows. Where the family does not hold the data's law the two want different "
         "models.",
         rows=rows,
         picture=picture,
-        caption="Fisher divergence of the fitted Gaussian against rows (left); exp(−ax⁴)/Z fitted to N(0, 1) by either "
-        "objective (right).",
+        caption="Fisher divergence of the fitted Gaussian against rows (left); exp(−ax⁴)/Z fitted to N(0, 1) by "
+        "either objective (right).",
     )

@@ -62,11 +62,10 @@ def measure(place: Path) -> Claim:
     right.legend()
     return Claim(
         section="原理与机制 › 负相的挑战：MCMC 采样 · The negative phase",
-        sentence="k Langevin steps from noise are a generator with parameters θ, and training fits that generator: its "
-        "samples can be right although the energy's own law is not.",
+        sentence="k Langevin steps from noise are a generator with parameters θ, and training fits that generator: "
+        "its samples can be right although the energy's own law is not.",
         rows=rows,
         picture=picture,
         caption=f"E = a/2·x² trained on N(0, 1) with chains of {STEPS} steps from N(0, {BEGIN:g}²): variance along "
-        "chains "
-        "(left), densities of short and of long chains (right).",
+        "chains (left), densities of short and of long chains (right).",
     )

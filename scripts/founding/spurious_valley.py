@@ -90,10 +90,9 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     return Claim(
         section="原理与机制 › 负相的挑战：MCMC 采样 · The negative phase",
         sentence="The negative phase punishes low energy only where chains go, so that valleys without data can be "
-        "left in "
-        "out-of-the-way places: long chains end there although short ones look right.",
-        truth="The valley here was in the energy before training, and chains of "
-        f"{LENGTH} steps from data left it as it was; persistent chains from wide noise fill it.",
+        "left in out-of-the-way places: long chains end there although short ones look right.",
+        truth=f"The valley here was in the energy before training, and chains of {LENGTH} steps from data left it as "
+        "it was; persistent chains from wide noise fill it.",
         rows=rows,
         picture=picture,
         caption=f"An energy of 41 bumps trained on N({MEAN}, {STD}²): energies (left), long chains of replica "

@@ -70,9 +70,8 @@ def measure(place: Path) -> Claim:
         each.set(xlabel="kernel steps", ylabel="x, six chains", title=name, ylim=(-9, 9))
     return Claim(
         section="原理与机制 › 负相的挑战：MCMC 采样 · The negative phase",
-        sentence="Chains stall and mix slowly where high barriers part the modes; the probability of staying put "
-        "and the "
-        "autocorrelation show it.",
+        sentence="Chains stall and mix slowly where high barriers part the modes; the probability of staying put and "
+        "the autocorrelation show it.",
         truth="They show it only while chains do cross now and then. Chains that each sit in one mode for good look "
         "well mixed one by one; chains that disagree, or others begun elsewhere, give them away.",
         rows=rows,

@@ -63,11 +63,10 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
         section="原理与机制 › 概率论框架 · Probabilistic framework",
         sentence="Temperature sets how sharp a law is: as T → 0 its mass gathers at the lowest energy, as T → ∞ it "
         "becomes uniform.",
-        truth="Uniform where space is bounded. In an unbounded one there is no uniform law, and a Gaussian's variance "
-        "T/a grows without end.",
+        truth="Uniform where space is bounded. In an unbounded one there is no uniform law, and a Gaussian's "
+        "variance T/a grows without end.",
         rows=rows,
         picture=picture,
         caption=f"E = 2(x² − 1)² + 0.3x between walls at ±{WALL}: densities and chains of replica exchange (left), "
-        "mean "
-        "distance from the lowest point against temperature (right).",
+        "mean distance from the lowest point against temperature (right).",
     )

@@ -56,11 +56,9 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     return Claim(
         section="原理与机制 › 概率论框架 · Probabilistic framework",
         sentence="Temperature does not only scale the width of modes, their covariance being T·H⁻¹, it also twists "
-        "what "
-        "they weigh against each other, through depth and curvature.",
+        "what they weigh against each other, through depth and curvature.",
         rows=rows,
         picture=picture,
         caption=f"Two wells of equal mass at T = 1, {NARROW} and {WIDE} wide, the narrow one {depth:.2f} deeper: "
-        "colder it "
-        "wins, hotter it loses (left), while each well's variance is proportional to T (right).",
+        "colder it wins, hotter it loses (left), while each well's variance is proportional to T (right).",
     )

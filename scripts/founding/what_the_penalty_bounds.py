@@ -125,15 +125,13 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     right.legend(fontsize=8)
     return Claim(
         section="原理与机制 › 正则化能量景观 · Regularised landscapes",
-        sentence="The penalty λ/2·⟨‖∇E‖²⟩ under q keeps the energy flat everywhere and bounds the Lipschitz "
-        "constant of ∇E.",
+        sentence="The penalty λ/2·⟨‖∇E‖²⟩ under q keeps the energy flat everywhere and bounds the Lipschitz constant "
+        "of ∇E.",
         truth="It does neither. It bounds the mean squared slope under q, that is, by Chebyshev's inequality, a "
-        "Lipschitz "
-        "constant of E on most of where q has mass. The Lipschitz constant of ∇E, the largest eigenvalue of the "
-        "Hessian, is free: a mode that q does not see stays as sharp as it was.",
+        "Lipschitz constant of E on most of where q has mass. The Lipschitz constant of ∇E, the largest eigenvalue "
+        "of the Hessian, is free: a mode that q does not see stays as sharp as it was.",
         rows=rows,
         picture=picture,
         caption=f"A broad mode under q = N(0, 1) and one {STDS[1]} wide beside it. Lines: the best model by "
-        "quadrature; dots: "
-        f"{RUNS} trainings each, ± 4 errors.",
+        f"quadrature; dots: {RUNS} trainings each, ± 4 errors.",
     )
