@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-all lint type bench clean
+.PHONY: setup demo claims test test-all lint type bench clean
 
 setup: $(READY)
 
@@ -15,6 +15,9 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo.sh
+
+claims: $(READY)
+	$(BIN)/python scripts/claims.py
 
 test: $(READY)
 	$(BIN)/pytest -n 2 -m 'not slow'

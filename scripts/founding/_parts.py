@@ -1,0 +1,58 @@
+"""How claims use the project: its command, its parts with the YAMLs' defaults, its loop of chains."""
+
+import contextlib
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor, nn
+
+from ebm_cli.build import make
+from ebm_cli.chains import run_chains
+from ebm_cli.cli import main
+from ebm_cli.sampler import Sampler
+from ebm_cli.terminal import WorkFailed
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+def ebm(*words: str) -> None:
+    """`ebm WORDS` in this process, without what it says; WorkFailed with its last line where it fails."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
+        code = main(list(words))
+    if code in (130, 143):
+        raise KeyboardInterrupt
+    if code:
+        lines = said.getvalue().strip().splitlines() or ["it said nothing"]
+        raise WorkFailed(f"ebm {words[0]} ended with {code}: {lines[-1]}")
+
+
+def part(group: str, name: str, changes: dict[str, Any] | None = None, **offered: Any) -> Any:
+    """What conf/GROUP/NAME.yaml describes, some of its values changed."""
+    node = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
+    return make(node | (changes or {}), **offered)
+
+
+def seeded(seed: int) -> torch.Generator:
+    """A generator on the CPU."""
+    return torch.Generator().manual_seed(seed)
+
+
+def moved(sampler: Sampler, energy: nn.Module, x: Tensor, steps: int, rng: torch.Generator) -> Tensor:
+    """Where chains at x are after so many steps: independent of one another, a row each."""
+    return run_chains(sampler, energy, x, steps, rng, thin=None).last.x.detach()
+
+
+def average(values: Tensor | np.ndarray | list[float]) -> tuple[float, float]:
+    """The mean of independent values and its standard error."""
+    each = np.asarray(values.detach() if isinstance(values, Tensor) else values, dtype=np.float64).ravel()
+    return float(each.mean()), float(each.std(ddof=1) / len(each) ** 0.5)
+
+
+def variance(x: Tensor, mean: float = 0.0) -> tuple[float, float]:
+    """The variance of independent values about a known mean and its standard error."""
+    return average((x.double() - mean).square())

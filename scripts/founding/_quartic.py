@@ -1,0 +1,56 @@
+"""A model that cannot be its data, E = ax⁴ on N(0, 1), trained on chains of k Langevin steps; 64 runs at once."""
+
+from functools import cache
+
+import numpy as np
+import torch
+from scipy.optimize import brentq
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from scripts.founding._energies import Quartic
+from scripts.founding._line import Line, langevin, law
+from scripts.founding._parts import part, seeded
+
+RUNS, CHAINS, STEP, RATE = 64, 256, 0.1, 0.003
+EDGE, POINTS = 6.0, 501
+LIKELIHOOD = 1 / 12
+# Longer than any chain of these energies remembers.
+LONG = 200
+
+
+def fourth_moment(a: float, k: int) -> float:
+    """⟨x⁴⟩ after k steps from N(0, 1), by quadrature."""
+    x = grid()
+    mass = np.exp(-(x**2) / 2)
+    return Line(x, mass / mass.sum()).after(langevin(Quartic(a, (1,)), x, STEP), k).mean(x**4)
+
+
+def grid() -> np.ndarray:
+    """The middles of the cells on which laws are followed."""
+    return law(Quartic(1.0, (1,)), -EDGE, EDGE, points=POINTS).x
+
+
+@cache
+def fixed_point(k: int) -> float:
+    """The a at which chains of k steps from the data keep ⟨x⁴⟩ = 3: where contrastive divergence comes to rest."""
+    return float(brentq(lambda a: fourth_moment(a, k) - 3.0, 0.02, 0.3, xtol=1e-7))
+
+
+def trained(start: str, k: int, steps: int) -> tuple[torch.Tensor, list[np.ndarray]]:
+    """a of every run after training, and a of all runs after each step."""
+    data = part("data", "gaussian", {"dim": RUNS})
+    energy, rng = Quartic(0.15, (RUNS,)), seeded(k)
+    sampler = part("sampler", "sgld", {"step_size": STEP})
+    own = {"size": CHAINS, "restart": 0.0, "begin": "data"} if start == "replay" else {}
+    begin = part("start", start, own, event=(RUNS,), data=data)
+    objective = part("objective", "contrastive", {"steps": k}, sampler=sampler, start=begin, engine="eager")
+    optimizer = torch.optim.SGD(energy.parameters(), lr=RATE)
+    schedule = CosineAnnealingLR(optimizer, steps)
+    path = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        objective(energy, data.sample(CHAINS, rng), rng).loss.backward()
+        optimizer.step()
+        schedule.step()
+        path.append(energy.a.detach().numpy().copy())
+    return energy.a.detach(), path

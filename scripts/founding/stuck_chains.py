@@ -1,0 +1,85 @@
+"""Stuck chains: what self-transition, autocorrelation and the verdict on mixing tell of them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import norm
+
+from ebm_cli import chain_file, figure
+from scripts.founding import Claim, Row, Word
+from scripts.founding._parts import average, ebm
+
+ORDER = 100
+HUGE, SMALL = 1.8, 0.1
+LEFT = 0.3
+MODES = (
+    "energy=gaussian_mixture",
+    "energy.means=[[-5],[5]]",
+    "energy.stds=[1,1]",
+    f"energy.weights=[{LEFT},{1 - LEFT}]",
+)
+WELL = ("energy=quadratic", "energy.a=1", "event=[1]", "start.law=normal", "thin=1", "burn_in=100")
+
+
+def refusal(step_size: float) -> float:
+    """The share of MALA's proposals on E = ½x² that are refused, by quadrature over x and noise."""
+    x = np.linspace(-8, 8, 1201)[:, None]
+    z = x.T
+    η = step_size
+    y = x - η * x + (2 * η) ** 0.5 * z
+    log_ratio = (x**2 - y**2) / 2 - (x - y + η * y) ** 2 / (4 * η) + z**2 / 2
+    weight = norm.pdf(x) * norm.pdf(z)
+    return float((weight * (1 - np.minimum(np.exp(log_ratio), 1))).sum() / weight.sum())
+
+
+def diagnosed(place: Path, name: str, words: tuple[str, ...]) -> tuple[chain_file.Chains, dict[str, Any]]:
+    """Chains that `ebm sample` made, and what `ebm sample` and `ebm diagnose` say of them."""
+    run, looked = place / name, place / f"{name}-diagnosed"
+    ebm("sample", *words, "engine=eager", f"out={run}")
+    ebm("diagnose", f"run={run}", "diagnostic=[autocorrelation,self_transition]", f"out={looked}")
+    said = [json.loads((folder / "metrics.json").read_text()) for folder in (run, looked)]
+    return chain_file.read(run / "chains.nc"), said[0] | said[1]
+
+
+def measure(place: Path) -> Claim:
+    langevin = (*MODES, "sampler=mala", "sampler.step_size=0.5", "start.scale=1", "steps=2000")
+    ladder = (*MODES, "sampler=tempering", "sampler.step_size=0.5", "start.scale=10", "burn_in=500", "steps=3000")
+    stuck, of_stuck = diagnosed(place, "stuck", langevin)
+    free, of_free = diagnosed(place, "free", ladder)
+    _, huge = diagnosed(place, "huge", (*WELL, "sampler=mala", f"sampler.step_size={HUGE}", "steps=1000"))
+    _, small = diagnosed(place, "small", (*WELL, "sampler=sgld", f"sampler.step_size={SMALL}", "steps=3000"))
+    share = average((free.x[:, :, 0] < 0).mean(1))
+    rows = [
+        Row(f"self-transition of MALA, η = {HUGE}", refusal(HUGE), *both(huge["self_transition"])),
+        Row(f"autocorrelation time of SGLD, η = {SMALL}, in steps", (2 - SMALL) / SMALL, *both(small["iat_max"])),
+        Word(
+            "two modes, Langevin chains: verdict of `ebm diagnose` on mixing", "refused", of_stuck["mixing"]["verdict"]
+        ),
+        Word("two modes, replica exchange: verdict on mixing", "ok", of_free["mixing"]["verdict"]),
+        Row("share of the left mode by replica exchange", LEFT, *share),
+    ]
+    picture, axes = figure.new(2, width=8.8, height=3.2)
+    for each, chains, name in zip(
+        axes, (stuck, free), ("Langevin (mala)", "replica exchange (tempering)"), strict=True
+    ):
+        for i, row in enumerate(chains.x[:6, :, 0]):
+            steps = (np.arange(len(row)) + 1) * chains.thin
+            each.plot(steps, row, color=figure.CYCLE[i], alpha=0.7, linewidth=0.7)
+        each.set(xlabel="kernel steps", ylabel="x, six chains", title=name, ylim=(-9, 9))
+    return Claim(
+        section="原理与机制 › 负相的挑战：MCMC 采样 · The negative phase",
+        sentence="Chains stall and mix slowly where high barriers part the modes; the probability of staying put and "
+        "the autocorrelation show it.",
+        truth="They show it only while chains do cross now and then. Chains that each sit in one mode for good look "
+        "well mixed one by one; chains that disagree, or others begun elsewhere, give them away.",
+        rows=rows,
+        picture=picture,
+        caption=f"Two modes of weights {LEFT} and {1 - LEFT}, ten widths apart.",
+    )
+
+
+def both(row: dict[str, Any]) -> tuple[float, float]:
+    """A row of metrics.json as value and standard error; not finite where it was refused."""
+    return row["value"] if row["value"] is not None else float("nan"), row.get("se", float("nan"))
