@@ -18,10 +18,10 @@ ORDER = 115
 MEAN, STD, BEYOND = -1.5, 0.4, 0.5
 # One bump of the first energy that stands where no data are.
 VALLEY, DEPTH = 2.6, 6.0
-LENGTH, STEPS, CHAINS = 5, 300, 2048
+LENGTH, STEPS, CHAINS = 5, 300, 1024
 WAYS = {
     "short chains from data": ("data", {}),
-    "persistent chains from wide noise": ("replay", {"size": 256, "restart": 0.05, "scale": 4.0}),
+    "persistent chains from wide noise": ("replay", {"size": 256, "restart": 0.0, "scale": 4.0}),
 }
 
 
@@ -34,10 +34,12 @@ def trained(start: str, own: dict, data: Data) -> Bumps:
     begin = part("start", start, own, event=(1,), data=data)
     objective = part("objective", "contrastive", {"steps": LENGTH}, sampler=sampler, start=begin, engine="eager")
     optimizer = torch.optim.Adam(energy.parameters(), lr=0.05)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     for _ in range(STEPS):
         optimizer.zero_grad()
         objective(energy, data.sample(256, rng), rng).loss.backward()
         optimizer.step()
+        schedule.step()
     return energy
 
 
@@ -59,7 +61,7 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     for (way, (start, own)), color in zip(WAYS.items(), (figure.ORANGE, figure.BLUE), strict=True):
         energy, rng = trained(start, own, data), seeded(1)
         exact = law(energy, -9.0, 9.0)
-        x = moved(ladder, energy, 4 * (2 * torch.rand(CHAINS, 1, generator=rng) - 1), 1000, rng)
+        x = moved(ladder, energy, 3 * (2 * torch.rand(CHAINS, 1, generator=rng) - 1), 1000, rng)
         far.append((x > BEYOND).double())
         if start == "data":
             begun = data.sample(CHAINS, rng).x
