@@ -80,8 +80,7 @@ def pinned(line: list[str], verb: str) -> list[str]:
         key, _, value = word.partition("=")
         if key in ("run", "init") and value.startswith("latest"):
             word = f"{key}={folder(key, value)}"
-        elif key == "energy.runs" and "latest" in value:
-            names = compose.parse([word])[0].value()
+        elif key == "energy.runs" and isinstance(names := compose.parse([word])[0].value(), list):
             word = f"{key}=[{','.join(folder(key, str(name)) for name in names)}]"
         done.append(word)
     return done
