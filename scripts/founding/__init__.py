@@ -5,7 +5,7 @@ A claim is a module here with `measure(place) -> Claim`; nothing else lists it. 
 
 import importlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -81,7 +81,7 @@ class Claim:
 
     section: str
     sentence: str
-    rows: list[Row | Word]
+    rows: Sequence[Row | Word]
     picture: Figure
     caption: str
     truth: str = ""

@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 import torch
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from scripts.founding._energies import Quartic
@@ -33,7 +33,7 @@ def grid() -> np.ndarray:
 @cache
 def fixed_point(k: int) -> float:
     """The a at which chains of k steps from the data keep ⟨x⁴⟩ = 3: where contrastive divergence comes to rest."""
-    return float(brentq(lambda a: fourth_moment(a, k) - 3.0, 0.02, 0.3, xtol=1e-7))
+    return float(root_scalar(lambda a: fourth_moment(a, k) - 3.0, bracket=(0.02, 0.3), xtol=1e-7).root)
 
 
 def trained(start: str, k: int, steps: int) -> tuple[torch.Tensor, list[np.ndarray]]:

@@ -42,6 +42,7 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
             rows.append(Row("sgld: ⟨x²x′ − xx′²⟩ is not 0", 0.0, *average(cubic), "<" if of_cubic < 0 else ">"))
         flows[name] = np.histogram2d(x[:, 0].numpy(), y[:, 0].numpy(), bins=[BINS, BINS])[0]
     picture, axes = figure.new(2, width=8.8, height=3.8)
+    image = None
     for each, (name, flow) in zip(axes, flows.items(), strict=True):
         errors = (flow - flow.T) / np.sqrt(np.maximum(flow + flow.T, 1))
         image = each.imshow(
@@ -49,6 +50,7 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
         )
         each.set(xlabel="x", ylabel="x′ one step later", title=name)
         each.grid(False)
+    assert image is not None
     picture.colorbar(image, ax=axes, label="flow x → x′ less x′ → x, in standard errors")
     return Claim(
         section="原理与机制 › 负相的挑战：MCMC 采样 · The negative phase",

@@ -27,7 +27,7 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
         x = energy.draw(CHAINS, T, rng)
         value, se = variance(run_chains(sampler, energy, x, STEPS, rng, thin=None).last.x)
         found.append((CURVATURE * value, CURVATURE * se))
-        rows.append(Row(f"α·variance at αh = {share}: T_eff", heated(share), *found[-1]))
+        rows.append(Row(f"α·variance at αh = {share}: T_eff", float(heated(share)), *found[-1]))
     h = 1 / CURVATURE
     sampler = part("sampler", "sgld", {"step_size": h, "temperature": T})
     draws = run_chains(sampler, energy, energy.draw(500, T, seeded(7)), 400, seeded(8), burn_in=50)
@@ -36,7 +36,7 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
         "effective_temperature"
     ]
     assert isinstance(estimate.value, float) and isinstance(estimate.se, float)
-    rows.append(Row("the diagnostic effective_temperature at αh = 1", heated(1.0), estimate.value, estimate.se))
+    rows.append(Row("the diagnostic effective_temperature at αh = 1", float(heated(1.0)), estimate.value, estimate.se))
     picture, (axes,) = figure.new()
     line = np.linspace(0, 1.9, 100)
     axes.plot(line, heated(line), color=figure.BLACK, label="T/(1 − αh/2)")

@@ -48,7 +48,9 @@ def relaxation(energy: Quadratic, step_size: float, seed: int) -> tuple[float, f
 
 
 def measure(place: Path) -> Claim:
-    found, times, rows = {}, {}, []
+    found: dict[float, tuple[float, float]] = {}
+    times: dict[float, tuple[float, float]] = {}
+    rows = []
     for i, weight in enumerate(WEIGHTS):
         energy, best = trained(weight, place), float(curvature(weight))
         found[weight] = average(energy.a)

@@ -57,9 +57,9 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
             ),
         ]
     first, last = measured[0], measured[-1]
-    for j, (what, relation) in enumerate((("modes found", ">"), ("entropy", ">"), ("calibration", "<"))):
+    for j, what in enumerate(("modes found", "entropy", "calibration")):
         off = last[j][0] - first[j][0], float(np.hypot(last[j][1], first[j][1]))
-        rows.append(Row(f"{what}, largest step less smallest", 0.0, *off, relation))
+        rows.append(Row(f"{what}, largest step less smallest", 0.0, *off, "<" if what == "calibration" else ">"))
     labels = (
         f"share in the other mode after {STEPS} steps",
         "entropy in bins, nats",

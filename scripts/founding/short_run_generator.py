@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 
 from ebm_cli import figure, load_run
 from ebm_cli.energy.quadratic import Quadratic
@@ -33,7 +33,7 @@ def measure(place: Path) -> Claim:
     energy = run.energy
     assert isinstance(energy, Quadratic)
     a, rng = energy.a.detach(), seeded(0)
-    root = float(brentq(lambda a: spread(a, STEPS) - 1.0, 0.5, 5.0))
+    root = float(root_scalar(lambda a: spread(a, STEPS) - 1.0, bracket=(0.5, 5.0)).root)
     begun = BEGIN * torch.randn(CHAINS, DIM, generator=rng)
     short, long = (moved(run.sampler, energy, begun, k, rng) for k in (STEPS, 300))
     # A coordinate is a run of its own: its variance over chains, then mean and error over coordinates.
@@ -46,7 +46,7 @@ def measure(place: Path) -> Claim:
     ]
     picture, (left, right) = figure.new(2, width=8.8, height=3.2)
     lengths = np.arange(0, 41)
-    left.plot(lengths, [spread(root, k) for k in lengths], color=figure.BLACK, label="closed form")
+    left.plot(lengths, [spread(root, int(k)) for k in lengths], color=figure.BLACK, label="closed form")
     shown = (0, 2, 5, 10, 20, 40)
     means = [variance(moved(run.sampler, energy, begun, k, rng) if k else begun)[0] for k in shown]
     left.plot(shown, means, "o", color=figure.BLUE, label="chains")
@@ -56,7 +56,7 @@ def measure(place: Path) -> Claim:
     left.legend()
     line = np.linspace(-4, 4, 200)
     for x, name, color in ((short, f"{STEPS} steps", figure.BLUE), (long, "300 steps", figure.ORANGE)):
-        right.hist(x.flatten().numpy(), 60, (-4, 4), density=True, histtype="step", color=color, label=name)
+        right.hist(x.flatten().numpy(), bins=60, range=(-4, 4), density=True, histtype="step", color=color, label=name)
     right.plot(line, np.exp(-(line**2) / 2) / (2 * np.pi) ** 0.5, color=figure.GREEN, linestyle="--", label="data")
     right.set(xlabel="x", ylabel="density")
     right.legend()

@@ -58,6 +58,7 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     picture, (left, right) = figure.new(2, width=8.8, height=3.2)
     rows: list[Row | Word] = []
     far = []
+    line = np.linspace(-4, 5, 400)
     for (way, (start, own)), color in zip(WAYS.items(), (figure.ORANGE, figure.BLUE), strict=True):
         energy, rng = trained(start, own, data), seeded(1)
         exact = law(energy, -9.0, 9.0)
@@ -78,10 +79,9 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
                 valleys(energy, x, data),
             )
         )
-        line = np.linspace(-4, 5, 400)
         e = energies(energy, line)
         left.plot(line, e - e.min(), color=color, label=way)
-        right.hist(x.flatten().numpy(), 90, (-4, 5), density=True, histtype="step", color=color)
+        right.hist(x.flatten().numpy(), bins=90, range=(-4, 5), density=True, histtype="step", color=color)
     rows.append(Row("mass beyond 5 σ: short chains' less persistent chains'", 0.0, *average(far[0] - far[1]), ">"))
     density = np.exp(-(((line - MEAN) / STD) ** 2) / 2) / (STD * (2 * np.pi) ** 0.5)
     right.plot(line, density, color=figure.GREEN, linestyle="--", label="data")

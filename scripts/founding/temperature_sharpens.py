@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
+from scipy.optimize import fminbound
 
 from ebm_cli import figure
 from scripts.founding import Claim, Row
@@ -21,7 +21,7 @@ TEMPERATURES = (COLD, 0.1, 0.5, 2.0, HOT)
 
 def measure(place: Path) -> Claim:  # noqa: ARG001
     energy = Walled(WALL)
-    lowest = float(minimize_scalar(lambda x: 2 * (x**2 - 1) ** 2 + 0.3 * x, bounds=(-WALL, 0), method="bounded").x)
+    lowest = np.asarray(fminbound(lambda x: 2 * (x**2 - 1) ** 2 + 0.3 * x, -WALL, 0)).item()
     curvature = 24 * lowest**2 - 8
     picture, (left, right) = figure.new(2, width=8.8, height=3.2)
     found = {}

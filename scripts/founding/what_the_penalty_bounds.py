@@ -78,6 +78,7 @@ def slope_and_bend(energy: GaussianMixture) -> tuple[float, float]:
 
 def measure(place: Path) -> Claim:  # noqa: ARG001
     rows, found, exact = [], {}, {}
+    energies: list[GaussianMixture] = []
     for λ in WEIGHTS:
         exact[λ] = slope_and_bend(best(λ))
         energies = [trained(λ, seed) for seed in range(RUNS)]
