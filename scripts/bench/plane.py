@@ -154,7 +154,9 @@ def text(rows: list[dict[str, Any]]) -> list[str]:
     for what in (*OURS, *THEIRS):
         mine = [row for row in rows if row["what"] == what]
         if mine:
-            shown = [" ".join(r["tv"][:5] + r["inside"] for r in mine if r["set"] == of) or "–" for of in SETS]
+            shown = [
+                " ".join(f"{float(r['tv']):.3f}{r['inside']}" for r in mine if r["set"] == of) or "–" for of in SETS
+            ]
             body.append([what, *shown, table.figure(max(float(row["seconds"]) for row in mine))])
     assert __doc__ is not None
     return [*__doc__.split("\n\n", 2)[2].splitlines(), "", *table.lines(["", *SETS, "seconds at most"], body)]
