@@ -60,7 +60,7 @@ def run(claims: dict[str, Callable[[Path], Claim]], out: Path) -> int:
         for number, (name, measure) in enumerate(claims.items(), 1):
             measured(name, measure, finished, failed)
             claims_page.write(out, finished, failed)
-            said = failed.get(name) or ("holds" if finished[name].holds else "fails")
+            said = failed.get(name) or finished[name].verdict
             sys.stderr.write(f"{number}/{len(claims)} {name}: {said}, {time.monotonic() - began:.0f} s\n")
     except KeyboardInterrupt:
         stopped = 130

@@ -17,11 +17,12 @@ blockquote { margin: .4rem 0; padding-left: .8rem; border-left: 3px solid #0072B
 <h1>{{ title }}</h1>
 <p>Every claim of the founding text that can be checked at this size, measured by this project: {{ held }} of {{ total }}
 rows hold. “Exact” comes from a closed form or from quadrature; ± is one standard error over independent chains or runs. A
-row holds when the two agree within four standard errors, an inequality when it is beyond four.</p>
+row holds when the two agree within four standard errors, an inequality when it is beyond four. A claim is “not so” when its
+rows hold and show that the text is mistaken.</p>
 <div class="scroll"><table class="toc"><thead><tr><th>claim</th><th>in a sentence</th><th>verdict</th></tr></thead><tbody>
 {% for claim in claims %}
 <tr><td><a href="#{{ claim.name }}">{{ claim.name }}</a></td><td>{{ claim.sentence }}</td>
-<td class="verdict {{ claim.verdict }}">{{ claim.verdict }}</td></tr>
+<td class="verdict {{ claim.tone }}">{{ claim.verdict }}</td></tr>
 {% endfor %}
 {% for name, reason in failed.items() %}
 <tr><td>{{ name }}</td><td>could not be measured: {{ reason }}</td><td class="verdict fails">fails</td></tr>
@@ -92,7 +93,8 @@ def shown(name: str, claim: Claim, picture: Path) -> dict[str, Any]:
         "sentence": claim.sentence,
         "truth": claim.truth,
         "rows": rows,
-        "verdict": verdict(claim.holds),
+        "verdict": claim.verdict,
+        "tone": "holds" if claim.verdict == "holds" else "fails",
         "caption": claim.caption,
         "data": base64.b64encode(picture.read_bytes()).decode(),
     }

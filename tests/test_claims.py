@@ -4,6 +4,7 @@ import csv
 import math
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,13 @@ def test_a_row_holds_within_four_errors_and_an_inequality_beyond_them(row: Row |
 
 def test_a_claim_without_rows_does_not_hold() -> None:
     assert not claim().holds
+
+
+def test_a_claim_whose_rows_show_it_mistaken_is_not_said_to_hold(tmp_path: Path) -> None:
+    mistaken = replace(claim(GOOD), refuted=True)
+    assert claims.run({"mistaken": lambda _: mistaken}, tmp_path / "out") == 0
+    assert '<td class="verdict fails">not so</td>' in (tmp_path / "out" / "claims.html").read_text()
+    assert replace(claim(BAD), refuted=True).verdict == "fails"
 
 
 def test_a_failing_row_ends_in_failure_and_all_rows_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

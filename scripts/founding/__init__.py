@@ -77,6 +77,7 @@ class Claim:
     """What the text says, what is exact and what was measured, and a picture of it.
 
     section: of the founding text. sentence: the claim. truth: what has to be added to it, or that it is not so.
+    refuted: whether rows that hold show that it is not so.
     """
 
     section: str
@@ -85,6 +86,12 @@ class Claim:
     picture: Figure
     caption: str
     truth: str = ""
+    refuted: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """On the claim, in a word or two: its rows hold, one of them fails, or they hold and the claim does not."""
+        return "fails" if not self.holds else "not so" if self.refuted else "holds"
 
     @property
     def holds(self) -> bool:

@@ -131,6 +131,7 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
         truth="It does neither. It bounds the mean squared slope under q, that is, by Chebyshev's inequality, a "
         "Lipschitz constant of E on most of where q has mass. The Lipschitz constant of ∇E, the largest eigenvalue "
         "of the Hessian, is free: a mode that q does not see stays as sharp as it was.",
+        refuted=True,
         rows=rows,
         picture=picture,
         caption=f"A broad mode under q = N(0, 1) and one {STDS[1]} wide beside it. Lines: the best model by "
