@@ -58,7 +58,7 @@ def prepare(verb: str, overrides: list[Any]) -> Job:
     config = compose.compose(verb, rest, base)
     hold_from_anywhere(config, verb)
     if source is not None:
-        config[key] = str(source.folder if isinstance(source, Run) else source)
+        config[key] = runs.place(source)
     return Job(verb, config, source, words=words)
 
 
@@ -74,8 +74,7 @@ def hold_from_anywhere(config: dict[str, Any], verb: str) -> None:
     wrong: list[str] = []
     for name in energy["runs"]:
         try:
-            found = runs.find(str(name), verb, "energy.runs")
-            folders.append(str(found.folder if isinstance(found, Run) else found))
+            folders.append(runs.place(runs.find(str(name), verb, "energy.runs")))
         except InputError as error:
             wrong += error.messages
     if wrong:

@@ -28,6 +28,11 @@ def find(value: str, verb: str, key: str = "run") -> Run | Path:
     return run
 
 
+def place(found: Run | Path) -> str:
+    """The folder of a run that was found, or the file of chains."""
+    return str(found.folder if isinstance(found, Run) else found)
+
+
 def usable(run: Run, verb: str, key: str) -> None:
     """Raise InputError unless `verb` can work with `run`."""
     made = run.config()["made"].get("verb")

@@ -71,17 +71,13 @@ def pinned(line: list[str], verb: str) -> list[str]:
     """The line with run=latest replaced by what that is now: a sweep's own members must not become it."""
     from ebm_cli.cli import runs
 
-    def folder(key: str, value: str) -> str:
-        found = runs.find(value, verb, key)
-        return str(found.folder if isinstance(found, Run) else found)
-
     done = []
     for word in line:
         key, _, value = word.partition("=")
         if key in ("run", "init") and value.startswith("latest"):
-            word = f"{key}={folder(key, value)}"
+            word = f"{key}={runs.place(runs.find(value, verb, key))}"
         elif key == "energy.runs" and isinstance(names := compose.parse([word])[0].value(), list):
-            word = f"{key}=[{','.join(folder(key, str(name)) for name in names)}]"
+            word = f"{key}=[{','.join(runs.place(runs.find(str(name), verb, key)) for name in names)}]"
         done.append(word)
     return done
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 import yaml
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from ebm_cli.build import make
 from ebm_cli.chains import run_chains
@@ -45,6 +47,21 @@ def seeded(seed: int) -> torch.Generator:
 def moved(sampler: Sampler, energy: nn.Module, x: Tensor, steps: int, rng: torch.Generator) -> Tensor:
     """Where chains at x are after so many steps: independent of one another, a row each."""
     return run_chains(sampler, energy, x, steps, rng, thin=None).last.x.detach()
+
+
+def descended(
+    optimizer: torch.optim.Optimizer, steps: int, loss: Callable[[], Tensor], seen: Callable[[], Any] = lambda: None
+) -> np.ndarray:
+    """What is `seen` after each of so many steps down the loss, the rate on a cosine to 0."""
+    schedule = CosineAnnealingLR(optimizer, steps)
+    path = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
+        schedule.step()
+        path.append(seen())
+    return np.array(path)
 
 
 def average(values: Tensor | np.ndarray | list[float]) -> tuple[float, float]:

@@ -5,11 +5,10 @@ from functools import cache
 import numpy as np
 import torch
 from scipy.optimize import root_scalar
-from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from scripts.founding._energies import Quartic
 from scripts.founding._line import Line, langevin, law
-from scripts.founding._parts import part, seeded
+from scripts.founding._parts import descended, part, seeded
 
 RUNS, CHAINS, STEP, RATE = 64, 256, 0.1, 0.003
 EDGE, POINTS = 6.0, 501
@@ -36,7 +35,7 @@ def fixed_point(k: int) -> float:
     return float(root_scalar(lambda a: fourth_moment(a, k) - 3.0, bracket=(0.02, 0.3), xtol=1e-7).root)
 
 
-def trained(start: str, k: int, steps: int) -> tuple[torch.Tensor, list[np.ndarray]]:
+def trained(start: str, k: int, steps: int) -> tuple[torch.Tensor, np.ndarray]:
     """a of every run after training, and a of all runs after each step."""
     data = part("data", "gaussian", {"dim": RUNS})
     energy, rng = Quartic(0.15, (RUNS,)), seeded(k)
@@ -45,12 +44,10 @@ def trained(start: str, k: int, steps: int) -> tuple[torch.Tensor, list[np.ndarr
     begin = part("start", start, own, event=(RUNS,), data=data)
     objective = part("objective", "contrastive", {"steps": k}, sampler=sampler, start=begin, engine="eager")
     optimizer = torch.optim.SGD(energy.parameters(), lr=RATE)
-    schedule = CosineAnnealingLR(optimizer, steps)
-    path = []
-    for _ in range(steps):
-        optimizer.zero_grad()
-        objective(energy, data.sample(CHAINS, rng), rng).loss.backward()
-        optimizer.step()
-        schedule.step()
-        path.append(energy.a.detach().numpy().copy())
+    path = descended(
+        optimizer,
+        steps,
+        loss=lambda: objective(energy, data.sample(CHAINS, rng), rng).loss,
+        seen=lambda: energy.a.detach().numpy().copy(),
+    )
     return energy.a.detach(), path

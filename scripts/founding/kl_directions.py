@@ -13,7 +13,7 @@ from ebm_cli.objective import Objective
 from ebm_cli.rng import seeded_layers
 from scripts.founding import Claim, Row
 from scripts.founding._line import energies
-from scripts.founding._parts import average, part, seeded
+from scripts.founding._parts import average, descended, part, seeded
 
 ORDER = 120
 HALF, RUNS = 3.0, 10
@@ -48,15 +48,12 @@ def trained(kind: str, seed: int) -> np.ndarray:
             objective = part("objective", "reverse_kl", own, data=data, sampler=sampler, start=start, engine="eager")
         steps = 200
     optimizer = torch.optim.Adam(energy.parameters(), lr=0.05)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    path = []
-    for _ in range(steps):
-        optimizer.zero_grad()
-        objective(energy, data.sample(256, rng), rng).loss.backward()
-        optimizer.step()
-        schedule.step()
-        path.append(float(energy.theta.detach()))
-    return np.array(path)
+    return descended(
+        optimizer,
+        steps,
+        loss=lambda: objective(energy, data.sample(256, rng), rng).loss,
+        seen=lambda: float(energy.theta.detach()),
+    )
 
 
 def measure(place: Path) -> Claim:  # noqa: ARG001

@@ -9,7 +9,7 @@ from ebm_cli import figure
 from ebm_cli.data import Batch
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from scripts.founding import Claim, Row
-from scripts.founding._parts import average, part, seeded
+from scripts.founding._parts import average, descended, part, seeded
 
 ORDER = 110
 WEIGHT, APART, WIDTH = 0.2, 2.0, 0.5
@@ -27,15 +27,12 @@ def weights(name: str, changes: dict, seed: int) -> np.ndarray:
     objective = part("objective", "contrastive", own, sampler=sampler, start=start, engine="eager")
     # Where the modes lie is known to the model; what they weigh is what it learns.
     optimizer = torch.optim.SGD([energy.logits], lr=1.0)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
-    path = []
-    for _ in range(STEPS):
-        optimizer.zero_grad()
-        objective(energy, Batch(truth.draw(512, 1.0, rng)), rng).loss.backward()
-        optimizer.step()
-        schedule.step()
-        path.append(float(energy.logits.detach().softmax(0)[1]))
-    return np.array(path)
+    return descended(
+        optimizer,
+        STEPS,
+        loss=lambda: objective(energy, Batch(truth.draw(512, 1.0, rng)), rng).loss,
+        seen=lambda: float(energy.logits.detach().softmax(0)[1]),
+    )
 
 
 def measure(place: Path) -> Claim:  # noqa: ARG001

@@ -26,7 +26,7 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     picture, (axes,) = figure.new()
     cost = CHAINS * (np.arange(STEPS) + 1)
     for start, name, color in (("data", "CD-1", figure.ORANGE), ("replay", "PCD-1", figure.BLUE)):
-        path = np.stack(paths[start])
+        path = paths[start]
         axes.fill_between(cost, *np.quantile(path, [0.1, 0.9], axis=1), color=color, alpha=0.3, linewidth=0)
         axes.plot(cost, path.mean(1), color=color, label=f"{name}, mean and 80 % of 64 runs")
     axes.axhline(LIKELIHOOD, color=figure.GREEN, linestyle="--", label="maximum likelihood 1/12")

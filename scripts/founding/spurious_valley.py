@@ -12,7 +12,7 @@ from ebm_cli.diagnostic import Patient
 from scripts.founding import Claim, Row, Word
 from scripts.founding._energies import Bumps
 from scripts.founding._line import energies, law
-from scripts.founding._parts import average, moved, part, seeded
+from scripts.founding._parts import average, descended, moved, part, seeded
 
 ORDER = 115
 MEAN, STD, BEYOND = -1.5, 0.4, 0.5
@@ -34,12 +34,7 @@ def trained(start: str, own: dict, data: Data) -> Bumps:
     begin = part("start", start, own, event=(1,), data=data)
     objective = part("objective", "contrastive", {"steps": LENGTH}, sampler=sampler, start=begin, engine="eager")
     optimizer = torch.optim.Adam(energy.parameters(), lr=0.05)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
-    for _ in range(STEPS):
-        optimizer.zero_grad()
-        objective(energy, data.sample(256, rng), rng).loss.backward()
-        optimizer.step()
-        schedule.step()
+    descended(optimizer, STEPS, lambda: objective(energy, data.sample(256, rng), rng).loss)
     return energy
 
 

@@ -10,7 +10,7 @@ from ebm_cli.data import Batch
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.objective import Outcome
 from scripts.founding import Claim, Row
-from scripts.founding._parts import average, part, seeded
+from scripts.founding._parts import average, descended, part, seeded
 
 ORDER = 190
 # A broad mode, where q = N(0, 1) is, and a sharp one, where it is not.
@@ -57,13 +57,12 @@ def trained(λ: float, seed: int) -> GaussianMixture:
     objective = part("objective", "exact", event=(1,), data=rows, sampler=sampler)
     penalty = part("regularizer", "gradient_norm", {"weight": λ, "at": "gaussian", "scale": 1.0})
     optimizer = torch.optim.Adam(energy.parameters(), lr=0.03)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
-    for _ in range(STEPS):
-        optimizer.zero_grad()
+
+    def loss() -> torch.Tensor:
         outcome: Outcome = objective(energy, Batch(data.draw(ROWS, 1.0, rng)), rng)
-        (outcome.loss + penalty(energy, outcome, rng)).backward()
-        optimizer.step()
-        schedule.step()
+        return outcome.loss + penalty(energy, outcome, rng)
+
+    descended(optimizer, STEPS, loss)
     return energy
 
 
