@@ -46,6 +46,7 @@ class DenoisingRecovery(Objective):
         self.sigma = sigma
         self.steps = steps
         self.begin = begin
+        self.ladder: Ladder | None = None
         self.sampler = sampler
 
     @staticmethod
@@ -57,7 +58,10 @@ class DenoisingRecovery(Objective):
         self._ladder(energy)
 
     def _ladder(self, energy: nn.Module) -> Ladder:
-        return Ladder.of(energy, self.sigma, "objective.sigma")
+        """The levels, put together once: an energy's own never changes."""
+        if self.ladder is None:
+            self.ladder = Ladder.of(energy, self.sigma, "objective.sigma")
+        return self.ladder
 
     def policy(self, chains: int, steps: int) -> str:  # noqa: ARG002
         """Where chains begin, in words."""

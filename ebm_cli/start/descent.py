@@ -8,8 +8,10 @@ from ebm_cli import check
 from ebm_cli.adaptation import untuned
 from ebm_cli.chains import run_chains
 from ebm_cli.check import InputError
-from ebm_cli.data import Batch, Data, noised
+from ebm_cli.data import Batch, Data
 from ebm_cli.levels import Ladder
+from ebm_cli.network import fitted_gaussians
+from ebm_cli.rng import normal_like
 from ebm_cli.sampler import Sampler
 from ebm_cli.start import Begun
 
@@ -32,7 +34,8 @@ class Descent:
         self.ladder = Ladder.of(energy, sigma, "sigma")
         self.steps = steps
         self.energy = energy
-        self.data = data
+        self.event = data.event
+        self.gaussian = fitted_gaussians("data", 1, data)
         # What burn-in tunes is tuned on the chains that begin here.
         self.sampler: Sampler = untuned(sampler)
 
@@ -51,10 +54,6 @@ class Descent:
         return f"each from σ = {self.ladder.sigma[-1]:g} down {self.ladder.rungs} levels, {self.steps} steps a level"
 
     def _noisiest(self, n: int, rng: torch.Generator) -> Float[Tensor, "n *event"]:
-        """Rows of the Gaussian with the training rows' mean and covariance and the last level's noise."""
-        rows = noised(self.data, "train", 0).x.flatten(1).double()
-        covariance = torch.cov(rows.T, correction=0).reshape(rows.shape[1], rows.shape[1])
-        root = torch.linalg.cholesky(covariance + self.ladder.sigma[-1] ** 2 * torch.eye(len(covariance)).to(rows))
-        normal = torch.randn(n, len(root), generator=rng, dtype=rows.dtype, device=rng.device)
-        x = rows.mean(0) + normal @ root.T.to(normal)
-        return x.to(torch.get_default_dtype()).view(n, *self.data.event)
+        """Rows of the Gaussian fitted to the training rows, with the last level's noise."""
+        x = self.gaussian.draw(n, rng)
+        return (x + self.ladder.sigma[-1] * normal_like(x, rng)).view(n, *self.event)
