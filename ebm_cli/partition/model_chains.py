@@ -12,13 +12,13 @@ from ebm_cli.chain_file import Chains, evenly
 from ebm_cli.diagnostic import Patient
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.mixing import judge
+from ebm_cli.partition.bracket import BLOCKS
 from ebm_cli.partition.ladder import Ladder, Rungs
 from ebm_cli.partition.path import Way
 from ebm_cli.partition.pilot import Pilot
 from ebm_cli.partition.unseen import looks_within, unseen
 from ebm_cli.sampler import Sampler
 
-LADDERS = 16
 # At the start of all steps, left out.
 BURN_IN = 0.25
 # Of each ladder, kept for the verdict on mixing.
@@ -45,7 +45,7 @@ class ModelChains:
     def begin(way: Way, pilot: Pilot, z: Float[Tensor, "n d"], rungs: int, flights: int, seed: int) -> "ModelChains":
         """Ladders of so many rungs from states z, flights of so many steps."""
         ladder = Ladder.of(way, pilot, rungs, flights)
-        return ModelChains(way, ladder, pilot.kernel_at(1.0), ladder.init(z[evenly(len(z), LADDERS)]), seed)
+        return ModelChains(way, ladder, pilot.kernel_at(1.0), ladder.init(z[evenly(len(z), BLOCKS)]), seed)
 
     def cost(self, steps: int) -> int:
         """Evaluations that so many steps take, the verdict's own chains left out."""

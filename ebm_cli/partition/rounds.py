@@ -138,14 +138,13 @@ def both_ways(search: Search, size: Size) -> Bracketed:
     schedule = search.pilot.schedule(size.temperatures)
     if recipe.method == "smc":
         log_w, _ = particles(way, schedule, *groups_of(recipe.chains), rng)
-        what = "groups of particles"
     else:
         log_w, _ = forward(way, schedule, recipe.chains, rng)
-        what = "paths"
     forth = log_w.cpu().numpy()
     # Paths back say nothing where those forth are refused.
     back = None if collapsed(forth) else backward(search, size)
-    return shifted(bracket(forth, back, recipe.method in ("auto", "bridge"), what), way.space.log_volume)
+    method = "bridge" if recipe.method == "auto" else recipe.method
+    return shifted(bracket(forth, back, method), way.space.log_volume)
 
 
 def backward(search: Search, size: Size) -> Backward:

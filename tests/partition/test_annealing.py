@@ -47,13 +47,13 @@ def test_both_directions_agree_with_the_closed_form_from_their_own_sides(case: s
         schedule = led(way, N)[0].schedule(24)
         forth = forward(way, schedule, N, generator(1, "forth", "cpu"))[0].numpy()
         back = reverse(way, schedule, way.space.coordinates(drawn[N:]), generator(1, "back", "cpu")).numpy()
-    estimate = bracket(forth, None, False, "paths").estimate
+    estimate = bracket(forth, None, "ais").estimate
     assert abs(estimate.value - exact) < 4 * estimate.se
     below, below_error = average(forth)
     above, above_error = average(back)
     assert below - 4 * below_error < exact < above + 4 * above_error
     # Jarzynski's identity backwards: ⟨1/w⟩ = 1/Z.
-    reciprocal = bracket(-back, None, False, "paths").estimate
+    reciprocal = bracket(-back, None, "ais").estimate
     assert abs(-reciprocal.value - exact) < 4 * reciprocal.se
     value, se = bennett(forth, back[:, None])
     assert abs(value - exact) < 4 * se and se < 1.05 * min(estimate.se, reciprocal.se)
@@ -66,7 +66,7 @@ def test_a_ring_of_eight_sites_is_what_its_transfer_matrix_says() -> None:
     way = way_to(energy, 1.0, normal_rows(N, 8))
     with frozen(way.space), torch.no_grad():
         forth = forward(way, led(way)[0].schedule(24), N, generator(1, "forth", "cpu"))[0].numpy()
-    estimate = bracket(forth + way.space.log_volume, None, False, "paths").estimate
+    estimate = bracket(forth + way.space.log_volume, None, "ais").estimate
     assert abs(estimate.value - log_z_by_transfer_matrix(m2, coupling, 8, 1.0)) < 4 * estimate.se
 
 

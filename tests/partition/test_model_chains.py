@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from ebm_cli.energy import frozen
+from ebm_cli.partition.bracket import BLOCKS
 from ebm_cli.partition.ladder import Ladder
-from ebm_cli.partition.model_chains import BURN_IN, LADDERS, ModelChains
+from ebm_cli.partition.model_chains import BURN_IN, ModelChains
 from ebm_cli.partition.path import Way
 from ebm_cli.rng import generator
 from tests.contract import build
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("float64")
 A = (0.25, 1.0, 4.0)
 
 
-def begun(way: Way, n: int = LADDERS, rungs: int = 5) -> ModelChains:
+def begun(way: Way, n: int = BLOCKS, rungs: int = 5) -> ModelChains:
     """So many ladders from where the pilot ends."""
     with frozen(way.space), torch.no_grad():
         pilot, z = led(way, 4 * n)
@@ -75,10 +76,10 @@ def test_a_step_costs_what_is_foreseen() -> None:
 def test_draws_are_evenly_spaced_of_each_ladder_after_the_burn_in() -> None:
     chains = extended(begun(quadratic()), 40)
     assert chains.begun == BURN_IN * 40
-    z = chains.draws(3).view(LADDERS, 3, 3)
+    z = chains.draws(3).view(BLOCKS, 3, 3)
     for place, step in enumerate((19, 29, 39)):
         # 30 steps are kept, from the tenth on, and the last of them is always drawn.
-        assert torch.equal(z[:, place], chains.z[step][:LADDERS])
+        assert torch.equal(z[:, place], chains.z[step][:BLOCKS])
 
 
 def test_mixed_chains_are_told_so_with_what_was_searched() -> None:
