@@ -29,7 +29,8 @@ DRAWS = 200
 class ModelChains:
     """Ladders that go on whenever more is asked of them; what they left behind is judged as one.
 
-    z, u, drives: of each step, the model's states and energies and the drive at all rungs.
+    z, u, drives: of each step, the model's states and energies and the drive at all rungs. region: where modes
+    elsewhere were looked for and none found, in words; empty until that was done.
     """
 
     way: Way
@@ -40,6 +41,7 @@ class ModelChains:
     z: list[Float[Tensor, "n d"]] = field(default_factory=list)
     u: list[Float[Tensor, " n"]] = field(default_factory=list)
     drives: list[Float[Tensor, "K n"]] = field(default_factory=list)
+    region: str = ""
 
     @staticmethod
     def begin(way: Way, pilot: Pilot, z: Float[Tensor, "n d"], rungs: int, flights: int, seed: int) -> "ModelChains":
@@ -71,7 +73,8 @@ class ModelChains:
         """The verdict: they agree, chains begun elsewhere join them by the plain kernel, and no descent ends elsewhere.
 
         Chains begun elsewhere climb no ladder, which would bring them back without having mixed. Of chains that are
-        mixed the reason says where modes elsewhere were looked for.
+        mixed the reason says where modes elsewhere were looked for; longer chains do not change what is there, so that
+        none is looked for again once none was found.
         """
         thin = max(1, (len(self.z) - self.begun) // DRAWS)
         z, u = (torch.stack(part[self.begun :: thin], 1) for part in (self.z, self.u))
@@ -80,11 +83,13 @@ class ModelChains:
         verdict = judge(Patient(chains, model, 1.0, self.kernel), self.seed).estimate
         if verdict.verdict == "refused":
             return verdict
-        spending = self.way.spending
-        looked = unseen(model, z, looks_within(spending.budget), rng, spending.spend)
-        if looked.elsewhere:
-            return refused(f"not mixed: {looked.elsewhere}")
-        return verdict if verdict.verdict == "caution" else dataclasses.replace(verdict, reason=looked.region)
+        if not self.region:
+            spending = self.way.spending
+            looked = unseen(model, z, looks_within(spending.budget), rng, spending.spend)
+            if looked.elsewhere:
+                return refused(f"not mixed: {looked.elsewhere}")
+            self.region = looked.region
+        return verdict if verdict.verdict == "caution" else dataclasses.replace(verdict, reason=self.region)
 
     def draws(self, each: int) -> Float[Tensor, "n d"]:
         """The same number of states of each ladder, evenly spaced, ladder by ladder."""

@@ -45,8 +45,8 @@ class Size:
 class Search:
     """What rounds share: the way, the pilot, the model's chains that go on from round to round, random numbers.
 
-    verdict: on these chains, as long as they are. descents: evaluations that the last verdict took beside its chains,
-    looks and Hessians among them.
+    verdict: on these chains, as long as they are. descents: evaluations that the next verdict takes beside its chains,
+    about: those of the last one, looks and Hessians among them, until it has found no mode elsewhere.
     """
 
     way: Way
@@ -64,7 +64,8 @@ class Search:
             chains.extend(steps - len(chains.z), self.rng)
             before = spending.spent
             self.verdict = chains.mixing(self.rng)
-            self.descents = max(0, spending.spent - before - int((JUDGED - 1) * chains.cost(len(chains.z))))
+            took = max(0, spending.spent - before - int((JUDGED - 1) * chains.cost(len(chains.z))))
+            self.descents = 0 if chains.region else took
         return self.verdict
 
     def cost(self, size: Size) -> int:

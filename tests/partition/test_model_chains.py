@@ -10,6 +10,7 @@ from ebm_cli.partition.bracket import BLOCKS
 from ebm_cli.partition.ladder import Ladder
 from ebm_cli.partition.model_chains import BURN_IN, ModelChains
 from ebm_cli.partition.path import Way
+from ebm_cli.partition.unseen import LOOKS
 from ebm_cli.rng import generator
 from tests.contract import build
 from tests.partition.integrand import normal_rows
@@ -86,7 +87,11 @@ def test_mixed_chains_are_told_so_with_what_was_searched() -> None:
     chains = extended(begun(quadratic()), 300)
     with frozen(chains.way.space), torch.no_grad():
         verdict = chains.mixing(generator(1, "verdict", "cpu"))
+        before = chains.way.spending.spent
+        again = chains.mixing(generator(2, "verdict", "cpu"))
     assert verdict.verdict == "ok" and "no mode elsewhere" in verdict.reason
+    # What was searched once need not be searched again.
+    assert again.reason == verdict.reason and chains.way.spending.spent - before < LOOKS
 
 
 def test_chains_that_all_are_in_one_of_two_modes_are_not_mixed() -> None:
