@@ -44,6 +44,20 @@ class Walled(nn.Module):
         return e.squeeze(1), torch.where(inside, 8 * x * (x.square() - 1) + 0.3, 0.0)
 
 
+class SkewedQuartic(nn.Module):
+    """E(x) = θ₁x + θ₂x² + θ₃x³ + 0.0029x⁴, one valley in the beginning."""
+
+    event = (1,)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.theta = nn.Parameter(torch.tensor([0.0, 0.3, 0.0]))
+
+    def forward(self, x: Float[Tensor, "n 1"]) -> Float[Tensor, " n"]:
+        powers = torch.cat([x, x.square(), x**3], 1)
+        return powers @ self.theta + 0.0029 * x.squeeze(1) ** 4
+
+
 class Bumps(nn.Module):
     """E(x) = x²/4 + Σᵢ θᵢ exp(−(x − cᵢ)²/(2·0.3²)), 41 centres on [−4, 4]: each θᵢ lifts E at its own place."""
 
