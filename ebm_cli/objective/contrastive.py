@@ -19,9 +19,10 @@ class Contrastive(Objective):
 
     Its gradient, (⟨∂E/∂θ⟩_data − ⟨∂E/∂θ⟩_model)/T, is that of the negative log-likelihood at temperature T when
     the chains follow the model. The start says which method this is: data CD-k, replay persistent CD, noise
-    short-run. The bias is that of the chains: their start for small k, their step for unadjusted samplers. The
-    loss itself is no measure of progress: near 0 when both phases agree, whatever the model. Both phases are taken in
-    evaluation mode, as the chains are: dropout would make theirs another model's, and acts on regularizers alone.
+    short-run. The bias is that of the chains: their start for small k, their step for unadjusted samplers, and with
+    tempering its hotter rungs, which begin at the chain's own state at every training step. The loss itself is no
+    measure of progress: near 0 when both phases agree, whatever the model. Both phases are taken in evaluation mode, as
+    the chains are: dropout would make theirs another model's, and acts on regularizers alone.
 
     The first `wait` steps have no chains and a loss of 0, for regularizers alone to act: denoising gives an energy its
     local shape in a fraction of the time, and chains of one that has none yet may not come to anything.
