@@ -91,15 +91,8 @@ def bracket(forth: Float[np.ndarray, " n"], back: Backward | None, method: str) 
             reason = "draws of the model lie outside of the box that paths begin in: widen box"
         doubts.append(f"no pessimistic end: {reason}")
         return Bracketed(Estimate(value, se=se, lower=lower, unit="nats", reason=said).doubted(doubts))
-    (forward, error), (backward, error_back) = average(forth), average(back.log_w.mean(1))
-    if forward - backward > CROSSED * np.hypot(error, error_back):
-        return Bracketed(
-            refused(
-                f"the ends cross, {forward:.4g} from below and {backward:.4g} from above: chains are no draws of the "
-                f"model; raise steps, {more}",
-                "nats",
-            )
-        )
+    if crossing := crossed(forth, back.log_w):
+        return Bracketed(refused(f"{crossing}; raise steps, {more}", "nats"))
     above = End.of(back.log_w.mean(1) if method == "smc" else beside(blocks, back.log_w))
     upper = above.mean + above.margin
     if method == "bridge":
@@ -118,6 +111,17 @@ def bracket(forth: Float[np.ndarray, " n"], back: Backward | None, method: str) 
         doubts.append(f"the value lies outside of its bracket: {more}")
     estimate = Estimate(value, se=se, lower=lower, upper=upper, unit="nats", reason=said).doubted(doubts)
     return Bracketed(estimate, above.mean - below.mean if finite else None)
+
+
+def crossed(forth: Float[np.ndarray, " n"], back: Float[np.ndarray, "chain each"]) -> str:
+    """How the means of both directions cross beyond chance, in words; empty where they do not.
+
+    Of single weights, as weights beside each other are alike by themselves.
+    """
+    (below, error), (above, other) = average(forth), average(back.mean(1))
+    if below - above <= CROSSED * np.hypot(error, other):
+        return ""
+    return f"the ends cross, {below:.4g} from below and {above:.4g} from above: chains are no draws of the model"
 
 
 def beside(
