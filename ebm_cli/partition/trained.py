@@ -19,7 +19,7 @@ PLAIN = Recipe(
     kernel="hmc",
     chains=64,
     temperatures=200,
-    leapfrog_steps=3,
+    leapfrog_steps=8,
     steps=300,
 )
 # Its own: the energy's log Z does not depend on the seed of whatever it is used in.
