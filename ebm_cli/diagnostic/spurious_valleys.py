@@ -2,11 +2,12 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
@@ -33,6 +34,8 @@ SUSPECTS = 24
 BARRIER = 1.0
 FEWER = 0.1
 DEEPEST = 12
+# Draws inside of a region, below which nothing is known of its mass.
+FEWEST = 20
 
 
 @dataclass(frozen=True)
@@ -68,13 +71,13 @@ class SpuriousValleys:
     Search: `starts` points, radius even from 0 to √d + `reach` standard deviations of the data, directions even, half
     of them stretched by the data's covariance; in each shell the hundredth of lowest E for its radius; descent,
     Langevin steps from `hottest`·T cooled to T, descent again; the chains' first and last draws likewise. Ends with
-    less than T between them are one valley. Mass: log ∫ exp(−E/T) near a valley, and near the data, by bridge sampling
-    (Meng and Wong, 1996, Statistica Sinica 6, 831) between chains that start there and a Gaussian mixture fitted to
-    half of them. Data are absent where under a tenth of the share of data rows descends, and where the valley's draws
-    lie farther from the nearest row than 95 % of the model's draws near the data do. A valley seen
-    under less than about one in `starts`/10 of all directions is missed: in 16 dimensions and 6 to 10 standard
-    deviations away all of 20 that are 0.6 as wide as the data are found, 11 at 0.5, 1 at 0.4. Above some 50 dimensions
-    chains that start near the data do not settle in time, and masses are right to a few nats only.
+    less than T between them are one valley. Mass: log ∫ exp(−E/T) over a valley's basin, and over what is no valley's
+    near the data, by bridge sampling (Meng and Wong, 1996, Statistica Sinica 6, 831) between chains that start there
+    and a Gaussian mixture fitted to half of them. Data are absent where under a tenth of the share of data rows
+    descends, and where the valley's draws lie farther from the nearest row than 95 % of the model's draws near the data
+    do. A valley seen under less than about one in `starts`/10 of all directions is missed: in 16 dimensions and 6 to 10
+    standard deviations away all of 20 that are 0.6 as wide as the data are found, 11 at 0.5, 1 at 0.4. Above some 50
+    dimensions chains that start near the data do not settle in time, and masses are right to a few nats only.
 
     starts: ≥ 1000 evaluations of E. reach: > 0, in standard deviations. hottest: ≥ 1, in T. share: in [0, 1].
     """
@@ -164,12 +167,17 @@ class SpuriousValleys:
         suspects = np.flatnonzero(beyond & (held > 0))[:SUSPECTS].tolist()
         if not suspects:
             return [], []
-        masses = [log_mass(energy, near, temperature)]
+        step = 0.1 * spread_of(rows)
+
+        def mode_of(x: Float[Tensor, "n *event"]) -> Int[np.ndarray, " n"]:
+            return search.modes.of(descend(energy, x, temperature, step)[0])
+
+        masses = [log_mass(energy, near, temperature, lambda x: ~np.isin(mode_of(x), suspects))]
         draws = []
         for k in suspects:
             members = search.states[(search.mode == k).nonzero()[0].tolist()]
             draws.append(cooled(energy, repeated(members, LOCAL), temperature, 1.0, rows, rng))
-            masses.append(log_mass(energy, draws[-1], temperature))
+            masses.append(log_mass(energy, draws[-1], temperature, lambda x, k=k: mode_of(x) == k))
         mass = np.exp(np.array(masses) - np.logaddexp.reduce(masses))[1:]
         data = np.array([(search.rows == k).mean() for k in suspects])
         absent = [float(distances(x, rows).min(1).values.median()) > bound for x in draws]
@@ -277,15 +285,24 @@ def moved(
     return float(trajectory.accept.mean()), torch.where(trajectory.last.x.isfinite(), trajectory.last.x, x)
 
 
-def log_mass(energy: nn.Module, x: Float[Tensor, "n *event"], temperature: float) -> float:
-    """log ∫ exp(−E/T) over the region that the draws x fill, by the optimal bridge to a Gaussian mixture q.
+def log_mass(
+    energy: nn.Module,
+    x: Float[Tensor, "n *event"],
+    temperature: float,
+    inside: Callable[[Float[Tensor, "n *event"]], Bool[np.ndarray, " n"]],
+) -> float:
+    """log ∫ exp(−E/T) over a region that draws x of the model were begun in, by the optimal bridge to a mixture q.
 
-    Z = ⟨p/(s₁p + s₂Zq)⟩_q / ⟨q/(s₁p + s₂Zq)⟩_p with p = exp(−E/T), iterated (Meng and Wong, 1996, eq. 4.1); q is
-    fitted to every other draw, the rest stand for p. Unbiased as draws grow, where q and the region overlap.
+    Z = ⟨p/(s₁p + s₂Zq)⟩_q / ⟨q/(s₁p + s₂Zq)⟩_p with p = exp(−E/T) inside and 0 outside, iterated (Meng and Wong, 1996,
+    eq. 4.1). q are Gaussians fitted to every other draw that is still inside, the rest stand for p; where draws have
+    left, what lies outside counts for nothing. −∞ where hardly any has stayed. Unbiased as draws grow, where q and the
+    region overlap.
     """
     from sklearn.mixture import GaussianMixture
 
-    flat = x.flatten(1).double().cpu().numpy()
+    flat = x.flatten(1).double().cpu().numpy()[inside(x)]
+    if len(flat) < FEWEST:
+        return -math.inf
     fitted, kept = flat[::2], flat[1::2]
     d = flat.shape[1]
     parts = max(1, min(8, len(fitted) // (10 * d)))
@@ -297,11 +314,12 @@ def log_mass(energy: nn.Module, x: Float[Tensor, "n *event"], temperature: float
     factors = np.linalg.cholesky(np.asarray(q.covariances_))
     drawn = np.asarray(q.means_)[k] + np.einsum("nij,nj->ni", factors[k], random.standard_normal((len(flat), d)))
 
-    def log_ratio(points: np.ndarray) -> Float[np.ndarray, " n"]:
+    def log_ratio(points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
         e = values(energy, states_of(energy, points.reshape(-1, *x.shape[1:])))
         return np.nan_to_num(-e.double().cpu().numpy() / temperature - q.score_samples(points), nan=-np.inf)
 
-    of_p, of_q = log_ratio(kept), log_ratio(drawn)
+    of_p = log_ratio(kept)
+    of_q = np.where(inside(states_of(energy, drawn.reshape(-1, *x.shape[1:]))), log_ratio(drawn), -np.inf)
     log_s1, log_s2 = np.log(len(kept) / (len(kept) + len(drawn))), np.log(len(drawn) / (len(kept) + len(drawn)))
     log_z = float(np.median(of_p))
     for _ in range(50):

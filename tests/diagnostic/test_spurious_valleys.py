@@ -1,5 +1,6 @@
 """Spurious valleys: planted ones are found wherever they are, clean models have none."""
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -39,6 +40,24 @@ class Planted(nn.Module):
         d = x.shape[1]
         dent = -0.5 * ((x - self.m) / self.s).square().sum(1) - d * (np.log(self.s) + 0.5 * np.log(2 * np.pi))
         return -torch.logaddexp(np.log(1 - self.w) - self.clean(x), np.log(self.w) + dent)
+
+
+CENTRES = np.linspace(-4, 4, 41)
+
+
+class Bumps(nn.Module):
+    """E(x) = x²/4 + Σᵢ θᵢ exp(−(x − cᵢ)²/(2·0.3²)) on the line."""
+
+    def __init__(self, theta: np.ndarray) -> None:
+        super().__init__()
+        self.register_buffer("theta", torch.as_tensor(theta))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.squeeze(1) ** 2 / 4 + (-((x - torch.tensor(CENTRES)) / 0.3).square() / 2).exp() @ self.theta
+
+
+def everywhere(x: Tensor) -> np.ndarray:
+    return np.ones(len(x), dtype=bool)
 
 
 def gaussian(d: int, random: np.random.Generator) -> nn.Module:
@@ -198,9 +217,43 @@ def test_a_mass_by_bridge_is_the_closed_form(d: int, float64: None) -> None:
     errors = []
     for seed in range(20):
         x = energy.draw(400, 0.7, torch.Generator().manual_seed(seed))
-        errors.append(log_mass(energy, x, 0.7) - energy.log_z(0.7))
+        errors.append(log_mass(energy, x, 0.7, everywhere) - energy.log_z(0.7))
     assert abs(np.mean(errors)) < 4 * np.std(errors) / np.sqrt(20) + 0.01
     assert np.std(errors) < 0.15
+
+
+def test_the_mass_of_half_of_the_space_is_half_of_it_wherever_draws_are(float64: None) -> None:
+    energy = build("energy", "quadratic", {"a": [0.5, 4.0]}, event=None)
+    errors = []
+    for seed in range(20):
+        x = energy.draw(400, 1.0, torch.Generator().manual_seed(seed))
+        errors.append(log_mass(energy, x, 1.0, lambda x: (x[:, 0] > 0).numpy()) - energy.log_z(1.0) + np.log(2))
+    assert abs(np.mean(errors)) < 4 * np.std(errors) / np.sqrt(20) + 0.01
+    assert log_mass(energy, x, 1.0, lambda x: ~everywhere(x)) == -np.inf
+
+
+@pytest.mark.parametrize("seed", [15, 19, 24, 30])
+def test_masses_are_those_of_quadrature_where_states_leave_a_valley_for_a_heavier_one(seed: int) -> None:
+    """41 bumps on a line, a well where data are: at seed 19 half of what starts at 3.2 ends in the mode beside it."""
+    random = np.random.default_rng(seed)
+    theta = random.normal(0, 2.0, 41) * random.uniform(0.3, 1.5)
+    theta[np.abs(CENTRES + 1.5) < 0.5] -= 3 + random.uniform(0, 3)
+    energy = Bumps(theta)
+    data = build("data", "gaussian", {"dim": 1, "mean": -1.5, "std": 0.4})
+    line = np.linspace(-9, 9, 18001)
+    e = energy(torch.tensor(line)[:, None]).numpy()
+    mass = np.exp(e.min() - e) / np.exp(e.min() - e).sum()
+    x = random.choice(line, (32, 20, 1), p=mass)
+    estimate = build("diagnostic", "spurious_valleys")(Patient(Chains(x=x), energy, 1.0, data=data)).estimates[
+        "spurious_valleys"
+    ]
+    said = re.findall(r"near \(([-\d.]+)\) .*? holds ([\d.]+)%", estimate.reason)
+    assert len(said) == estimate.value == 1
+    place, share = (float(number) for number in said[0])
+    # Its basin ends where E is highest on either side, as E is no higher inside.
+    falls = np.flatnonzero((e[1:-1] >= e[:-2]) & (e[1:-1] > e[2:])) + 1
+    left, right = (line[falls][line[falls] < place].max(), line[falls][line[falls] > place].min())
+    assert share / 100 == pytest.approx(mass[(line > left) & (line < right)].sum(), rel=0.25)
 
 
 def test_an_image_that_chains_fall_into_is_found_and_shown() -> None:
