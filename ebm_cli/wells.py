@@ -45,6 +45,12 @@ class Modes:
         """The mode of states where descent has ended: that of the nearest minimum."""
         return self.mode[distances(ends, self.minima).argmin(1).cpu().numpy()]
 
+    def reached(
+        self, energy: nn.Module, x: Float[Tensor, "n *event"], temperature: float, reach: float
+    ) -> Int[np.ndarray, " n"]:
+        """The mode that descent from each state ends in."""
+        return self.of(descend(energy, x, temperature, reach)[0])
+
 
 def shares_of(mode: np.ndarray, count: int) -> Float[np.ndarray, "chain k"]:
     """Each chain's share of draws in each of `count` modes, from the mode of each (chain, draw)."""

@@ -28,7 +28,8 @@ ROWS = (
     {"build", "parts"},
     {"state"},
     {"metric", "diagnostic", "finding", "figure", "landscape", "features", "screen", "chain_file"}
-    | {"mixing", "agreement", "probe", "tails", "wells", "basins", "partition", "likelihoods"},
+    | {"mixing", "agreement", "probe", "tails", "wells", "basins", "outposts", "bridge"}
+    | {"partition", "likelihoods"},
     {"objective", "regularizer"},
     {"noise"},
     {"baseline"},

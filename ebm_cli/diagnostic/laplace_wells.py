@@ -20,7 +20,6 @@ from ebm_cli.finding import Finding
 from ebm_cli.rng import generator, normal_like
 from ebm_cli.wells import (
     Modes,
-    descend,
     find_modes,
     hessians,
     laplace_log_mass,
@@ -63,7 +62,7 @@ class Wells:
         """The mode of each state: its grid point's, or where descent from it ends."""
         if self.basins is not None:
             return self.basins.of(x.double().cpu().numpy())
-        return self.modes.of(descend(energy, x, temperature, self.reach)[0])
+        return self.modes.reached(energy, x, temperature, self.reach)
 
 
 @dataclass(frozen=True)

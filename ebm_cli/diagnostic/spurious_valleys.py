@@ -1,41 +1,33 @@
 """Spurious valleys: places far from every data row where the model puts mass all the same."""
 
-import dataclasses
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from ebm_cli import check, figure
+from ebm_cli.bridge import log_mass
 from ebm_cli.chain_file import Chains, evenly
-from ebm_cli.chains import run_chains
 from ebm_cli.data import Data, noised
 from ebm_cli.diagnostic import Patient
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.finding import Finding
-from ebm_cli.rng import generator, normal_like
-from ebm_cli.sampler.mala import MALA
+from ebm_cli.outposts import STRATUM, cooled, outposts, repeated
+from ebm_cli.rng import generator
 from ebm_cli.wells import Modes, descend, distances, merged, spread_of, states_of, values
 
 ROWS = 2000
 FOLLOWED = 500
-STRATUM = 1000
-KEPT = 10
-STAGES = 8
-ACCEPTANCE = 0.6
 LOCAL = 200
 REGION = 1000
 SUSPECTS = 24
 BARRIER = 1.0
 FEWER = 0.1
 DEEPEST = 12
-# Draws inside of a region, below which nothing is known of its mass.
-FEWEST = 20
 
 
 @dataclass(frozen=True)
@@ -170,7 +162,7 @@ class SpuriousValleys:
         step = 0.1 * spread_of(rows)
 
         def mode_of(x: Float[Tensor, "n *event"]) -> Int[np.ndarray, " n"]:
-            return search.modes.of(descend(energy, x, temperature, step)[0])
+            return search.modes.reached(energy, x, temperature, step)
 
         masses = [log_mass(energy, near, temperature, lambda x: ~np.isin(mode_of(x), suspects))]
         draws = []
@@ -214,119 +206,6 @@ def rows_of(data: Data, energy: nn.Module) -> Float[Tensor, "rows *event"]:
     x = noised(data, "train", 0).x
     chosen = evenly(len(x), ROWS)
     return states_of(energy, x[np.random.default_rng(0).permutation(chosen).tolist()].cpu().numpy())
-
-
-def repeated(x: Float[Tensor, "n *event"], count: int) -> Float[Tensor, "count *event"]:
-    """`count` rows, those of x over and over."""
-    return x[torch.arange(count, device=x.device) % len(x)]
-
-
-def outposts(
-    energy: nn.Module, rows: Float[Tensor, "rows *event"], starts: int, reach: float, rng: torch.Generator
-) -> Float[Tensor, "n *event"]:
-    """Points at all distances from the data whose energy is low for their distance: the lowest hundredth of each shell.
-
-    Far from the data E falls towards them and dwarfs what sets one direction apart; a shell's own slope and mean are
-    taken off first, so that E is compared at the same distance.
-    """
-    flat = rows.flatten(1)
-    d, mean = flat.shape[1], flat.mean(0)
-    covariance = torch.cov(flat.T.double()).reshape(d, d)
-    scale = float(covariance.diagonal().mean().sqrt())
-    floor = 1e-4 * scale**2 * torch.eye(d, dtype=covariance.dtype, device=rows.device)
-    shapes = (
-        scale * torch.eye(d, dtype=flat.dtype, device=rows.device),
-        torch.linalg.cholesky(covariance + floor).to(flat),
-    )
-    found = []
-    for shape in shapes:
-        count = max(starts // 2 // STRATUM, 1) * STRATUM
-        uniform = torch.rand(count, generator=rng, device=rows.device, dtype=flat.dtype)
-        radius = (math.sqrt(d) + reach) * uniform.sort().values
-        direction = nn.functional.normalize(normal_like(flat.new_empty(count, d), rng), dim=1)
-        x = (mean + radius[:, None] * direction @ shape.T).view(count, *rows.shape[1:])
-        r, e = radius.view(-1, STRATUM).double(), values(energy, x).double().view(-1, STRATUM)
-        e = e.nan_to_num(nan=math.inf)
-        centred = r - r.mean(1, keepdim=True)
-        slope = (centred * e).sum(1, keepdim=True) / centred.square().sum(1, keepdim=True)
-        shell = STRATUM * torch.arange(len(r), device=rows.device)[:, None]
-        found.append(x[(shell + (e - slope * centred).topk(KEPT, largest=False).indices).flatten()])
-    return torch.cat(found)
-
-
-def cooled(
-    energy: nn.Module,
-    x: Float[Tensor, "n *event"],
-    temperature: float,
-    hottest: float,
-    rows: Float[Tensor, "rows *event"],
-    rng: torch.Generator,
-) -> Float[Tensor, "n *event"]:
-    """States after Metropolis-adjusted Langevin steps from hottest·T down to T; those that go astray stay put.
-
-    The step size is found between stages, for an acceptance near 0.6; in each stage some steps are a tenth as long, for
-    wells much stiffer than most.
-    """
-    step_size = 0.1 * spread_of(rows) ** 2 / rows[0].numel() / temperature
-    for stage in range(STAGES):
-        T = temperature * max(1.0, hottest ** (1 - stage / (STAGES / 2)))
-        kernel = MALA(step_size, T, scales=None, adapt="none", target=ACCEPTANCE)
-        accept, x = moved(energy, x, kernel, 5, rng)
-        _, x = moved(energy, x, dataclasses.replace(kernel, step_size=step_size / 10), 1, rng)
-        step_size *= 1.6 if accept > ACCEPTANCE + 0.1 else 0.5 if accept < ACCEPTANCE - 0.1 else 1.0
-    return x
-
-
-def moved(
-    energy: nn.Module, x: Float[Tensor, "n *event"], sampler: MALA, steps: int, rng: torch.Generator
-) -> tuple[float, Float[Tensor, "n *event"]]:
-    """The mean acceptance of some steps, and where they lead."""
-    trajectory = run_chains(sampler, energy, x, steps, rng, thin=None)
-    return float(trajectory.accept.mean()), torch.where(trajectory.last.x.isfinite(), trajectory.last.x, x)
-
-
-def log_mass(
-    energy: nn.Module,
-    x: Float[Tensor, "n *event"],
-    temperature: float,
-    inside: Callable[[Float[Tensor, "n *event"]], Bool[np.ndarray, " n"]],
-) -> float:
-    """log ∫ exp(−E/T) over a region that draws x of the model were begun in, by the optimal bridge to a mixture q.
-
-    Z = ⟨p/(s₁p + s₂Zq)⟩_q / ⟨q/(s₁p + s₂Zq)⟩_p with p = exp(−E/T) inside and 0 outside, iterated (Meng and Wong, 1996,
-    eq. 4.1). q are Gaussians fitted to every other draw that is still inside, the rest stand for p; where draws have
-    left, what lies outside counts for nothing. −∞ where hardly any has stayed. Unbiased as draws grow, where q and the
-    region overlap.
-    """
-    from sklearn.mixture import GaussianMixture
-
-    flat = x.flatten(1).double().cpu().numpy()[inside(x)]
-    if len(flat) < FEWEST:
-        return -math.inf
-    fitted, kept = flat[::2], flat[1::2]
-    d = flat.shape[1]
-    parts = max(1, min(8, len(fitted) // (10 * d)))
-    ridge = 1e-3 * float(fitted.var(0).mean()) + 1e-12
-    q = GaussianMixture(parts, reg_covar=ridge, random_state=0, max_iter=50, tol=1e-2).fit(fitted)
-    random = np.random.default_rng(0)
-    weights = np.asarray(q.weights_)
-    k = random.choice(parts, len(flat), p=weights / weights.sum())
-    factors = np.linalg.cholesky(np.asarray(q.covariances_))
-    drawn = np.asarray(q.means_)[k] + np.einsum("nij,nj->ni", factors[k], random.standard_normal((len(flat), d)))
-
-    def log_ratio(points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
-        e = values(energy, states_of(energy, points.reshape(-1, *x.shape[1:])))
-        return np.nan_to_num(-e.double().cpu().numpy() / temperature - q.score_samples(points), nan=-np.inf)
-
-    of_p = log_ratio(kept)
-    of_q = np.where(inside(states_of(energy, drawn.reshape(-1, *x.shape[1:]))), log_ratio(drawn), -np.inf)
-    log_s1, log_s2 = np.log(len(kept) / (len(kept) + len(drawn))), np.log(len(drawn) / (len(kept) + len(drawn)))
-    log_z = float(np.median(of_p))
-    for _ in range(50):
-        upper = np.logaddexp.reduce(of_q - np.logaddexp(log_s1 + of_q, log_s2 + log_z)) - np.log(len(drawn))
-        lower = np.logaddexp.reduce(-np.logaddexp(log_s1 + of_p, log_s2 + log_z)) - np.log(len(kept))
-        log_z = float(upper - lower)
-    return log_z
 
 
 def shown(data: Data, valleys: list[Valley]) -> str:

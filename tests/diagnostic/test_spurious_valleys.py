@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ebm_cli.bridge import log_mass
 from ebm_cli.chain_file import Chains
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Rows
 from ebm_cli.diagnostic import Patient
-from ebm_cli.diagnostic.spurious_valleys import log_mass
 from ebm_cli.finding import Finding
 from tests.contract import build
 
