@@ -11,7 +11,7 @@ from ebm_cli.check import InputError
 Config = dict[str, Any]
 
 # What a class may ask for by the name of a parameter, beside what its YAML gives.
-OFFERED = ("event", "data", "sampler", "start", "energy", "engine")
+OFFERED = ("event", "data", "sampler", "start", "energy", "engine", "record")
 
 
 def locate(target: str) -> type:

@@ -30,7 +30,7 @@ class Part:
 
 @runtime_checkable
 class HasNotes(Protocol):
-    """An energy with something to say of how it was put together: full sentences, which the verbs print."""
+    """A part with something to say of how it was put together: full sentences, which the verbs print."""
 
     notes: list[str]
 

@@ -15,6 +15,7 @@ from ebm_cli.mixing import judge, pictures
 from ebm_cli.parts import assemble, load_weights
 from ebm_cli.run import Run
 from ebm_cli.sample_figures import energy_trace
+from ebm_cli.state import read_data_record
 from ebm_cli.terminal import Terminal
 
 
@@ -45,9 +46,10 @@ def with_energy(chains: Chains, sampled: Run, config: Config) -> Patient:
     """The chains of a sample run beside the energy and the sampler that they followed, as these were then."""
     origin = sampled.config()
     machine = {key: config[key] for key in ("device", "threads")}
-    parts = assemble(origin | machine | {"objective": None, "engine": "eager"})
-    history = []
     trained = origin.get("run")
+    record = read_data_record(Run(Path(trained))) if trained else None
+    parts = assemble(origin | machine | {"objective": None, "engine": "eager"}, record)
+    history = []
     if trained:
         if not Path(trained).is_dir():
             raise InputError(f"run={trained}, which these chains were sampled from, is not there any more")

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,17 @@ import torch
 from ebm_cli import check, figure, rng
 from ebm_cli.build import Config, make, together
 from ebm_cli.check import InputError
-from ebm_cli.data import noised
+from ebm_cli.data import Batch, noised, noised_known
 from ebm_cli.estimate import Estimate
 from ebm_cli.finding import Finding
 from ebm_cli.machine import resolve
 from ebm_cli.metric import Metric, Subject
-from ebm_cli.parts import Parts, assemble, load_weights
+from ebm_cli.metric._score import rows_of, score
+from ebm_cli.parts import Parts, assemble, check_units, load_weights
 from ebm_cli.run import Run, write_text
 from ebm_cli.sample import Length, move, start_at
 from ebm_cli.sample_figures import denoised_figure
+from ebm_cli.state import read_data_record
 from ebm_cli.terminal import Stopped, Terminal, WorkFailed
 
 NOISE_SEED = 0
@@ -30,13 +33,18 @@ def evaluate(config: Config, run: Run, terminal: Terminal, trained: Run | None =
     place = resolve(config["device"], config["dtype"], config["threads"])
     with place.used():
         metrics: dict[str, Metric]
-        metrics, parts = together(_metrics=lambda: make_list(config, "metric"), _parts=lambda: assemble(config))
+        record = None if trained is None else read_data_record(trained)
+        metrics, parts = together(_metrics=lambda: metrics_of(config), _parts=lambda: assemble(config, record))
         if trained is not None:
+            check_units(config, trained, record, parts.data, terminal)
             load_weights(parts.energy, trained, config["checkpoint"], config["weights"])
         for note in parts.notes:
             terminal.say(note)
         temperature = config["temperature"] if config["temperature"] is not None else parts.sampler.temperature
         check.non_negative("temperature", temperature)
+        path = config.get("score")
+        scored = None if path is None else rows_of(parts.energy, parts.event, parts.data, str(path))
+        train, train_missing = training_rows(parts, terminal) if metrics else (None, "")
         subject = Subject(
             energy=parts.energy,
             temperature=temperature,
@@ -44,7 +52,9 @@ def evaluate(config: Config, run: Run, terminal: Terminal, trained: Run | None =
             data=parts.data,
             samples=None,
             held_out=noised(parts.data, "held_out", NOISE_SEED) if parts.data else None,
-            train=noised(parts.data, "train", NOISE_SEED) if parts.data else None,
+            train=train,
+            train_missing=train_missing,
+            known=noised_known(parts.data, NOISE_SEED) if parts.data else None,
             seed=config["seed"],
             budget=config["budget"],
             target=config["target"],
@@ -52,8 +62,29 @@ def evaluate(config: Config, run: Run, terminal: Terminal, trained: Run | None =
         )
         if any(metric.needs_samples for metric in metrics.values()):
             subject = with_samples(subject, config, parts, trained, terminal, run)
-        actions = {name: lambda m=m: m(subject) for name, m in metrics.items()}
-        return findings(run, actions, "metric", terminal, strict="metric" in config["made"]["chosen"])
+        actions: dict[str, Callable[[], Finding]] = {name: partial(m, subject) for name, m in metrics.items()}
+        if scored is not None:
+            actions["score"] = partial(score, subject, scored)
+        strict = scored is not None or "metric" in config["made"]["chosen"]
+        return findings(run, actions, "metric", terminal, strict)
+
+
+def metrics_of(config: Config) -> dict[str, Metric]:
+    """The metrics to compute: where a file is scored only those that the line names."""
+    if config.get("score") is not None and "metric" not in config["made"]["chosen"]:
+        return {}
+    return make_list(config, "metric")
+
+
+def training_rows(parts: Parts, terminal: Terminal) -> tuple[Batch | None, str]:
+    """The noised training rows; or None, and why they are not at hand."""
+    if parts.data is None:
+        return None, ""
+    try:
+        return noised(parts.data, "train", NOISE_SEED), ""
+    except InputError as error:
+        terminal.say(f"training rows are not at hand: {error}; what needs none uses the run's own held-out rows")
+        return None, str(error)
 
 
 def make_list(config: Config, group: str) -> dict[str, Any]:
@@ -153,8 +184,8 @@ def findings(
     return estimates
 
 
-def write_table(path: Path, columns: dict[str, np.ndarray | list[str]]) -> None:
-    """A CSV of these columns."""
+def write_table(path: Path, columns: Any) -> None:
+    """A CSV of these columns, numbers with all their digits."""
     import pandas
 
-    write_text(path, pandas.DataFrame(columns).to_csv(index=False, float_format="%.6g"))
+    write_text(path, pandas.DataFrame(columns).to_csv(index=False))

@@ -43,9 +43,12 @@ class Features:
             return self.networks[fold](x).double().cpu().numpy()
 
 
-def features_of(data: Data, train: Batch) -> Features:
-    """The data set's own feature network; the rows themselves where it has no labels or no structure to learn."""
-    if train.y is None or len(data.event) != 3:
+def features_of(data: Data, rows: Batch) -> Features:
+    """The data set's own feature network; the rows themselves where it has no labels or no structure to learn.
+
+    rows: some of the set's, by which it is known whether it has labels.
+    """
+    if rows.y is None or len(data.event) != 3:
         return identity_features()
     return classifier_features(data)
 

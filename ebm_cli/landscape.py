@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from ebm_cli import figure
-from ebm_cli.data import Data, KnownDensity
+from ebm_cli.data import Data, KnownDensity, known
 
 SIZE = 160
 DEEPEST = 12
@@ -23,7 +23,7 @@ def landscape(
     density are shown by a histogram of their training rows.
     """
     good = x[np.isfinite(x).all(1)]
-    rows = data.split("train").x.double().cpu().numpy() if data is not None else None
+    rows = known(data).x.double().cpu().numpy() if data is not None else None
     shown = [part for part in (good, rows) if part is not None and len(part)]
     box = figure.extent(np.concatenate(shown) if shown else np.array([[-1.0, -1.0], [1.0, 1.0]]))
     u, v, e = figure.energy_on_grid(energy, box, SIZE)

@@ -13,7 +13,7 @@ from ebm_cli import check, machine, rng
 from ebm_cli.build import Config, Gather, locate, make
 from ebm_cli.check import InputError
 from ebm_cli.composition import HasNotes, Part
-from ebm_cli.data import Data
+from ebm_cli.data import Data, DataRecord, HasRecord
 from ebm_cli.engine import choose
 from ebm_cli.objective import Objective, check_together
 from ebm_cli.optimizer import OptimizerRecipe
@@ -22,7 +22,8 @@ from ebm_cli.regularizer import Regularizer
 from ebm_cli.run import Run
 from ebm_cli.sampler import Kernel, Sampler
 from ebm_cli.start import Start
-from ebm_cli.state import energy_weights
+from ebm_cli.state import energy_weights, read_data_record
+from ebm_cli.terminal import Terminal
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,14 @@ class Parts:
 
     @property
     def notes(self) -> list[str]:
-        """What the energy has to say of how it was put together."""
-        return self.energy.notes if isinstance(self.energy, HasNotes) else []
+        """What data and energy have to say of how they were put together."""
+        return [note for part in (self.data, self.energy) if isinstance(part, HasNotes) for note in part.notes]
 
 
-def assemble(config: Config) -> Parts:
+def assemble(config: Config, record: DataRecord | None = None) -> Parts:
     """All the parts that `config` names, checked together.
+
+    record: what a trained run keeps of its data, for a set that is read from a user's file.
 
     Layers are initialised from the run's seed. The energy is tried on two rows: it must give one finite number
     a row. Call it inside `machine.resolve(...).used()`.
@@ -56,13 +59,13 @@ def assemble(config: Config) -> Parts:
     place = machine.resolve(config["device"], config["dtype"], config["threads"])
     # torch's device context makes every later call slower, so it holds while parts are built and no longer.
     with torch.device(place.device):
-        return _parts(config, place, gather)
+        return _parts(config, place, gather, record)
 
 
-def _parts(config: Config, place: machine.Machine, gather: Gather) -> Parts:
+def _parts(config: Config, place: machine.Machine, gather: Gather, record: DataRecord | None) -> Parts:
     gather.attempt("", lambda: check.count("seed", config["seed"], least=0))
     seed = config["seed"] if isinstance(config["seed"], int) else 0
-    data: Data | None = gather.attempt("data", lambda: make(config["data"])) if config.get("data") else None
+    data: Data | None = gather.attempt("data", lambda: _data(config, record)) if config.get("data") else None
     event = gather.attempt("", lambda: _given_event(config, data))
     sampler = gather.attempt("sampler", lambda: make(config["sampler"]))
     energy: nn.Module | None = None
@@ -97,6 +100,12 @@ def _parts(config: Config, place: machine.Machine, gather: Gather) -> Parts:
     assert energy is not None and event is not None and sampler is not None
     start, objective, optimizer = (built.get(group) for group in ("start", "objective", "optimizer"))
     return Parts(place, event, energy, data, sampler, start, objective, regularizers, optimizer, engine)
+
+
+def _data(config: Config, record: DataRecord | None) -> Data:
+    """The data set, with the record that a run keeps of it if it is of the same class."""
+    node = config["data"]
+    return make(node, record=record if record is not None and record.target == node.get("_target_") else None)
 
 
 def _given_event(config: Config, data: Data | None) -> tuple[int, ...] | None:
@@ -162,7 +171,9 @@ def _part(name: str, config: Config) -> Part:
         lacks = [key for key in ("seed", "energy", "sampler") if not isinstance(own.get(key), dict | int)]
         if own["made"].get("verb") != "train" or lacks:
             raise InputError(f"it is no run of ebm train{f': its config.yaml lacks {lacks[0]}' if lacks else ''}")
-        parts = assemble(own | {key: config[key] for key in ("device", "dtype", "threads")} | alone)
+        parts = assemble(
+            own | {key: config[key] for key in ("device", "dtype", "threads")} | alone, read_data_record(run)
+        )
         load_weights(parts.energy, run, str(keys.get("checkpoint", "last")), keys.get("weights", "averaged"))
     except InputError as error:
         raise InputError(*(f"runs cannot have {name}: {message}" for message in error.messages)) from None
@@ -209,6 +220,26 @@ def load_weights(energy: nn.Module, run: Run, checkpoint: str, weights: str) -> 
         raise InputError(f"the weights of {folder} do not fit this energy: {detail[:300]}") from None
 
 
+# What only training needs: a run is opened without, as some of it is made from training rows.
+NOT_OPENED: Config = {"objective": None, "optimizer": None, "regularizer": None}
+
+
+def check_units(config: Config, trained: Run, record: DataRecord | None, data: Data | None, say: Terminal) -> None:
+    """Warn that a run of an older format keeps no units of its data; InputError if another file is named for it.
+
+    Such a file would be scaled by its own values, which are not the model's units.
+    """
+    if record is not None or not isinstance(data, HasRecord):
+        return
+    own, node = trained.config().get("data") or {}, config["data"]
+    if node.get("_target_") != own.get("_target_"):
+        return
+    old = f"run={trained.folder} keeps no units of its data, as an older ebm made it"
+    if node.get("path") != own.get("path"):
+        raise InputError(f"{old}: it cannot read data.path={node.get('path')}; train it again to use other files")
+    say.say(f"warning: {old}; they are taken from {own.get('path')} as it is now")
+
+
 class Loaded:
     """A run opened from its folder: its configuration, and its energy with the weights that it ended on."""
 
@@ -223,7 +254,7 @@ class Loaded:
         """The run's parts, the energy's weights in place."""
         place = machine.resolve(self.config["device"], self.config["dtype"], self.config["threads"])
         with place.used():
-            parts = assemble(self.config)
+            parts = assemble(self.config | NOT_OPENED, read_data_record(self.run))
             load_weights(parts.energy, self.run, self.checkpoint, self.weights)
         return parts
 

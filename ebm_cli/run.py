@@ -15,7 +15,7 @@ import yaml
 from ebm_cli.check import InputError, count
 from ebm_cli.estimate import Estimate
 
-FORMAT = 4
+FORMAT = 5
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 # Arguments that came with a format, with the values under which a class does what it did before them.
@@ -37,6 +37,7 @@ SINCE = {
     "ebm_cli.sampler.sgld.SGLD": UNTUNED | {"target": 0.05},
     "ebm_cli.sampler.sghmc.SGHMC": UNTUNED | {"target": 0.05},
     "ebm_cli.sampler.mala.MALA": UNTUNED | {"target": 0.574},
+    "ebm_cli.data.table.Table": {"columns": None, "label": None, "header": "names", "missing": "refuse"},
     "ebm_cli.optimizer.adam.Adam": RATE,
     "ebm_cli.optimizer.adamw.AdamW": RATE,
     "ebm_cli.optimizer.sgd.SGD": RATE,

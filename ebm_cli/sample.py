@@ -20,11 +20,11 @@ from ebm_cli.estimate import Estimate, refused, under_mixing
 from ebm_cli.kernel_rows import kernel_rows, said
 from ebm_cli.machine import resolve
 from ebm_cli.mixing import judge
-from ebm_cli.parts import Parts, assemble, load_weights
+from ebm_cli.parts import Parts, assemble, check_units, load_weights
 from ebm_cli.run import Run
 from ebm_cli.sample_figures import copy_grid, energy_trace, state_figures
 from ebm_cli.screen import Screened, screen
-from ebm_cli.state import read_checkpoint
+from ebm_cli.state import read_checkpoint, read_data_record
 from ebm_cli.terminal import Stopped, Terminal, WorkFailed
 
 SMALL = 16
@@ -59,11 +59,13 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
     """
     place = resolve(config["device"], config["dtype"], config["threads"])
     with place.used():
+        record = None if trained is None else read_data_record(trained)
         length, parts = together(
             _length=lambda: Length(config["chains"], config["steps"], config["burn_in"], config["thin"]),
-            _parts=lambda: assemble(config),
+            _parts=lambda: assemble(config, record),
         )
         if trained is not None:
+            check_units(config, trained, record, parts.data, terminal)
             load_weights(parts.energy, trained, config["checkpoint"], config["weights"])
         for note in [*parts.notes, f"engine: {parts.engine}"]:
             terminal.say(note)

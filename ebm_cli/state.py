@@ -18,10 +18,14 @@ from torch.optim.swa_utils import AveragedModel
 
 from ebm_cli import rng
 from ebm_cli.check import InputError
+from ebm_cli.data import DataRecord
 from ebm_cli.objective import Objective
 from ebm_cli.run import FORMAT, Run, replace_folder, sync_folder, write_text
 
 GENERATORS = ("data", "chains")
+# Beside the checkpoints, which share it: what training learned from its data.
+DATA = "data"
+RECORDED = ("target", "path", "values", "fingerprint", "held_out")
 
 
 class TrainState:
@@ -76,16 +80,7 @@ class TrainState:
         final = run.checkpoints / f"step-{self.step}"
         if final.is_dir() and newest_name(run) == final.name:
             return final
-        run.checkpoints.mkdir(exist_ok=True)
-        aside = Path(tempfile.mkdtemp(dir=run.checkpoints, prefix=".aside-"))
-        try:
-            write_checkpoint(aside, self.tree())
-            read_checkpoint(aside)
-            aside.chmod(0o755)
-            replace_folder(aside, final)
-        except BaseException:
-            shutil.rmtree(aside, ignore_errors=True)
-            raise
+        put_checkpoint(final, self.tree())
         write_text(run.checkpoints / "last", final.name + "\n")
         return final
 
@@ -109,6 +104,37 @@ class TrainState:
             raise InputError(
                 f"checkpoint {folder} does not fit this run: {' '.join(str(error).split())[:300]}"
             ) from error
+
+
+def put_checkpoint(final: Path, tree: dict[str, Any]) -> None:
+    """Write a checkpoint aside, read it back, and rename it to its place."""
+    final.parent.mkdir(exist_ok=True)
+    aside = Path(tempfile.mkdtemp(dir=final.parent, prefix=".aside-"))
+    try:
+        write_checkpoint(aside, tree)
+        read_checkpoint(aside)
+        aside.chmod(0o755)
+        replace_folder(aside, final)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+
+
+def save_data_record(run: Run, record: DataRecord) -> None:
+    """Write what training learned from its data, once for all checkpoints of a run."""
+    put_checkpoint(run.checkpoints / DATA, {name: getattr(record, name) for name in RECORDED})
+
+
+def read_data_record(run: Run) -> DataRecord | None:
+    """What a run keeps of its data; None for data without a file, and for runs of before format 5."""
+    folder = run.checkpoints / DATA
+    if not folder.is_dir():
+        return None
+    tree = read_checkpoint(folder)
+    try:
+        return DataRecord(**{name: tree[name] for name in RECORDED})
+    except KeyError as error:
+        raise InputError(f"{folder} is damaged: it lacks {error}") from None
 
 
 def write_checkpoint(folder: Path, tree: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from ebm_cli.check import InputError
+from ebm_cli.check import InputError, nearest
 from ebm_cli.data import listed, own_path
 
 if TYPE_CHECKING:
@@ -20,8 +20,11 @@ else:
     DataFrame = Series = Any
 
 
-def read(path: str) -> DataFrame:
-    """The file as a DataFrame; InputError where it is not there or is not what its suffix says."""
+def read(path: str, header: str = "names") -> DataFrame:
+    """The file as a DataFrame; InputError where it is not there or is not what its suffix says.
+
+    header: none for a text file without a line of names, whose columns are then x0, x1, …
+    """
     found = own_path(path)
     if found.is_dir():
         raise InputError(f"path={path} is a folder; a table is a file (pictures in a folder: data=images)")
@@ -29,7 +32,7 @@ def read(path: str) -> DataFrame:
     if reader is None:
         raise InputError(f"path={path} must end in {', '.join(READERS)}")
     try:
-        return reader(found)
+        return reader(found, header)
     except UnicodeDecodeError:
         raise InputError(f"path={path} is not text in UTF-8; save it in that encoding") from None
     # On a damaged file the readers raise nearly anything.
@@ -38,29 +41,35 @@ def read(path: str) -> DataFrame:
         raise InputError(f"path={path} cannot be read: {reason[:200]}") from None
 
 
-def read_csv(path: Path) -> DataFrame:
-    """A CSV file with a line of names on top; the delimiter is found from its first lines."""
+def read_csv(path: Path, header: str) -> DataFrame:
+    """A CSV or TSV file, with a line of names on top or none; a CSV's delimiter is found from its first lines."""
     import pandas as pd
 
     with path.open(encoding="utf-8-sig", newline="") as file:
         head = [line for line in islice(file, 20) if line.strip()]
     if not head:
         raise ValueError("it is empty")
-    mark = delimiter(head)
-    names, *rows = csv.reader(head, delimiter=mark, skipinitialspace=True)
+    mark = "\t" if path.suffix.lower() == ".tsv" else delimiter(head)
+    names, *rows = csv.reader(head, delimiter=mark, skipinitialspace=mark != "\t")
+    if header == "none":
+        names, rows = [f"x{i}" for i in range(len(names))], [names, *rows]
     # Without a word, pandas would take the first fields for an index.
     if rows and len(rows[0]) > len(names):
         raise ValueError(f"its first line has {len(names)} names for {len(rows[0])} fields in the next")
     if are_numbers(names):
-        raise ValueError(f"its first line must name the columns, got the numbers {listed(names, 3)}")
+        raise ValueError(
+            f"its first line must name the columns, got the numbers {listed(names, 3)}; without such a line, type "
+            "data.header=none"
+        )
     # Where fields are not cut by commas, 1,5 may be a number; 1,234 alone would not tell which.
     comma = mark != "," and any(re.search(r"\d,(?!\d{3}(?!\d))\d", line) for line in head)
     frame = pd.read_csv(
         path,
         sep=mark,
         decimal="," if comma else ".",
+        header=None if header == "none" else 0,
         encoding="utf-8-sig",
-        skipinitialspace=True,
+        skipinitialspace=mark != "\t",
         low_memory=False,
     )
     # As the file has them: pandas renames those that are empty or there twice.
@@ -93,14 +102,14 @@ def are_numbers(names: list[str]) -> bool:
     return all(map(parses, names)) and names != [str(first + i) for i in range(len(names))]
 
 
-def read_parquet(path: Path) -> DataFrame:
+def read_parquet(path: Path, _header: str) -> DataFrame:
     """A Parquet file; an index that pandas kept in it is no column."""
     import pandas as pd
 
     return pd.read_parquet(path, engine="pyarrow")
 
 
-def read_npy(path: Path) -> DataFrame:
+def read_npy(path: Path, _header: str) -> DataFrame:
     """An array (rows, columns); its columns are x0, x1, …"""
     import pandas as pd
 
@@ -111,7 +120,12 @@ def read_npy(path: Path) -> DataFrame:
     return pd.DataFrame(array, columns=[f"x{i}" for i in range(array.shape[1])])
 
 
-READERS: dict[str, Callable[[Path], DataFrame]] = {".csv": read_csv, ".parquet": read_parquet, ".npy": read_npy}
+READERS: dict[str, Callable[[Path, str], DataFrame]] = {
+    ".csv": read_csv,
+    ".parquet": read_parquet,
+    ".npy": read_npy,
+    ".tsv": read_csv,
+}
 
 
 def is_number(column: Series) -> bool:
@@ -119,6 +133,16 @@ def is_number(column: Series) -> bool:
     from pandas.api import types
 
     return types.is_any_real_numeric_dtype(column.dtype)
+
+
+def columns_of(frame: DataFrame, names: list[str]) -> DataFrame:
+    """These columns, in this order."""
+    return frame.loc[:, names]
+
+
+def column_of(frame: DataFrame, name: str) -> Series:
+    """One column."""
+    return frame.loc[:, name]
 
 
 def wrong_names(names: list[str], frame: DataFrame) -> list[str]:
@@ -151,8 +175,8 @@ def wrong_kinds(frame: DataFrame) -> list[str]:
     if not found:
         return []
     return [
-        f"has columns that are not numbers: {listed(found)}; categorical columns are not supported yet: drop them or "
-        "encode them as numbers"
+        f"has columns that are not numbers: {listed(found)}; categorical columns are not supported yet: leave them out "
+        "with data.columns=[…], name one as data.label, or encode them as numbers"
     ]
 
 
@@ -164,8 +188,8 @@ def wrong_values(values: Float[np.ndarray, "n columns"], names: list[str]) -> li
     where = [name for name, column in zip(names, bad.T, strict=True) if column.any()]
     rows = int(bad.any(1).sum())
     return [
-        f"has missing or infinite values in {rows} of {len(values)} rows, in the columns {listed(where)}: drop these "
-        "rows or fill the values first"
+        f"has missing or infinite values in {rows} of {len(values)} rows, in the columns {listed(where)}: type "
+        "data.missing=drop to leave these rows out, or fill the values first"
     ]
 
 
@@ -181,3 +205,63 @@ def wrong_spread(train: Float[np.ndarray, "n columns"], names: list[str]) -> lis
         if found:
             wrong.append(f"has columns that are {what} over the {len(train)} training rows, {listed(found)}: drop them")
     return wrong
+
+
+def wrong_matches(frame: DataFrame, names: Sequence[str]) -> list[str]:
+    """Columns that are asked for by name, and are not there or are there twice."""
+    present = [str(name) for name in frame.columns]
+    absent = [name for name in dict.fromkeys(names) if name not in present]
+    twice = [repr(name) for name in dict.fromkeys(names) if present.count(name) > 1]
+    wrong = []
+    if absent:
+        hint = nearest(absent[0], present) or f"; its columns are {listed([repr(name) for name in present])}"
+        wrong.append(f"has no column {listed([repr(name) for name in absent])}{hint}")
+    if twice:
+        wrong.append(f"has more than one column of the name {listed(twice)}")
+    return wrong
+
+
+def differences(
+    frame: DataFrame, names: list[str], known: list[str], numbers: Float[np.ndarray, "n columns"]
+) -> list[str]:
+    """How a file's columns differ from those of the training data, if they do, a sentence per difference.
+
+    names: the columns that are modeled. known: these and the label. numbers: their values in this file.
+    """
+    present = [str(name) for name in frame.columns]
+    extra = [repr(name) for name in present if name not in known]
+    notes = []
+    if extra:
+        notes.append(f"has columns that the run does not model, {listed(extra)}: they play no part")
+    if [name for name in present if name in names] != names:
+        notes.append("has its columns in another order than the training data: they are matched by name")
+    if len(numbers) > 1:
+        constant = [repr(name) for name, each in zip(names, numbers.T, strict=True) if each.min() == each.max()]
+        if constant:
+            notes.append(f"has columns that are constant here but were not in training, {listed(constant)}")
+    return notes
+
+
+def label_texts(column: Series) -> list[str]:
+    """The labels as text: whole numbers without a point, so that 1 and 1.0 are one level."""
+    return [str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in column.tolist()]
+
+
+def levels_of(column: Series) -> list[str]:
+    """The levels of a label: whole numbers by size, others by name."""
+    found = set(label_texts(column))
+    return sorted(found, key=lambda text: (0, int(text), "") if text.lstrip("-").isdecimal() else (1, 0, text))
+
+
+def wrong_labels(column: Series) -> list[str]:
+    """Rows without a label."""
+    n = int(column.isna().sum())
+    return [f"has no label in {n} of {len(column)} rows: type data.missing=drop to leave these rows out"] if n else []
+
+
+def unseen_levels(column: Series, levels: list[str]) -> list[str]:
+    """Levels of a label that training did not see."""
+    new = [repr(level) for level in levels_of(column.dropna()) if level not in levels]
+    if not new:
+        return []
+    return [f"has levels of {str(column.name)!r} that training did not see, {listed(new)}; it saw {listed(levels)}"]

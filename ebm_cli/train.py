@@ -10,6 +10,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ebm_cli import check, curves, rng, rollback
 from ebm_cli.build import Config, together
+from ebm_cli.data import DataRecord, HasRecord
 from ebm_cli.energy import frozen
 from ebm_cli.estimate import Estimate
 from ebm_cli.machine import resolve
@@ -20,7 +21,7 @@ from ebm_cli.ranking import SCORE, Likelihood, Ranking, chains_of, point_at_best
 from ebm_cli.rollback import Diverged, Rollbacks
 from ebm_cli.run import Run, prune, write_text
 from ebm_cli.start import HasPolicy
-from ebm_cli.state import TrainState, newest_whole
+from ebm_cli.state import TrainState, newest_whole, read_data_record, save_data_record
 from ebm_cli.terminal import Stopped, Terminal
 from ebm_cli.watch import Watch
 
@@ -79,16 +80,21 @@ def train(config: Config, run: Run, terminal: Terminal, init: Run | None = None)
     """
     place = resolve(config["device"], config["dtype"], config["threads"])
     with place.used(), rng.seeded_layers(config["seed"], "layers"):
+        resumed = (run.checkpoints / "last").exists()
+        record = record_for(run, init)
         trainer, parts = together(
             trainer=lambda: Trainer(**config["trainer"]),
-            _parts=lambda: assemble(config),
+            _parts=lambda: assemble(config, record),
         )
         if parts.objective is None or parts.data is None or parts.optimizer is None:
             raise check.InputError("objective, data and optimizer must all be chosen to train")
         if init is not None:
             load_weights(parts.energy, init, "last", "averaged")
+        for note in parts.notes:
+            terminal.say(note)
         state = begin(parts, trainer, config["seed"])
-        resumed = (run.checkpoints / "last").exists()
+        if isinstance(parts.data, HasRecord):
+            save_data_record(run, parts.data.record())
         if resumed:
             folder, problems = newest_whole(run)
             for problem in problems:
@@ -103,6 +109,15 @@ def train(config: Config, run: Run, terminal: Terminal, init: Run | None = None)
         run.cut_history(state.step)
         with curves.Board(run, parts, state, purge=state.step + 1 if resumed else None) as board:
             return loop(parts, trainer, state, run, board, terminal)
+
+
+def record_for(run: Run, init: Run | None) -> DataRecord | None:
+    """The data record that a resumed run has of its own, or that of `init`, whose weights belong to its units."""
+    own = read_data_record(run)
+    if own is not None:
+        return own.used_for("resume")
+    other = None if init is None else read_data_record(init)
+    return None if other is None else other.used_for("units")
 
 
 def say_policy(parts: Parts, trainer: Trainer, terminal: Terminal) -> None:

@@ -54,6 +54,8 @@ def build(group: str, name: str, changes: dict[str, Any] | None = None, **offere
     node = config(group, name)
     if group in ("energy", "start"):
         offered = {"data": None} | offered
+    if group == "data":
+        offered = {"record": None} | offered
     if group == "energy" and offered["data"] is None:
         node |= {key: value for key, value in WITHOUT_DATA.items() if key in node}
     return make(node | (changes or {}), **offered)

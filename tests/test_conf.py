@@ -33,7 +33,7 @@ def test_the_groups_are_the_folders_of_conf_that_hold_targets() -> None:
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_implementation_has_a_yaml_of_its_name_and_the_other_way_round(group: str) -> None:
-    modules = {path.stem for path in (PACKAGE / group).glob("*.py")} - {"__init__"}
+    modules = {path.stem for path in (PACKAGE / group).glob("*.py") if not path.stem.startswith("_")}
     assert modules == set(options(group))
 
 
@@ -85,6 +85,7 @@ def test_every_yaml_builds(group: str, name: str) -> None:
     start = build("start", "noise", event=event)
     energy = build("energy", "mlp", {"noise_level": 0.1}, event=event)
     offered = {"event": event, "data": data, "sampler": sampler, "start": start, "engine": "eager", "energy": energy}
+    offered |= {"record": None}
     built = make(config(group, name), **offered)
     assert type(built) is locate(config(group, name)["_target_"])
 

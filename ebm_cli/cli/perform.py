@@ -113,7 +113,10 @@ def settle(job: Job, run: Run) -> dict[str, Any]:
             "format": FORMAT,
         }
     # What is written down holds from any folder; errors name the path as it was typed.
-    run.write_config(config | {"data": found_from_anywhere(config.get("data"))})
+    held: dict[str, Any] = {"data": found_from_anywhere(config.get("data"))}
+    if config.get("score") is not None:
+        held["score"] = str(Path(str(config["score"])).expanduser().absolute())
+    run.write_config(config | held)
     return config
 
 

@@ -3,11 +3,13 @@
 `sample` is a pure function of its generator, so that a resumed run sees the same batches.
 """
 
+import dataclasses
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -59,6 +61,81 @@ class Data(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class DataRecord:
+    """What training learned from a user's file; the run keeps it, so that later verbs use the same units.
+
+    target: the class of the data set. path: the file as it was found in training. values: plain values, by which rows
+    are matched, scaled and split. fingerprint: rows, columns and hash of what was read. held_out: the rows that no
+    training step saw, as numbers in the file's own units, and their labels if any. purpose: `rows` takes held-out rows
+    from the record and opens the file only if training rows are asked for; `resume` reads the file and refuses one
+    that has changed; `units` reads any file in the units of the record.
+    """
+
+    target: str
+    path: str
+    values: dict[str, Any]
+    fingerprint: dict[str, Any]
+    held_out: dict[str, Tensor]
+    purpose: Literal["rows", "resume", "units"] = "rows"
+
+    def used_for(self, purpose: Literal["rows", "resume", "units"]) -> "DataRecord":
+        """Return the same record with another purpose."""
+        return dataclasses.replace(self, purpose=purpose)
+
+
+@runtime_checkable
+class HasRecord(Protocol):
+    """A data set that learns from a user's file: its constructor takes `record`, None in a new training run."""
+
+    def record(self) -> DataRecord: ...
+
+    def known(self) -> Batch:
+        """Rows of the training data's distribution, from the record if there is one."""
+        ...
+
+
+class FileRows(NamedTuple):
+    """Rows of a user's file in the units of a run.
+
+    x: one state per complete row. complete: for every row of the file, whether x holds it. table: a DataFrame of the
+    file's own columns, in its own order, with all its rows. notes: what differs from the training file.
+    """
+
+    x: Float[Tensor, "n *event"]
+    complete: np.ndarray
+    table: Any
+    notes: list[str]
+
+
+@runtime_checkable
+class ReadsFiles(Protocol):
+    """A data set that reads other files in the units that training learned.
+
+    log_unit: Σ log of each coordinate's scale; a log-density in the file's own units is the model's less this. unit:
+    the file's own unit, in words.
+    """
+
+    @property
+    def log_unit(self) -> float: ...
+
+    @property
+    def unit(self) -> str: ...
+
+    def read_rows(self, path: str) -> FileRows:
+        """All rows of a file; InputError if they do not fit what training learned."""
+        ...
+
+
+@runtime_checkable
+class NamesRows(Protocol):
+    """A data set whose rows have names in the user's own file."""
+
+    def origin(self, part: Part) -> tuple[str, list[Any]] | None:
+        """The kind of name (`row` or `file`) and one name per row of a part; None if they are not known."""
+        ...
+
+
 @runtime_checkable
 class KnownDensity(Protocol):
     """A data set whose law, noise included, has a density that can be computed."""
@@ -66,12 +143,29 @@ class KnownDensity(Protocol):
     def log_prob(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]: ...
 
 
+def known(data: Data) -> Batch:
+    """Return rows of the training data's distribution that need no file.
+
+    These are the held-out rows that a run keeps, if the set was opened from its record, and else the training rows.
+    """
+    return data.known() if isinstance(data, HasRecord) else data.split("train")
+
+
 def noised(data: Data, part: Part, seed: int) -> Batch:
     """All rows of one part with the set's own noise, the same for the same seed."""
-    batch = data.split(part)
+    return with_noise(data, data.split(part), f"noise/{part}", seed)
+
+
+def noised_known(data: Data, seed: int) -> Batch:
+    """The rows of `known` with the set's own noise, the same for the same seed."""
+    return with_noise(data, known(data), "noise/train", seed)
+
+
+def with_noise(data: Data, batch: Batch, purpose: str, seed: int) -> Batch:
+    """The same rows with the set's own noise, from a generator of this purpose."""
     if batch.clean is None or data.noise == 0:
         return batch
-    generator = rng.generator(seed, f"noise/{part}", batch.x.device)
+    generator = rng.generator(seed, purpose, batch.x.device)
     return batch._replace(x=batch.clean + data.noise * rng.normal_like(batch.clean, generator))
 
 
@@ -147,24 +241,31 @@ def _legendre(nodes: int) -> tuple[Tensor, Tensor]:
 class Rows:
     """Base of the sets that are a list of rows: draws with replacement from the training part, noise added.
 
-    train, held_out: batches whose `clean` is given; labels go along where there are any. noise: σ ≥ 0, checked by
-    the set. A set gives `decode` beside what it hands to this constructor.
+    train, held_out: batches whose `clean` is given; labels go along where there are any. train is None if a set reads
+    its training rows later. noise: σ ≥ 0, checked by the set. A set gives `decode` beside what it hands to this
+    constructor.
     """
 
     finite = True
 
-    def __init__(self, train: Batch, held_out: Batch, noise: float) -> None:
-        self.event: tuple[int, ...] = tuple(train.x.shape[1:])
+    def __init__(self, train: Batch | None, held_out: Batch, noise: float) -> None:
+        self.event: tuple[int, ...] = tuple(held_out.x.shape[1:])
         self.noise = noise
-        self._rows: dict[Part, Batch] = {"train": train, "held_out": held_out}
+        self._rows: dict[Part, Batch] = (
+            {"held_out": held_out} if train is None else {"train": train, "held_out": held_out}
+        )
 
     def sample(self, n: int, rng: torch.Generator) -> Batch:
-        train = self._rows["train"]
-        assert train.clean is not None
-        rows = torch.randint(len(train.clean), (n,), generator=rng, device=rng.device)
-        clean = train.clean[rows]
+        batch = self.known()
+        assert batch.clean is not None
+        rows = torch.randint(len(batch.clean), (n,), generator=rng, device=rng.device)
+        clean = batch.clean[rows]
         x = clean + self.noise * normal_like(clean, rng) if self.noise else clean
-        return Batch(x, clean=clean, y=None if train.y is None else train.y[rows])
+        return Batch(x, clean=clean, y=None if batch.y is None else batch.y[rows])
+
+    def known(self) -> Batch:
+        """The rows that `sample` draws from."""
+        return self.split("train")
 
     def split(self, part: Part) -> Batch:
         return self._rows[part]

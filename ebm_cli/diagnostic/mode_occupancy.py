@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ebm_cli import check, figure
 from ebm_cli.basins import basins_of
 from ebm_cli.chain_file import Chains, evenly
-from ebm_cli.data import Batch, Data, noised
+from ebm_cli.data import Batch, Data, noised_known
 from ebm_cli.diagnostic import Patient
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.estimate import Estimate, refused
@@ -114,7 +114,7 @@ class ModeOccupancy:
                 return found
         few = chains.thinned(self.draws)
         if data is not None and figure.is_image(event):
-            train = noised(data, "train", 0)
+            train = noised_known(data, 0)
             if train.y is not None:
                 return by_classes(energy, few, data, train)
         return by_descent(energy, temperature, few, data, self.barrier)
@@ -265,7 +265,7 @@ def rows_of(data: Data | None, most: int) -> Tensor | None:
     """Training rows with their noise, at most `most`, evenly chosen."""
     if data is None:
         return None
-    x = noised(data, "train", 0).x
+    x = noised_known(data, 0).x
     return x[evenly(len(x), most)]
 
 

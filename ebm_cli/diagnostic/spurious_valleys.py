@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ebm_cli import check, figure
 from ebm_cli.bridge import log_mass
 from ebm_cli.chain_file import Chains, evenly
-from ebm_cli.data import Data, noised
+from ebm_cli.data import Data, noised_known
 from ebm_cli.diagnostic import Patient
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.finding import Finding
@@ -203,7 +203,7 @@ def said(valley: Valley) -> str:
 
 def rows_of(data: Data, energy: nn.Module) -> Float[Tensor, "rows *event"]:
     """Training rows with their noise, at most 2,000, evenly chosen and then mixed."""
-    x = noised(data, "train", 0).x
+    x = noised_known(data, 0).x
     chosen = evenly(len(x), ROWS)
     return states_of(energy, x[np.random.default_rng(0).permutation(chosen).tolist()].cpu().numpy())
 

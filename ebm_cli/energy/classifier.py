@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.check import InputError
-from ebm_cli.data import Data
+from ebm_cli.data import Data, known
 from ebm_cli.network import Tail, perceptron, spectrally_normalised
 
 
@@ -56,13 +56,15 @@ def number_of_classes(classes: int | None, data: Data | None) -> int:
     """`classes`, or as many as the training rows have labels; InputError where the two do not agree."""
     if classes is not None:
         check.count("classes", classes, least=2)
-    y = None if data is None else data.split("train").y
+    y = None if data is None else known(data).y
     if y is None:
         if classes is None:
             raise InputError("classes must be given, as there are no labels to take their number from")
         return classes
     labels = torch.unique(y)
-    found = int(labels.max()) + 1
+    # A table knows its levels, of which held-out rows may lack one.
+    levels = getattr(data, "levels", None)
+    found = int(labels.max()) + 1 if levels is None else len(levels)
     if int(labels.min()) < 0 or found < 2:
         raise InputError(f"classes need labels 0, 1, … in the data, got {labels.tolist()[:5]}")
     if classes is not None and classes < found:

@@ -19,6 +19,8 @@ from ebm_cli.partition.recipe import Recipe
 from ebm_cli.partition.spending import Spending
 from ebm_cli.terminal import Quiet, Terminal
 
+NEEDS_DATA = "needs data to compare with: run=RUN of a trained model, or data=NAME"
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -26,7 +28,9 @@ class Subject:
 
     energy, temperature: the model exp(−E/T)/Z over states of shape `event`. samples: ends of its chains, one a row;
     None when no metric asked for any. data: the set it is compared with; held_out, train: its rows with the set's own
-    noise, the same in every run. remarks: what is wrong with the samples, which every estimate from them takes over.
+    noise, the same in every run; train is None if a run's file is not at hand, and train_missing says why. known:
+    noised rows of the training data's distribution; None for those of train. remarks: what is wrong with the samples,
+    which every estimate from them takes over.
     partitions: log Z by every recipe that a metric asked for. budget, target: of what may be spent on each, see
     `Spending`; terminal: where its progress goes.
     """
@@ -39,6 +43,8 @@ class Subject:
     held_out: Batch | None
     train: Batch | None
     seed: int
+    train_missing: str = ""
+    known: Batch | None = None
     remarks: tuple[str, ...] = ()
     partitions: dict[Recipe, Found] = field(default_factory=dict)
     budget: int | None = None
@@ -48,24 +54,31 @@ class Subject:
     def __post_init__(self) -> None:
         Spending(self.budget, self.target)
 
-    def pair(self) -> tuple[Float[Tensor, "n *event"], Batch, Batch]:
-        """Samples, held-out rows and training rows; InputError where there are no data."""
-        if self.samples is None or self.held_out is None or self.train is None:
-            raise InputError("needs data to compare with: run=RUN of a trained model, or data=NAME")
-        return self.samples, self.held_out, self.train
+    def pair(self) -> tuple[Float[Tensor, "n *event"], Batch]:
+        """Samples and held-out rows; InputError without data."""
+        if self.samples is None or self.held_out is None:
+            raise InputError(NEEDS_DATA)
+        return self.samples, self.held_out
+
+    def training(self) -> Batch:
+        """The training rows; InputError without data, or if they are not at hand."""
+        if self.train is None:
+            raise InputError(self.train_missing or NEEDS_DATA)
+        return self.train
 
     @cached_property
     def features(self) -> Features:
         """The features in which samples and data are compared, fitted once for all metrics of a subject."""
-        if self.data is None or self.train is None:
-            raise InputError("needs data to compare with: run=RUN of a trained model, or data=NAME")
-        return features_of(self.data, self.train)
+        if self.data is None or self.held_out is None:
+            raise InputError(NEEDS_DATA)
+        return features_of(self.data, self.held_out)
 
     def log_z(self, recipe: Recipe) -> Found:
         """The model's log Z by this recipe, found once for all metrics of a subject."""
         if recipe not in self.partitions:
             σ = 0.0 if self.data is None else self.data.noise
-            integrand = Integrand.of(self.energy, self.temperature, self.event, self.train, σ, self.seed)
+            rows = self.train if self.known is None else self.known
+            integrand = Integrand.of(self.energy, self.temperature, self.event, rows, σ, self.seed)
             with self.terminal.task("log Z, gradients", self.budget) as tick:
                 spending = Spending(self.budget, self.target, tick, self.terminal.stopping)
                 self.partitions[recipe] = partition.log_z(integrand, recipe, spending)

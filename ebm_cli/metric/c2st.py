@@ -38,7 +38,7 @@ class C2ST:
         self.permutations = permutations
 
     def __call__(self, subject: Subject) -> Finding:
-        samples, held_out, _ = subject.pair()
+        samples, held_out = subject.pair()
         n = min(len(samples), len(held_out.x), MOST)
         if n < LEAST:
             mend = "raise samples" if len(samples) < LEAST else "hold out more rows"

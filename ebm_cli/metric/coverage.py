@@ -39,7 +39,7 @@ class Coverage:
         self.neighbours = neighbours
 
     def __call__(self, subject: Subject) -> Finding:
-        samples, held_out, _ = subject.pair()
+        samples, held_out = subject.pair()
         x, y, k = mixed(samples, MOST), mixed(held_out.x, MOST), self.neighbours
         n, m = len(x), len(y)
         if m < 2 * (k + 1):

@@ -33,7 +33,7 @@ class Frechet:
         self.bootstrap = bootstrap
 
     def __call__(self, subject: Subject) -> Finding:
-        samples, held_out, train = subject.pair()
+        (samples, held_out), train = subject.pair(), subject.training()
         n = len(held_out.x)
         features = subject.features
         floors = floor(features, held_out, train, n)

@@ -25,7 +25,7 @@ class Memorization:
     needs_samples = True
 
     def __call__(self, subject: Subject) -> Finding:
-        samples, held_out, train = subject.pair()
+        (samples, held_out), train = subject.pair(), subject.training()
         if subject.data is not None and not subject.data.finite:
             raise InputError("needs a finite training set: these data are fresh draws for ever; data.n=N makes a set")
         reference = rows(train.clean if train.clean is not None else train.x)

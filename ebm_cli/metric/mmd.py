@@ -27,7 +27,7 @@ class MMD:
         self.width = width
 
     def __call__(self, subject: Subject) -> Finding:
-        samples, held_out, _ = subject.pair()
+        samples, held_out = subject.pair()
         x, y = rows(samples), rows(held_out.x[:2000])
         x = x[:2000]
         if min(len(x), len(y)) < 3:

@@ -25,7 +25,7 @@ class Moments:
         self.bootstrap = bootstrap
 
     def __call__(self, subject: Subject) -> Finding:
-        samples, held_out, _ = subject.pair()
+        samples, held_out = subject.pair()
         x, y = rows(samples), rows(held_out.x)
         error, ratio = mean_error(x, y), std_ratio(x, y)
         floor = (1 / len(x) + 1 / len(y)) ** 0.5

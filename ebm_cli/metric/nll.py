@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.baseline import NAMES, Baseline, fitted
 from ebm_cli.check import InputError
+from ebm_cli.data import Data, NamesRows, Part, ReadsFiles
 from ebm_cli.estimate import Estimate, refused, show
 from ebm_cli.finding import Finding
 from ebm_cli.likelihoods import Scored, likelihoods
@@ -20,6 +21,7 @@ from ebm_cli.partition.recipe import Recipe, plain
 from ebm_cli.wells import values
 
 SCORES = "scores.csv"
+PARTS: dict[Part, str] = {"held_out": "held-out", "train": "training"}
 
 
 @dataclass(frozen=True)
@@ -45,31 +47,43 @@ class NLL(Recipe):
         check.every(super().__post_init__, lambda: densities_named(self.baselines))
 
     def __call__(self, subject: Subject) -> Finding:
-        if subject.data is None or subject.held_out is None or subject.train is None:
+        if subject.data is None or subject.held_out is None:
             raise InputError("needs data to score: run=RUN of a trained model, or data=NAME")
         recipe = plain(self)
         told = recipe in subject.partitions
         found = subject.log_z(recipe)
-        parts = {"held_out": subject.held_out.x, "train": subject.train.x}
-        e = {part: energies_of(subject.energy, subject.temperature, x) for part, x in parts.items()}
+        parts: dict[Part, Tensor] = {"held_out": subject.held_out.x}
+        if subject.train is not None:
+            parts["train"] = subject.train.x
+        e: dict[Part, np.ndarray] = {
+            part: energies_of(subject.energy, subject.temperature, x) for part, x in parts.items()
+        }
         bits = 1 / (math.prod(subject.event) * math.log(2))
+        no_train = refused(f"nll_train {subject.train_missing}", "nats")
         estimates = {
             "nll": scored(e["held_out"], found.estimate, 1.0, "nats"),
-            "nll_train": scored(e["train"], found.estimate, 1.0, "nats"),
+            "nll_train": scored(e["train"], found.estimate, 1.0, "nats") if "train" in e else no_train,
             "bits_per_dim": scored(e["held_out"], found.estimate, bits, "bits"),
         }
         σ = subject.data.noise
         carried = f"rows with the data's noise, σ = {σ:g}, drawn once" if σ else "rows, which carry no noise"
         notes = [f"nll: of {len(e['held_out'])} held-out {carried}", *([] if told else found.notes)]
-        beside = fitted(subject.data, self.baselines, subject.seed, notes.append, subject.terminal.stopping)
+        names = self.baselines
+        if "train" not in e and names:
+            notes.append("nll: other densities are left out, as they are fitted to training rows")
+            names = []
+        if isinstance(subject.data, ReadsFiles):
+            notes.append(units(subject.data))
+        beside = fitted(subject.data, names, subject.seed, notes.append, subject.terminal.stopping)
+        densities: dict[str, dict[Part, np.ndarray]]
         densities = {b.name: {part: b.log_prob(x).double().cpu().numpy() for part, x in parts.items()} for b in beside}
         estimates |= {f"nll_{name}": of_rows(-each["held_out"]) for name, each in densities.items()}
         notes += margins(e["held_out"], found.estimate, beside, densities)
-        table = {SCORES: scores(e, found.estimate, densities)}
+        table = {SCORES: scores(e, found.estimate, densities, names_of(subject.data, e))}
         lines = [*own(estimates), *(line(b, densities[b.name]) for b in beside)]
         picture = likelihoods(lines) if lines else None
         caption = (
-            f"Mean log-density of the {len(e['held_out'])} held-out and {len(e['train'])} training {carried}; every "
+            f"Mean log-density of the {' and '.join(f'{len(v)} {PARTS[k]}' for k, v in e.items())} {carried}; every "
             "density was fitted to the training rows alone. The model's bar spans the two ends of its log Z. At the "
             "right: the held-out mean, its standard error over rows, and seconds to fit."
         )
@@ -122,7 +136,7 @@ def margins(
     e: Float[np.ndarray, " n"],
     log_z: Estimate,
     beside: list[Baseline],
-    densities: dict[str, dict[str, np.ndarray]],
+    densities: dict[str, dict[Part, np.ndarray]],
 ) -> list[str]:
     """By how much the model is ahead of each baseline on the same rows, from its pessimistic end where it has one."""
     if not isinstance(log_z.value, float) or not np.isfinite(e).all():
@@ -140,18 +154,36 @@ def margins(
 
 
 def scores(
-    e: dict[str, np.ndarray], log_z: Estimate, densities: dict[str, dict[str, np.ndarray]]
-) -> dict[str, np.ndarray | list[str]]:
-    """A line for each row, in the set's own order: E/T, log densities in nats, the ends where there are any."""
+    e: dict[Part, np.ndarray],
+    log_z: Estimate,
+    densities: dict[str, dict[Part, np.ndarray]],
+    names: tuple[str, list[Any]],
+) -> dict[str, Any]:
+    """A line for each row, in the set's own order: E/T, log densities in nats, the ends where there are any.
+
+    names: what a row is called, and the name of each.
+    """
     every = np.concatenate(list(e.values()))
-    columns: dict[str, np.ndarray | list[str]] = {
-        "part": [part for part, each in e.items() for _ in each],
-        "row": np.concatenate([np.arange(len(each)) for each in e.values()]),
-        "energy": every,
-    }
+    kind, rows = names
+    columns: dict[str, Any] = {"part": [part for part, each in e.items() for _ in each], kind: rows, "energy": every}
     ends = {"log_density": log_z.value, "pessimistic": log_z.upper, "optimistic": log_z.lower}
     columns |= {name: -every - end for name, end in ends.items() if isinstance(end, float)}
     return columns | {name: np.concatenate([each[part] for part in e]) for name, each in densities.items()}
+
+
+def names_of(data: Data, e: dict[Part, np.ndarray]) -> tuple[str, list[Any]]:
+    """What the user's file calls the rows of each part; their numbers in the part for data without a file."""
+    found = {part: data.origin(part) if isinstance(data, NamesRows) else None for part in e}
+    kinds = {origin[0] for origin in found.values() if origin is not None}
+    if len(kinds) != 1 or None in found.values():
+        return "row", [row for each in e.values() for row in range(len(each))]
+    return kinds.pop(), [name for origin in found.values() if origin is not None for name in origin[1]]
+
+
+def units(data: ReadsFiles) -> str:
+    """In which units a density of rows from a file is, and how to get it in the file's own."""
+    change, sign = abs(data.log_unit), "add" if data.log_unit > 0 else "subtract"
+    return f"nll: over the model's units (scaled columns or pixels); {sign} {change:.6g} nats for {data.unit}"
 
 
 def own(estimates: dict[str, Estimate]) -> list[Scored]:
@@ -165,7 +197,7 @@ def own(estimates: dict[str, Estimate]) -> list[Scored]:
     return [Scored("this model", -nll.value, se, lower, upper, on_train, None, model=True)]
 
 
-def line(b: Baseline, log_densities: dict[str, np.ndarray]) -> Scored:
+def line(b: Baseline, log_densities: dict[Part, np.ndarray]) -> Scored:
     """A baseline's line."""
     held_out = of_rows(log_densities["held_out"])
     se = held_out.se if isinstance(held_out.se, float) else None

@@ -5,7 +5,7 @@ from torch import nn
 
 from ebm_cli import partition
 from ebm_cli.check import InputError
-from ebm_cli.data import Data, noised
+from ebm_cli.data import Data, noised_known
 from ebm_cli.energy import ExactLogZ
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.partition.recipe import Recipe
@@ -41,7 +41,7 @@ def log_z_of(
             pass
         else:
             return Estimate(exact, lower=exact, upper=exact, unit="nats", reason="closed form")
-    rows, noise = (None, 0.0) if data is None else (noised(data, "train", 0), data.noise)
+    rows, noise = (None, 0.0) if data is None else (noised_known(data, 0), data.noise)
     integrand = Integrand.of(energy, temperature, event, rows, noise, SEED)
     try:
         # Grids are laid on the CPU; a device that is the default where parts are built would hold half of them.

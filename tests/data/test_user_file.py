@@ -1,0 +1,292 @@
+"""A run keeps the units, columns and split of its data: later verbs use these, whatever file they are given."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from ebm_cli import load_run
+from ebm_cli.check import InputError
+from ebm_cli.cli import main
+from ebm_cli.data import known
+from ebm_cli.data.images import Images
+from ebm_cli.data.table import Table
+from ebm_cli.run import Run
+from ebm_cli.state import read_data_record, save_data_record
+from tests.contract import build
+
+COLUMNS = ("tiny", "plain", "huge")
+SCALE, SHIFT = np.array([1e-6, 3.0, 1e9]), np.array([2e-5, -7.0, 4e10])
+TINY = ["energy=mlp", "energy.width=8", "sampler=sgld", "start.size=16", "trainer.batch_size=8", "objective.steps=2"]
+
+
+def frame(rows: int, seed: int) -> pd.DataFrame:
+    """Normal columns whose scales span fifteen orders of magnitude."""
+    z = np.random.default_rng(seed).standard_normal((rows, 3))
+    return pd.DataFrame(z * SCALE + SHIFT, columns=list(COLUMNS))
+
+
+def recorded(data: Table | Images, folder: Path, purpose: Any = "rows") -> Any:
+    """The record of a data set after its way to a run's folder and back."""
+    folder.mkdir(exist_ok=True)
+    run = Run(folder)
+    save_data_record(run, data.record())
+    record = read_data_record(run)
+    assert record is not None
+    return record.used_for(purpose)
+
+
+def table(path: Path, **changes: Any) -> Table:
+    record = changes.pop("record", None)
+    return build("data", "table", {"path": str(path)} | changes, record=record)
+
+
+@pytest.fixture
+def trained(tmp_path: Path, float64: None) -> Table:
+    frame(60, 0).to_csv(tmp_path / "mine.csv", index=False)
+    return table(tmp_path / "mine.csv")
+
+
+def test_a_record_gives_the_same_held_out_rows_and_units_without_the_file(trained: Table, tmp_path: Path) -> None:
+    record = recorded(trained, tmp_path / "run")
+    (tmp_path / "mine.csv").unlink()
+    later = table(tmp_path / "mine.csv", record=record)
+    assert torch.equal(later.split("held_out").x, trained.split("held_out").x)
+    x = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    np.testing.assert_array_equal(later.decode(x), trained.decode(x))
+    assert later.columns == list(COLUMNS) and later.event == (3,)
+    assert torch.equal(known(later).x, later.split("held_out").x)
+    assert torch.equal(known(trained).x, trained.split("train").x)
+    batch = later.sample(200, torch.Generator().manual_seed(0))
+    assert batch.clean is not None
+    assert len(torch.cat([batch.clean, later.split("held_out").x]).unique(dim=0)) == 12
+    with pytest.raises(InputError, match=r"training rows, but data\.path=.*mine\.csv is not there.*data\.path=FILE"):
+        later.split("train")
+
+
+def test_training_rows_come_from_the_file_wherever_it_lies_if_its_values_are_the_same(trained, tmp_path) -> None:
+    record = recorded(trained, tmp_path / "run")
+    assert torch.equal(table(tmp_path / "mine.csv", record=record).split("train").x, trained.split("train").x)
+    # Another order of columns and another format, but the same values.
+    frame(60, 0)[["huge", "tiny", "plain"]].to_parquet(tmp_path / "moved.parquet")
+    moved = table(tmp_path / "moved.parquet", record=record)
+    assert torch.equal(moved.split("train").x, trained.split("train").x)
+    assert torch.equal(moved.split("held_out").x, trained.split("held_out").x)
+
+
+def test_another_file_is_scaled_by_the_training_rows_and_matched_by_name(trained: Table, tmp_path: Path) -> None:
+    other = frame(7, 1) * 50 + 3 * SCALE
+    other[["huge", "plain", "tiny"]].assign(extra="x").to_csv(tmp_path / "new.csv", index=False)
+    later = table(tmp_path / "new.csv", record=recorded(trained, tmp_path / "run"))
+    train = trained.decode(trained.split("train").x)
+    expected = (other.to_numpy() - train.mean(0)) / train.std(0)
+    np.testing.assert_allclose(later.split("held_out").x.numpy(), expected, rtol=1e-9)
+    assert later.origin("held_out") == ("row", list(range(7)))
+    found = "\n".join(later.notes)
+    assert "'extra'" in found and "another order" in found and "all 7 rows" in found
+
+
+@pytest.mark.parametrize("change", ["row", "value", "column"])
+def test_a_file_that_has_changed_is_not_taken_for_the_training_file(trained, tmp_path, change) -> None:
+    record, path, changed = recorded(trained, tmp_path / "run"), tmp_path / "mine.csv", frame(60, 0)
+    if change == "row":
+        changed = pd.concat([changed, frame(1, 5)])
+    elif change == "value":
+        changed.iloc[3, 1] += 1e-9
+    else:
+        changed = changed.rename(columns={"plain": "simple"})
+    changed.to_csv(path, index=False)
+    later = table(path, record=record)
+    assert torch.equal(later.split("held_out").x, trained.split("held_out").x)
+    with pytest.raises(InputError, match=r"training rows, but .*(from 60 rows to 61|other values|no column 'plain')"):
+        later.split("train")
+    with pytest.raises(InputError, match=r"has changed since training|no column 'plain'"):
+        table(path, record=record.used_for("resume"))
+
+
+def test_units_of_a_record_apply_to_the_training_file_of_a_run_that_starts_from_its_weights(trained, tmp_path) -> None:
+    record = recorded(trained, tmp_path / "run", "units")
+    (frame(40, 1) * 10).to_csv(tmp_path / "next.csv", index=False)
+    data = table(tmp_path / "next.csv", record=record)
+    both = torch.cat([data.split("train").x, data.split("held_out").x])
+    train = trained.decode(trained.split("train").x)
+    expected = (frame(40, 1).to_numpy() * 10 - train.mean(0)) / train.std(0)
+    np.testing.assert_allclose(np.sort(both.numpy(), 0), np.sort(expected, 0), rtol=1e-9)
+    # The new run keeps the old units beside its own rows.
+    kept = data.record()
+    assert kept.values["scale"] == record.values["scale"] and kept.fingerprint["rows"] == 40
+
+
+# What the file holds beside what training saw, and what the one line must say.
+UNFIT = {
+    "missing": (lambda f: f.drop(columns="plain"), "has no column 'plain'"),
+    "renamed": (lambda f: f.rename(columns={"plain": "plan"}), "has no column 'plain'; did you mean 'plan'?"),
+    "twice": (lambda f: pd.concat([f, f[["tiny"]]], axis=1), "more than one column of the name 'tiny'"),
+    "text": (lambda f: f.assign(huge="x"), "not numbers: 'huge' ('x')"),
+    "gap": (lambda f: f.assign(huge=np.nan), "missing or infinite values in 7 of 7 rows"),
+}
+
+
+@pytest.mark.parametrize("case", UNFIT)
+def test_a_file_that_does_not_fit_is_refused_by_name_in_a_line(trained: Table, tmp_path: Path, case: str) -> None:
+    change, expected = UNFIT[case]
+    change(frame(7, 1)).to_csv(tmp_path / "new.csv", index=False)
+    with pytest.raises(InputError) as caught:
+        table(tmp_path / "new.csv", record=recorded(trained, tmp_path / "run"))
+    assert len(caught.value.messages) == 1 and expected in str(caught.value)
+
+
+@pytest.mark.parametrize(("key", "value"), [("held_out", 0.5), ("seed", 3), ("columns", ["tiny"]), ("label", "plain")])
+def test_what_belongs_to_the_run_cannot_be_changed_later(trained, tmp_path, key, value) -> None:
+    with pytest.raises(InputError, match=f"^{key} belongs to the run"):
+        table(tmp_path / "mine.csv", record=recorded(trained, tmp_path / "run"), **{key: value})
+
+
+def test_a_constant_column_is_named_but_scored(trained: Table, tmp_path: Path) -> None:
+    frame(7, 1).assign(plain=1.5).to_csv(tmp_path / "new.csv", index=False)
+    later = table(tmp_path / "new.csv", record=recorded(trained, tmp_path / "run"))
+    assert any("constant here" in note and "'plain'" in note for note in later.notes)
+    np.testing.assert_allclose(later.decode(later.split("held_out").x)[:, 1], 1.5)
+
+
+def test_columns_and_label_choose_what_is_modeled(tmp_path: Path, float64: None) -> None:
+    path = tmp_path / "mine.csv"
+    kinds = np.array(["cat", "dog", "bird"])[np.arange(60) % 3]
+    frame(60, 0).assign(kind=kinds, note="text").to_csv(path, index=False)
+    data = table(path, columns=["huge", "tiny"], label="kind")
+    assert data.columns == ["huge", "tiny"] and data.levels == ["bird", "cat", "dog"] and data.event == (2,)
+    train = data.split("train")
+    assert train.y is not None
+    rows = data.origin("train")[1]
+    assert [data.levels[i] for i in train.y.tolist()] == kinds[rows].tolist()
+    np.testing.assert_allclose(data.decode(train.x), frame(60, 0)[["huge", "tiny"]].to_numpy()[rows], rtol=1e-9)
+    with pytest.raises(InputError, match="not numbers: 'note' \\('text'\\)"):
+        table(path, label="kind")
+    with pytest.raises(InputError, match="has no column 'hug'; did you mean 'huge'"):
+        table(path, columns=["hug"])
+    with pytest.raises(InputError, match="'tiny' both as label and among the columns"):
+        table(path, columns=["huge", "tiny"], label="tiny")
+    record = recorded(data, tmp_path / "run")
+    frame(6, 1).assign(kind=["cat", "wolf"] * 3).to_csv(tmp_path / "new.csv", index=False)
+    with pytest.raises(InputError, match="levels of 'kind' that training did not see, 'wolf'; it saw bird, cat, dog"):
+        table(tmp_path / "new.csv", columns=["huge", "tiny"], label="kind", record=record)
+    later = table(path, columns=["huge", "tiny"], label="kind", record=record)
+    assert len(later.read_rows(str(tmp_path / "new.csv")).x) == 6
+    held = later.split("held_out")
+    assert held.y is not None and torch.equal(held.y, data.split("held_out").y)
+
+
+def test_levels_that_are_numbers_are_the_same_whatever_else_their_column_holds(tmp_path: Path) -> None:
+    for missing in (False, True):
+        values: list[Any] = [float(i % 11) for i in range(40)]
+        text = frame(40, 0).assign(y=[None if missing and i == 5 else int(v) for i, v in enumerate(values)])
+        text.to_csv(tmp_path / "mine.csv", index=False)
+        data = table(tmp_path / "mine.csv", label="y", missing="drop")
+        assert data.levels == [str(i) for i in range(11)]
+
+
+def test_rows_with_gaps_are_dropped_if_asked_for_and_keep_the_files_numbers(tmp_path: Path, float64: None) -> None:
+    path, holed = tmp_path / "mine.csv", frame(30, 0)
+    holed.iloc[[2, 7], 1] = np.nan
+    holed.iloc[11, 2] = np.inf
+    holed.to_csv(path, index=False)
+    with pytest.raises(InputError, match=r"3 of 30 rows, in the columns 'plain', 'huge': type data.missing=drop"):
+        table(path)
+    data = table(path, missing="drop")
+    names = [row for part in ("train", "held_out") for row in data.origin(part)[1]]
+    rows = np.concatenate([data.decode(data.split(part).x) for part in ("train", "held_out")])
+    assert sorted(names) == [i for i in range(30) if i not in (2, 7, 11)]
+    np.testing.assert_allclose(rows, holed.to_numpy()[names], rtol=1e-9)
+    assert any("3 of 30 rows" in note for note in data.notes)
+
+
+@pytest.mark.parametrize(("suffix", "mark"), [(".csv", ","), (".csv", ";"), (".tsv", "\t")])
+def test_a_file_without_names_is_read_with_header_none(tmp_path, float64, suffix, mark) -> None:
+    path = tmp_path / f"mine{suffix}"
+    frame(30, 0).to_csv(path, index=False, header=False, sep=mark)
+    if suffix == ".csv":
+        with pytest.raises(InputError, match=r"type data.header=none"):
+            table(path)
+    data = table(path, header="none")
+    assert data.columns == ["x0", "x1", "x2"]
+    rows = np.concatenate([data.decode(data.split(part).x) for part in ("train", "held_out")])
+    np.testing.assert_allclose(np.sort(rows, 0), np.sort(frame(30, 0).to_numpy(), 0), rtol=1e-9)
+
+
+def test_tabs_cut_a_tsv_file_and_nothing_else(tmp_path: Path, float64: None) -> None:
+    path = tmp_path / "mine.tsv"
+    path.write_text("name, first\tb\n" + "".join(f"{i}.5\t{i * i}\n" for i in range(20)))
+    assert table(path).columns == ["name, first", "b"]
+
+
+def pictures(folder: Path, count: int, side: int, seed: int = 0) -> Path:
+    folder.mkdir()
+    levels = np.random.default_rng(seed).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+    for i, each in enumerate(levels):
+        Image.fromarray(each).save(folder / f"p{i:02d}.png")
+    return folder
+
+
+def test_pictures_keep_their_shape_split_and_held_out_rows_without_the_folder(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "mine", 20, 8)
+    data = build("data", "images", {"path": str(folder), "size": 8})
+    record = recorded(data, tmp_path / "run")
+    shutil.rmtree(folder)
+    later = build("data", "images", {"path": str(folder), "size": 8}, record=record)
+    assert torch.equal(later.split("held_out").x, data.split("held_out").x)
+    assert later.origin("held_out") == data.origin("held_out")
+    with pytest.raises(InputError, match=r"training rows, but data.path=.*mine is not there"):
+        later.split("train")
+    with pytest.raises(InputError, match=r"^size belongs to the run, where it is \[8, 8\]"):
+        build("data", "images", {"path": str(folder), "size": 16}, record=record)
+    other = pictures(tmp_path / "other", 3, 12, seed=1)
+    new = build("data", "images", {"path": str(other), "size": 8}, record=record)
+    assert new.event == (3, 8, 8) and len(new.split("held_out").x) == 3
+    assert any("3 pictures of sizes that training did not see (12×12 pixels)" in note for note in new.notes)
+
+
+def test_a_run_says_what_changed_and_keeps_working_from_what_it_keeps(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    frame(100, 0).to_csv("mine.csv", index=False)
+    assert main(["train", "data=table", "data.path=mine.csv", *TINY, "trainer.steps=4", "out=run"]) == 0
+    capsys.readouterr()
+    assert main(["sample", "run=run", "chains=6", "steps=4", "thin=4", "out=before"]) == 0
+    (frame(100, 1) * 7).to_csv("mine.csv", index=False)
+    assert main(["sample", "run=run", "chains=6", "steps=4", "thin=4", "out=after"]) == 0
+    assert Path("before/samples.csv").read_text() == Path("after/samples.csv").read_text()
+    capsys.readouterr()
+    assert main(["train", "resume=run", "trainer.steps=6"]) == 2
+    error = capsys.readouterr().err
+    assert "mine.csv has changed since training" in error and len(error.strip().splitlines()) == 1
+    assert main(["evaluate", "run=run", "metric=[moments]", "samples=8", "steps=2", "out=eval"]) == 0
+    assert "has changed since training: its 100 rows have other values" in capsys.readouterr().err
+    # On another machine, where neither the folder nor the file is where it was.
+    Path("elsewhere").mkdir()
+    Path("run").rename("elsewhere/moved")
+    Path("mine.csv").unlink()
+    assert main(["sample", "run=elsewhere/moved", "chains=6", "steps=4", "thin=4", "out=moved"]) == 0
+    assert Path("before/samples.csv").read_text() == Path("moved/samples.csv").read_text()
+    loaded = load_run("elsewhere/moved")
+    assert loaded.energy(torch.zeros(2, 3)).shape == (2,)
+    assert loaded.data is not None
+    drawn = pd.read_csv("before/samples.csv").to_numpy()
+    states = torch.from_numpy(np.load("before/samples.npy"))
+    np.testing.assert_allclose(loaded.data.decode(states), drawn, rtol=1e-12)
+
+
+def test_a_run_of_an_older_format_is_read_from_its_own_file_and_no_other(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    frame(100, 0).to_csv("mine.csv", index=False)
+    frame(100, 1).to_csv("other.csv", index=False)
+    assert main(["train", "data=table", "data.path=mine.csv", *TINY, "trainer.steps=4", "out=run"]) == 0
+    shutil.rmtree("run/checkpoints/data")
+    capsys.readouterr()
+    assert main(["sample", "run=run", "chains=6", "steps=4", "thin=4", "out=drawn"]) == 0
+    assert "keeps no units of its data" in capsys.readouterr().err
+    assert main(["evaluate", "run=run", "data.path=other.csv", "metric=[moments]", "samples=8", "steps=2"]) == 2
+    assert "cannot read data.path=other.csv" in capsys.readouterr().err
