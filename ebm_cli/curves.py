@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ebm_cli import figure
 from ebm_cli.energy import frozen
+from ebm_cli.estimate import Estimate
 from ebm_cli.landscape import landscape
 from ebm_cli.objective import Outcome
 from ebm_cli.parts import Parts
@@ -131,8 +132,11 @@ class Board:
                 picture = figure.states(self.parts.data.decode(x[:SHOWN].detach()), self.parts.event)
                 self.writer.add_figure(name, picture, self.state.step)
 
-    def finish(self, chains: Tensor | None) -> None:
-        """The last flush, and the figures of the report: the curves, and in the plane the model with its chains."""
+    def finish(self, chains: Tensor | None, estimates: dict[str, Estimate]) -> None:
+        """The verdict, the last flush, and the figures: the curves, and in the plane the model with its chains."""
+        for name, row in estimates.items():
+            if row.verdict != "ok":
+                self.writer.add_text(f"verdict/{name}", f"{row.verdict}: {row.reason}", self.state.step)
         self.flush()
         figure.save(self.run, {"training": figure.training(self.run.history())})
         if self.parts.event == (2,):

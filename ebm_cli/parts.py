@@ -1,7 +1,7 @@
 """All the parts of a run, built and checked together; and a run opened again from its folder."""
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,25 @@ class Parts:
     regularizers: dict[str, Regularizer]
     optimizer: OptimizerRecipe | None
     engine: str
+
+    def with_sampler(self, sampler: Sampler) -> "Parts":
+        """The same parts with another sampler, which objective and regularizers share from now on."""
+        holders = [*(() if self.objective is None else self.objective.modules()), *self.regularizers.values()]
+        for part in holders:
+            if "sampler" in getattr(part, "__dict__", {}):
+                vars(part)["sampler"] = sampler
+        return replace(self, sampler=sampler)
+
+    @property
+    def has_chains(self) -> bool:
+        """Whether the objective moves chains of the model, be it after its first steps only."""
+        return self.objective is not None and any("sampler" in vars(part) for part in self.objective.modules())
+
+    def set_chain_steps(self, steps: int) -> None:
+        """Let chains of the objective make this many kernel steps per training step."""
+        for part in () if self.objective is None else self.objective.modules():
+            if "sampler" in vars(part) and "steps" in vars(part):
+                vars(part)["steps"] = steps
 
     @property
     def notes(self) -> list[str]:

@@ -125,12 +125,8 @@ def apply(parts: Parts, state: TrainState, run: Run) -> Parts:
         parts = dataclasses.replace(parts, optimizer=recipe)
     if step_size is not None and dataclasses.is_dataclass(parts.sampler):
         sampler = cast(Sampler, dataclasses.replace(cast(Any, parts.sampler), step_size=step_size))
-        # An objective may be made of others.
-        for part in state.objective.modules():
-            if "sampler" in vars(part):
-                vars(part)["sampler"] = sampler
         config["sampler"]["step_size"] = step_size
-        parts = dataclasses.replace(parts, sampler=sampler)
+        parts = parts.with_sampler(sampler)
     run.write_config(config)
     return parts
 

@@ -12,7 +12,7 @@ from ebm_cli import check, curves, rng, rollback
 from ebm_cli.build import Config, together
 from ebm_cli.data import DataRecord, HasRecord
 from ebm_cli.energy import frozen
-from ebm_cli.estimate import Estimate
+from ebm_cli.estimate import Estimate, refused
 from ebm_cli.machine import resolve
 from ebm_cli.objective import Outcome
 from ebm_cli.optimizer import Rate
@@ -22,6 +22,7 @@ from ebm_cli.rollback import Diverged, Rollbacks
 from ebm_cli.run import Run, prune, write_text
 from ebm_cli.start import HasPolicy
 from ebm_cli.state import TrainState, newest_whole, read_data_record, save_data_record
+from ebm_cli.step_size import fit_step_size
 from ebm_cli.terminal import Stopped, Terminal
 from ebm_cli.watch import Watch
 
@@ -92,6 +93,8 @@ def train(config: Config, run: Run, terminal: Terminal, init: Run | None = None)
             load_weights(parts.energy, init, "last", "averaged")
         for note in parts.notes:
             terminal.say(note)
+        if not resumed:
+            parts = fit_step_size(parts, config, run, terminal)
         state = begin(parts, trainer, config["seed"])
         if isinstance(parts.data, HasRecord):
             save_data_record(run, parts.data.record())
@@ -195,9 +198,10 @@ def loop(
                 save(parts, trainer, state, outcome, ranking, run, board)
             if stopping and state.step < trainer.steps:
                 raise Stopped(f"stopped at step {state.step}, saved; ebm train resume={run.folder} goes on")
-    board.finish(chains_of(parts, outcome))
-    rate = done / max(time.perf_counter() - began, 1e-9)
-    return summary(run, state.step, rate)
+    rate = done / (time.perf_counter() - began) if done else None
+    estimates = summary(run, state.step, rate, parts)
+    board.finish(chains_of(parts, outcome), estimates)
+    return estimates
 
 
 def save(
@@ -277,16 +281,24 @@ def guard_weights(parts: Parts, outcome: Outcome, number: int, run: Run) -> None
             raise Diverged("the energy of the data is not finite after the update", number, run)
 
 
-def summary(run: Run, steps: int, rate: float) -> dict[str, Estimate]:
-    """The train keys of metrics.json: means over the last tenth of the logged steps, with their errors."""
+def summary(run: Run, steps: int, rate: float | None, parts: Parts) -> dict[str, Estimate]:
+    """The train keys of metrics.json: means over the last tenth of the logged steps, with their errors.
+
+    rate: steps per second, None to take that of the logged steps. Loss and energies are under the verdict of `Watch`.
+    """
+    assert parts.data is not None
     history = [row for row in run.history() if "loss" in row]
+    verdict, reasons = Watch(parts.data).verdict(history, parts.sampler.temperature, parts.has_chains)
+    if rate is None:
+        rate = float(history[-1]["steps_per_second"]) if history else 0.0
     tail = history[-max(1, len(history) // 10) :]
     rows = {"steps": Estimate(float(steps))}
     for name, unit in (("loss", None), ("e_data", "energy"), ("e_model", "energy")):
         values = torch.tensor([row[name] for row in tail if name in row], dtype=torch.float64)
         if len(values):
             se = float(values.std() / len(values) ** 0.5) if len(values) > 1 else None
-            rows[name] = Estimate(float(values.mean()), se=se, unit=unit)
+            mean = Estimate(float(values.mean()), se=se, unit=unit)
+            rows[name] = refused("; ".join(reasons), unit) if verdict == "refused" else mean.doubted(reasons)
     rows["steps_per_second"] = Estimate(rate, unit="1/s")
     # The chains' and the loss's own.
     gradients = [row.get("chain_gradients", 0.0) + 1 for row in tail]

@@ -17,6 +17,7 @@ ROWS = (
     {
         "report",
         "curves",
+        "step_size",
         "sweep_figure",
         "sweep_report",
         "rollback",

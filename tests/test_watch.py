@@ -1,5 +1,6 @@
 """Early warnings: silent on healthy runs, one line each for what leads to divergence, said once."""
 
+import pytest
 import torch
 
 from ebm_cli.watch import SIGNS, Watch, grown
@@ -70,3 +71,52 @@ def test_outside_is_the_share_beyond_twice_the_reach_of_the_data() -> None:
     direction = torch.tensor([[1.0, 0.0]])
     near, far = rows.mean(0) + 1.9 * furthest * direction, rows.mean(0) + 2.1 * furthest * direction
     assert look.outside(torch.cat([near, far, far, rows[:1]])) == 0.5
+
+
+def rows_of_run(count: int = 30, **last: float) -> list[dict[str, float]]:
+    """Logged rows of a run that goes well, its last tenth with other values."""
+    calm = {"loss": 0.1, "e_data": -3.0, "e_model": -3.1, "gap": -0.1, "acceptance": 0.8, "outside": 0.0}
+    rows = [calm | {"step": float(10 * i), "chain_distance": 0.5} for i in range(count)]
+    return rows[: -count // 10] + [row | last for row in rows[-count // 10 :]]
+
+
+@pytest.mark.parametrize(
+    ("last", "reason"),
+    [
+        ({"outside": 0.2}, "20% of the chains lie beyond twice the reach"),
+        ({"acceptance": 0.01}, "acceptance 0.01"),
+        ({"chain_distance": 1e-5}, "they move by 1e-05"),
+        ({"gap": 500.0}, "lie 500 apart at the end, more than 20 T"),
+        ({"gap": -500.0}, "lie -500 apart"),
+    ],
+)
+def test_a_run_that_ends_badly_is_refused_with_its_reason(last: dict[str, float], reason: str) -> None:
+    verdict, reasons = Watch(build("data", "two_moons")).verdict(rows_of_run(**last), 1.0, has_chains=True)
+    assert verdict == "refused" and reason in "; ".join(reasons)
+
+
+def test_a_run_that_ends_well_is_ok_and_one_that_was_warned_of_is_doubted() -> None:
+    watch = Watch(build("data", "two_moons"))
+    assert watch.verdict(rows_of_run(), 1.0, has_chains=True) == ("ok", [])
+    rows = rows_of_run(60)
+    for row in rows[30:35]:
+        row["acceptance"] = 0.01
+    verdict, reasons = watch.verdict(rows, 1.0, has_chains=True)
+    assert verdict == "caution" and "hardly move" in reasons[0]
+    # Judging is no part of watching: nothing counts as said.
+    assert watch.said == set() and watch.rows == []
+
+
+def test_a_gap_is_measured_in_units_of_temperature() -> None:
+    watch = Watch(build("data", "two_moons"))
+    # The growth of the gap is still a warning.
+    assert watch.verdict(rows_of_run(gap=90.0), 10.0, has_chains=True)[0] == "caution"
+    assert watch.verdict(rows_of_run(gap=90.0), 1.0, has_chains=True)[0] == "refused"
+
+
+def test_chains_that_never_ran_are_refused_however_short_the_run() -> None:
+    rows = [{"step": 1.0, "loss": 0.0, "e_data": 0.3}]
+    watch = Watch(build("data", "two_moons"))
+    verdict, reasons = watch.verdict(rows, 1.0, has_chains=True)
+    assert verdict == "refused" and "no chain of the model ever moved" in reasons[0]
+    assert watch.verdict(rows, 1.0, has_chains=False) == ("ok", [])

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathElement
@@ -18,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from ebm_cli.check import InputError
-from ebm_cli.cli.answers import conf_folders, groups, verb_groups
+from ebm_cli.cli.answers import LIST_GROUPS, conf_folders, groups, verb_groups
 from ebm_cli.cli.wrong import OF_RUN, flat, missing_keys, wrong_keys, wrong_options
 
 
@@ -74,6 +75,8 @@ def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
     spoilt = {o.key_or_group for o, _ in wrong}
     messages = [message for _, message in wrong]
     chosen = [o for o in chosen if o.key_or_group not in spoilt and not is_no_recipe(o)]
+    again = [o for o in chosen if names_again(o, base, known)]
+    overrides, chosen = ([o for o in each if o not in again] for each in (overrides, chosen))
     named = {o.key_or_group for o in chosen}
     words = [f"{group}={OF_RUN}" for group in base.nodes if group not in named]
     if base.experiment is not None and "experiment" not in named:
@@ -96,6 +99,15 @@ def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
     if missing:
         raise InputError(*(f"{key} must be given: {key}=VALUE" for key in missing))
     return {str(key): value for key, value in config.items()}
+
+
+def names_again(override: Override, base: Base, known: dict[str, dict[str, Path]]) -> bool:
+    """Whether a group is chosen as the run has it already, whose values then stay."""
+    node, name = base.nodes.get(override.key_or_group), str(override.value())
+    if node is None or override.key_or_group in LIST_GROUPS or name not in known[override.key_or_group]:
+        return False
+    own = yaml.safe_load(known[override.key_or_group][name].read_text()).get("_target_")
+    return own != "???" and own == node.get("_target_")
 
 
 def is_no_recipe(override: Override) -> bool:
@@ -133,15 +145,28 @@ class Loader:
         named: set[str],
         values: dict[str, Any] | None = None,
     ) -> DictConfig:
-        """The verb's configuration under `words` and `overrides`; groups in `named` are free of recipes."""
+        """The verb's configuration under `words` and `overrides`.
+
+        Groups in `named`, and those of a run beside a recipe, are free of the recipe's values, unless they are of the
+        option that the recipe itself has. A sampler that replaces another is noted under `replaced`.
+        """
         line = [text(o) for o in overrides]
-        config = self._load(verb, [*words, *(w for w in line)], values)
+        config = self._load(verb, [*words, *line], values)
         recipe = any(word.startswith("experiment=") for word in [*words, *line])
-        for group in named & set(verb_groups(verb)) - {"experiment"} if recipe else ():
-            own = [text(o) for o in overrides if o.key_or_group == group or o.key_or_group.startswith(f"{group}.")]
-            clean = self._load(verb, own, None)
+        apart = named | set(self.base.nodes) if recipe else named
+        apart &= set(verb_groups(verb)) - {"experiment"}
+        if not apart or not (recipe or self.base.nodes):
+            return config
+        others = [text(o) for o in overrides if o.key_or_group.partition(".")[0] not in apart]
+        before = self._load(verb, [*(w for w in words if w.partition("=")[0] not in apart), *others], None)
+        for group in sorted(apart) if recipe else ():
+            mine = [text(o) for o in overrides if o.key_or_group.partition(".")[0] == group]
+            clean = self._load(verb, [*(w for w in words if w.partition("=")[0] == group), *mine], None)
             with open_dict(config):
-                config[group] = clean._get_node(group) if group in clean else None
+                config[group] = unmixed(config.get(group), clean.get(group), before.get(group), group)
+        if verb == "train" and "sampler" in named:
+            nodes = {group: self.base.nodes.get(group, before.get(group)) for group in ("sampler", "objective")}
+            note_replaced(config, nodes)
         return config
 
     def _load(self, verb: str, line: list[str], values: dict[str, Any] | None) -> DictConfig:
@@ -158,6 +183,29 @@ class Loader:
         with open_dict(config):
             del config["hydra"]
         return config
+
+
+def unmixed(mixed: Any, clean: Any, recipe: Any, group: str) -> Any:
+    """A group's node: `mixed` with the recipe's values where both are of one option, else `clean` of them."""
+    if group in LIST_GROUPS:
+        return {name: unmixed(mixed.get(name), clean[name], (recipe or {}).get(name), "") for name in clean or {}}
+    return mixed if clean is not None and target(clean) == target(recipe) else clean
+
+
+def target(node: Any) -> str | None:
+    """The class that a group's node names; None for none."""
+    name = None if node is None else OmegaConf.to_container(node, resolve=False).get("_target_")  # pyright: ignore
+    return None if name in (None, "???") else str(name)
+
+
+def note_replaced(config: DictConfig, before: dict[str, Any]) -> None:
+    """Keep under `replaced` the sampler that the line replaces, and its steps if the objective stays."""
+    sampler, objective = (OmegaConf.create(node) if isinstance(node, dict) else node for node in before.values())
+    if target(sampler) in (None, target(config.sampler)):
+        return
+    steps = objective.get("steps") if target(objective) == target(config.get("objective")) else None
+    with open_dict(config):
+        config["replaced"] = {"sampler": sampler, "steps": steps}
 
 
 def quoted(value: Any) -> str:

@@ -89,6 +89,9 @@ def base_of(verb: str, source: Run | Path | None, overrides: list[Any]) -> tuple
         own = source.config()
         if "energy" in named:
             raise InputError(f"energy comes from {'init' if verb == 'train' else 'run'}={source.folder}: name no other")
+        if verb == "train" and (value_of(overrides, "experiment") is not None):
+            # All of the other recipe, on this run's energy.
+            return compose.Base({"energy": own["energy"]}, {key: own[key] for key in SHARED}), overrides
         if verb == "train":
             nodes = {group: own[group] for group in OF_TRAINING if own.get(group)}
             values = {key: own[key] for key in ("trainer", *SHARED)}
@@ -153,7 +156,24 @@ def resume(overrides: list[Any]) -> Job:
         node[last] = override.value()
     if wrong:
         raise InputError(*wrong)
+    refuse_what_is_done(run, named, config["trainer"]["steps"])
     return Job("train", config, folder=run.folder)
+
+
+def refuse_what_is_done(run: Run, named: str, steps: Any) -> None:
+    """Raise InputError for a run that has no step left to make.
+
+    A run that was killed before its last lines were written, or whose last checkpoint is damaged, has.
+    """
+    from ebm_cli.state import newest_whole
+
+    reached = int(run.checkpoint("last").name.removeprefix("step-"))
+    whole = int(newest_whole(run)[0].name.removeprefix("step-"))
+    if isinstance(steps, int) and (steps < reached or (steps == whole and run.metrics())):
+        raise InputError(
+            f"trainer.steps must be > {reached}, the step that resume={named} has reached, got {steps}: "
+            f"trainer.steps={2 * reached} extends it"
+        )
 
 
 def finish(result: tuple[Job, Run, int, dict[str, Estimate]]) -> int:

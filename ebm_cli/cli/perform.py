@@ -55,7 +55,7 @@ def perform(job: Job) -> tuple[Job, Run, int, dict[str, Estimate]]:
             from ebm_cli.report import write_report
 
             write_report(run)
-        return job, run, 0, estimates
+        return job, run, 1 if is_refused(job, estimates) else 0, estimates
     except InputError as error:
         if fresh:
             shutil.rmtree(folder, ignore_errors=True)
@@ -84,6 +84,11 @@ def perform(job: Job) -> tuple[Job, Run, int, dict[str, Estimate]]:
         )
     except Exception:
         return job, run, internal(run), estimates
+
+
+def is_refused(job: Job, estimates: dict[str, Estimate]) -> bool:
+    """Whether training ended in a model of no use."""
+    return job.verb == "train" and "loss" in estimates and estimates["loss"].verdict == "refused"
 
 
 def settle(job: Job, run: Run) -> dict[str, Any]:

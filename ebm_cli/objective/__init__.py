@@ -13,9 +13,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli.check import InputError
-from ebm_cli.data import Data, KnownDensity
+from ebm_cli.data import Data, KnownDensity, known
 from ebm_cli.energy import energy_and_grad, frozen
 from ebm_cli.sampler import Sampler
+
+# Rows repeat if a smaller fraction of them differs; a coordinate does if it has few values, each in several rows.
+DISTINCT_ROWS = 0.95
+FEW_VALUES, ROWS_PER_VALUE = 64, 4
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,26 @@ def check_together(
     if lacking:
         raise InputError(*lacking)
     objective.suits(energy, event)
+
+
+def refuse_repeats(data: Data) -> None:
+    """Raise InputError for rows on which score matching has no minimum: they repeat and carry no noise.
+
+    Where rows or values of a coordinate repeat, E'' grows on them without bound and the loss falls to −∞.
+    """
+    if data.noise > 0 or not data.finite:
+        return
+    rows = known(data).x.flatten(1)
+    distinct, fewest = len(rows.unique(dim=0)), min(len(column.unique()) for column in rows.T)
+    if distinct < DISTINCT_ROWS * len(rows):
+        what = f"only {distinct} of {len(rows)} rows differ"
+    elif fewest <= FEW_VALUES and ROWS_PER_VALUE * fewest <= len(rows):
+        what = f"a coordinate has only {fewest} values in {len(rows)} rows"
+    else:
+        return
+    raise InputError(
+        f"data.noise must be > 0 for score matching, which has no minimum here: {what}; try data.noise=0.1"
+    )
 
 
 def temperature_of(sampler: Sampler) -> float:

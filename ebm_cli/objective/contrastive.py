@@ -110,5 +110,6 @@ def negative_phase(
         "acceptance": chains.accept.mean(),
         "chain_gradients": chains.gradients.mean(),
         "chain_age": (begun.age + steps).double().mean(),
+        "chain_distance": (x_model - begun.x).flatten(1).square().sum(1).mean().sqrt(),
         "input_grad_norm": chains.last.grad.flatten(1).norm(dim=1).mean(),
     }

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Data
-from ebm_cli.objective import Objective, Outcome, fisher, temperature_of
+from ebm_cli.objective import Objective, Outcome, fisher, refuse_repeats, temperature_of
 from ebm_cli.sampler import Sampler
 
 
@@ -33,6 +33,7 @@ class ScoreMatching(Objective):
                 f"limit must be >= the {d} dimensions, each a backward pass a step, got {limit}: raise it, or use "
                 "objective=sliced_score_matching"
             )
+        refuse_repeats(data)
         self.data = data
         self.temperature = temperature_of(sampler)
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.data import Batch, Data
-from ebm_cli.objective import Objective, Outcome, fisher, temperature_of
+from ebm_cli.objective import Objective, Outcome, fisher, refuse_repeats, temperature_of
 from ebm_cli.objective.score_matching import slope, square
 from ebm_cli.sampler import Sampler
 
@@ -30,6 +30,7 @@ class SlicedScoreMatching(Objective):
             raise check.InputError(f"variance_reduced must be true or false, got {variance_reduced!r}")
         self.projections = projections
         self.variance_reduced = variance_reduced
+        refuse_repeats(data)
         self.data = data
         self.temperature = temperature_of(sampler)
 

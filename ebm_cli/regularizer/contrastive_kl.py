@@ -42,15 +42,15 @@ class ContrastiveKL:
             raise InputError("weight needs a Langevin step to act through: use sampler=sgld, mala, sghmc or jump_mala")
         check.positive("temperature of the sampler", sampler.temperature)
         self.weight = weight
-        self.step_size = step_size
-        self.temperature = sampler.temperature
+        # The run's own sampler, so that a step size that is lowered in training is lowered here too.
+        self.sampler = sampler
 
     def __call__(self, energy: nn.Module, outcome: Outcome, rng: torch.Generator) -> Float[Tensor, ""]:
         if outcome.x_model is None or len(outcome.x_model) < 2:
             raise InputError(
                 "regularizer contrastive_kl needs an objective with two chains or more, from its first step on"
             )
-        η, T = self.step_size, self.temperature
+        η, T = getattr(self.sampler, "step_size"), self.sampler.temperature  # noqa: B009
         before = outcome.x_model.detach().requires_grad_(True)
         (grad,) = torch.autograd.grad(energy(before).sum(), before, create_graph=True)
         x = before.detach() - η * grad + (2 * η * T) ** 0.5 * normal_like(before, rng)

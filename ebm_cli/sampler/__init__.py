@@ -110,6 +110,15 @@ class Unadjusted(Protocol):
 
 
 @runtime_checkable
+class HasLocalKernel(Protocol):
+    """A sampler that mixes a simpler kernel with moves of another kind; both have one step size."""
+
+    def local_kernel(self) -> Sampler:
+        """The simpler kernel by itself, which can be tuned."""
+        ...
+
+
+@runtime_checkable
 class TellsBias(Protocol):
     """A kernel that can tell how far its step leads it astray."""
 

@@ -11,6 +11,9 @@ from ebm_cli.energy import energy_and_grad
 from ebm_cli.rng import normal_like
 from ebm_cli.sampler import Info, Kernel, State, chosen, mala, metropolis, uniform_like
 
+# Acceptance at which MALA mixes fastest (Roberts and Rosenthal, 1998).
+TARGET = 0.574
+
 
 @dataclass(frozen=True)
 class JumpMALA(Kernel):
@@ -35,6 +38,10 @@ class JumpMALA(Kernel):
         check.share("jump", self.jump)
         check.positive("scale", self.scale)
         check.positive("temperature", self.temperature)
+
+    def local_kernel(self) -> mala.MALA:
+        """MALA, at which all steps but the jumps are made."""
+        return mala.MALA(self.step_size, self.temperature, scales=None, adapt="none", target=TARGET)
 
     def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> State:  # noqa: ARG002
         return State(x, *energy_and_grad(energy, x))
