@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ebm_cli import check, machine, rng
-from ebm_cli.build import Config, Gather, locate, make
+from ebm_cli.build import Config, Gather, Permission, admit, asks, locate, make, permitted, with_role
 from ebm_cli.check import InputError
 from ebm_cli.composition import HasNotes, Part
 from ebm_cli.data import Data
@@ -62,9 +62,9 @@ def assemble(config: Config) -> Parts:
 def _parts(config: Config, place: machine.Machine, gather: Gather) -> Parts:
     gather.attempt("", lambda: check.count("seed", config["seed"], least=0))
     seed = config["seed"] if isinstance(config["seed"], int) else 0
-    data: Data | None = gather.attempt("data", lambda: make(config["data"])) if config.get("data") else None
+    data: Data | None = gather.attempt("data", lambda: part_of(config, "data")) if config.get("data") else None
     event = gather.attempt("", lambda: _given_event(config, data))
-    sampler = gather.attempt("sampler", lambda: make(config["sampler"]))
+    sampler = gather.attempt("sampler", lambda: part_of(config, "sampler"))
     energy: nn.Module | None = None
     # Without the data that it names a run has no shape; saying so as well would hide what is wrong.
     if data is not None or not config.get("data"):
@@ -80,9 +80,10 @@ def _parts(config: Config, place: machine.Machine, gather: Gather) -> Parts:
     built: dict[str, Any] = {}
     with rng.seeded_layers(seed, "objective"):
         for group in ("start", "optimizer", "objective"):
-            # Without a shape or a sampler most of these cannot be built, for reasons that are told already.
-            if config.get(group) and event is not None and sampler is not None:
-                built[group] = gather.attempt(group, lambda group=group: make(config[group], **offered, **built))
+            # What asks for a part that could not be built is not tried: the reason is told already.
+            lacking = {name for name, part in (offered | built).items() if part is None and wanted(config, name)}
+            if config.get(group) and not asks(config[group]) & lacking:
+                built[group] = gather.attempt(group, lambda group=group: part_of(config, group, **offered, **built))
     regularizers = {
         name: gather.attempt(f"regularizer.{name}", lambda node=node: make(node, **offered))
         for name, node in (config.get("regularizer") or {}).items()
@@ -97,6 +98,26 @@ def _parts(config: Config, place: machine.Machine, gather: Gather) -> Parts:
     assert energy is not None and event is not None and sampler is not None
     start, objective, optimizer = (built.get(group) for group in ("start", "objective", "optimizer"))
     return Parts(place, event, energy, data, sampler, start, objective, regularizers, optimizer, engine)
+
+
+# The methods that make an object one of its group.
+METHODS = {
+    "data": ("sample", "split", "decode"),
+    "sampler": ("init", "step"),
+    "start": ("draw",),
+    "objective": ("__call__",),
+    "optimizer": ("build", "schedule"),
+}
+
+
+def part_of(config: Config, group: str, **offered: Any) -> Any:
+    """The object of one group, with the methods that its group has."""
+    return with_role(group, make(config[group], **offered), METHODS[group])
+
+
+def wanted(config: Config, name: str) -> bool:
+    """Whether a run has this part at all: one without data has none to offer, which is no mistake."""
+    return name in ("event", "engine") or bool(config.get(name))
 
 
 def _given_event(config: Config, data: Data | None) -> tuple[int, ...] | None:
@@ -158,11 +179,12 @@ def _part(name: str, config: Config) -> Part:
     keys = {} if config.get("run") else config
     alone = {"start": None, "objective": None, "optimizer": None, "regularizer": None, "engine": "eager"}
     try:
-        own = run.config()
-        lacks = [key for key in ("seed", "energy", "sampler") if not isinstance(own.get(key), dict | int)]
-        if own["made"].get("verb") != "train" or lacks:
-            raise InputError(f"it is no run of ebm train{f': its config.yaml lacks {lacks[0]}' if lacks else ''}")
-        parts = assemble(own | {key: config[key] for key in ("device", "dtype", "threads")} | alone)
+        own = run.whole_config()
+        if own["made"].get("verb") != "train":
+            raise InputError("it is no run of ebm train")
+        own |= {key: config[key] for key in ("device", "dtype", "threads")} | alone
+        with permitted(admit(run, own)):
+            parts = assemble(own)
         load_weights(parts.energy, run, str(keys.get("checkpoint", "last")), keys.get("weights", "averaged"))
     except InputError as error:
         raise InputError(*(f"runs cannot have {name}: {message}" for message in error.messages)) from None
@@ -202,18 +224,34 @@ def load_weights(energy: nn.Module, run: Run, checkpoint: str, weights: str) -> 
     check.one_of("weights", weights, ["averaged", "raw"])
     folder = run.checkpoint(checkpoint)
     tensors = energy_weights(folder, weights)
-    try:
-        energy.load_state_dict(tensors)
-    except RuntimeError as error:
-        detail = " ".join(str(error).split())
-        raise InputError(f"the weights of {folder} do not fit this energy: {detail[:300]}") from None
+    problem = misfit(energy, tensors)
+    if problem:
+        raise InputError(f"energy does not fit the weights of {folder}: {problem}")
+    energy.load_state_dict(tensors)
+
+
+def misfit(energy: nn.Module, tensors: dict[str, Tensor]) -> str:
+    """How weights and an energy's parameters differ, in one sentence; nothing where they fit."""
+    own = energy.state_dict()
+    for name, tensor in own.items():
+        if name in tensors and tensors[name].shape != tensor.shape:
+            stored, here = (list(t.shape) for t in (tensors[name], tensor))
+            keys = "leave the energy's and the data's keys as the run has them"
+            return f"{name} has shape {stored} in the run, {here} here; {keys}"
+    lacks = [name for name in own if name not in tensors]
+    extra = [name for name in tensors if name not in own]
+    if lacks or extra:
+        kind, name = ("no", lacks[0]) if lacks else ("also", extra[0])
+        return f"the run has {kind} {name}; leave the energy's keys as the run has them"
+    return ""
 
 
 class Loaded:
     """A run opened from its folder: its configuration, and its energy with the weights that it ended on."""
 
-    def __init__(self, run: Run, config: Config, checkpoint: str, weights: str) -> None:
+    def __init__(self, run: Run, config: Config, checkpoint: str, weights: str, permission: Permission) -> None:
         self.run = run
+        self.permission = permission
         self.config = config
         self.checkpoint = checkpoint
         self.weights = weights
@@ -222,7 +260,7 @@ class Loaded:
     def parts(self) -> Parts:
         """The run's parts, the energy's weights in place."""
         place = machine.resolve(self.config["device"], self.config["dtype"], self.config["threads"])
-        with place.used():
+        with place.used(), permitted(self.permission):
             parts = assemble(self.config)
             load_weights(parts.energy, self.run, self.checkpoint, self.weights)
         return parts
@@ -243,12 +281,18 @@ class Loaded:
         return self.parts.data
 
 
-def load_run(folder: str | Path, checkpoint: str = "last", weights: str = "averaged", device: str = "cpu") -> Loaded:
+def load_run(
+    folder: str | Path, checkpoint: str = "last", weights: str = "averaged", device: str = "cpu", trust: bool = False
+) -> Loaded:
     """Open a training run from Python: `load_run("outputs/train/…").energy(x)`.
 
-    checkpoint: last, best or a step. weights: averaged or raw. Raises InputError when the folder is no run or
+    checkpoint: last, best or a step. weights: averaged or raw. trust: whether classes that are not of this package may
+    be imported though someone else made the run. Raises InputError when the folder is no run, names such classes, or
     its checkpoint is damaged.
     """
     run = Run(Path(folder))
-    config = run.config() | {"device": device}
-    return Loaded(run, config, checkpoint, weights)
+    config = run.whole_config() | {"device": device}
+    retry = f"load_run({str(folder)!r}, trust=True)"
+    with permitted(Permission(trust=trust, retry=retry)):
+        permission = admit(run, config)
+    return Loaded(run, config, checkpoint, weights, permission)

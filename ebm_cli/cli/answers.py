@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from ebm_cli import __version__
+from ebm_cli.shipped import conf_folder
 
 COMPLETE = "_complete"
 LIST_GROUPS = ("regularizer", "metric", "diagnostic")
@@ -53,8 +54,7 @@ EXAMPLES = {
 
 def conf_folders() -> list[Path]:
     """Where groups are looked up: ours (beside the package in a wheel, above it in a checkout), then ./conf."""
-    package = Path(__file__).resolve().parents[1]
-    ours = package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
+    ours = conf_folder()
     own = Path.cwd() / "conf"
     return [ours, own] if own.is_dir() and own.resolve() != ours else [ours]
 
