@@ -73,12 +73,24 @@ def literal(word: str) -> str:
     A value that is quoted, null, or an interpolation stays, and so does a list of paths to sweep over.
     """
     key, _, value = word.partition("=")
-    if key == "energy.runs" and value[:1] == "[" and value[-1:] == "]" and not set("'\"[]") & set(value[1:-1]):
-        return f"{key}={quoted([name.strip() for name in value[1:-1].split(',') if name.strip()])}"
+    if key == "energy.runs" and value[:1] == "[" and value[-1:] == "]" and not value[1:].strip().startswith(("'", '"')):
+        return f"{key}=[{','.join(path_text(path) for path in paths_in(value[1:-1]))}]"
     if key not in PATHS or value in ("", "null") or value[0] in "'\"" or "${" in value:
         return word
     several = "," in value or re.match(r"(choice|range|glob|sort|shuffle|tag)\(", value)
     return word if several and key not in ONE_PATH and not is_there(value) else f"{key}={path_text(value)}"
+
+
+def paths_in(text: str) -> list[str]:
+    """The paths of a list; a comma inside the name of a path that exists does not split it."""
+    pieces = text.split(",") if text.strip() else []
+    found: list[str] = []
+    while pieces:
+        joined = [",".join(pieces[:count]).strip() for count in range(len(pieces), 0, -1)]
+        path = next((path for path in joined if is_there(path)), joined[-1])
+        found.append(path)
+        pieces = pieces[len(pieces) - joined.index(path) :] if path in joined else []
+    return found
 
 
 def is_there(path: str) -> bool:
