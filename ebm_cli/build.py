@@ -8,9 +8,10 @@ import importlib
 import inspect
 import shlex
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ebm_cli import check, shipped
@@ -28,16 +29,23 @@ class Permission:
     """Which classes beyond this package's own may be imported.
 
     targets: their dotted names. trust: whether all that opened runs name are among them.
-    retry: what to type after a refusal, with {trust} for the words that grant it.
+    retry: what to type after a refusal, with {trust} for the words that grant it. files: (name, file) of the classes
+    that an opened run was made with.
     """
 
     targets: frozenset[str] = frozenset()
     trust: bool = False
     retry: str = "load_run(…, trust=True)"
+    files: tuple[tuple[str, str], ...] = ()
 
 
 NOTHING = Permission()
 _PERMISSION: ContextVar[Permission] = ContextVar("permission", default=NOTHING)
+
+
+def current() -> Permission:
+    """The permission under which classes are built here."""
+    return _PERMISSION.get()
 
 
 @contextmanager
@@ -76,6 +84,11 @@ def admit(run: Run, config: Config) -> Permission:
     """
     permission = _PERMISSION.get()
     found = foreign(config)
+    if found:
+        files = run.config()["made"].get("files")
+        pairs = files.items() if isinstance(files, dict) else ()
+        known = tuple((name, path) for name, path in pairs if isinstance(path, str))
+        permission = replace(permission, files=permission.files + known)
     if permission.trust or (found and run.is_signed()):
         return replace(permission, targets=permission.targets | set(found.values()))
     refuse(f"run={run.folder}", {key: target for key, target in found.items() if target not in permission.targets})
@@ -109,7 +122,9 @@ def locate(target: str) -> type:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        raise InputError(f"_target_={target}: no module named {error.name!r} here or installed") from None
+        raise InputError(
+            f"_target_={target}: no module named {error.name!r} here or installed{_file_hint(target)}"
+        ) from None
     except Exception as error:
         raise InputError(
             f"_target_={target}: importing {module_name} fails: {type(error).__name__}: {error}"
@@ -120,6 +135,21 @@ def locate(target: str) -> type:
         raise InputError(
             f"_target_={target}: {module_name} has no class {class_name!r}{check.nearest(class_name, classes)}"
         )
+    return found
+
+
+def _file_hint(target: str) -> str:
+    """Where the class was when the run that names it was made."""
+    path = dict(_PERMISSION.get().files).get(target)
+    return f"; the run was made with {path}: go to its folder, or copy it here" if path else ""
+
+
+def files_of(config: Config) -> dict[str, str]:
+    """The file of every class that is not of this package, as far as it can be found."""
+    found: dict[str, str] = {}
+    for target in foreign(config).values():
+        with suppress(InputError, TypeError, OSError):
+            found[target] = str(Path(inspect.getfile(locate(target))).resolve())
     return found
 
 
@@ -141,6 +171,15 @@ def make(config: Config, **offered: Any) -> Any:
     if config.get("_target_") in (None, "???"):
         raise InputError("_target_ must name a class: MODULE.CLASS")
     cls = locate(config["_target_"])
+    return construct(cls, arguments, config["_target_"], **offered)
+
+
+def construct(cls: type, arguments: dict[str, Any], target: str = "", **offered: Any) -> Any:
+    """cls(**arguments), with those of `offered` that it has parameters for.
+
+    Raises InputError with every argument that is missing or unknown, or with all that the class itself refuses.
+    """
+    arguments = dict(arguments)
     parameters = inspect.signature(cls).parameters
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for name, value in offered.items():
@@ -161,12 +200,12 @@ def make(config: Config, **offered: Any) -> Any:
     try:
         return cls(**arguments)
     except InputError as error:
-        raise InputError(*all_wrong(cls, arguments, config["_target_"], error)) from None
+        raise InputError(*all_wrong(cls, arguments, target, error)) from None
     except MemoryError:
         raise
     except Exception as error:
         what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise InputError(f"_target_={config['_target_']} cannot be built: {what}") from error
+        raise InputError(f"_target_={target or cls.__name__} cannot be built: {what}") from error
 
 
 def all_wrong(cls: type, arguments: dict[str, Any], target: str, error: InputError) -> list[str]:

@@ -129,7 +129,7 @@ def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
         with open_dict(bare):
             bare.merge_with(base.values)
         values = [o for o in overrides if o not in chosen and o.key_or_group.partition(".")[0] not in spoilt]
-        messages += wrong_keys(values, bare)
+        messages += wrong_keys(values, bare, verb)
         if messages:
             raise InputError(*messages)
         full = loader.load(verb, words, overrides, named, base.values)
@@ -147,6 +147,12 @@ def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
 def is_no_recipe(override: Override) -> bool:
     """`experiment=null`: the verb's own defaults, which Hydra has no word for on a command line."""
     return override.key_or_group == "experiment" and not override.is_sweep_override() and override.value() is None
+
+
+def is_key_of(override: Override, groups: set[str]) -> bool:
+    """Whether an override sets a key inside one of these groups."""
+    group, mark, _ = override.key_or_group.partition(".")
+    return bool(mark) and group in groups
 
 
 class Loader:
@@ -180,11 +186,12 @@ class Loader:
         values: dict[str, Any] | None = None,
     ) -> DictConfig:
         """The verb's configuration under `words` and `overrides`; groups in `named` are free of recipes."""
-        line = [text(o) for o in overrides]
-        config = self._load(verb, [*words, *(w for w in line)], values)
-        recipe = any(word.startswith("experiment=") for word in [*words, *line])
-        for group in named & set(verb_groups(verb)) - {"experiment"} if recipe else ():
-            own = [text(o) for o in overrides if o.key_or_group == group or o.key_or_group.startswith(f"{group}.")]
+        recipe = any(word.startswith("experiment=") for word in [*words, *map(text, overrides)])
+        free = named & set(verb_groups(verb)) - {"experiment"} if recipe else set()
+        # Keys of such a group go to its own option only: the recipe's may have a key of the same name.
+        config = self._load(verb, [*words, *(text(o) for o in overrides if not is_key_of(o, free))], values)
+        for group in free:
+            own = [text(o) for o in overrides if o.key_or_group == group or is_key_of(o, {group})]
             clean = self._load(verb, own, None)
             with open_dict(config):
                 config[group] = clean._get_node(group) if group in clean else None

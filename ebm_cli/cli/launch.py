@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ebm_cli.build import Permission, admit, foreign, locate, permitted, refuse
+from ebm_cli.build import NOTHING, Permission, admit, current, foreign, locate, permitted, refuse
 from ebm_cli.check import InputError
 from ebm_cli.cli import compose, runs
 from ebm_cli.cli.answers import groups
@@ -81,7 +81,7 @@ def prepare(verb: str, overrides: list[Any], permission: Permission | None = Non
         granted = allowed.targets | came.targets
         if permission is not None and not allowed.trust:
             refuse(place, {key: name for key, name in names.items() if name not in granted})
-        return replace(job, permission=replace(allowed, targets=granted | set(names.values())))
+        return replace(job, permission=replace(came, targets=granted | set(names.values()), trust=allowed.trust))
 
 
 def described(verb: str, overrides: list[Any]) -> tuple[Job, Permission]:
@@ -95,7 +95,7 @@ def described(verb: str, overrides: list[Any]) -> tuple[Job, Permission]:
     words = tuple(compose.text(o) for o in overrides)
     if verb == "diagnose" and source is None:
         raise InputError("run must be given: run=RUN of ebm sample, or run=FILE.npy")
-    permission = Permission()
+    permission = current()
     own: dict[str, Any] = {}
     if isinstance(source, Run):
         own = source.whole_config()
@@ -183,7 +183,7 @@ def vouched(run: Run, own: dict[str, Any]) -> Permission:
     try:
         return admit(run, own)
     except InputError:
-        return Permission()
+        return NOTHING
 
 
 def led_start(own: dict[str, Any], chosen: str | None) -> dict[str, Any] | None:

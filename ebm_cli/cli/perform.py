@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ebm_cli import __version__, shipped
-from ebm_cli.build import NOTHING, Permission, permitted
+from ebm_cli.build import NOTHING, Permission, files_of, permitted
 from ebm_cli.check import InputError
 from ebm_cli.cli import compose
 from ebm_cli.estimate import Estimate
@@ -51,6 +51,8 @@ def perform(job: Job) -> tuple[Job, Run, int, dict[str, Estimate]]:
     folder = job.folder or new_folder(job.verb, job_name(job), job.config.get("out"))
     run = Run(folder)
     estimates: dict[str, Estimate] = {}
+    if isinstance(job.source, Run) and not job.source.is_finished():
+        terminal.say(f"note: run={job.source.folder} has not finished: it was stopped, or is still running")
     try:
         with locked(run), permitted(job.permission):
             config = settle(job, run)
@@ -120,6 +122,8 @@ def settle(job: Job, run: Run) -> dict[str, Any]:
             "git": git_commit(),
             "format": FORMAT,
         }
+        if files := files_of(config):
+            config["made"]["files"] = files
     # What is written down holds from any folder; errors name the path as it was typed.
     run.write_config(config | {"data": found_from_anywhere(config.get("data"))})
     return config
@@ -138,7 +142,7 @@ def has_fixed_steps(config: dict[str, Any]) -> bool:
 
 def hold_numbers(job: Job) -> None:
     """Check the numbers of a job that need neither data nor energy; InputError with all that are wrong."""
-    from ebm_cli.build import Gather, asks, make
+    from ebm_cli.build import Gather, asks, construct, make
 
     gather = Gather()
     with permitted(job.permission):
@@ -148,7 +152,7 @@ def hold_numbers(job: Job) -> None:
         if job.verb == "train":
             from ebm_cli.train import Trainer
 
-            gather.attempt("trainer", lambda: Trainer(**job.config["trainer"]))
+            gather.attempt("trainer", lambda: construct(Trainer, job.config["trainer"]))
         if job.verb == "sample":
             from ebm_cli.sample import Length
 

@@ -241,7 +241,8 @@ def test_a_full_disk_ends_a_sweep_in_a_line(here: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    "name", ["a,b", "new (1)", "x[1]=", "it's", "é", "a\\", "1e-4"])
+    "name",
+    ["a,b", "new (1)", "x[1]=", "it's", "é", "a\\", "1e-4"],
 )
 def test_runs_in_a_folder_of_any_name_are_found(name: str, here: Path, trained: Path, monkeypatch) -> None:
     folder = here / name / "outputs" / "train" / "2026-01-01" / "00-00-00-r"
