@@ -219,7 +219,7 @@ def try_energy(energy: nn.Module, event: tuple[int, ...]) -> None:
         raise InputError(f"forward must give one number a row: shape (2,) for two rows, got {got}")
 
 
-def load_weights(energy: nn.Module, run: Run, checkpoint: str, weights: str) -> None:
+def load_weights(energy: nn.Module, run: Run, checkpoint: str | int, weights: str) -> None:
     """Put a training run's weights into `energy`: weights is averaged (raw where the run kept none) or raw."""
     check.one_of("weights", weights, ["averaged", "raw"])
     folder = run.checkpoint(checkpoint)

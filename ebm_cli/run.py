@@ -58,6 +58,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     "checkpoint": (str, int),
 }
 OF_ALL = ("seed", "device", "dtype", "threads")
+NEVER_NULL = ("energy", "sampler", "trainer")
 LEFT = {
     "train": ("energy", "sampler", "trainer", "event", *OF_ALL),
     "sample": ("energy", "sampler", "event", "checkpoint", "weights", *OF_ALL),
@@ -97,7 +98,8 @@ class Run:
     def whole_config(self) -> dict[str, Any]:
         """config.yaml of a run that a verb can open: `config()` with all keys that its verb leaves."""
         config = self.config()
-        lacks = [key for key in LEFT.get(config["made"].get("verb"), ("made.verb",)) if key not in config]
+        kept = LEFT.get(config["made"].get("verb", ""), ("made.verb",))
+        lacks = [key for key in kept if key not in config or (config[key] is None and key in NEVER_NULL)]
         if lacks:
             raise InputError(f"run={self.folder} is damaged: its config.yaml lacks {', '.join(lacks)}")
         return config
@@ -232,7 +234,7 @@ def hold_types(config: dict[str, Any], path: Path) -> None:
             if not isinstance(node, dict):
                 raise InputError(f"{path} is damaged: {key}.{name} must be of type dict, got {str(node)[:40]!r}")
     verb = config["made"].get("verb", "train")
-    if verb not in LEFT:
+    if not isinstance(verb, str) or verb not in LEFT:
         raise InputError(f"{path} is damaged: made.verb must be one of {', '.join(LEFT)}, got {str(verb)[:40]!r}")
     for key in ("command", "ebm", "torch", "created"):
         if not isinstance(config["made"].get(key, ""), str):
@@ -355,7 +357,9 @@ def new_folder(verb: str, name: str, out: str | None, root: Path | None = None) 
         parent = (root or Path.cwd() / "outputs") / verb / now.strftime("%Y-%m-%d")
         parent.mkdir(parents=True, exist_ok=True)
         return _first_free(parent, f"{now:%H-%M-%S}-{name}")
-    except FileExistsError:
+    except FileExistsError as error:
+        if out is not None and not os.path.lexists(out):
+            raise InputError(f"out={out} cannot be made: {error.filename} is a file") from None
         raise InputError(f"out={out} exists already; choose another folder, or resume={out} to go on") from None
     except OSError as error:
         raise InputError(f"out={out or 'outputs'} cannot be made: {error.strerror} ({error.filename})") from None

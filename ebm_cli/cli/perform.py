@@ -22,7 +22,7 @@ from ebm_cli.check import InputError
 from ebm_cli.cli import compose
 from ebm_cli.estimate import Estimate
 from ebm_cli.run import FORMAT, Run, new_folder, write_text
-from ebm_cli.terminal import Stopped, WorkFailed
+from ebm_cli.terminal import Stopped, WorkFailed, printable
 
 
 @dataclass(frozen=True)
@@ -270,7 +270,7 @@ def unfinished(run: Run) -> Iterator[None]:
 
 def failed(run: Run, reason: str) -> int:
     """Print and leave in the folder why the work failed."""
-    sys.stderr.write(f"failed: {printable(reason)}\n")
+    sys.stderr.write(f"failed: {printable(' '.join(reason.split()))}\n")
     leave_reason(run, reason)
     return 1
 
@@ -295,13 +295,8 @@ def internal(run: Run) -> int:
 def wrong_input(error: InputError) -> int:
     """Print what is wrong with the user's input, a line each."""
     for message in error.messages:
-        sys.stderr.write(f"error: {printable(message)}\n")
+        sys.stderr.write(f"error: {printable(' '.join(message.split()))}\n")
     return 2
-
-
-def printable(message: str) -> str:
-    """The message in one line, without characters that steer a terminal."""
-    return "".join(c if c.isprintable() else " " if c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in message)
 
 
 def git_commit() -> str | None:
