@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ebm_cli import check, machine, rng
 from ebm_cli.build import Config, Gather, Permission, admit, asks, locate, make, permitted, with_role
@@ -22,7 +22,7 @@ from ebm_cli.regularizer import Regularizer
 from ebm_cli.run import Run
 from ebm_cli.sampler import Kernel, Sampler
 from ebm_cli.start import Start
-from ebm_cli.state import energy_weights
+from ebm_cli.state import energy_weights, misfit
 
 
 @dataclass(frozen=True)
@@ -228,22 +228,6 @@ def load_weights(energy: nn.Module, run: Run, checkpoint: str | int, weights: st
     if problem:
         raise InputError(f"energy does not fit the weights of {folder}: {problem}")
     energy.load_state_dict(tensors)
-
-
-def misfit(energy: nn.Module, tensors: dict[str, Tensor]) -> str:
-    """How weights and an energy's parameters differ, in one sentence; nothing where they fit."""
-    own = energy.state_dict()
-    for name, tensor in own.items():
-        if name in tensors and tensors[name].shape != tensor.shape:
-            stored, here = (list(t.shape) for t in (tensors[name], tensor))
-            keys = "leave the energy's and the data's keys as the run has them"
-            return f"{name} has shape {stored} in the run, {here} here; {keys}"
-    lacks = [name for name in own if name not in tensors]
-    extra = [name for name in tensors if name not in own]
-    if lacks or extra:
-        kind, name = ("no", lacks[0]) if lacks else ("also", extra[0])
-        return f"the run has {kind} {name}; leave the energy's keys as the run has them"
-    return ""
 
 
 class Loaded:

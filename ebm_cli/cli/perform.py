@@ -78,7 +78,7 @@ def perform(job: Job) -> tuple[Job, Run, int, dict[str, Estimate]]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             return job, run, internal(run), estimates
-        return job, run, failed(run, f"{error.strerror}: {error.filename or folder}"), estimates
+        return job, run, failed(run, f"{os.strerror(error.errno)}: {error.filename or folder}"), estimates
     except (MemoryError, RuntimeError) as error:
         if (
             "out of memory" not in str(error)

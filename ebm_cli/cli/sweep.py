@@ -287,7 +287,7 @@ def status(run: Run) -> tuple[str, str]:
     if failure.exists():
         return "failed", (failure.read_text(errors="replace").strip().splitlines() or ["no reason is left"])[-1]
     if (run.folder / "config.yaml").exists():
-        return "stopped", f"it was stopped before its end; ebm resume={run.folder.parent} runs it"
+        return "stopped", f"it was stopped before its end; resume={run.folder.parent} runs it again"
     return "waiting", ""
 
 
