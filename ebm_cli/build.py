@@ -112,11 +112,11 @@ def refuse(place: str, found: dict[str, str]) -> None:
     )
 
 
-def locate(target: str) -> type:
+def locate(target: object) -> type:
     """The class that a dotted name such as `mine.Ring` names; InputError when there is none or it is not permitted."""
-    module_name, _, class_name = target.rpartition(".")
-    if not module_name:
+    if not isinstance(target, str) or "." not in target or not all(name.isidentifier() for name in target.split(".")):
         raise InputError(f"_target_ must be MODULE.CLASS, got {target!r}")
+    module_name, _, class_name = target.rpartition(".")
     if not shipped.is_shipped(target) and target not in _PERMISSION.get().targets:
         raise InputError(f"_target_={target} is no class of ebm and was not typed: it is not imported")
     try:

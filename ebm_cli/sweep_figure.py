@@ -51,11 +51,12 @@ def sweep_figure(
             panel(axes, name, places, metrics)
             axes.set(xlabel=keys[0] if len(keys) == 1 else "job", ylabel=LABELS.get(name, name))
             if ticks is not None:
-                axes.set_xticks(places, ticks, rotation=30, ha="right")
+                # A dollar sign in a path is no formula.
+                axes.set_xticks(places, [tick.replace("$", r"\$") for tick in ticks], rotation=30, ha="right")
         columns = halves[-1].subplots(1, len(some), squeeze=False)[0] if some else []
         for axes, (path, line) in zip(columns, some, strict=True):
             axes.imshow(mpimg.imread(path))
-            axes.set_title(" ".join(f"{key}={line.get(key, '')}" for key in keys), fontsize=8)
+            axes.set_title(" ".join(f"{key}={line.get(key, '')}" for key in keys).replace("$", r"\$"), fontsize=8)
             axes.axis("off")
     return drawn, caption(names, keys, metrics)
 

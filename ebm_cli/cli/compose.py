@@ -206,8 +206,8 @@ class Loader:
             config = self.loader.load_configuration(
                 config_name=verb, overrides=[*line, *added], run_mode=RunMode.RUN, from_shell=False
             )
-        except (HydraException, OmegaConfBaseException) as error:
-            raise InputError(" ".join(str(error).split())) from None
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
+            raise InputError(" ".join(str(error).split())[:300]) from None
         with open_dict(config):
             del config["hydra"]
         return config

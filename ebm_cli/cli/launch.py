@@ -226,6 +226,9 @@ def resume(overrides: list[Any]) -> tuple[Job, Permission]:
                 f"{key} cannot change on resume, only {', '.join(RESUME_MAY)} can; init={named} starts a new run"
             )
             continue
+        if override.is_sweep_override() or override.is_delete() or override.is_add():
+            wrong.append(f"{key} takes one value on resume, KEY=VALUE, got {override.input_line!r}")
+            continue
         node, last = (config["trainer"], key.partition(".")[2]) if "." in key else (config, key)
         node[last] = override.value()
     if wrong:
@@ -241,6 +244,6 @@ def finish(result: tuple[Job, Run, int, dict[str, Estimate]]) -> int:
         from ebm_cli.cli.live import print_estimates
 
         print_estimates(estimates)
-    if run.folder.exists():
+    if code != 2 and run.folder.exists():
         sys.stdout.write(f"{run.folder}\n")
     return code

@@ -18,10 +18,10 @@ from typing import Any
 
 from ebm_cli import __version__, shipped
 from ebm_cli.build import NOTHING, Permission, files_of, permitted
-from ebm_cli.check import InputError
+from ebm_cli.check import InputError, count
 from ebm_cli.cli import compose
 from ebm_cli.estimate import Estimate
-from ebm_cli.run import FORMAT, Run, new_folder, write_text
+from ebm_cli.run import FORMAT, NAME, Run, new_folder, write_text
 from ebm_cli.terminal import Stopped, WorkFailed, printable
 
 
@@ -54,14 +54,13 @@ def perform(job: Job) -> tuple[Job, Run, int, dict[str, Estimate]]:
     if isinstance(job.source, Run) and not job.source.is_finished():
         terminal.say(f"note: run={job.source.folder} has not finished: it was stopped, or is still running")
     try:
-        with locked(run), permitted(job.permission):
+        with locked(run), permitted(job.permission), unfinished(run):
             config = settle(job, run)
-            with unfinished(run):
-                estimates = verb_of(job, config, run, terminal)()
-                run.write_metrics(estimates)
-                from ebm_cli.report import write_report
+            estimates = verb_of(job, config, run, terminal)()
+            run.write_metrics(estimates)
+            from ebm_cli.report import write_report
 
-                write_report(run)
+            write_report(run)
         return job, run, 0, estimates
     except InputError as error:
         if fresh and job.folder is None:
@@ -143,8 +142,12 @@ def has_fixed_steps(config: dict[str, Any]) -> bool:
 def hold_numbers(job: Job) -> None:
     """Check the numbers of a job that need neither data nor energy; InputError with all that are wrong."""
     from ebm_cli.build import Gather, asks, construct, make
+    from ebm_cli.machine import resolve
 
     gather = Gather()
+    config = job.config
+    gather.attempt("", lambda: count("seed", config["seed"], least=0))
+    gather.attempt("", lambda: resolve(config["device"], config["dtype"], config["threads"]))
     with permitted(job.permission):
         for group in ("sampler", "optimizer"):
             if (node := job.config.get(group)) and not asks(node):
@@ -227,9 +230,10 @@ def job_name(job: Job) -> str:
         return str(given)
     if isinstance(job.source, Path):
         return "".join(c if c.isalnum() or c in "._-" else "-" for c in job.source.stem)
-    recipe = job.config.get("energy", {}).get("_target_", "") if isinstance(job.config.get("energy"), dict) else ""
-    data = (job.config.get("data") or {}).get("_target_", "")
-    words = [target.rpartition(".")[0].rpartition(".")[2] for target in (data, recipe) if target]
+    nodes = [job.config.get(group) for group in ("data", "energy")]
+    targets = [str(node.get("_target_") or "") for node in nodes if isinstance(node, dict)]
+    words = [target.rpartition(".")[0].rpartition(".")[2] for target in targets if target]
+    words = [word for word in words if NAME.fullmatch(word)]
     return "-".join(words) or job.verb
 
 
@@ -256,12 +260,16 @@ class locked:
 
 @contextmanager
 def unfinished(run: Run) -> Iterator[None]:
-    """Mark the run as not finished until the block ends well; wrong input leaves a finished run as it was."""
+    """Mark the run as not finished until the block ends well; wrong input leaves an earlier run as it was."""
     before = run.is_finished()
+    path = run.folder / "config.yaml"
+    config = path.read_text() if path.exists() else None
     run.begin()
     try:
         yield
     except InputError:
+        if config is not None:
+            write_text(path, config)
         if before:
             run.finish()
         raise

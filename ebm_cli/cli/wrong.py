@@ -6,6 +6,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from ebm_cli import shipped
 from ebm_cli.check import nearest
@@ -59,7 +60,7 @@ def wrong_keys(values: list[Override], config: DictConfig, verb: str) -> list[st
                     f"{key} is there already: type {(override.input_line or key).lstrip('+')!r}, without the +"
                 )
             continue
-        if key not in known and OmegaConf.select(config, key, throw_on_missing=False) is None:
+        if key not in known and not _is_there(config, key):
             wrong.append(f"{key} is not a known key{suggestion(override, whole, verb)}")
             continue
         default = known.get(key)
@@ -80,6 +81,14 @@ def wrong_keys(values: list[Override], config: DictConfig, verb: str) -> list[st
                 f"{key} is the class of the option that is chosen; for one of your own add {custom_word(group)}"
             )
     return wrong
+
+
+def _is_there(config: DictConfig, key: str) -> bool:
+    """Whether a dotted key leads to a value, an item of a list among them."""
+    try:
+        return OmegaConf.select(config, key, throw_on_missing=False) is not None
+    except OmegaConfBaseException:
+        return False
 
 
 def custom_word(group: str) -> str:

@@ -313,3 +313,4 @@ def test_wrong_input_of_a_later_try_leaves_a_finished_run_finished(here: Path, t
     shutil.copytree(trained, here / "t")
     assert main(["train", "resume=t", "trainer.checkpoint_every=0"]) == 2
     assert Run(here / "t").is_finished()
+    assert (here / "t" / "config.yaml").read_bytes() == (trained / "config.yaml").read_bytes()
