@@ -114,7 +114,11 @@ def edited(name: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
 
 def written(name: str, content: bytes) -> Callable[[Path], None]:
     """A damage: a file with other content."""
-    return lambda folder: (folder / name).write_bytes(content) and None
+
+    def damage(folder: Path) -> None:
+        (folder / name).write_bytes(content)
+
+    return damage
 
 
 def without(key: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
