@@ -1,12 +1,22 @@
-"""Plain dicts with `_target_` into objects: the one place that decides what may be built."""
+"""Plain dicts with `_target_` into objects: the one place that decides what may be built.
+
+Classes of this package and torch's optimizers are built from any configuration. Other classes are imported only under
+a `Permission`: the user typed their names, made the run that names them, or typed trust=true.
+"""
 
 import importlib
 import inspect
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from ebm_cli import check
+from ebm_cli import check, shipped
 from ebm_cli.check import InputError
+from ebm_cli.run import Run
 
 Config = dict[str, Any]
 
@@ -14,15 +24,107 @@ Config = dict[str, Any]
 OFFERED = ("event", "data", "sampler", "start", "energy", "engine", "record")
 
 
-def locate(target: str) -> type:
-    """The class that a dotted name such as `mine.Ring` names; InputError when there is none."""
-    module_name, _, class_name = target.rpartition(".")
-    if not module_name:
+@dataclass(frozen=True)
+class Permission:
+    """Which classes beyond this package's own may be imported.
+
+    targets: their dotted names. trust: whether all that opened runs name are among them.
+    retry: what to type after a refusal, with {trust} for the words that grant it. files: (name, file) of the classes
+    that an opened run was made with.
+    """
+
+    targets: frozenset[str] = frozenset()
+    trust: bool = False
+    retry: str = "load_run(…, trust=True)"
+    files: tuple[tuple[str, str], ...] = ()
+
+
+NOTHING = Permission()
+_PERMISSION: ContextVar[Permission] = ContextVar("permission", default=NOTHING)
+
+
+def current() -> Permission:
+    """The permission under which classes are built here."""
+    return _PERMISSION.get()
+
+
+@contextmanager
+def permitted(permission: Permission) -> Iterator[None]:
+    """Build under `permission` inside the block."""
+    token = _PERMISSION.set(permission)
+    try:
+        yield
+    finally:
+        _PERMISSION.reset(token)
+
+
+def foreign(node: Any, key: str = "") -> dict[str, str]:
+    """Key and name of every class in a configuration, at any depth, that its group does not ship."""
+    if isinstance(node, list):
+        return {k: t for number, item in enumerate(node) for k, t in foreign(item, f"{key}.{number}").items()}
+    if not isinstance(node, dict):
+        return {}
+    found: dict[str, str] = {}
+    for name, value in node.items():
+        inside = f"{key}.{name}".lstrip(".")
+        if name == "_target_" and value != "???":
+            group = key.partition(".")[0]
+            if not isinstance(value, str) or not shipped.is_shipped(value, group):
+                found[inside] = str(value)
+        elif inside != "made":
+            found |= foreign(value, inside)
+    return found
+
+
+def admit(run: Run, config: Config) -> Permission:
+    """Today's permission with the classes that `config`, stored in `run`, names.
+
+    Raises InputError, before any import, for classes that this package does not ship, in a run that this user did not
+    make, unless they were typed again or the run is trusted.
+    """
+    permission = _PERMISSION.get()
+    found = foreign(config)
+    if found:
+        files = run.config()["made"].get("files")
+        pairs = files.items() if isinstance(files, dict) else ()
+        known = tuple((name, path) for name, path in pairs if isinstance(path, str))
+        permission = replace(permission, files=permission.files + known)
+    if permission.trust or (found and run.is_signed()):
+        return replace(permission, targets=permission.targets | set(found.values()))
+    refuse(f"run={run.folder}", {key: target for key, target in found.items() if target not in permission.targets})
+    return permission
+
+
+def refuse(place: str, found: dict[str, str]) -> None:
+    """Raise InputError for classes that `place` names and that may not be built, if there are any."""
+    if not found:
+        return
+    permission = _PERMISSION.get()
+    classes = ", ".join(f"{key}={target}" for key, target in list(found.items())[:4])
+    more = f" and {len(found) - 4} more" if len(found) > 4 else ""
+    typed = " ".join(shlex.quote(f"{key}={target}") for key, target in found.items())
+    advice = permission.retry
+    if "{trust}" in advice:
+        advice = advice.replace("{trust}", "trust=true") + ("" if len(typed) > 120 else f" (or {typed})")
+    raise InputError(
+        f"{place} names classes that are not of ebm, and you did not make it on this account: {classes}{more}",
+        f"nothing of it was imported; if you trust it, type {advice}",
+    )
+
+
+def locate(target: object) -> type:
+    """The class that a dotted name such as `mine.Ring` names; InputError when there is none or it is not permitted."""
+    if not isinstance(target, str) or "." not in target or not all(name.isidentifier() for name in target.split(".")):
         raise InputError(f"_target_ must be MODULE.CLASS, got {target!r}")
+    module_name, _, class_name = target.rpartition(".")
+    if not shipped.is_shipped(target) and target not in _PERMISSION.get().targets:
+        raise InputError(f"_target_={target} is no class of ebm and was not typed: it is not imported")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        raise InputError(f"_target_={target}: no module named {error.name!r} here or installed") from None
+        raise InputError(
+            f"_target_={target}: no module named {error.name!r} here or installed{_file_hint(target)}"
+        ) from None
     except Exception as error:
         raise InputError(
             f"_target_={target}: importing {module_name} fails: {type(error).__name__}: {error}"
@@ -36,6 +138,30 @@ def locate(target: str) -> type:
     return found
 
 
+def _file_hint(target: str) -> str:
+    """Where the class was when the run that names it was made."""
+    path = dict(_PERMISSION.get().files).get(target)
+    return f"; the run was made with {path}: go to its folder, or copy it here" if path else ""
+
+
+def files_of(config: Config) -> dict[str, str]:
+    """The file of every class that is not of this package, as far as it can be found."""
+    found: dict[str, str] = {}
+    for target in foreign(config).values():
+        with suppress(InputError, TypeError, OSError):
+            found[target] = str(Path(inspect.getfile(locate(target))).resolve())
+    return found
+
+
+def asks(config: Config) -> set[str]:
+    """Which of OFFERED the class of a group's dict asks for and is not given; none where it cannot be found."""
+    try:
+        parameters = inspect.signature(locate(str(config.get("_target_")))).parameters
+    except (InputError, ValueError, TypeError):
+        return set()
+    return {name for name in OFFERED if name in parameters and name not in config}
+
+
 def make(config: Config, **offered: Any) -> Any:
     """The object that one group's dict describes; `offered` values go to parameters of that name.
 
@@ -45,6 +171,15 @@ def make(config: Config, **offered: Any) -> Any:
     if config.get("_target_") in (None, "???"):
         raise InputError("_target_ must name a class: MODULE.CLASS")
     cls = locate(config["_target_"])
+    return construct(cls, arguments, config["_target_"], **offered)
+
+
+def construct(cls: type, arguments: dict[str, Any], target: str = "", **offered: Any) -> Any:
+    """cls(**arguments), with those of `offered` that it has parameters for.
+
+    Raises InputError with every argument that is missing or unknown, or with all that the class itself refuses.
+    """
+    arguments = dict(arguments)
     parameters = inspect.signature(cls).parameters
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for name, value in offered.items():
@@ -64,10 +199,48 @@ def make(config: Config, **offered: Any) -> Any:
         raise InputError(*wrong)
     try:
         return cls(**arguments)
-    except InputError:
+    except InputError as error:
+        raise InputError(*all_wrong(cls, arguments, target, error)) from None
+    except MemoryError:
         raise
-    except (TypeError, ValueError, ImportError, OSError) as error:
-        raise InputError(f"_target_={config['_target_']} cannot be built: {error}") from error
+    except Exception as error:
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise InputError(f"_target_={target or cls.__name__} cannot be built: {what}") from error
+
+
+def all_wrong(cls: type, arguments: dict[str, Any], target: str, error: InputError) -> list[str]:
+    """The messages of `error` and those of further arguments: a constructor stops at the first that it refuses.
+
+    A refused argument is replaced by the default of the class's YAML file, and the class is tried again.
+    """
+    messages = list(error.messages)
+    defaults = shipped.defaults(target)
+    for _ in arguments:
+        named = {message.split(" ")[0] for message in error.messages}
+        mended = {name: defaults[name] for name in named & set(defaults) & set(arguments)}
+        if not mended or all(arguments[name] == value for name, value in mended.items()):
+            break
+        arguments = arguments | mended
+        try:
+            cls(**arguments)
+            break
+        except InputError as another:
+            error = another
+            messages += [message for message in another.messages if message not in messages]
+        except Exception:
+            # The first message holds whatever comes of the defaults.
+            break
+    return messages
+
+
+def with_role(group: str, built: Any, methods: tuple[str, ...]) -> Any:
+    """`built` itself; InputError unless it has the methods of its group."""
+    lacks = [name for name in methods if not callable(getattr(built, name, None))]
+    if lacks:
+        raise InputError(
+            f"_target_={type(built).__module__}.{type(built).__qualname__} is no {group}: it has no {lacks[0]}()"
+        )
+    return built
 
 
 class Gather:

@@ -118,7 +118,8 @@ def read(path: Path) -> Chains:
         chains = readers[path.suffix](path)
     except InputError:
         raise
-    except (OSError, ValueError, EOFError, KeyError) as error:
+    # On a damaged file the readers raise nearly anything.
+    except Exception as error:
         raise InputError(f"run={path} cannot be read: {' '.join(str(error).split())[:200]}") from None
     if chains.x.ndim < 2 or 0 in chains.x.shape or not np.issubdtype(chains.x.dtype, np.floating):
         raise InputError(

@@ -19,7 +19,7 @@ class InputError(ValueError):
         return InputError(*(m if m.split(" ")[0].split(".")[0] in stay else f"{prefix}.{m}" for m in self.messages))
 
 
-def every(*checks: Callable[[], None]) -> None:
+def every(*checks: Callable[[], object]) -> None:
     """Make all of these checks; raise one InputError with what all of them refuse."""
     messages: list[str] = []
     for check in checks:

@@ -55,5 +55,5 @@ def with_energy(chains: Chains, sampled: Run, config: Config) -> Patient:
             raise InputError(f"run={trained}, which these chains were sampled from, is not there any more")
         load_weights(parts.energy, Run(Path(trained)), str(origin["checkpoint"]), origin["weights"])
         history = Run(Path(trained)).history()
-    sampler = as_tuned(parts.sampler, sampled.metrics())
+    sampler = as_tuned(parts.sampler, sampled.whole_metrics())
     return Patient(chains, parts.energy, sampler.temperature, sampler, parts.start, parts.data, history)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ebm_cli import check, machine, rng
-from ebm_cli.build import Config, Gather, locate, make
+from ebm_cli.build import Config, Gather, Permission, admit, asks, locate, make, permitted, with_role
 from ebm_cli.check import InputError
 from ebm_cli.composition import HasNotes, Part
 from ebm_cli.data import Data, DataRecord, HasRecord
@@ -22,7 +22,7 @@ from ebm_cli.regularizer import Regularizer
 from ebm_cli.run import Run
 from ebm_cli.sampler import Kernel, Sampler
 from ebm_cli.start import Start
-from ebm_cli.state import energy_weights, read_data_record
+from ebm_cli.state import energy_weights, misfit, read_data_record
 from ebm_cli.terminal import Terminal
 
 
@@ -86,7 +86,7 @@ def _parts(config: Config, place: machine.Machine, gather: Gather, record: DataR
     seed = config["seed"] if isinstance(config["seed"], int) else 0
     data: Data | None = gather.attempt("data", lambda: _data(config, record)) if config.get("data") else None
     event = gather.attempt("", lambda: _given_event(config, data))
-    sampler = gather.attempt("sampler", lambda: make(config["sampler"]))
+    sampler = gather.attempt("sampler", lambda: part_of(config, "sampler"))
     energy: nn.Module | None = None
     # Without the data that it names a run has no shape; saying so as well would hide what is wrong.
     if data is not None or not config.get("data"):
@@ -102,9 +102,10 @@ def _parts(config: Config, place: machine.Machine, gather: Gather, record: DataR
     built: dict[str, Any] = {}
     with rng.seeded_layers(seed, "objective"):
         for group in ("start", "optimizer", "objective"):
-            # Without a shape or a sampler most of these cannot be built, for reasons that are told already.
-            if config.get(group) and event is not None and sampler is not None:
-                built[group] = gather.attempt(group, lambda group=group: make(config[group], **offered, **built))
+            # What asks for a part that could not be built is not tried: the reason is told already.
+            lacking = {name for name, part in (offered | built).items() if part is None and wanted(config, name)}
+            if config.get(group) and not asks(config[group]) & lacking:
+                built[group] = gather.attempt(group, lambda group=group: part_of(config, group, **offered, **built))
     regularizers = {
         name: gather.attempt(f"regularizer.{name}", lambda node=node: make(node, **offered))
         for name, node in (config.get("regularizer") or {}).items()
@@ -121,10 +122,30 @@ def _parts(config: Config, place: machine.Machine, gather: Gather, record: DataR
     return Parts(place, event, energy, data, sampler, start, objective, regularizers, optimizer, engine)
 
 
+# The methods that make an object one of its group.
+METHODS = {
+    "data": ("sample", "split", "decode"),
+    "sampler": ("init", "step"),
+    "start": ("draw",),
+    "objective": ("__call__",),
+    "optimizer": ("build", "schedule"),
+}
+
+
+def part_of(config: Config, group: str, **offered: Any) -> Any:
+    """The object of one group, with the methods that its group has."""
+    return with_role(group, make(config[group], **offered), METHODS[group])
+
+
 def _data(config: Config, record: DataRecord | None) -> Data:
     """The data set, with the record that a run keeps of it if it is of the same class."""
-    node = config["data"]
-    return make(node, record=record if record is not None and record.target == node.get("_target_") else None)
+    same = record is not None and record.target == config["data"].get("_target_")
+    return part_of(config, "data", record=record if same else None)
+
+
+def wanted(config: Config, name: str) -> bool:
+    """Whether a run has this part at all: one without data has none to offer, which is no mistake."""
+    return name in ("event", "engine") or bool(config.get(name))
 
 
 def _given_event(config: Config, data: Data | None) -> tuple[int, ...] | None:
@@ -186,13 +207,12 @@ def _part(name: str, config: Config) -> Part:
     keys = {} if config.get("run") else config
     alone = {"start": None, "objective": None, "optimizer": None, "regularizer": None, "engine": "eager"}
     try:
-        own = run.config()
-        lacks = [key for key in ("seed", "energy", "sampler") if not isinstance(own.get(key), dict | int)]
-        if own["made"].get("verb") != "train" or lacks:
-            raise InputError(f"it is no run of ebm train{f': its config.yaml lacks {lacks[0]}' if lacks else ''}")
-        parts = assemble(
-            own | {key: config[key] for key in ("device", "dtype", "threads")} | alone, read_data_record(run)
-        )
+        own = run.whole_config()
+        if own["made"].get("verb") != "train":
+            raise InputError("it is no run of ebm train")
+        own |= {key: config[key] for key in ("device", "dtype", "threads")} | alone
+        with permitted(admit(run, own)):
+            parts = assemble(own, read_data_record(run))
         load_weights(parts.energy, run, str(keys.get("checkpoint", "last")), keys.get("weights", "averaged"))
     except InputError as error:
         raise InputError(*(f"runs cannot have {name}: {message}" for message in error.messages)) from None
@@ -227,16 +247,15 @@ def try_energy(energy: nn.Module, event: tuple[int, ...]) -> None:
         raise InputError(f"forward must give one number a row: shape (2,) for two rows, got {got}")
 
 
-def load_weights(energy: nn.Module, run: Run, checkpoint: str, weights: str) -> None:
+def load_weights(energy: nn.Module, run: Run, checkpoint: str | int, weights: str) -> None:
     """Put a training run's weights into `energy`: weights is averaged (raw where the run kept none) or raw."""
     check.one_of("weights", weights, ["averaged", "raw"])
     folder = run.checkpoint(checkpoint)
     tensors = energy_weights(folder, weights)
-    try:
-        energy.load_state_dict(tensors)
-    except RuntimeError as error:
-        detail = " ".join(str(error).split())
-        raise InputError(f"the weights of {folder} do not fit this energy: {detail[:300]}") from None
+    problem = misfit(energy, tensors)
+    if problem:
+        raise InputError(f"energy does not fit the weights of {folder}: {problem}")
+    energy.load_state_dict(tensors)
 
 
 # What only training needs: a run is opened without, as some of it is made from training rows.
@@ -262,8 +281,9 @@ def check_units(config: Config, trained: Run, record: DataRecord | None, data: D
 class Loaded:
     """A run opened from its folder: its configuration, and its energy with the weights that it ended on."""
 
-    def __init__(self, run: Run, config: Config, checkpoint: str, weights: str) -> None:
+    def __init__(self, run: Run, config: Config, checkpoint: str, weights: str, permission: Permission) -> None:
         self.run = run
+        self.permission = permission
         self.config = config
         self.checkpoint = checkpoint
         self.weights = weights
@@ -272,7 +292,7 @@ class Loaded:
     def parts(self) -> Parts:
         """The run's parts, the energy's weights in place."""
         place = machine.resolve(self.config["device"], self.config["dtype"], self.config["threads"])
-        with place.used():
+        with place.used(), permitted(self.permission):
             parts = assemble(self.config | NOT_OPENED, read_data_record(self.run))
             load_weights(parts.energy, self.run, self.checkpoint, self.weights)
         return parts
@@ -293,12 +313,18 @@ class Loaded:
         return self.parts.data
 
 
-def load_run(folder: str | Path, checkpoint: str = "last", weights: str = "averaged", device: str = "cpu") -> Loaded:
+def load_run(
+    folder: str | Path, checkpoint: str = "last", weights: str = "averaged", device: str = "cpu", trust: bool = False
+) -> Loaded:
     """Open a training run from Python: `load_run("outputs/train/…").energy(x)`.
 
-    checkpoint: last, best or a step. weights: averaged or raw. Raises InputError when the folder is no run or
+    checkpoint: last, best or a step. weights: averaged or raw. trust: whether classes that are not of this package may
+    be imported though someone else made the run. Raises InputError when the folder is no run, names such classes, or
     its checkpoint is damaged.
     """
     run = Run(Path(folder))
-    config = run.config() | {"device": device}
-    return Loaded(run, config, checkpoint, weights)
+    config = run.whole_config() | {"device": device}
+    retry = f"load_run({str(folder)!r}, trust=True)"
+    with permitted(Permission(trust=trust, retry=retry)):
+        permission = admit(run, config)
+    return Loaded(run, config, checkpoint, weights, permission)

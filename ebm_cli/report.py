@@ -41,6 +41,7 @@ details { margin: 1rem 0; } pre { overflow-x: auto; background: #f6f6f6; padding
 
 HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <title>{{ title }}</title><link rel="icon" href="data:,">
 <style>
 {{ style }}</style></head><body>
@@ -85,7 +86,7 @@ def write_report(run: Run) -> Path:
 def page(run: Run) -> str:
     """The page of one run and its relatives, as HTML."""
     relatives = [*ancestors(run), run, *descendants(run)]
-    made = run.config()["made"]
+    made = {"verb": "train"} | run.config()["made"]
     summary = f"{run.folder} · ebm {made.get('ebm')} · torch {made.get('torch')} · {made.get('created')}"
     return filled(
         PAGE,
@@ -104,14 +105,15 @@ def filled(template: str, **values: Any) -> str:
 def section(run: Run) -> dict[str, Any]:
     """What the page shows of one run."""
     config = run.config()
+    verb = config["made"].get("verb", "train")
     rows = [
         {
             "name": name,
             "value": show(row.get("value"), row.get("se")) + (f" {row['unit']}" if row.get("unit") else ""),
             "verdict": row["verdict"],
-            "reason": row["reason"],
+            "reason": row.get("reason", ""),
         }
-        for name, row in run.metrics().items()
+        for name, row in metrics_of(run).items()
     ]
     figures = [
         {"name": name, "caption": caption, "data": base64.b64encode(path.read_bytes()).decode()}
@@ -120,8 +122,8 @@ def section(run: Run) -> dict[str, Any]:
     ]
     shown = {key: value for key, value in config.items() if key != "made"}
     return {
-        "verb": config["made"]["verb"],
-        "heading": f"{config['made']['verb']} {run.folder.name}",
+        "verb": verb,
+        "heading": f"{verb} {run.folder.name}",
         "folder": str(run.folder),
         "command": config["made"].get("command", ""),
         "rows": rows,
@@ -130,12 +132,23 @@ def section(run: Run) -> dict[str, Any]:
     }
 
 
+def metrics_of(run: Run) -> dict[str, dict[str, Any]]:
+    """The run's numbers; a row that says so where metrics.json is damaged."""
+    try:
+        return run.whole_metrics()
+    except InputError as error:
+        return {"metrics.json": {"value": None, "verdict": "refused", "reason": error.messages[0]}}
+
+
 def ancestors(run: Run) -> list[Run]:
     """The runs that `run` came from, oldest first, as far as they are still there."""
     found: list[Run] = []
     config = run.config()
     while (source := config.get("run") or config.get("init")) and Path(source).is_dir():
         parent = Run(Path(source))
+        # A run that names itself, or one that came from it.
+        if any(parent.folder.samefile(known.folder) for known in (run, *found)):
+            break
         try:
             config = parent.config()
         except InputError:
@@ -147,19 +160,25 @@ def ancestors(run: Run) -> list[Run]:
 def descendants(run: Run) -> list[Run]:
     """The newest run of each verb that came from `run`."""
     newest: dict[str, Run] = {}
-    for folder in read_json(run.folder / "descendants.json") or []:
+    for folder in children(run):
         child = Run(Path(folder))
         try:
-            newest[child.config()["made"]["verb"]] = child
+            newest[child.config()["made"].get("verb", "train")] = child
         except InputError:
             continue
     return [newest[verb] for verb in ORDER if verb in newest]
 
 
+def children(run: Run) -> list[str]:
+    """The folders in descendants.json; none where it is damaged."""
+    known = read_json(run.folder / "descendants.json")
+    return [folder for folder in known if isinstance(folder, str)] if isinstance(known, list) else []
+
+
 def note_descendant(run: Run, child: Run) -> None:
     """Remember in `run`'s folder that `child` came from it; a folder that cannot be written stays as it is."""
     path = run.folder / "descendants.json"
-    known = read_json(path) or []
+    known = children(run)
     if str(child.folder) not in known:
         try:
             write_text(path, json.dumps([*known, str(child.folder)], indent=1))

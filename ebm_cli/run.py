@@ -8,14 +8,15 @@ import tempfile
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
-import yaml
-
+from ebm_cli import stored
 from ebm_cli.check import InputError, count
 from ebm_cli.estimate import Estimate
 
 FORMAT = 5
+UNFINISHED = "unfinished"
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 # Arguments that came with a format, with the values under which a class does what it did before them.
@@ -45,6 +46,28 @@ SINCE = {
 TRAINER_SINCE = {"rollbacks": 0, "rollback_factor": 0.3, "nll_every": None}
 
 
+# What config.yaml holds: the type of its keys, and those that a verb always leaves.
+KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("energy", "data", "sampler", "start", "objective", "optimizer"), (dict, NoneType)),
+    **dict.fromkeys(("regularizer", "metric", "diagnostic"), (dict, list, NoneType)),
+    **dict.fromkeys(("run", "init"), (str, NoneType)),
+    **dict.fromkeys(("device", "dtype", "engine", "weights"), (str,)),
+    "trainer": (dict,),
+    "seed": (int,),
+    "threads": (int, str),
+    "event": (list, int, NoneType),
+    "checkpoint": (str, int),
+}
+OF_ALL = ("seed", "device", "dtype", "threads")
+NEVER_NULL = ("energy", "sampler", "trainer")
+LEFT = {
+    "train": ("energy", "sampler", "trainer", "event", *OF_ALL),
+    "sample": ("energy", "sampler", "event", "checkpoint", "weights", *OF_ALL),
+    "evaluate": OF_ALL,
+    "diagnose": OF_ALL,
+}
+
+
 class Run:
     """A run's folder and the files in it; see README for their list."""
 
@@ -60,36 +83,91 @@ class Run:
         return self.folder / "figures"
 
     def config(self) -> dict[str, Any]:
-        """config.yaml as plain values; InputError when the folder is no run or of a newer format."""
+        """config.yaml as plain values; InputError when the folder is no run, damaged or of a newer format."""
         path = self.folder / "config.yaml"
-        try:
-            config = yaml.safe_load(path.read_text())
-        except (FileNotFoundError, NotADirectoryError):
-            what = "there is no such folder" if not self.folder.exists() else "it has no config.yaml"
-            raise InputError(f"run={self.folder} is not a run: {what}") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError(f"{path} is damaged: {' '.join(str(error).split())}") from None
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}") from None
-        if not isinstance(config, dict) or not isinstance(config.get("made"), dict):
+        config = stored.load(self._config_text(), path)
+        if not isinstance(config.get("made"), dict):
             raise InputError(f"{path} is damaged: it does not describe a run")
-        if not isinstance(config["made"].get("format", 0), int):
+        made = config["made"]
+        if not isinstance(made.get("format", 0), int):
             raise InputError(f"{path} is damaged: its format is no whole number")
-        if config["made"].get("format", 0) > FORMAT:
-            raise InputError(f"{path} is of format {config['made']['format']}, newer than this ebm reads ({FORMAT})")
+        if made.get("format", 0) > FORMAT:
+            raise InputError(f"{path} is of format {made['format']}, newer than this ebm reads ({FORMAT})")
+        hold_types(config, path)
         return upgraded(config)
 
+    def whole_config(self) -> dict[str, Any]:
+        """config.yaml of a run that a verb can open: `config()` with all keys that its verb leaves."""
+        config = self.config()
+        kept = LEFT.get(config["made"].get("verb", ""), ("made.verb",))
+        lacks = [key for key in kept if key not in config or (config[key] is None and key in NEVER_NULL)]
+        if lacks:
+            raise InputError(f"run={self.folder} is damaged: its config.yaml lacks {', '.join(lacks)}")
+        return config
+
+    def is_signed(self) -> bool:
+        """Whether config.yaml is as this user's ebm wrote it."""
+        return stored.is_signed(self._config_text())
+
     def write_config(self, config: dict[str, Any]) -> None:
-        write_text(self.folder / "config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+        """Write config.yaml with this user's signature."""
+        write_text(self.folder / "config.yaml", stored.dump(config))
+
+    def _config_text(self) -> str:
+        path = self.folder / "config.yaml"
+        try:
+            return stored.read_text(path)
+        except (FileNotFoundError, NotADirectoryError):
+            raise InputError(f"run={self.folder} is not a run: {self._lack()}") from None
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}") from None
+
+    def _lack(self) -> str:
+        """Why a folder without config.yaml is no run."""
+        if not self.folder.exists():
+            return "there is no such folder"
+        members = sorted(path.parent.name for path in self.folder.glob("*/config.yaml") if path.parent.name.isdigit())
+        if (self.folder / "sweep.yaml").exists() and members:
+            return f"it is a sweep's folder; name one of its runs, {self.folder / members[0]}"
+        return "it has no config.yaml"
 
     def metrics(self) -> dict[str, dict[str, Any]]:
         """metrics.json, empty where there is none yet or it cannot be read."""
-        return read_json(self.folder / "metrics.json")
+        try:
+            return self.whole_metrics()
+        except InputError:
+            return {}
+
+    def whole_metrics(self) -> dict[str, dict[str, Any]]:
+        """metrics.json, empty where there is none yet; InputError where it is damaged."""
+        path = self.folder / "metrics.json"
+        try:
+            rows = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(f"{path} is damaged: {' '.join(str(error).split())[:100]}") from None
+        if not isinstance(rows, dict) or not all(_is_estimate(row) for row in rows.values()):
+            raise InputError(f"{path} is damaged: it does not hold a number with its verdict under each name")
+        return rows
 
     def write_metrics(self, estimates: dict[str, Estimate]) -> None:
         """Write metrics.json: a row an estimate."""
         rows = {name: estimate.to_json() for name, estimate in estimates.items()}
         write_text(self.folder / "metrics.json", json.dumps(rows, indent=1, allow_nan=False) + "\n")
+
+    def begin(self) -> None:
+        """Mark the run as one that has not finished, until `finish`; a kill leaves the mark."""
+        write_text(self.folder / UNFINISHED, "this run has not finished: it is running, was stopped, or failed\n")
+
+    def finish(self) -> None:
+        """Remove the mark, and the reason why an earlier try failed."""
+        for name in ("failure.txt", UNFINISHED):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def is_finished(self) -> bool:
+        """Whether the verb came to its end, so that metrics.json holds all of its numbers."""
+        return (self.folder / "metrics.json").exists() and not (self.folder / UNFINISHED).exists()
 
     def steps(self) -> list[int]:
         """Steps that have a checkpoint folder, in order."""
@@ -101,7 +179,7 @@ class Run:
         have = self.steps()
         if which in ("last", "best"):
             try:
-                name = (self.checkpoints / which).read_text().strip()
+                name = (self.checkpoints / which).read_text(errors="replace").strip()
             except OSError:
                 other = f"; it has steps {have}" if have else ": train it first, or to its first checkpoint"
                 raise InputError(f"run={self.folder} has no checkpoint named {which}{other}") from None
@@ -122,7 +200,7 @@ class Run:
             file.write(json.dumps(row, allow_nan=False) + "\n")
 
     def history(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl; a torn last line is left out."""
+        """The lines of metrics.jsonl; a torn last line is left out. InputError names another that is damaged."""
         path = self.folder / "metrics.jsonl"
         return [row for _, row in _whole_lines(path)] if path.exists() else []
 
@@ -137,7 +215,40 @@ class Run:
         write_text(self.figures / "captions.json", json.dumps(captions, indent=1, ensure_ascii=False))
 
     def captions(self) -> dict[str, str]:
-        return read_json(self.figures / "captions.json")
+        """The sentence under each figure; names and sentences that are no text are left out."""
+        found = read_json(self.figures / "captions.json")
+        pairs = found.items() if isinstance(found, dict) else ()
+        return {name: text for name, text in pairs if NAME.fullmatch(name) and isinstance(text, str)}
+
+
+def hold_types(config: dict[str, Any], path: Path) -> None:
+    """Raise InputError unless the keys of a stored configuration have their types and nothing in it is unresolved."""
+    for key, kinds in KINDS.items():
+        if key in config and (not isinstance(config[key], kinds) or isinstance(config[key], bool)):
+            names = " or ".join("null" if kind is NoneType else kind.__name__ for kind in kinds)
+            raise InputError(f"{path} is damaged: {key} must be of type {names}, got {str(config[key])[:40]!r}")
+    for key in ("regularizer", "metric", "diagnostic"):
+        members = config.get(key) or {}
+        if isinstance(members, list) and members:
+            raise InputError(f"{path} is damaged: {key} must be of type dict, got a list")
+        for name, node in members.items() if isinstance(members, dict) else ():
+            if not isinstance(node, dict):
+                raise InputError(f"{path} is damaged: {key}.{name} must be of type dict, got {str(node)[:40]!r}")
+    verb = config["made"].get("verb", "train")
+    if not isinstance(verb, str) or verb not in LEFT:
+        raise InputError(f"{path} is damaged: made.verb must be one of {', '.join(LEFT)}, got {str(verb)[:40]!r}")
+    for key in ("command", "ebm", "torch", "created"):
+        if not isinstance(config["made"].get(key, ""), str):
+            raise InputError(f"{path} is damaged: made.{key} must be text")
+    unresolved = stored.interpolations({key: value for key, value in config.items() if key != "made"})
+    if unresolved:
+        raise InputError(f"{path} is damaged: {unresolved[0]} holds an interpolation, which stored files must not")
+    defaults = [key for key, value in config.items() if isinstance(value, dict) and "defaults" in value]
+    if defaults:
+        raise InputError(f"{path} is damaged: {defaults[0]}.defaults is no key of a run")
+    odd = [key for key in config.get("trainer") or {} if not key.isidentifier()]
+    if odd:
+        raise InputError(f"{path} is damaged: trainer has no key {odd[0]!r}")
 
 
 def upgraded(config: dict[str, Any]) -> dict[str, Any]:
@@ -156,20 +267,47 @@ def upgraded(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _whole_lines(path: Path) -> Iterable[tuple[str, dict[str, Any]]]:
-    for line in path.read_text().splitlines(keepends=True):
+    *lines, _ = path.read_bytes().split(b"\n")
+    for number, content in enumerate(lines, 1):
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            return
-        if line.endswith("\n"):
-            yield line, row
+            row = json.loads(content)
+        except (ValueError, RecursionError):
+            row = None
+        if not isinstance(row, dict) or not _is_step(row):
+            raise InputError(f"{path} is damaged: line {number} is no logged step; remove it to go on")
+        yield f"{content.decode()}\n", row
+
+
+def _is_step(row: dict[str, Any]) -> bool:
+    """Whether a line of metrics.jsonl names a step and holds numbers."""
+    if not isinstance(row.get("step"), int):
+        return False
+    return all(isinstance(value, int | float | list) or value is None for value in row.values())
+
+
+def _is_estimate(row: Any) -> bool:
+    """Whether a row of metrics.json is an estimate."""
+    if not isinstance(row, dict) or row.get("verdict") not in ("ok", "caution", "refused"):
+        return False
+    if (row["verdict"] == "refused") != (row.get("value") is None):
+        return False
+    if not isinstance(row.get("reason", ""), str) or not isinstance(row.get("unit", ""), str | NoneType):
+        return False
+    return "value" in row and all(_is_number(row.get(key)) for key in ("value", "se", "lower", "upper"))
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a number, a list of numbers or names, or nothing."""
+    if isinstance(value, list):
+        return all(_is_number(item) or isinstance(item, str) for item in value)
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def read_json(path: Path) -> Any:
     """A JSON file's content, or {} when it is missing or damaged."""
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
         return {}
 
 
@@ -220,7 +358,9 @@ def new_folder(verb: str, name: str, out: str | None, root: Path | None = None) 
         parent = (root or Path.cwd() / "outputs") / verb / now.strftime("%Y-%m-%d")
         parent.mkdir(parents=True, exist_ok=True)
         return _first_free(parent, f"{now:%H-%M-%S}-{name}")
-    except FileExistsError:
+    except FileExistsError as error:
+        if out is not None and not os.path.lexists(out):
+            raise InputError(f"out={out} cannot be made: {error.filename} is a file") from None
         raise InputError(f"out={out} exists already; choose another folder, or resume={out} to go on") from None
     except OSError as error:
         raise InputError(f"out={out or 'outputs'} cannot be made: {error.strerror} ({error.filename})") from None
@@ -244,7 +384,7 @@ def prune(run: Run, keep: int, spare: Iterable[str] = ()) -> None:
     for pointer in ("last", "best"):
         path = run.checkpoints / pointer
         if path.exists():
-            named.add(path.read_text().strip())
+            named.add(path.read_text(errors="replace").strip())
     for step in run.steps()[:-keep]:
         if f"step-{step}" not in named:
             shutil.rmtree(run.checkpoints / f"step-{step}", ignore_errors=True)

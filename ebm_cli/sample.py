@@ -43,10 +43,12 @@ class Length:
     thin: int
 
     def __post_init__(self) -> None:
-        check.count("chains", self.chains)
-        check.count("steps", self.steps)
-        check.count("burn_in", self.burn_in, least=0)
-        check.count("thin", self.thin)
+        check.every(
+            lambda: check.count("chains", self.chains),
+            lambda: check.count("steps", self.steps),
+            lambda: check.count("burn_in", self.burn_in, least=0),
+            lambda: check.count("thin", self.thin),
+        )
         if self.thin > self.steps:
             raise check.InputError(f"thin must be <= steps ({self.steps}), got {self.thin}")
 

@@ -87,6 +87,9 @@ class TrainState:
     def load(self, folder: Path) -> None:
         """Take over what a checkpoint holds; generators come last, so that nothing here moves them."""
         tree = read_checkpoint(folder)
+        problem = misfit(self.energy, tree["energy"]) if isinstance(tree.get("energy"), dict) else "it has no energy"
+        if problem:
+            raise InputError(f"checkpoint {folder} does not fit this run's energy: {problem}")
         try:
             self.energy.load_state_dict(tree["energy"])
             if self.averaged is not None:
@@ -102,7 +105,8 @@ class TrainState:
             rng.set_global_states(tree["global_generators"])
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
             raise InputError(
-                f"checkpoint {folder} does not fit this run: {' '.join(str(error).split())[:300]}"
+                f"checkpoint {folder} does not fit this run: its objective, optimizer or generators are not those of "
+                f"config.yaml ({type(error).__name__})"
             ) from error
 
 
@@ -135,6 +139,22 @@ def read_data_record(run: Run) -> DataRecord | None:
         return DataRecord(**{name: tree[name] for name in RECORDED})
     except KeyError as error:
         raise InputError(f"{folder} is damaged: it lacks {error}") from None
+
+
+def misfit(energy: nn.Module, tensors: dict[str, Tensor]) -> str:
+    """How weights and an energy's parameters differ, in one sentence; nothing where they fit."""
+    own = energy.state_dict()
+    for name, tensor in own.items():
+        if name in tensors and tensors[name].shape != tensor.shape:
+            stored, here = (list(t.shape) for t in (tensors[name], tensor))
+            keys = "leave the energy's and the data's keys as the run has them"
+            return f"{name} has shape {stored} in the run, {here} here; {keys}"
+    lacks = [name for name in own if name not in tensors]
+    extra = [name for name in tensors if name not in own]
+    if lacks or extra:
+        kind, name = ("no", lacks[0]) if lacks else ("also", extra[0])
+        return f"the run has {kind} {name}; leave the energy's keys as the run has them"
+    return ""
 
 
 def write_checkpoint(folder: Path, tree: dict[str, Any]) -> None:
@@ -190,7 +210,7 @@ def newest_whole(run: Run) -> tuple[Path, list[str]]:
 def newest_name(run: Run) -> str | None:
     """What `last` names, None before the first checkpoint."""
     path = run.checkpoints / "last"
-    return path.read_text().strip() if path.exists() else None
+    return path.read_text(errors="replace").strip() if path.exists() else None
 
 
 def energy_weights(folder: Path, weights: str) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """A sweep as one picture: its main numbers against what varies, and the samples of each member."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ LABELS = {
 
 
 def sweep_figure(
-    verb: str, keys: list[str], lines: list[list[str]], metrics: list[dict[str, Any]], folders: list[Path]
+    verb: str, keys: list[str], lines: list[dict[str, str]], metrics: list[dict[str, Any]], folders: list[Path]
 ) -> tuple[Figure, str] | None:
     """One panel a number against the first key that varies, and below a sample picture of each member.
 
@@ -50,11 +51,12 @@ def sweep_figure(
             panel(axes, name, places, metrics)
             axes.set(xlabel=keys[0] if len(keys) == 1 else "job", ylabel=LABELS.get(name, name))
             if ticks is not None:
-                axes.set_xticks(places, ticks, rotation=30, ha="right")
+                # A dollar sign in a path is no formula.
+                axes.set_xticks(places, [tick.replace("$", r"\$") for tick in ticks], rotation=30, ha="right")
         columns = halves[-1].subplots(1, len(some), squeeze=False)[0] if some else []
         for axes, (path, line) in zip(columns, some, strict=True):
             axes.imshow(mpimg.imread(path))
-            axes.set_title(" ".join(word for word in line if word.partition("=")[0] in keys), fontsize=8)
+            axes.set_title(" ".join(f"{key}={line.get(key, '')}" for key in keys).replace("$", r"\$"), fontsize=8)
             axes.axis("off")
     return drawn, caption(names, keys, metrics)
 
@@ -71,15 +73,18 @@ def caption(names: list[str], keys: list[str], metrics: list[dict[str, Any]]) ->
     )
 
 
-def positions(keys: list[str], lines: list[list[str]]) -> tuple[list[float], list[str] | None]:
+def positions(keys: list[str], lines: list[dict[str, str]]) -> tuple[list[float], list[str] | None]:
     """Where members stand on the axis: at their number where one key of numbers varies, else in order."""
-    values = [dict(word.split("=", 1) for word in line) for line in lines]
     if len(keys) == 1:
+        names = [line.get(keys[0], "") for line in lines]
         try:
-            return [float(value[keys[0]]) for value in values], None
+            places = [float(name) for name in names]
         except ValueError:
-            return [float(i) for i in range(len(lines))], [value[keys[0]] for value in values]
-    return [float(i) for i in range(len(lines))], [" ".join(value.get(key, "") for key in keys) for value in values]
+            places = []
+        if places and all(math.isfinite(place) for place in places):
+            return places, None
+        return [float(i) for i in range(len(lines))], names
+    return [float(i) for i in range(len(lines))], [" ".join(line.get(key, "") for key in keys) for line in lines]
 
 
 def panel(axes: Any, name: str, places: list[float], metrics: list[dict[str, Any]]) -> None:
@@ -91,7 +96,8 @@ def panel(axes: Any, name: str, places: list[float], metrics: list[dict[str, Any
     for component in range(min(width, 4)):
         colour = figure.CYCLE[component % len(figure.CYCLE)]
         points = []
-        for place, row in rows:
+        # Members may differ in shape: a component is drawn where they have it.
+        for place, row in (pair for pair in rows if len(np.atleast_1d(pair[1]["value"])) > component):
             value = np.atleast_1d(row["value"])[component]
             error = np.atleast_1d(row["se"])[component] if row.get("se") is not None else 0.0
             fill = colour if row["verdict"] == "ok" else "white"

@@ -6,7 +6,7 @@ from typing import Any
 
 from ebm_cli.estimate import show
 from ebm_cli.report import filled
-from ebm_cli.run import read_json, write_text
+from ebm_cli.run import Run, write_text
 
 PAGE = """<h1>{{ title }}</h1>
 <p class="path">{{ folder }}</p>
@@ -42,7 +42,7 @@ standard error. A job's number leads to its own page.</p>
 
 def write_sweep_report(folder: Path, verb: str, keys: list[str], rows: list[dict[str, str]], caption: str) -> Path:
     """Write report.html of the sweep in `folder`; rows as in sweep.csv, caption that of sweep.png."""
-    metrics = [read_json(folder / row["job"] / "metrics.json") for row in rows]
+    metrics = [metrics_of(folder / row["job"], row["status"]) for row in rows]
     names = list(dict.fromkeys(name for each in metrics for name in each))
     drawn = folder / "sweep.png"
     page = filled(
@@ -59,6 +59,11 @@ def write_sweep_report(folder: Path, verb: str, keys: list[str], rows: list[dict
     return folder / "report.html"
 
 
+def metrics_of(folder: Path, status: str) -> dict[str, Any]:
+    """The numbers of a member that is done."""
+    return Run(folder).metrics() if status == "done" else {}
+
+
 def member(
     folder: Path, row: dict[str, str], keys: list[str], names: list[str], metrics: dict[str, Any]
 ) -> dict[str, Any]:
@@ -67,14 +72,14 @@ def member(
     reasons: dict[tuple[str, str], list[str]] = {}
     for name, metric in metrics.items():
         if metric["verdict"] != "ok":
-            reasons.setdefault((metric["verdict"], metric["reason"]), []).append(name)
+            reasons.setdefault((metric["verdict"], metric.get("reason", "")), []).append(name)
     return {
         "job": row["job"],
         "label": " ".join([f"job {row['job']}:", *(f"{key}={row[key]}" for key in keys)]),
         "page": page if (folder / page).exists() else "",
         "words": [row[key] for key in keys],
         "cells": [cell(metrics.get(name)) for name in names],
-        "status": row["reason"] or row["status"],
+        "status": ": ".join(filter(None, (row["status"], row["reason"]))),
         "doubts": [
             {"names": ", ".join(shared), "verdict": verdict, "reason": reason}
             for (verdict, reason), shared in reasons.items()

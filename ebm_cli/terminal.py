@@ -62,3 +62,8 @@ class Quiet:
             """Nothing is shown."""
 
         yield tick
+
+
+def printable(message: str) -> str:
+    """The message without characters that steer a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in message)

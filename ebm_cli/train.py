@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ebm_cli import check, curves, rng, rollback
-from ebm_cli.build import Config, together
+from ebm_cli.build import Config, construct, together
 from ebm_cli.data import DataRecord, HasRecord
 from ebm_cli.energy import frozen
 from ebm_cli.estimate import Estimate, refused
@@ -53,16 +54,16 @@ class Trainer:
     rollback_factor: float
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "checkpoint_every", "log_every", "keep"):
-            check.count(name, getattr(self, name))
-        if self.nll_every is not None:
-            check.count("nll_every", self.nll_every)
-        if self.average is not None:
-            check.half_open("average", self.average)
-        check.one_of("on_divergence", self.on_divergence, ["stop", "rollback"])
-        check.count("rollbacks", self.rollbacks, least=0)
-        check.half_open("rollback_factor", self.rollback_factor)
-        check.positive("rollback_factor", self.rollback_factor)
+        counts = ("steps", "batch_size", "checkpoint_every", "log_every", "keep")
+        check.every(
+            *(partial(check.count, name, getattr(self, name)) for name in counts),
+            lambda: self.nll_every is None or check.count("nll_every", self.nll_every),
+            lambda: self.average is None or check.half_open("average", self.average),
+            lambda: check.one_of("on_divergence", self.on_divergence, ["stop", "rollback"]),
+            lambda: check.count("rollbacks", self.rollbacks, least=0),
+            lambda: check.half_open("rollback_factor", self.rollback_factor),
+            lambda: self.rollback_factor == 0 and check.positive("rollback_factor", self.rollback_factor),
+        )
 
     def saves(self, step: int) -> bool:
         """Whether a checkpoint is due."""
@@ -84,7 +85,7 @@ def train(config: Config, run: Run, terminal: Terminal, init: Run | None = None)
         resumed = (run.checkpoints / "last").exists()
         record = record_for(run, init)
         trainer, parts = together(
-            trainer=lambda: Trainer(**config["trainer"]),
+            trainer=lambda: construct(Trainer, config["trainer"]),
             _parts=lambda: assemble(config, record),
         )
         if parts.objective is None or parts.data is None or parts.optimizer is None:

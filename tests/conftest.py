@@ -1,6 +1,8 @@
 """One thread, no display, and no CUDA test where there is no CUDA device."""
 
 # ebm_cli must not be imported here: pytest loads this file before jaxtyping's import hook is in place.
+import os
+import tempfile
 from collections.abc import Iterator
 
 import matplotlib
@@ -8,6 +10,9 @@ import pytest
 import torch
 
 matplotlib.use("Agg")
+# The secret that signs runs is one of the tests' own, which lasts as long as they do.
+STATE = tempfile.TemporaryDirectory(prefix="ebm-state-")
+os.environ["XDG_STATE_HOME"] = STATE.name
 torch.set_num_threads(1)
 
 

@@ -40,7 +40,7 @@ ROWS = (
     {"optimizer", "sampler"},
     {"energy", "network", "convolutions", "grid", "composition", "levels"},
     {"data", "table_file"},
-    {"run", "machine", "terminal", "estimate"},
+    {"run", "stored", "shipped", "machine", "terminal", "estimate"},
     {"check", "rng"},
 )
 LEVEL = {module: level for level, row in enumerate(ROWS) for module in row}

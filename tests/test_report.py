@@ -1,7 +1,9 @@
 """report.html: one self-contained page with every verdict and figure, and those of a run's relatives."""
 
 import errno
+import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,35 @@ def test_the_page_shows_every_verdict_with_its_reason(tmp_path: Path) -> None:
 def test_what_a_run_says_cannot_break_the_page(tmp_path: Path) -> None:
     page = write_report(made(tmp_path / "run", "evaluate", captions=("a < b",))).read_text()
     assert "few &lt;draws&gt; &amp; chains" in page and "a &lt; b" in page
+
+
+EVIL = "\"><script src=//evil.example/x.js></script><img src=http://evil.example onerror=alert(1)>'{{ 7*7 }}"
+
+
+def test_nothing_that_a_folder_holds_becomes_markup(tmp_path: Path) -> None:
+    run = made(tmp_path / "evil <b>", "train", captions=(EVIL,))
+    config = run.config()
+    for key in ("command", "ebm", "torch", "created"):
+        config["made"][key] = EVIL
+    run.write_config(config | {"energy": {"_target_": EVIL, EVIL: EVIL}, "device": EVIL})
+    rows = {EVIL: {"value": 1.0, "se": 0.1, "unit": EVIL, "verdict": "caution", "reason": EVIL}}
+    (run.folder / "metrics.json").write_text(json.dumps(rows))
+    child = made(tmp_path / "child", "sample", source=run)
+    write_report(child)
+    (tmp_path / "0").mkdir()
+    shutil.copy(run.folder / "metrics.json", tmp_path / "0" / "metrics.json")
+    sweep = [
+        {"job": "0", EVIL: EVIL, "status": "done", "reason": EVIL},
+        {"job": "1", EVIL: EVIL, "status": "failed", "reason": EVIL},
+    ]
+    write_sweep_report(tmp_path, "sample", [EVIL], sweep, EVIL)
+    for path in (run.folder / "report.html", child.folder / "report.html", tmp_path / "report.html"):
+        page = path.read_text()
+        assert "evil.example" in page and "49" not in re.sub(r"base64,[^\"]*", "", page)
+        assert "<script" not in page and "<img src=http" not in page and "<b>" not in page
+        sources = re.findall(r"<[^>]*(?:src|href)\s*=\s*[\"']?([^\"' >]+)", page)
+        assert all(source.startswith("data:") or source == "0/report.html" for source in sources)
+        assert "default-src 'none'" in page
 
 
 def test_the_page_shows_every_figure_with_its_caption(tmp_path: Path) -> None:

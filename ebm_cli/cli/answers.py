@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from ebm_cli import __version__
+from ebm_cli.shipped import conf_folder
 
 COMPLETE = "_complete"
 LIST_GROUPS = ("regularizer", "metric", "diagnostic")
@@ -53,8 +54,7 @@ EXAMPLES = {
 
 def conf_folders() -> list[Path]:
     """Where groups are looked up: ours (beside the package in a wheel, above it in a checkout), then ./conf."""
-    package = Path(__file__).resolve().parents[1]
-    ours = package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
+    ours = conf_folder()
     own = Path.cwd() / "conf"
     return [ours, own] if own.is_dir() and own.resolve() != ours else [ours]
 
@@ -85,6 +85,9 @@ def answer(arguments: list[str], verbs: tuple[str, ...]) -> int | None:
     """Answer what needs no heavy import; None when a verb has to run."""
     first = arguments[0] if arguments else "--help"
     if first in ("--help", "-h", "help"):
+        if len(arguments) > 1 and first == "help":
+            # `ebm help VERB …` is `ebm VERB … --help`.
+            return answer([*arguments[1:], "--help"], verbs)
         print(general_help())  # noqa: T201
         return 0
     if first == "--version":
@@ -100,9 +103,21 @@ def answer(arguments: list[str], verbs: tuple[str, ...]) -> int | None:
         sys.stderr.write(f"error: {first!r} is none of {', '.join(verbs)}{hint}\n")
         return 2
     if any(argument in ("--help", "-h") for argument in arguments[1:]):
-        print(verb_help(first))  # noqa: T201
+        print(verb_help(first, arguments[1:]))  # noqa: T201
         return 0
     return None
+
+
+def chosen_options(words: list[str], verb: str) -> dict[str, list[str]]:
+    """The options that a line chooses, by group, as far as both exist: GROUP=NAME or 'GROUP=[NAME,NAME]'."""
+    known = groups()
+    found: dict[str, list[str]] = {}
+    for word in words:
+        group, mark, value = word.partition("=")
+        names = [name.strip(" '\"") for name in value.strip("[]").split(",")]
+        if mark and group in verb_groups(verb):
+            found[group] = [name for name in names if name in known.get(group, {})]
+    return {group: names for group, names in found.items() if names}
 
 
 def general_help() -> str:
@@ -125,9 +140,14 @@ def general_help() -> str:
     return "\n".join(lines)
 
 
-def verb_help(verb: str) -> str:
-    """`ebm VERB --help`: examples, groups with a line an option, keys with their meaning."""
-    lines = [f"ebm {verb}: {VERB_LINES[verb]}", "", "examples:", "", *example_lines(verb), ""]
+def verb_help(verb: str, words: list[str] | None = None) -> str:
+    """`ebm VERB --help`: keys of chosen options, examples, groups with a line an option, keys with their meaning."""
+    chosen = chosen_options(words or [], verb)
+    lines = [f"ebm {verb}: {VERB_LINES[verb]}", ""]
+    for group, names in chosen.items():
+        for name in names:
+            lines += [f"keys of {group}={name}, with their defaults:", *option_lines(group, name), ""]
+    lines += ["examples:", "", *example_lines(verb), ""]
     if verb == "train":
         lines += [
             "resume=RUN goes on in place (with trainer.steps, trainer.checkpoint_every, trainer.log_every, device,"
@@ -143,15 +163,23 @@ def verb_help(verb: str) -> str:
         lines += [f"  {name:<26} {about(path)}" for name, path in known.get(group, {}).items()]
         lines.append("")
     lines += ["keys, with their defaults:", *key_lines(verb), ""]
-    lines += ["an option's own keys: GROUP.KEY=VALUE, for example:"]
-    example = known["sampler" if verb != "diagnose" else "diagnostic"]
-    name = "sghmc" if verb != "diagnose" else "autocorrelation"
-    lines += [f"  {name}: {line}" for line in example[name].read_text().splitlines() if re.match(r"[a-z]\w*:", line)]
+    if not chosen:
+        group, name = ("diagnostic", "autocorrelation") if verb == "diagnose" else ("sampler", "sghmc")
+        lines += [f"an option's own keys, as ebm {verb} {group}={name} --help shows them:", *option_lines(group, name)]
     lines += [
         "",
         "-m sweeps over comma-separated values: ebm sample -m run=latest sampler.temperature=0.5,1,2",
     ]
     return "\n".join(lines)
+
+
+def option_lines(group: str, name: str) -> list[str]:
+    """The keys of an option as they are typed, with their defaults and meanings, or what a recipe sets."""
+    text = groups()[group][name].read_text()
+    if group == "experiment":
+        return [f"  {line}" for line in text.splitlines() if line.strip()]
+    prefix = f"{group}.{name}" if group in LIST_GROUPS else group
+    return [f"  {prefix}.{line}" for line in text.splitlines() if re.match(r"[a-z]\w*:", line)]
 
 
 def example_lines(verb: str) -> list[str]:

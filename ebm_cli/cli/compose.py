@@ -1,7 +1,9 @@
 """Configuration by Hydra, with every mistake found at once and named in one line each."""
 
+import re
 import sys
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from hydra.core.config_search_path import SearchPathElement
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -21,6 +23,10 @@ from omegaconf.errors import OmegaConfBaseException
 from ebm_cli.check import InputError
 from ebm_cli.cli.answers import LIST_GROUPS, conf_folders, groups, verb_groups
 from ebm_cli.cli.wrong import OF_RUN, flat, missing_keys, wrong_keys, wrong_options
+
+# Keys whose value is a path, and those of them that take one path only.
+PATHS = ("out", "name", "run", "init", "resume", "data.path", "score", "log_weights")
+ONE_PATH = ("out", "name")
 
 
 @dataclass(frozen=True)
@@ -42,18 +48,58 @@ def parse(arguments: list[str]) -> list[Override]:
     parsed: list[Override] = []
     wrong: list[str] = []
     for word in arguments:
-        if "=" not in word and not word.startswith("~"):
+        key, mark, _ = word.partition("=")
+        if not mark and not word.startswith("~"):
             hint = " (flags are -m and --help)" if word.startswith("-") else ""
             wrong.append(f"{word!r} is not of the form KEY=VALUE{hint}")
             continue
+        if not key.strip("+~ "):
+            wrong.append(f"{word!r} names no key: it must be of the form KEY=VALUE")
+            continue
         try:
-            parsed.append(parser.parse_override(word))
-        except HydraException as error:
-            detail = str(error).splitlines()[0]
+            parsed.append(parser.parse_override(literal(word)))
+            # Hydra reads some values only when asked for them.
+            parsed[-1].value()
+        except (HydraException, ValueError) as error:
+            detail = (str(error).splitlines() or [type(error).__name__])[0]
             wrong.append(f"{word!r} cannot be read ({detail}); quote values with spaces, commas or brackets")
     if wrong:
         raise InputError(*wrong)
     return parsed
+
+
+def literal(word: str) -> str:
+    """The word, its value quoted for Hydra where it is a path: any character may stand in a folder's name.
+
+    A value that is quoted, null, or an interpolation stays, and so does a list of paths to sweep over.
+    """
+    key, _, value = word.partition("=")
+    if key == "energy.runs" and value[:1] == "[" and value[-1:] == "]" and not value[1:].strip().startswith(("'", '"')):
+        return f"{key}=[{','.join(path_text(path) for path in paths_in(value[1:-1]))}]"
+    if key not in PATHS or value in ("", "null") or value[0] in "'\"" or "${" in value:
+        return word
+    several = "," in value or re.match(r"(choice|range|glob|sort|shuffle|tag)\(", value)
+    return word if several and key not in ONE_PATH and not is_there(value) else f"{key}={path_text(value)}"
+
+
+def paths_in(text: str) -> list[str]:
+    """The paths of a list; a comma inside the name of a path that exists does not split it."""
+    pieces = text.split(",") if text.strip() else []
+    found: list[str] = []
+    while pieces:
+        joined = [",".join(pieces[:count]).strip() for count in range(len(pieces), 0, -1)]
+        path = next((path for path in joined if is_there(path)), joined[-1])
+        found.append(path)
+        pieces = pieces[len(pieces) - joined.index(path) :] if path in joined else []
+    return found
+
+
+def is_there(path: str) -> bool:
+    """Whether a path exists; false for what cannot be one."""
+    try:
+        return Path(path).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):
+        return False
 
 
 def text(override: Override) -> str:
@@ -86,7 +132,7 @@ def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
         with open_dict(bare):
             bare.merge_with(base.values)
         values = [o for o in overrides if o not in chosen and o.key_or_group.partition(".")[0] not in spoilt]
-        messages += wrong_keys(values, bare)
+        messages += wrong_keys(values, bare, verb)
         if messages:
             raise InputError(*messages)
         full = loader.load(verb, words, overrides, named, base.values)
@@ -113,6 +159,12 @@ def names_again(override: Override, base: Base, known: dict[str, dict[str, Path]
 def is_no_recipe(override: Override) -> bool:
     """`experiment=null`: the verb's own defaults, which Hydra has no word for on a command line."""
     return override.key_or_group == "experiment" and not override.is_sweep_override() and override.value() is None
+
+
+def is_key_of(override: Override, groups: set[str]) -> bool:
+    """Whether an override sets a key inside one of these groups."""
+    group, mark, _ = override.key_or_group.partition(".")
+    return bool(mark) and group in groups
 
 
 class Loader:
@@ -150,20 +202,27 @@ class Loader:
         Groups in `named`, and those of a run beside a recipe, are free of the recipe's values, unless they are of the
         option that the recipe itself has. A sampler that replaces another is noted under `replaced`.
         """
-        line = [text(o) for o in overrides]
-        config = self._load(verb, [*words, *line], values)
-        recipe = any(word.startswith("experiment=") for word in [*words, *line])
+        recipe = any(word.startswith("experiment=") for word in [*words, *map(text, overrides)])
         apart = named | set(self.base.nodes) if recipe else named
         apart &= set(verb_groups(verb)) - {"experiment"}
         if not apart or not (recipe or self.base.nodes):
-            return config
-        others = [text(o) for o in overrides if o.key_or_group.partition(".")[0] not in apart]
+            return self._load(verb, [*words, *map(text, overrides)], values)
+        others = [text(o) for o in overrides if o.key_or_group not in apart and not is_key_of(o, apart)]
         before = self._load(verb, [*(w for w in words if w.partition("=")[0] not in apart), *others], None)
+        clean, again = {}, set()
         for group in sorted(apart) if recipe else ():
-            mine = [text(o) for o in overrides if o.key_or_group.partition(".")[0] == group]
-            clean = self._load(verb, [*(w for w in words if w.partition("=")[0] == group), *mine], None)
+            mine = [text(o) for o in overrides if o.key_or_group == group or is_key_of(o, {group})]
+            clean[group] = self._load(verb, [*(w for w in words if w.partition("=")[0] == group), *mine], None).get(
+                group
+            )
+            if group in LIST_GROUPS or target(clean[group]) == target(before.get(group)):
+                again.add(group)
+        # Keys of another option go to that one only: the recipe's may have a key of the same name.
+        other = clean.keys() - again
+        config = self._load(verb, [*words, *(text(o) for o in overrides if not is_key_of(o, other))], values)
+        for group, node in clean.items():
             with open_dict(config):
-                config[group] = unmixed(config.get(group), clean.get(group), before.get(group), group)
+                config[group] = unmixed(config.get(group), node, before.get(group), group)
         if verb == "train" and "sampler" in named:
             nodes = {group: self.base.nodes.get(group, before.get(group)) for group in ("sampler", "objective")}
             note_replaced(config, nodes)
@@ -178,8 +237,8 @@ class Loader:
             config = self.loader.load_configuration(
                 config_name=verb, overrides=[*line, *added], run_mode=RunMode.RUN, from_shell=False
             )
-        except (HydraException, OmegaConfBaseException) as error:
-            raise InputError(" ".join(str(error).split())) from None
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
+            raise InputError(" ".join(str(error).split())[:300]) from None
         with open_dict(config):
             del config["hydra"]
         return config
@@ -215,24 +274,43 @@ def quoted(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-        return f"'{escaped}'"
+        return QuotedString(value, Quote.single).with_quotes()
     if isinstance(value, list):
         return "[" + ",".join(quoted(item) for item in value) + "]"
     return repr(value)
 
 
-def sweep_jobs(overrides: list[Override]) -> list[list[Override]]:
-    """Every combination of the values that sweep overrides list, the last key varying fastest."""
+def path_text(path: str) -> str:
+    """A path in Hydra's override grammar: as it is where that needs no quotes."""
+    word = re.fullmatch(r"[A-Za-z_./][\w./-]*", path, flags=re.ASCII) is not None
+    return path if word and path.lower() not in ("true", "false", "null", "nan", "inf") else quoted(path)
+
+
+def unquoted(value: str) -> str:
+    """A word's value as text, without the quotes of Hydra's grammar."""
+    if len(value) < 2 or value[0] not in "'\"" or value[-1] != value[0]:
+        return value
+    return str(OverridesParser.create().parse_override(f"key={value}").value())
+
+
+def sweep_jobs(overrides: list[Override], most: int) -> list[list[Override]]:
+    """Every combination of the values that sweep overrides list, the last key varying fastest; at most so many."""
     jobs: list[list[str]] = [[]]
     for override in overrides:
         if not override.is_sweep_override():
             words = [text(override)]
         elif override.is_discrete_sweep() or override.is_range_sweep():
             key = override.get_key_element()
-            words = [f"{key}={value}" for value in override.sweep_string_iterator()]
+            try:
+                words = [f"{key}={value}" for value in islice(override.sweep_string_iterator(), most + 1)]
+            except (HydraException, ValueError, TypeError, ArithmeticError):
+                words = []
+            if not words:
+                raise InputError(f"{text(override)!r} lists no values to sweep over")
         else:
             raise InputError(f"{text(override)!r} cannot be swept: list its values, or use range(…)")
+        if len(jobs) * len(words) > most:
+            raise InputError(f"{text(override)!r} makes more than {most:,} jobs")
         jobs = [[*job, word] for job in jobs for word in words]
     return [parse(job) for job in jobs]
 

@@ -1,11 +1,13 @@
 """From a command line to a finished run: find the run it names, compose, make the folder, run the verb, report."""
 
+import shlex
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ebm_cli.build import locate
+from ebm_cli.build import NOTHING, Permission, admit, current, foreign, locate, permitted, refuse
 from ebm_cli.check import InputError
 from ebm_cli.cli import compose, runs
 from ebm_cli.cli.answers import groups
@@ -43,8 +45,47 @@ def value_of(overrides: list[Any], key: str) -> str | None:
     return None
 
 
-def prepare(verb: str, overrides: list[Any]) -> Job:
-    """The job that a command line without sweeps describes."""
+def permission_of(verb: str, overrides: list[Any]) -> Permission:
+    """What the words of a typed line permit: the classes that they name, and trust=true."""
+    names: set[str] = set()
+    for override in overrides:
+        if not override.is_sweep_override() and not override.is_delete():
+            is_target = override.key_or_group.rpartition(".")[2] == "_target_"
+            value = override.value()
+            names |= set(named_targets({"_target_": value} if is_target else value))
+    trust = value_of(overrides, "trust")
+    if trust not in (None, "True", "False"):
+        raise InputError(f"trust must be true or false, got {trust!r}")
+    words = [compose.text(o) for o in overrides if o.key_or_group != "trust"]
+    return Permission(frozenset(names), trust == "True", shlex.join(["ebm", verb, *words]) + " {trust}")
+
+
+def named_targets(value: Any) -> list[str]:
+    """Every `_target_` in a value, at any depth."""
+    if isinstance(value, dict):
+        own = [str(item) for key, item in value.items() if str(key) == "_target_"]
+        return own + [name for item in value.values() for name in named_targets(item)]
+    return [name for item in value for name in named_targets(item)] if isinstance(value, list) else []
+
+
+def prepare(verb: str, overrides: list[Any], permission: Permission | None = None, place: str = "") -> Job:
+    """The job that a command line without sweeps describes.
+
+    permission: what may be imported where the line was not typed but is stored in `place`.
+    """
+    allowed = permission_of(verb, overrides) if permission is None else permission
+    with permitted(allowed):
+        job, came = described(verb, [o for o in overrides if o.key_or_group != "trust"])
+        # What is neither of the run nor stored is typed, or of an option that the user typed.
+        names = foreign(job.config)
+        granted = allowed.targets | came.targets
+        if permission is not None and not allowed.trust:
+            refuse(place, {key: name for key, name in names.items() if name not in granted})
+        return replace(job, permission=replace(came, targets=granted | set(names.values()), trust=allowed.trust))
+
+
+def described(verb: str, overrides: list[Any]) -> tuple[Job, Permission]:
+    """The job of a line, and what it and the runs that it opens permit."""
     if verb == "train" and value_of(overrides, "resume") is not None:
         return resume(overrides)
     key = "init" if verb == "train" else "run"
@@ -54,12 +95,39 @@ def prepare(verb: str, overrides: list[Any]) -> Job:
     words = tuple(compose.text(o) for o in overrides)
     if verb == "diagnose" and source is None:
         raise InputError("run must be given: run=RUN of ebm sample, or run=FILE.npy")
+    permission = current()
+    own: dict[str, Any] = {}
+    if isinstance(source, Run):
+        own = source.whole_config()
+        rest = without_same_targets(own, rest)
     base, rest = base_of(verb, source, rest)
     config = compose.compose(verb, rest, base)
     hold_from_anywhere(config, verb)
+    config.pop("trust", None)
+    if isinstance(source, Run):
+        permission = admit(source, own if verb == "diagnose" else used(base.nodes | base.values, config))
     if source is not None:
         config[key] = runs.place(source)
-    return Job(verb, config, source, words=words)
+    return Job(verb, config, source, words=words), permission
+
+
+def used(nodes: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """Of a run's own nodes, those whose classes the configuration still names."""
+    left = set(foreign(config).values())
+    return {group: node for group, node in nodes.items() if left & set(foreign({group: node}).values())}
+
+
+def without_same_targets(own: dict[str, Any], overrides: list[Any]) -> list[Any]:
+    """The words without those that type a `_target_` of the run again: they permit it and change nothing."""
+    kept = []
+    for override in overrides:
+        path = override.key_or_group.split(".")
+        node: Any = own
+        for name in path:
+            node = node.get(name) if isinstance(node, dict) else None
+        if path[-1] != "_target_" or override.is_sweep_override() or override.value() != node:
+            kept.append(override)
+    return kept
 
 
 def hold_from_anywhere(config: dict[str, Any], verb: str) -> None:
@@ -86,7 +154,7 @@ def base_of(verb: str, source: Run | Path | None, overrides: list[Any]) -> tuple
     """What a verb's configuration starts from: the groups of the run it names, or a recipe."""
     named = {o.key_or_group for o in overrides}
     if isinstance(source, Run) and verb != "diagnose":
-        own = source.config()
+        own = source.whole_config()
         if "energy" in named:
             raise InputError(f"energy comes from {'init' if verb == 'train' else 'run'}={source.folder}: name no other")
         if verb == "train" and (value_of(overrides, "experiment") is not None):
@@ -98,7 +166,8 @@ def base_of(verb: str, source: Run | Path | None, overrides: list[Any]) -> tuple
             return compose.Base(nodes, values), overrides
         nodes = {group: own[group] for group in ("energy", "data", "sampler") if own.get(group)}
         chosen = value_of(overrides, "start")
-        led = led_start(own, chosen)
+        with permitted(vouched(source, own)):
+            led = led_start(own, chosen)
         nodes["start"] = led or start_node(own.get("start") or {}, chosen)
         if led or nodes["start"] is own.get("start"):
             overrides = [o for o in overrides if o.key_or_group != "start"]
@@ -110,6 +179,14 @@ def base_of(verb: str, source: Run | Path | None, overrides: list[Any]) -> tuple
         if data in groups()["experiment"]:
             return compose.Base(experiment=data), overrides
     return compose.Base(), overrides
+
+
+def vouched(run: Run, own: dict[str, Any]) -> Permission:
+    """What may be imported of a run's whole configuration; nothing beyond today's where some of it may not."""
+    try:
+        return admit(run, own)
+    except InputError:
+        return NOTHING
 
 
 def led_start(own: dict[str, Any], chosen: str | None) -> dict[str, Any] | None:
@@ -130,20 +207,20 @@ def start_node(own: dict[str, Any], chosen: str | None) -> dict[str, Any] | None
     """Where a trained run's chains start when sampled: at noise of its own law; its buffer where asked for."""
     if chosen == "replay" and "size" in own:
         return own
-    if "scale" not in own:
+    if "scale" not in own or "law" not in own:
         return None
     return {"_target_": "ebm_cli.start.noise.Noise", "law": own["law"], "scale": own["scale"]}
 
 
-def resume(overrides: list[Any]) -> Job:
+def resume(overrides: list[Any]) -> tuple[Job, Permission]:
     """A training run taken up in its own folder; only what cannot change its bits may be given."""
     named = value_of(overrides, "resume")
     assert named is not None
     run = runs.find(named, "train", "resume")
     assert isinstance(run, Run)
-    config = run.config()
+    config = run.whole_config()
     wrong = []
-    for override in overrides:
+    for override in without_same_targets(config, overrides):
         key = override.key_or_group
         if key == "resume":
             continue
@@ -152,12 +229,16 @@ def resume(overrides: list[Any]) -> Job:
                 f"{key} cannot change on resume, only {', '.join(RESUME_MAY)} can; init={named} starts a new run"
             )
             continue
+        if override.is_sweep_override() or override.is_delete() or override.is_add():
+            wrong.append(f"{key} takes one value on resume, KEY=VALUE, got {override.input_line!r}")
+            continue
         node, last = (config["trainer"], key.partition(".")[2]) if "." in key else (config, key)
         node[last] = override.value()
     if wrong:
         raise InputError(*wrong)
     refuse_what_is_done(run, named, config["trainer"]["steps"])
-    return Job("train", config, folder=run.folder)
+    permission = admit(run, config)
+    return Job("train", config, folder=run.folder), permission
 
 
 def refuse_what_is_done(run: Run, named: str, steps: Any) -> None:
@@ -183,6 +264,6 @@ def finish(result: tuple[Job, Run, int, dict[str, Estimate]]) -> int:
         from ebm_cli.cli.live import print_estimates
 
         print_estimates(estimates)
-    if run.folder.exists():
+    if code != 2 and run.folder.exists():
         sys.stdout.write(f"{run.folder}\n")
     return code

@@ -10,9 +10,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from ebm_cli.estimate import Estimate, show
-from ebm_cli.terminal import Ticker
+from ebm_cli.terminal import Ticker, printable
 
 PLAIN_EVERY = 10.0
 COLOURS = {"ok": "green", "caution": "yellow", "refused": "red"}
@@ -37,7 +38,7 @@ class Live:
         self.say("stopping after this step; once more to leave at once")
 
     def say(self, message: str) -> None:
-        self.errors.print(message, markup=False)
+        self.errors.print(printable(message), markup=False)
 
     def stopping(self) -> bool:
         return self.signal is not None
@@ -110,9 +111,9 @@ def print_estimates(estimates: dict[str, Estimate]) -> None:
     for column in ("quantity", "value", "", "verdict", "reason"):
         table.add_column(column, overflow="fold")
     for name, estimate in estimates.items():
-        colour = COLOURS[estimate.verdict]
-        verdict = f"[{colour}]{estimate.verdict}[/{colour}]"
-        table.add_row(name, show(estimate.value, estimate.se), estimate.unit or "", verdict, _plain(estimate.reason))
+        cells = (name, show(estimate.value, estimate.se), estimate.unit or "")
+        verdict = Text(estimate.verdict, style=COLOURS[estimate.verdict])
+        table.add_row(*map(_plain, cells), verdict, _plain(estimate.reason))
     console().print(table)
 
 
@@ -131,5 +132,6 @@ def console() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
-def _plain(message: str) -> str:
-    return message.replace("[", r"\[")
+def _plain(message: str) -> Text:
+    """A cell as it is: brackets are no markup, and nothing in it steers the terminal."""
+    return Text(printable(message))

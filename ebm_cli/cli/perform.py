@@ -2,32 +2,35 @@
 
 import errno
 import os
+import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ebm_cli import __version__
-from ebm_cli.check import InputError
+from ebm_cli import __version__, shipped
+from ebm_cli.build import NOTHING, Permission, files_of, permitted
+from ebm_cli.check import InputError, count
 from ebm_cli.cli import compose
 from ebm_cli.estimate import Estimate
-from ebm_cli.run import FORMAT, Run, new_folder, write_text
-from ebm_cli.terminal import Stopped, WorkFailed
+from ebm_cli.run import FORMAT, NAME, Run, new_folder, write_text
+from ebm_cli.terminal import Stopped, WorkFailed, printable
 
 
 @dataclass(frozen=True)
 class Job:
     """One run to be made, or taken up again: its verb, its whole configuration and the run it starts from.
 
-    folder: where it lives, None for a new one under outputs. words: what was typed.
+    folder: where it lives, None for a new one under outputs. words: what was typed. permission: which
+    classes beyond this package's own may be imported.
     """
 
     verb: str
@@ -35,6 +38,7 @@ class Job:
     source: Run | Path | None = None
     folder: Path | None = None
     words: tuple[str, ...] = field(default=())
+    permission: Permission = NOTHING
 
 
 def perform(job: Job) -> tuple[Job, Run, int, dict[str, Estimate]]:
@@ -47,8 +51,10 @@ def perform(job: Job) -> tuple[Job, Run, int, dict[str, Estimate]]:
     folder = job.folder or new_folder(job.verb, job_name(job), job.config.get("out"))
     run = Run(folder)
     estimates: dict[str, Estimate] = {}
+    if isinstance(job.source, Run) and not job.source.is_finished():
+        terminal.say(f"note: run={job.source.folder} has not finished: it was stopped, or is still running")
     try:
-        with locked(run):
+        with locked(run), permitted(job.permission), unfinished(run):
             config = settle(job, run)
             estimates = verb_of(job, config, run, terminal)()
             run.write_metrics(estimates)
@@ -57,9 +63,12 @@ def perform(job: Job) -> tuple[Job, Run, int, dict[str, Estimate]]:
             write_report(run)
         return job, run, 1 if is_refused(job, estimates) else 0, estimates
     except InputError as error:
-        if fresh:
+        if fresh and job.folder is None:
             shutil.rmtree(folder, ignore_errors=True)
-        return job, run, wrong_input(error), estimates
+        elif fresh:
+            # A sweep's row says why.
+            leave_reason(run, "; ".join(error.messages))
+        return job, run, wrong_input(typed_only(job, error)), estimates
     except Stopped as stop:
         terminal.say(str(stop))
         return job, run, 128 + (terminal.signal or signal.SIGINT), estimates
@@ -68,7 +77,7 @@ def perform(job: Job) -> tuple[Job, Run, int, dict[str, Estimate]]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             return job, run, internal(run), estimates
-        return job, run, failed(run, f"{error.strerror}: {error.filename or folder}"), estimates
+        return job, run, failed(run, f"{os.strerror(error.errno)}: {error.filename or folder}"), estimates
     except (MemoryError, RuntimeError) as error:
         if (
             "out of memory" not in str(error)
@@ -117,6 +126,8 @@ def settle(job: Job, run: Run) -> dict[str, Any]:
             "git": git_commit(),
             "format": FORMAT,
         }
+        if files := files_of(config):
+            config["made"]["files"] = files
     # What is written down holds from any folder; errors name the path as it was typed.
     held: dict[str, Any] = {"data": found_from_anywhere(config.get("data"))}
     if config.get("score") is not None:
@@ -134,6 +145,54 @@ def has_fixed_steps(config: dict[str, Any]) -> bool:
         return issubclass(locate(str((config.get("sampler") or {}).get("_target_"))), Kernel)
     except InputError:
         return config["engine"] != "auto"
+
+
+def hold_numbers(job: Job) -> None:
+    """Check the numbers of a job that need neither data nor energy; InputError with all that are wrong."""
+    from ebm_cli.build import Gather, asks, construct, make
+    from ebm_cli.machine import resolve
+
+    gather = Gather()
+    config = job.config
+    gather.attempt("", lambda: count("seed", config["seed"], least=0))
+    gather.attempt("", lambda: resolve(config["device"], config["dtype"], config["threads"]))
+    with permitted(job.permission):
+        for group in ("sampler", "optimizer"):
+            if (node := job.config.get(group)) and not asks(node):
+                gather.attempt(group, lambda node=node: make(node))
+        if job.verb == "train":
+            from ebm_cli.train import Trainer
+
+            gather.attempt("trainer", lambda: construct(Trainer, job.config["trainer"]))
+        if job.verb == "sample":
+            from ebm_cli.sample import Length
+
+            names = ("chains", "steps", "burn_in", "thin")
+            gather.attempt("", lambda: Length(**{name: job.config[name] for name in names}))
+        for group in ("metric", "diagnostic"):
+            for name, node in (job.config.get(group) or {}).items():
+                gather.attempt(f"{group}.{name}", lambda node=node: make(node))
+    try:
+        gather.finish()
+    except InputError as error:
+        raise typed_only(job, error) from None
+
+
+def typed_only(job: Job, error: InputError) -> InputError:
+    """The error without keys that follow another key, by an interpolation in their YAML, which is wrong itself."""
+    named = {message.split(" ")[0] for message in error.messages}
+    typed = {word.lstrip("+~").partition("=")[0] for word in job.words}
+
+    def follows(key: str) -> bool:
+        group, _, last = key.partition(".")
+        node = job.config.get(group)
+        if not isinstance(node, dict) or key in typed:
+            return False
+        source = re.fullmatch(r"\$\{([\w.]+)\}", str(shipped.defaults(str(node.get("_target_"))).get(last)))
+        return source is not None and source[1] in named
+
+    kept = [message for message in error.messages if not follows(message.split(" ")[0])]
+    return InputError(*(kept or error.messages))
 
 
 def kernel_steps(config: dict[str, Any]) -> int:
@@ -179,17 +238,19 @@ def job_name(job: Job) -> str:
         return str(given)
     if isinstance(job.source, Path):
         return "".join(c if c.isalnum() or c in "._-" else "-" for c in job.source.stem)
-    recipe = job.config.get("energy", {}).get("_target_", "") if isinstance(job.config.get("energy"), dict) else ""
-    data = (job.config.get("data") or {}).get("_target_", "")
-    words = [target.rpartition(".")[0].rpartition(".")[2] for target in (data, recipe) if target]
+    nodes = [job.config.get(group) for group in ("data", "energy")]
+    targets = [str(node.get("_target_") or "") for node in nodes if isinstance(node, dict)]
+    words = [target.rpartition(".")[0].rpartition(".")[2] for target in targets if target]
+    words = [word for word in words if NAME.fullmatch(word)]
     return "-".join(words) or job.verb
 
 
 class locked:
-    """One process a run: `with locked(run)` refuses a folder that another ebm works in."""
+    """One process per run: `with locked(run)` refuses a folder that another ebm works in, by its `name`."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, name: str | None = None) -> None:
         self.run = run
+        self.name = name or f"run={run.folder}"
 
     def __enter__(self) -> None:
         import fcntl
@@ -199,18 +260,41 @@ class locked:
             fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self.handle)
-            raise InputError(f"run={self.run.folder} is in use by another ebm") from None
+            raise InputError(f"{self.name} is in use by another ebm") from None
 
     def __exit__(self, *error: object) -> None:
         os.close(self.handle)
 
 
+@contextmanager
+def unfinished(run: Run) -> Iterator[None]:
+    """Mark the run as not finished until the block ends well; wrong input leaves an earlier run as it was."""
+    before = run.is_finished()
+    path = run.folder / "config.yaml"
+    config = path.read_text() if path.exists() else None
+    run.begin()
+    try:
+        yield
+    except InputError:
+        if config is not None:
+            write_text(path, config)
+        if before:
+            run.finish()
+        raise
+    run.finish()
+
+
 def failed(run: Run, reason: str) -> int:
     """Print and leave in the folder why the work failed."""
-    sys.stderr.write(f"failed: {reason}\n")
+    sys.stderr.write(f"failed: {printable(' '.join(reason.split()))}\n")
+    leave_reason(run, reason)
+    return 1
+
+
+def leave_reason(run: Run, reason: str) -> None:
+    """Write failure.txt, if the disk lets us."""
     with suppress(OSError):
         write_text(run.folder / "failure.txt", reason + "\n")
-    return 1
 
 
 def internal(run: Run) -> int:
@@ -227,7 +311,7 @@ def internal(run: Run) -> int:
 def wrong_input(error: InputError) -> int:
     """Print what is wrong with the user's input, a line each."""
     for message in error.messages:
-        sys.stderr.write(f"error: {message}\n")
+        sys.stderr.write(f"error: {printable(' '.join(message.split()))}\n")
     return 2
 
 

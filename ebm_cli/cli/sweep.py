@@ -4,67 +4,105 @@ import csv
 import io
 import itertools
 import sys
+from contextlib import chdir
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from ebm_cli import stored
+from ebm_cli.build import Permission, admit, permitted
 from ebm_cli.check import InputError
 from ebm_cli.cli import compose
-from ebm_cli.cli.launch import prepare
-from ebm_cli.cli.perform import Job, perform
+from ebm_cli.cli.launch import permission_of, prepare
+from ebm_cli.cli.perform import Job, hold_numbers, locked, perform, wrong_input
 from ebm_cli.estimate import show
-from ebm_cli.run import Run, new_folder, read_json, write_text
+from ebm_cli.run import Run, new_folder, write_text
 
-DONE = "metrics.json"
 OWN_KEYS = ("out", "name")
+MAX_JOBS = 10_000
 # Numbers that sweep.csv alone holds, so that the printed table fits a terminal.
 UNPRINTED = {"mean", "scales", "temperatures", "mala_acceptance", "energy_error", "effective_temperature"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep's command lines, a job each.
+
+    keys: those that vary. cwd: the folder that relative paths start from. permission: what may be imported where nobody
+    of this account typed the lines, None where the lines themselves permit it. folder: None before it is made.
+    """
+
+    verb: str
+    keys: list[str]
+    jobs: list[list[str]]
+    cwd: Path
+    permission: Permission | None = None
+    folder: Path | None = None
 
 
 def sweep(verb: str, overrides: list[Any], resumed: Path | None) -> int:
     """Run every combination of the values that `overrides` list, or what is left of an earlier sweep's.
 
-    All jobs are composed, and so checked, before the first runs. A job that fails is a line at once and a row
-    with its reason; others go on. Exit code 0 when all are done, 1 when any failed, 130 or 143 after a signal.
+    All jobs are composed, and their numbers checked, before the first runs. A job that fails is a line at once and a
+    row with its reason; others go on. Exit code 0 when all are done, 1 when any failed, 130 or 143 after a signal.
     """
-    folder, lines, keys = reopen(verb, overrides, resumed) if resumed else plan(verb, overrides)
-    made = folder is not None
-    jobs: list[Job] = []
-    wrong: list[str] = []
-    for line in lines:
+    plan = reopen(verb, overrides, resumed) if resumed else planned(verb, overrides)
+    with chdir(plan.cwd):
+        jobs = composed(plan)
+        folder = plan.folder or begin(plan, overrides)
         try:
-            jobs.append(prepare(verb, compose.parse(line)))
-        except InputError as error:
-            wrong += error.messages
-    if wrong:
-        raise InputError(*dict.fromkeys(wrong))
-    if not made:
-        folder = begin(verb, overrides, lines, keys)
-    assert folder is not None
-    codes = run_all(folder, jobs, lines, keys)
-    rows = table(folder, lines, keys)
-    caption = draw(folder, verb, keys, len(lines))
-    from ebm_cli.sweep_report import write_sweep_report
-
-    write_sweep_report(folder, verb, keys, rows, caption)
-    from ebm_cli.cli.live import print_rows
-
-    print_rows(*shown(rows, keys))
+            with locked(Run(folder), f"resume={folder}"):
+                codes = run_all(folder, jobs, plan)
+                finish(folder, plan)
+        except OSError as error:
+            reason = f"{error.strerror or error}: {error.filename or folder}"
+            sys.stderr.write(f"failed: {reason}; ebm {verb} resume={folder} goes on\n")
+            return 1
     sys.stdout.write(f"{folder}\n")
     signals = [code for code in codes if code > 2]
     return signals[0] if signals else int(any(codes))
 
 
-def plan(verb: str, overrides: list[Any]) -> tuple[None, list[list[str]], list[str]]:
+def composed(plan: Plan) -> list[Job]:
+    """The jobs of all lines; InputError with everything that is wrong in any of them."""
+    jobs: list[Job] = []
+    wrong: list[str] = []
+    place = f"resume={plan.folder}"
+    for line in plan.jobs:
+        try:
+            jobs.append(prepare(plan.verb, compose.parse(line), plan.permission, place))
+        except InputError as error:
+            wrong += error.messages
+            continue
+        try:
+            hold_numbers(jobs[-1])
+        except InputError as error:
+            wrong += error.messages
+    if wrong:
+        raise InputError(*dict.fromkeys(wrong))
+    return jobs
+
+
+def finish(folder: Path, plan: Plan) -> None:
+    """Write sweep.csv, sweep.png and report.html, and print the table."""
+    from ebm_cli.cli.live import print_rows
+    from ebm_cli.sweep_report import write_sweep_report
+
+    rows = table(folder, plan)
+    caption = draw(folder, plan)
+    write_sweep_report(folder, plan.verb, plan.keys, rows, caption)
+    print_rows(*shown(rows, plan.keys))
+
+
+def planned(verb: str, overrides: list[Any]) -> Plan:
     """The command lines of a new sweep, and the keys that vary."""
     if any(o.key_or_group == "out" and o.is_sweep_override() for o in overrides):
         raise InputError("out cannot be swept: it is the sweep's own folder")
     inner = [o for o in overrides if o.key_or_group not in OWN_KEYS]
-    lines = [[compose.text(o) for o in job] for job in compose.sweep_jobs(inner)]
+    lines = [[compose.text(o) for o in job] for job in compose.sweep_jobs(inner, MAX_JOBS)]
     if verb != "diagnose":
         lines = [pinned(line, verb) for line in lines]
-    return None, lines, compose.swept(inner)
+    return Plan(verb, compose.swept(inner), lines, Path.cwd())
 
 
 def pinned(line: list[str], verb: str) -> list[str]:
@@ -74,44 +112,101 @@ def pinned(line: list[str], verb: str) -> list[str]:
     done = []
     for word in line:
         key, _, value = word.partition("=")
+        value = compose.unquoted(value)
         if key in ("run", "init") and value.startswith("latest"):
-            word = f"{key}={runs.place(runs.find(value, verb, key))}"
+            word = f"{key}={compose.path_text(runs.place(runs.find(value, verb, key)))}"
         elif key == "energy.runs" and isinstance(names := compose.parse([word])[0].value(), list):
-            word = f"{key}=[{','.join(runs.place(runs.find(str(name), verb, key)) for name in names)}]"
+            folders = [compose.path_text(runs.place(runs.find(str(name), verb, key))) for name in names]
+            word = f"{key}=[{','.join(folders)}]"
         done.append(word)
     return done
 
 
-def begin(verb: str, overrides: list[Any], lines: list[list[str]], keys: list[str]) -> Path:
-    """Make the sweep's folder and write its plan."""
+def begin(plan: Plan, overrides: list[Any]) -> Path:
+    """Make the sweep's folder and write its plan, signed."""
     given = {o.key_or_group: str(o.value()) for o in overrides if o.key_or_group in OWN_KEYS}
-    folder = new_folder(verb, given.get("name", "sweep"), given.get("out"))
-    plan = {"verb": verb, "keys": keys, "jobs": lines, "cwd": str(Path.cwd())}
-    write_text(folder / "sweep.yaml", yaml.safe_dump(plan, sort_keys=False, allow_unicode=True))
+    folder = new_folder(plan.verb, given.get("name", "sweep"), given.get("out"))
+    values = {"verb": plan.verb, "keys": plan.keys, "jobs": plan.jobs, "cwd": str(plan.cwd)}
+    write_text(folder / "sweep.yaml", stored.dump(values))
     return folder
 
 
-def reopen(verb: str, overrides: list[Any], folder: Path) -> tuple[Path, list[list[str]], list[str]]:
-    """The plan of an earlier sweep."""
-    if [o for o in overrides if o.key_or_group != "resume"]:
+def reopen(verb: str, overrides: list[Any], folder: Path) -> Plan:
+    """The plan of an earlier sweep, which goes on in the folder where it was made.
+
+    Raises InputError where that folder is another's or is gone: its relative paths would name other files here.
+    """
+    extra = [o.key_or_group for o in overrides if o.key_or_group not in ("resume", "trust")]
+    if [key for key in extra if key.rpartition(".")[2] != "_target_"]:
         raise InputError(f"resume={folder} finishes a sweep as it was planned: it takes no other key")
-    plan = yaml.safe_load((folder / "sweep.yaml").read_text())
+    folder = folder.absolute()
+    path = folder / "sweep.yaml"
+    try:
+        text = stored.read_text(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    plan = stored.load(text, path)
+    hold_plan(plan, path)
     if plan["verb"] != verb:
         raise InputError(f"resume={folder} is a sweep of ebm {plan['verb']}, not of ebm {verb}")
-    return folder.absolute(), plan["jobs"], plan["keys"]
+    permission = permission_of(verb, overrides)
+    cwd = Path(plan.get("cwd", Path.cwd()))
+    if stored.is_signed(text):
+        permission = None
+    elif not permission.trust:
+        if found := stored.interpolations(plan):
+            raise InputError(
+                f"{path} is not of this account, and its {found[0]} hold an interpolation: type trust=true"
+            )
+        if not _same_folder(cwd, Path.cwd()):
+            raise InputError(
+                f"resume={folder} was planned in {cwd}, where its relative paths start, and not on this account: "
+                "go there first, or type trust=true"
+            )
+    if not cwd.is_dir():
+        raise InputError(f"resume={folder} was planned in {cwd}, where its relative paths start, and that is gone")
+    return Plan(verb, plan["keys"], plan["jobs"], cwd, permission, folder)
 
 
-def run_all(folder: Path, jobs: list[Job], lines: list[list[str]], keys: list[str]) -> list[int]:
+def hold_plan(plan: dict[str, Any], path: Path) -> None:
+    """Raise InputError unless the content of sweep.yaml is a plan."""
+
+    def are_texts(value: Any) -> bool:
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+    jobs = plan.get("jobs")
+    sound = {
+        "verb": isinstance(plan.get("verb"), str),
+        "keys": are_texts(plan.get("keys")),
+        "jobs": isinstance(jobs, list) and all(are_texts(job) and all("=" in word for word in job) for job in jobs),
+        "cwd": isinstance(plan.get("cwd", ""), str),
+    }
+    for key, is_sound in sound.items():
+        if not is_sound:
+            raise InputError(f"{path} is damaged: its {key} {'is missing' if key not in plan else 'cannot be read'}")
+
+
+def _same_folder(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except (OSError, ValueError):
+        return False
+
+
+def run_all(folder: Path, jobs: list[Job], plan: Plan) -> list[int]:
     """Run the jobs that are not done yet, one after the other; sweep.csv is up to date after each."""
     codes = []
     for number, job in enumerate(jobs):
         place = folder / str(number)
-        if (place / DONE).exists():
+        if Run(place).is_finished():
             continue
-        sys.stderr.write(f"job {number + 1} of {len(jobs)}: {label(lines[number], keys)}\n")
-        code = one(job, place)
+        sys.stderr.write(f"job {number + 1} of {len(jobs)}: {label(plan.jobs[number], plan.keys)}\n")
+        try:
+            code = run_one(job, place)
+        except InputError as error:
+            code = wrong_input(error)
         codes.append(code)
-        table(folder, lines, keys)
+        table(folder, plan)
         if code > 2:
             break
         if code:
@@ -119,40 +214,55 @@ def run_all(folder: Path, jobs: list[Job], lines: list[list[str]], keys: list[st
     return codes
 
 
-def one(job: Job, place: Path) -> int:
+def run_one(job: Job, place: Path) -> int:
     """One job in its own numbered folder; a training run that was stopped goes on from its checkpoint."""
-    if (place / "checkpoints" / "last").exists():
-        job = Job("train", Run(place).config(), folder=place)
-        return perform(job)[2]
     if place.exists():
-        for other in itertools.count(1):
-            if not (aside := place.with_name(f"{place.name}-failed-{other}")).exists():
-                place.rename(aside)
-                break
-    place.mkdir()
-    return perform(Job(job.verb, job.config, job.source, folder=place, words=job.words))[2]
+        # A folder that another ebm works in is neither renamed nor used.
+        with locked(Run(place)):
+            if (place / "checkpoints" / "last").exists():
+                with permitted(job.permission):
+                    config = Run(place).whole_config()
+                    permission = admit(Run(place), config)
+                job = Job("train", config, folder=place, permission=permission)
+            else:
+                place.rename(_free(place))
+    if not place.exists():
+        place.mkdir()
+        job = replace(job, folder=place)
+    return perform(job)[2]
+
+
+def _free(place: Path) -> Path:
+    """A name next to `place` for what an earlier try left."""
+    numbers = itertools.count(1)
+    return next(aside for n in numbers if not (aside := place.with_name(f"{place.name}-failed-{n}")).exists())
 
 
 def label(line: list[str], keys: list[str]) -> str:
     """The words of a job's line that vary."""
-    return " ".join(word for word in line if word.partition("=")[0].lstrip("+") in keys)
+    values = values_of(line)
+    return " ".join(f"{key}={values[key]}" for key in keys if key in values)
 
 
-def table(folder: Path, lines: list[list[str]], keys: list[str]) -> list[dict[str, str]]:
+def values_of(line: list[str]) -> dict[str, str]:
+    """Key and value of a job's words, as text."""
+    pairs = (word.lstrip("+~").partition("=") for word in line)
+    return {key: compose.unquoted(value) for key, _, value in pairs}
+
+
+def table(folder: Path, plan: Plan) -> list[dict[str, str]]:
     """Write sweep.csv, a row a job: its overrides, its numbers with errors and verdicts, or why it failed."""
     rows = []
-    for number, line in enumerate(lines):
-        values = dict(word.lstrip("+").split("=", 1) for word in line)
-        row = {"job": str(number)} | {key: values.get(key, "") for key in keys}
-        place = folder / str(number)
-        for name, metric in read_json(place / DONE).items():
+    for number, line in enumerate(plan.jobs):
+        values = values_of(line)
+        row = {"job": str(number)} | {key: values.get(key, "") for key in plan.keys}
+        run = Run(folder / str(number))
+        row["status"], row["reason"] = status(run)
+        for name, metric in metrics_of(run).items():
             row[name] = show(metric.get("value"), metric.get("se"))
             row[f"{name}_value"] = "" if metric["value"] is None else str(metric["value"])
             row[f"{name}_se"] = str(metric.get("se", ""))
             row[f"{name}_verdict"] = metric["verdict"]
-        failure = place / "failure.txt"
-        row["status"] = "done" if (place / DONE).exists() else "failed" if failure.exists() else "waiting"
-        row["reason"] = failure.read_text().strip().splitlines()[-1] if row["status"] == "failed" else ""
         rows.append(row)
     columns = list(dict.fromkeys(key for row in rows for key in row))
     buffer = io.StringIO()
@@ -163,6 +273,30 @@ def table(folder: Path, lines: list[list[str]], keys: list[str]) -> list[dict[st
     writer.writerows(rows)
     write_text(folder / "sweep.csv", buffer.getvalue())
     return rows
+
+
+def status(run: Run) -> tuple[str, str]:
+    """How far a job has come, and why no further."""
+    failure = run.folder / "failure.txt"
+    if run.is_finished():
+        try:
+            run.whole_metrics()
+        except InputError as error:
+            return "damaged", error.messages[0]
+        return "done", ""
+    if failure.exists():
+        return "failed", (failure.read_text(errors="replace").strip().splitlines() or ["no reason is left"])[-1]
+    if (run.folder / "config.yaml").exists():
+        return "stopped", f"it was stopped before its end; resume={run.folder.parent} runs it again"
+    return "waiting", ""
+
+
+def metrics_of(run: Run) -> dict[str, dict[str, Any]]:
+    """The numbers of a job that is done, none of any other."""
+    try:
+        return run.whole_metrics() if run.is_finished() else {}
+    except InputError:
+        return {}
 
 
 def _is_shown(column: str, columns: list[str]) -> bool:
@@ -180,17 +314,23 @@ def shown(rows: list[dict[str, str]], keys: list[str]) -> tuple[list[str], list[
     for row in rows:
         cells = [row.get(name, "") + marks.get(row.get(f"{name}_verdict", ""), "") for name in names]
         cells = ["refused" if row.get(f"{n}_verdict") == "refused" else c for n, c in zip(names, cells, strict=True)]
-        table.append([*(row[key] for key in keys), *cells, *([row["reason"] or row["status"]] if failed else [])])
+        table.append(
+            [
+                *(row[key] for key in keys),
+                *cells,
+                *([" ".join(filter(None, (row["status"], row["reason"])))] if failed else []),
+            ]
+        )
     return [*keys, *names, *(["status"] if failed else [])], table
 
 
-def draw(folder: Path, verb: str, keys: list[str], count: int) -> str:
+def draw(folder: Path, plan: Plan) -> str:
     """sweep.png: the main numbers against the key that varies. Returns the sentence that belongs under it."""
     from ebm_cli.sweep_figure import sweep_figure
 
-    metrics = [read_json(folder / str(number) / DONE) for number in range(count)]
-    plan = yaml.safe_load((folder / "sweep.yaml").read_text())
-    drawn = sweep_figure(verb, keys, plan["jobs"], metrics, [folder / str(n) for n in range(count)])
+    folders = [folder / str(number) for number in range(len(plan.jobs))]
+    values = [values_of(line) for line in plan.jobs]
+    drawn = sweep_figure(plan.verb, plan.keys, values, [metrics_of(Run(place)) for place in folders], folders)
     if drawn is None:
         return ""
     picture, caption = drawn

@@ -1,13 +1,16 @@
 """What is wrong with a command line: every option and key that is not there, with the nearest that is."""
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
+from ebm_cli import shipped
 from ebm_cli.check import nearest
-from ebm_cli.cli.answers import LIST_GROUPS, verb_groups
+from ebm_cli.cli.answers import LIST_GROUPS, groups, verb_groups
 
 # The name under which a run's own group stands in Hydra's store.
 OF_RUN = "of_run"
@@ -44,16 +47,21 @@ def wrong_options(chosen: list[Override], known: dict[str, dict[str, Path]], ver
     return wrong
 
 
-def wrong_keys(values: list[Override], config: DictConfig) -> list[str]:
+def wrong_keys(values: list[Override], config: DictConfig, verb: str) -> list[str]:
     """What to say of keys that the configuration does not have, several values, and text where a number belongs."""
-    known = dict(flat(plain(config)))
+    whole = plain(config)
+    known = dict(flat(whole))
     wrong: list[str] = []
     for override in values:
         key = override.key_or_group
         if override.is_add() or override.is_force_add():
+            if override.is_add() and key in known:
+                wrong.append(
+                    f"{key} is there already: type {(override.input_line or key).lstrip('+')!r}, without the +"
+                )
             continue
-        if key not in known and OmegaConf.select(config, key, throw_on_missing=False) is None:
-            wrong.append(f"{key} is not a known key{suggestion(key, list(known))}")
+        if key not in known and not _is_there(config, key):
+            wrong.append(f"{key} is not a known key{suggestion(override, whole, verb)}")
             continue
         default = known.get(key)
         if override.is_sweep_override():
@@ -67,19 +75,62 @@ def wrong_keys(values: list[Override], config: DictConfig) -> list[str]:
             wrong.append(f"{key} must be a number, got {given!r}")
         if isinstance(default, bool) and not isinstance(given, bool):
             wrong.append(f"{key} must be true or false, got {given!r}")
+        if key.endswith("._target_") and default not in ("???", given):
+            group = key.rpartition(".")[0]
+            wrong.append(
+                f"{key} is the class of the option that is chosen; for one of your own add {custom_word(group)}"
+            )
     return wrong
 
 
-def suggestion(key: str, known: list[str]) -> str:
-    """The nearest whole key, or the nearest key in the same group, or one of the same last word."""
-    hint = nearest(key, known)
-    if hint:
-        return hint
+def _is_there(config: DictConfig, key: str) -> bool:
+    """Whether a dotted key leads to a value, an item of a list among them."""
+    try:
+        return OmegaConf.select(config, key, throw_on_missing=False) is not None
+    except OmegaConfBaseException:
+        return False
+
+
+def custom_word(group: str) -> str:
+    """How a user's own class is chosen in a group, or in a list group's GROUP.MEMBER."""
+    top = group.partition(".")[0]
+    return f"'{top}=[custom]'" if top in LIST_GROUPS else f"{top}=custom"
+
+
+def suggestion(override: Override, config: dict[str, Any], verb: str) -> str:
+    """What a user may have meant by a key that is not there.
+
+    An argument of a class of the user's own, a key of a list group's member that is not chosen, the nearest whole key,
+    the nearest key in the same group, one of the same last word, or the nearest group.
+    """
+    key = override.key_or_group
+    known = [name for name, _ in flat(config)]
+    path = key.split(".")
+    owner = config
+    for name in path[:-1]:
+        owner = owner.get(name) if isinstance(owner, dict) else None
+    if isinstance(owner, dict) and "_target_" in owner and not shipped.is_shipped(str(owner["_target_"]), path[0]):
+        return f"; an argument of your own class is typed +{(override.input_line or key).lstrip('+')}"
+    if path[0] in LIST_GROUPS and path[0] in verb_groups(verb) and len(path) > 1:
+        members = [name for name in groups()[path[0]] if name != "custom"]
+        chosen = list(config.get(path[0]) or {})
+        if path[1] not in chosen:
+            member = path[1] if path[1] in members else next(iter(get_close_matches(path[1], members, n=1)), None)
+            if member is not None:
+                both = f", or '{path[0]}=[{','.join([*chosen, member])}]' with those chosen now" if chosen else ""
+                return f"; choose it first: '{path[0]}=[{member}]'{both}"
+    tops = list(dict.fromkeys([*verb_groups(verb), *config]))
+    if len(path) == 1:
+        return nearest(key, [*tops, *(name for name in known if "." not in name)]) or _by_last_word(key, known, tops)
+    return nearest(key, known) or _by_last_word(key, known, tops)
+
+
+def _by_last_word(key: str, known: list[str], tops: list[str]) -> str:
+    """A key of the same last word, or the nearest group, or all groups."""
     last = key.rpartition(".")[2]
     for other in known:
         if other.rpartition(".")[2] == last:
             return f"; did you mean {other!r}?"
-    tops = sorted({other.partition(".")[0] for other in known})
     return nearest(key.partition(".")[0], tops) or f"; the keys are {', '.join(tops)}"
 
 

@@ -87,3 +87,42 @@ def test_help_and_completion_take_under_a_third_of_a_second():
 
 def test_a_misspelt_option_is_told_in_under_seven_tenths_of_a_second():
     assert cpu_seconds(["sample", "energy=doubel_well"]) < 0.7
+
+
+@pytest.mark.parametrize(
+    ("line", "shown", "hidden"),
+    [
+        ("train sampler=mala --help", "  sampler.target: 0.574", "sampler.friction"),
+        ("train --help sampler=hmc energy=conv", "  sampler.leapfrog_steps:", "sampler.friction"),
+        ("train --help sampler=hmc energy=conv", "  energy.width:", "sampler.friction"),
+        ("evaluate --help metric=nll", "  metric.nll.baselines:", "sampler.friction"),
+        ("evaluate metric=[nll,log_z] --help", "  metric.log_z.method:", "sampler.friction"),
+        ("help evaluate metric=mmd", "keys of metric=mmd", "sampler.friction"),
+        ("help diagnose diagnostic=ess", "  diagnostic.ess.least:", "diagnostic.autocorrelation."),
+        ("help train", "  sampler.friction:", "no such thing"),
+        ("help train experiment=two_moons", "keys of experiment=two_moons", "sampler.friction"),
+        ("train sampler=none --help", "  sampler.friction:", "no such thing"),
+    ],
+)
+def test_help_shows_the_keys_of_what_is_chosen(line, shown, hidden, capsys):
+    assert main(line.split()) == 0
+    out = capsys.readouterr().out
+    assert shown in out and hidden not in out
+
+
+def test_help_on_nothing_known_is_wrong_input(capsys):
+    assert main(["help", "trian"]) == 2
+    assert "'train'" in capsys.readouterr().err
+
+
+def test_names_are_no_markup_in_the_terminal(capsys):
+    from ebm_cli.cli.live import Live, print_estimates, print_rows
+    from ebm_cli.estimate import Estimate
+
+    odd = "[red]x[/red] [/] \\[b] \x1b[31m"
+    print_estimates({odd: Estimate(1.0, unit="[u]", verdict="caution", reason=odd)})
+    print_rows([odd], [[odd]])
+    Live().say(odd)
+    out, err = capsys.readouterr()
+    assert out.count("[red]x[/red] [/] \\[b]") == 4 and "[u]" in out and "[red]x[/red]" in err
+    assert "\x1b" not in out + err

@@ -131,7 +131,8 @@ def test_parts_have_the_weights_and_the_checkpoint_that_are_asked_for(runs: Path
     x = torch.randn(5, 2, generator=torch.Generator().manual_seed(0))
     words = ["energy=product", f"energy.runs=[{runs / 'a'},{runs / 'b'}]"]
     for keys in ({}, {"weights": "raw"}, {"checkpoint": "30"}):
-        a, b = (load_run(runs / name, **keys).energy(x) for name in "ab")
+        weights, checkpoint = keys.get("weights", "averaged"), keys.get("checkpoint", "last")
+        a, b = (load_run(runs / name, checkpoint, weights).energy(x) for name in "ab")
         torch.testing.assert_close(composed(*words, *(f"{k}={v}" for k, v in keys.items())).energy(x), a + b / 2)
 
 
