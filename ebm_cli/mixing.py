@@ -14,7 +14,7 @@ from ebm_cli.chain_file import Chains, evenly
 from ebm_cli.chains import never
 from ebm_cli.diagnostic import Patient, quantities
 from ebm_cli.diagnostic.effective_temperature import EffectiveTemperature
-from ebm_cli.energy import HasSpace, device_of, energy_and_grad, frozen
+from ebm_cli.energy import device_of, energy_and_grad, frozen, space_of
 from ebm_cli.estimate import Estimate, refused, show
 from ebm_cli.probe import OVERDISPERSED, Probed, probe, width_of_start
 from ebm_cli.screen import listed
@@ -92,7 +92,7 @@ def not_at_temperature(patient: Patient, chains: Chains, against: list[str], uns
     mixed.
     """
     energy, T = patient.energy, patient.temperature
-    if energy is None or not T or (isinstance(energy, HasSpace) and energy.space != "continuous"):
+    if energy is None or not T or space_of(energy) != "continuous":
         return
     alone = Patient(chains, energy, T)
     draws = max(STATES_A_CHAIN, STATES // len(chains.x))

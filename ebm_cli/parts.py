@@ -12,7 +12,7 @@ from torch import nn
 from ebm_cli import check, machine, rng
 from ebm_cli.build import Config, Gather, locate, make
 from ebm_cli.check import InputError
-from ebm_cli.composition import HasNotes, Part
+from ebm_cli.composition import Part, notes_of
 from ebm_cli.data import Data
 from ebm_cli.engine import choose
 from ebm_cli.objective import Objective, check_together
@@ -23,6 +23,7 @@ from ebm_cli.run import Run
 from ebm_cli.sampler import Kernel, Sampler
 from ebm_cli.start import Start
 from ebm_cli.state import energy_weights
+from ebm_cli.trial import try_energy
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,14 @@ class Parts:
     @property
     def notes(self) -> list[str]:
         """What the energy has to say of how it was put together."""
-        return self.energy.notes if isinstance(self.energy, HasNotes) else []
+        return notes_of(self.energy)
 
 
 def assemble(config: Config) -> Parts:
     """All the parts that `config` names, checked together.
 
-    Layers are initialised from the run's seed. The energy is tried on two rows: it must give one finite number
-    a row. Call it inside `machine.resolve(...).used()`.
+    Layers are initialised from the run's seed. The energy is tried on a few rows (`trial`). Call it
+    inside `machine.resolve(...).used()`.
     """
     gather = Gather()
     place = machine.resolve(config["device"], config["dtype"], config["threads"])
@@ -89,7 +90,7 @@ def _parts(config: Config, place: machine.Machine, gather: Gather) -> Parts:
         if not gather.messages
     }
     if energy is not None and event is not None and not gather.messages:
-        gather.attempt("energy", lambda: try_energy(energy, event))
+        gather.attempt("energy", lambda: try_energy(energy, event, needs_gradient=not config.get("metric")))
         objective = built.get("objective")
         if isinstance(objective, Objective) and not gather.messages:
             gather.attempt("", partial(check_together, objective, energy, event, regularizers.items()))
@@ -179,22 +180,6 @@ def _agreed_event(energy: nn.Module, event: tuple[int, ...] | None) -> tuple[int
     if event is not None and own != event:
         raise InputError(f"event is {list(own)}, but data or event= give {list(event)}")
     return own
-
-
-def try_energy(energy: nn.Module, event: tuple[int, ...]) -> None:
-    """Raise InputError unless E of two rows is two numbers."""
-    x = torch.zeros(2, *event)
-    try:
-        with torch.no_grad():
-            e = energy(x)
-    except Exception as error:
-        raise InputError(
-            f"forward fails on x of shape (2, {', '.join(map(str, event))}): {type(error).__name__}: "
-            f"{str(error).splitlines()[0] if str(error) else ''}"
-        ) from error
-    if not isinstance(e, torch.Tensor) or e.shape != (2,):
-        got = tuple(e.shape) if isinstance(e, torch.Tensor) else type(e).__name__
-        raise InputError(f"forward must give one number a row: shape (2,) for two rows, got {got}")
 
 
 def load_weights(energy: nn.Module, run: Run, checkpoint: str, weights: str) -> None:

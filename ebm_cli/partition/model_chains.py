@@ -14,7 +14,7 @@ from ebm_cli.estimate import Estimate, refused
 from ebm_cli.mixing import judge
 from ebm_cli.partition.bracket import BLOCKS
 from ebm_cli.partition.ladder import Ladder, Rungs
-from ebm_cli.partition.path import Way
+from ebm_cli.partition.path import CountedPath, Way
 from ebm_cli.partition.pilot import Pilot
 from ebm_cli.partition.unseen import looks_within, unseen
 from ebm_cli.sampler import Sampler
@@ -30,7 +30,8 @@ class ModelChains:
     """Ladders that go on whenever more is asked of them; what they left behind is judged as one.
 
     z, u, drives: of each step, the model's states and energies and the drive at all rungs. region: where modes
-    elsewhere were looked for and none found, in words; empty until that was done.
+    elsewhere were looked for and none found, in words; empty until that was done. contradicted: whether that search
+    found mass that no chain has been near.
     """
 
     way: Way
@@ -42,6 +43,7 @@ class ModelChains:
     u: list[Float[Tensor, " n"]] = field(default_factory=list)
     drives: list[Float[Tensor, "K n"]] = field(default_factory=list)
     region: str = ""
+    contradicted: bool = False
 
     @staticmethod
     def begin(way: Way, pilot: Pilot, z: Float[Tensor, "n d"], rungs: int, flights: int, seed: int) -> "ModelChains":
@@ -80,13 +82,16 @@ class ModelChains:
         z, u = (torch.stack(part[self.begun :: thin], 1) for part in (self.z, self.u))
         chains = Chains(z.double().cpu().numpy(), potential=u.double().cpu().numpy(), thin=thin)
         model = self.way.at(1.0)
-        verdict = judge(Patient(chains, model, 1.0, self.kernel), self.seed).estimate
+        # The check of the chains' temperature differentiates E twice.
+        with torch.enable_grad():
+            verdict = judge(Patient(chains, CountedPath(self.way, 1.0), 1.0, self.kernel), self.seed).estimate
         if verdict.verdict == "refused":
             return verdict
         if not self.region:
             spending = self.way.spending
             looked = unseen(model, z, looks_within(spending.budget), rng, spending.spend)
             if looked.elsewhere:
+                self.contradicted = True
                 return refused(f"not mixed: {looked.elsewhere}")
             self.region = looked.region
         return verdict if verdict.verdict == "caution" else dataclasses.replace(verdict, reason=self.region)

@@ -88,6 +88,14 @@ class Path(nn.Module):
         return state.energy, state.grad
 
 
+class CountedPath(Path):
+    """A path whose energies without a gradient are counted as spent, too."""
+
+    def forward(self, z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+        self.way.spending.spend(len(z))
+        return super().forward(z)
+
+
 def mine(beta: Beta, model: Float[Tensor, "n *d"], between: Float[Tensor, "n *d"]) -> Float[Tensor, "n *d"]:
     """The model's own where β is 1, as the base may be infinite there; else what lies between the two."""
     if isinstance(beta, Tensor):
