@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ebm_cli import adaptation
 from ebm_cli.adaptation import Burned
-from ebm_cli.energy import frozen
+from ebm_cli.energy import check_bounded, frozen
 from ebm_cli.engine import Tally, engine_of
 from ebm_cli.sampler import Sampler, State
 from ebm_cli.sampler.tempering import Replicas
@@ -66,7 +66,7 @@ def run_chains(
     steps. The energy is frozen and in evaluation mode meanwhile. A chain that is no longer finite stays so and is named
     in `broke`; nothing here waits for the device, an adapting burn-in aside. `stop` is asked after every step (every
     block of a compiled engine); on True the draws so far come back. Raises InputError for a sampler that adapts without
-    room to.
+    room to, and where E of a draw is −∞.
     """
     adaptation.refuse_without_burn_in(sampler, burn_in)
     with frozen(energy), torch.no_grad():
@@ -115,6 +115,8 @@ def _moved(
         progress(burned.steps + step)
         if stop():
             break
+    if filled:
+        check_bounded(kept_energy[:filled].flatten(), kept_x[:filled].flatten(0, 1))
     return Trajectory(
         x=kept_x[:filled],
         energy=kept_energy[:filled],

@@ -28,11 +28,15 @@ SHOWN = 32
 
 @dataclass(frozen=True)
 class Judged:
-    """The verdict, what finding it cost in words, and the function of the state that chains agree least about."""
+    """The verdict, what finding it cost in words, and the function of the state that chains agree least about.
+
+    elsewhere: whether chains begun elsewhere stay where those that are judged have not been.
+    """
 
     estimate: Estimate
     notes: list[str] = field(default_factory=list)
     worst: str = ""
+    elsewhere: bool = False
 
 
 def judge(patient: Patient, seed: int, stop: Callable[[], bool] = never) -> Judged:
@@ -55,7 +59,7 @@ def judge(patient: Patient, seed: int, stop: Callable[[], bool] = never) -> Judg
     probed, notes = starts(patient, screened.good, seed, stop)
     if probed.outcome == "elsewhere":
         reason = "; ".join([*screened.remarks, f"not mixed: {probed.said}"])
-        return Judged(refused(reason), notes, found.worst)
+        return Judged(refused(reason), notes, found.worst, elsewhere=True)
     doubts = [*screened.remarks, *found.unsure]
     if probed.outcome == "unknown":
         doubts.append(f"can't tell: {probed.said}")

@@ -136,6 +136,15 @@ def _total(energy: nn.Module, condition: dict[str, Any]) -> Callable[[Tensor], t
     return total
 
 
+def check_bounded(e: Float[Tensor, " n"], x: Float[Tensor, "n *event"]) -> None:
+    """Raise InputError where E is −∞ at one of these states."""
+    below = e == -math.inf
+    if bool(below.any()):
+        at = x[below.to(x.device)][0].flatten()
+        shown = ", ".join(f"{v:.4g}" for v in at[:4].tolist()) + (", …" if len(at) > 4 else "")
+        raise InputError(f"energy is −∞ at x = ({shown}), where exp(−E/T) is infinite: bound E from below")
+
+
 def device_of(energy: nn.Module) -> torch.device:
     """Where an energy computes; the CPU for one without parameters or buffers."""
     tensor = next(energy.parameters(), next(energy.buffers(), None))

@@ -21,6 +21,7 @@ SHIFT = {NEAR: 0.381966, FAR: 0.723607}
 # Descents at most from each kind of state, and descents' longest steps in standard deviations of the model.
 STARTS, REACH = 192, 1.0
 THROWN_WIDTHS, THROWN = (1.0, 3.0, 10.0, 30.0), 64
+FAR_WIDTHS, THROWN_FAR = (100.0, 300.0, 1e3, 3e3, 1e4), 8
 # Widths are found by bisection between these, in standard deviations of the model: where E/T has risen by half a nat.
 SHORTEST, LONGEST, BISECTIONS, RISE = 1e-17, 64.0, 8, 0.5
 # Minima whose Gaussian holds less than e^-40 of the largest one's mass are left out, and others nearer than 2 widths.
@@ -57,6 +58,10 @@ def find_minima(space: Whitened, known: bool, rows: Float[Tensor, "n d"]) -> Min
         spent += points**d
     noise = torch.randn(THROWN, d, generator=rng, dtype=torch.float64)
     starts.append((noise * torch.tensor(THROWN_WIDTHS, dtype=torch.float64).repeat(THROWN // 4)[:, None], REACH))
+    # Far out steps are longer, or none would arrive; one more descent follows where they end.
+    for width in FAR_WIDTHS:
+        z = width * torch.randn(THROWN_FAR, d, generator=rng, dtype=torch.float64)
+        starts.append((descended(space, torch.cat([z, -z]), REACH * width / FAR), REACH))
     chosen = torch.linspace(0, len(rows) - 1, min(len(rows), STARTS)).long()
     starts.append((rows[chosen], REACH))
     ends = [rows[chosen]]

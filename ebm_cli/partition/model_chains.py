@@ -30,8 +30,8 @@ class ModelChains:
     """Ladders that go on whenever more is asked of them; what they left behind is judged as one.
 
     z, u, drives: of each step, the model's states and energies and the drive at all rungs. region: where modes
-    elsewhere were looked for and none found, in words; empty until that was done. contradicted: whether that search
-    found mass that no chain has been near.
+    elsewhere were looked for and none found, in words; empty until that was done. mass_elsewhere: whether that search
+    found mass that no chain has been near. probes_elsewhere: whether chains begun elsewhere stay there.
     """
 
     way: Way
@@ -43,7 +43,8 @@ class ModelChains:
     u: list[Float[Tensor, " n"]] = field(default_factory=list)
     drives: list[Float[Tensor, "K n"]] = field(default_factory=list)
     region: str = ""
-    contradicted: bool = False
+    mass_elsewhere: bool = False
+    probes_elsewhere: bool = False
 
     @staticmethod
     def begin(way: Way, pilot: Pilot, z: Float[Tensor, "n d"], rungs: int, flights: int, seed: int) -> "ModelChains":
@@ -67,6 +68,11 @@ class ModelChains:
             self.drives.append(self.rungs.seen.drive.view(-1, n))
 
     @property
+    def contradicted(self) -> bool:
+        """Whether these chains are known to lack mass."""
+        return self.mass_elsewhere or self.probes_elsewhere
+
+    @property
     def begun(self) -> int:
         """The steps left out."""
         return int(BURN_IN * len(self.z))
@@ -84,14 +90,15 @@ class ModelChains:
         model = self.way.at(1.0)
         # The check of the chains' temperature differentiates E twice.
         with torch.enable_grad():
-            verdict = judge(Patient(chains, CountedPath(self.way, 1.0), 1.0, self.kernel), self.seed).estimate
+            judged = judge(Patient(chains, CountedPath(self.way, 1.0), 1.0, self.kernel), self.seed)
+        verdict, self.probes_elsewhere = judged.estimate, judged.elsewhere
         if verdict.verdict == "refused":
             return verdict
         if not self.region:
             spending = self.way.spending
             looked = unseen(model, z, looks_within(spending.budget), rng, spending.spend)
             if looked.elsewhere:
-                self.contradicted = True
+                self.mass_elsewhere = True
                 return refused(f"not mixed: {looked.elsewhere}")
             self.region = looked.region
         return verdict if verdict.verdict == "caution" else dataclasses.replace(verdict, reason=self.region)

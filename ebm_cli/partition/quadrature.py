@@ -12,9 +12,9 @@ from torch import Tensor
 from ebm_cli.energy import ExactDraws, frozen, offers
 from ebm_cli.estimate import Estimate
 from ebm_cli.partition.cells import Cells
-from ebm_cli.partition.minima import FAR, NEAR, Minima, find_minima
+from ebm_cli.partition.minima import FAR, Minima, find_minima
 from ebm_cli.partition.rays import REMEDY, not_normalizable
-from ebm_cli.partition.resolution import doubts_of_rounding, is_known, narrow_modes, rounding_refusal
+from ebm_cli.partition.resolution import doubts_of_rounding, is_known, narrow_modes, resolution, rounding_refusal
 from ebm_cli.partition.spending import Spending
 from ebm_cli.partition.whitened import Whitened
 
@@ -233,11 +233,9 @@ def judged(space: Whitened, cells: Cells, tail: Tail, minima: Minima, known: boo
     """The value with its bracket, and the verdict on it."""
     value = cells.log_total + space.log_volume
     error, rounding = SAFETY * cells.error + tail.left_out, cells.rounding
-    near, far = minima.spacing
-    resolution = (
-        f"a mode narrower than {near:.2g} of the model's standard deviations within {NEAR:g} of them, or {far:.2g} "
-        f"within {FAR:g}, is found only if E slopes toward it"
-    )
+    spread = float(space.root.double().norm(dim=1).max())
+    near, far = (spacing * spread for spacing in minima.spacing)
+    missed = resolution(near, far)
     said = f"{len(cells):,} cells, {cells.spent + minima.spent:,} points, {len(minima.z)} minima"
     dtype = space.middle.dtype
     if refusal := rounding_refusal(dtype, rounding):
@@ -247,14 +245,14 @@ def judged(space: Whitened, cells: Cells, tail: Tail, minima: Minima, known: boo
             None,
             unit="nats",
             verdict="refused",
-            reason=f"two rules disagree by {error:.2g} nats on {said}; method=ais needs no grid; {resolution}",
+            reason=f"two rules disagree by {error:.2g} nats on {said}; method=ais needs no grid; {missed}",
         )
     reach = error + rounding
-    reason = f"{said}; two rules differ by {cells.error:.1g} nats, rounding may change {rounding:.1g}; {resolution}"
+    reason = f"{said}; two rules differ by {cells.error:.1g} nats, rounding may change {rounding:.1g}; {missed}"
     found = Estimate(value, lower=value - reach, upper=value + reach, unit="nats", reason=reason)
     doubts = doubts_of_rounding(dtype, rounding)
-    if len(space.middle) > 1 and not space.has_rows:
-        doubts += narrow_modes(space, known, near)
+    if len(space.middle) > 1 and not known and not space.has_rows:
+        doubts += narrow_modes(space.energy, near)
     if error > max(AGREE, rounding) and float(cells.open_errors()[1].sum()) + tail.left_out > AGREE:
         doubts.append(f"not yet settled to {AGREE:g} nats")
     return found.doubted(doubts)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ebm_cli.energy import declared
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.partition.unseen import RULE_OF_THREE, WIDTHS
-from ebm_cli.partition.whitened import Integrand, Whitened
+from ebm_cli.partition.whitened import Integrand
 from ebm_cli.wells import values
 
 # Nats that rounding may change before it is said, and before no value is given.
@@ -35,25 +35,18 @@ def narrowest_mode(energy: nn.Module) -> float | None:
     return float(width) if isinstance(width, int | float) else None
 
 
-def narrow_modes(space: Whitened, known: bool, spacing: float) -> list[str]:
-    """The doubt that a mode narrower than this, in standard deviations of the model, was missed, where it may be.
-
-    None where the code of the energy is known, training rows show where its modes are, or it declares how narrow they
-    are.
-    """
-    width = spacing * float(space.root.double().norm(dim=1).max())
-    return [] if known else missed(space.energy, width)
+def resolution(width: float, far: float | None = None) -> str:
+    """Which modes are not found, by their width in x's units, near the model and far from it."""
+    beyond = "" if far is None else f" ({far:.2g} far out)"
+    return f"a mode narrower than {width:.2g} in x{beyond} is missed unless E slopes toward it"
 
 
-def missed(energy: nn.Module, width: float) -> list[str]:
-    """The doubt that a mode narrower than this in x was missed, unless the energy declares that it has none."""
+def narrow_modes(energy: nn.Module, width: float) -> list[str]:
+    """The doubt that an energy may have modes narrower than this in x, unless its class declares that it has none."""
     own = narrowest_mode(energy)
     if own is not None and own >= width:
         return []
-    return [
-        f"a mode narrower than {width:.2g} in x to which E does not slope is missed; if there is none, say so in the "
-        f"energy's class: narrowest_mode = {width:.2g}"
-    ]
+    return [f"this energy may have such modes: if it has none, declare narrowest_mode = {width:.2g} in its class"]
 
 
 def doubts_of_rounding(dtype: torch.dtype, rounding: float) -> list[str]:
@@ -100,11 +93,11 @@ def resolved(estimate: Estimate, integrand: Integrand, rows: Tensor, looks: int)
     log_ball = d / 2 * math.log(math.pi) - math.lgamma(d / 2 + 1)
     log_radius = (math.log(RULE_OF_THREE / max(looks, RULE_OF_THREE)) - log_ball) / d
     radius = WIDTHS[0] * math.sqrt(2 * math.pi) * math.exp(log_radius)
-    known = is_known(integrand.energy) or integrand.rows is not None
+    width = radius * float(rows[rows.isfinite().flatten(1).all(1)].flatten(1).double().std(0).mean())
+    widened = dataclasses.replace(widened, reason=f"{widened.reason}; {resolution(width)}")
     doubts = doubts_of_rounding(rows.dtype, rounding)
-    if not known:
-        width = radius * float(rows[rows.isfinite().flatten(1).all(1)].flatten(1).double().std(0).mean())
-        doubts += missed(integrand.energy, width)
+    if not is_known(integrand.energy) and integrand.rows is None:
+        doubts += narrow_modes(integrand.energy, width)
     return widened.doubted(doubts)
 
 

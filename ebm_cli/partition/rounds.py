@@ -190,7 +190,7 @@ def first(search: Search) -> Size | None:
 def following(search: Search, size: Size, found: Bracketed) -> Size | None:
     """The next round's size; None where the target is met, there is none, or the budget allows no more."""
     target, left = search.way.spending.target, search.way.spending.left
-    if target is None or search.chains.contradicted:
+    if target is None or search.chains.mass_elsewhere:
         return None
     e = found.estimate
     ladder = JUDGED * search.chains.cost(1)

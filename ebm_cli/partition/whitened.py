@@ -8,9 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli.chains import run_chains
-from ebm_cli.check import InputError
 from ebm_cli.data import Batch
-from ebm_cli.energy import device_of, energy_and_grad
+from ebm_cli.energy import check_bounded, device_of, energy_and_grad
 from ebm_cli.rng import generator
 from ebm_cli.sampler.hmc import HMC
 
@@ -100,9 +99,7 @@ class Whitened(nn.Module):
         for part in z.double().cpu().split(CHUNK):
             x = (middle + part @ root.T).to(self.middle).view(len(part), *self.event)
             e = self.energy(x).double().cpu()
-            lowest = int(e.nan_to_num(nan=math.inf, posinf=math.inf, neginf=-math.inf).argmin())
-            if e[lowest] == -math.inf:
-                raise InputError(unbounded_below(x[lowest]))
+            check_bounded(e, x)
             parts.append(torch.where(e.isnan(), -math.inf, -e / self.temperature))
         return torch.cat(parts)
 
@@ -126,12 +123,6 @@ class Whitened(nn.Module):
     def energy_and_grad(self, z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]:
         e, grad = energy_and_grad(self.energy, self.states(z))
         return e / self.temperature, grad.flatten(1) @ self.root / self.temperature
-
-
-def unbounded_below(x: Float[Tensor, "*event"]) -> str:
-    """What to say of an energy that is −∞ at a state."""
-    shown = ", ".join(f"{v:.4g}" for v in x.flatten().tolist()[:4])
-    return f"energy is −∞ at x = ({shown}{', …' if x.numel() > 4 else ''}), where exp(−E/T) is infinite: bound E below"
 
 
 def whitened(integrand: Integrand, rows: Float[Tensor, "n *event"]) -> Whitened:
