@@ -11,13 +11,13 @@ import torch
 from ebm_cli.baseline.mixture import MOST_COORDINATES
 from ebm_cli.check import InputError
 from ebm_cli.energy import frozen, space_of
-from ebm_cli.estimate import Estimate, digits
+from ebm_cli.estimate import Estimate, digits, refused
 from ebm_cli.partition.base import Box, Mixture, Normal
 from ebm_cli.partition.path import Way
 from ebm_cli.partition.quadrature import MOST_DIMENSIONS, NotNormalizable, quadrature
 from ebm_cli.partition.rays import not_normalizable
 from ebm_cli.partition.recipe import Recipe
-from ebm_cli.partition.resolution import resolved
+from ebm_cli.partition.resolution import resolved, too_coarse
 from ebm_cli.partition.rounds import closed
 from ebm_cli.partition.spending import Spending
 from ebm_cli.partition.unseen import looks_within
@@ -71,6 +71,8 @@ def log_z(integrand: Integrand, recipe: Recipe, spending: Spending) -> Found:
             divergence = not_normalizable(own, spending)
         if divergence:
             return Found(NotNormalizable(None, unit="nats", verdict="refused", reason=divergence))
+    if refusal := too_coarse(integrand, rows):
+        return Found(refused(refusal, "nats"), [*notes, f"log Z: {refusal}"])
     estimate = closed(way(integrand, recipe, spending), recipe, integrand.seed)
     estimate = resolved(estimate, integrand, rows, looks_within(spending.budget)).doubted(doubts)
     notes.append(said(NAMES[recipe.method], integrand, estimate))

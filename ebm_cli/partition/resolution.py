@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ebm_cli.energy import declared
-from ebm_cli.estimate import Estimate, refused
+from ebm_cli.estimate import Estimate
 from ebm_cli.partition.unseen import RULE_OF_THREE, WIDTHS
 from ebm_cli.partition.whitened import Integrand
 from ebm_cli.wells import values
@@ -78,17 +78,15 @@ def resolved(estimate: Estimate, integrand: Integrand, rows: Tensor, looks: int)
     A ball into which three of n looks at the least width of `unseen` would fall has radius
     3√2π·(3/(n·V_d))^(1/d), V_d the volume of the unit ball: narrower modes are missed.
     """
-    if estimate.verdict == "refused":
-        return estimate
     rounding = PATHS * rounding_of_energies(integrand, rows)
-    if refusal := rounding_refusal(rows.dtype, rounding):
-        return refused(refusal, estimate.unit)
     lower, upper = estimate.lower, estimate.upper
     widened = dataclasses.replace(
         estimate,
         lower=None if lower is None else lower - rounding,
         upper=None if upper is None else upper + rounding,
     )
+    if widened.verdict == "refused":
+        return widened
     d = integrand.size
     log_ball = d / 2 * math.log(math.pi) - math.lgamma(d / 2 + 1)
     log_radius = (math.log(RULE_OF_THREE / max(looks, RULE_OF_THREE)) - log_ball) / d
@@ -99,6 +97,11 @@ def resolved(estimate: Estimate, integrand: Integrand, rows: Tensor, looks: int)
     if not is_known(integrand.energy) and integrand.rows is None:
         doubts += narrow_modes(integrand.energy, width)
     return widened.doubted(doubts)
+
+
+def too_coarse(integrand: Integrand, rows: Tensor) -> str:
+    """Why no path can find log Z in the precision of these rows; empty where one can."""
+    return rounding_refusal(rows.dtype, PATHS * rounding_of_energies(integrand, rows))
 
 
 def rounding_of_energies(integrand: Integrand, rows: Tensor) -> float:
