@@ -14,7 +14,7 @@ from ebm_cli.energy import frozen, space_of
 from ebm_cli.estimate import Estimate, digits, refused
 from ebm_cli.partition.base import Box, Mixture, Normal
 from ebm_cli.partition.path import Way
-from ebm_cli.partition.quadrature import MOST_DIMENSIONS, NotNormalizable, quadrature
+from ebm_cli.partition.quadrature import MOST_DIMENSIONS, FinalRefusal, quadrature
 from ebm_cli.partition.rays import not_normalizable
 from ebm_cli.partition.recipe import Recipe
 from ebm_cli.partition.resolution import resolved, too_coarse
@@ -62,7 +62,7 @@ def log_z(integrand: Integrand, recipe: Recipe, spending: Spending) -> Found:
     if few and recipe.method in ("auto", "quadrature"):
         estimate = quadrature(own)
         notes.append(said("quadrature", integrand, estimate))
-        overruled = estimate.verdict == "refused" and not isinstance(estimate, NotNormalizable)
+        overruled = estimate.verdict == "refused" and not isinstance(estimate, FinalRefusal)
         if not overruled or recipe.method == "quadrature":
             return Found(estimate, notes)
         doubts.append(f"quadrature is refused: {estimate.reason}")
@@ -70,7 +70,7 @@ def log_z(integrand: Integrand, recipe: Recipe, spending: Spending) -> Found:
         with frozen(own), torch.no_grad():
             divergence = not_normalizable(own, spending)
         if divergence:
-            return Found(NotNormalizable(None, unit="nats", verdict="refused", reason=divergence))
+            return Found(FinalRefusal(None, unit="nats", verdict="refused", reason=divergence))
     if refusal := too_coarse(integrand, rows):
         return Found(refused(refusal, "nats"), [*notes, f"log Z: {refusal}"])
     estimate = closed(way(integrand, recipe, spending), recipe, integrand.seed)

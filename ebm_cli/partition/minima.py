@@ -11,13 +11,13 @@ from ebm_cli.check import InputError
 from ebm_cli.partition.whitened import CHUNK, Whitened
 from ebm_cli.wells import descend
 
-# Half widths, in standard deviations of the model, of the two regular grids that are searched, and their points per
-# side, by dimension: of an energy whose code is known to be smooth, and of any other.
-NEAR, FAR = 6.0, 30.0
+# Half widths, in standard deviations of the model, of the regular grids that are searched, and their points per side,
+# by dimension: of an energy whose code is known to be smooth, and of any other.
+HALVES = {1: (6.0, 30.0, 300.0), 2: (6.0, 30.0), 3: (6.0, 30.0)}
 KNOWN_POINTS = {1: 8192, 2: 192, 3: 36}
 UNKNOWN_POINTS = {1: 2**18, 2: 768, 3: 96}
 # Grids are moved by these fractions of their spacing, so that no node lies at 0 or on another grid.
-SHIFT = {NEAR: 0.381966, FAR: 0.723607}
+SHIFT = {6.0: 0.381966, 30.0: 0.723607, 300.0: 0.145898}
 # Descents at most from each kind of state, and descents' longest steps in standard deviations of the model.
 STARTS, REACH = 192, 1.0
 THROWN_WIDTHS, THROWN = (1.0, 3.0, 10.0, 30.0), 64
@@ -32,12 +32,12 @@ NEGLIGIBLE, MOST = 40.0, 96
 class Minima:
     """z: minima, the heaviest first. width: along each axis, at which the energy has risen by half a nat, in z's units.
 
-    spacing: of the fine and of the coarse grid that were searched, in the same units. spent: evaluations made.
+    spacing: of the grids that were searched, the finest first, in the same units. spent: evaluations made.
     """
 
     z: Float[Tensor, "m d"]
     width: Float[Tensor, "m d"]
-    spacing: tuple[float, float]
+    spacing: tuple[float, ...]
     spent: int
 
 
@@ -52,7 +52,7 @@ def find_minima(space: Whitened, known: bool, rows: Float[Tensor, "n d"]) -> Min
     points = (KNOWN_POINTS if known else UNKNOWN_POINTS)[d]
     rng = torch.Generator().manual_seed(0)
     starts, spent = [], 0
-    for half in (NEAR, FAR):
+    for half in HALVES[d]:
         z = grid_minima(space, half, points, d)
         starts.append((z, 2 * half / points))
         spent += points**d
@@ -61,7 +61,7 @@ def find_minima(space: Whitened, known: bool, rows: Float[Tensor, "n d"]) -> Min
     # Far out steps are longer, or none would arrive; one more descent follows where they end.
     for width in FAR_WIDTHS:
         z = width * torch.randn(THROWN_FAR, d, generator=rng, dtype=torch.float64)
-        starts.append((descended(space, torch.cat([z, -z]), REACH * width / FAR), REACH))
+        starts.append((descended(space, torch.cat([z, -z]), REACH * width / HALVES[d][1]), REACH))
     chosen = torch.linspace(0, len(rows) - 1, min(len(rows), STARTS)).long()
     starts.append((rows[chosen], REACH))
     ends = [rows[chosen]]
@@ -72,7 +72,7 @@ def find_minima(space: Whitened, known: bool, rows: Float[Tensor, "n d"]) -> Min
     sound = torch.isfinite(log_f)
     z, log_f = z[sound], log_f[sound]
     z, width = heaviest(space, z, log_f)
-    return Minima(z, width, (2 * NEAR / points, 2 * FAR / points), spent + 2 * d * BISECTIONS * len(log_f))
+    return Minima(z, width, tuple(2 * half / points for half in HALVES[d]), spent + 2 * d * BISECTIONS * len(log_f))
 
 
 def grid_minima(space: Whitened, half: float, points: int, d: int) -> Float[Tensor, "m d"]:

@@ -1,6 +1,5 @@
 """log Z by cubature in up to three dimensions: cells that are split where two rules differ, out to where nothing is."""
 
-import itertools
 import math
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from torch import Tensor
 from ebm_cli.energy import ExactDraws, frozen, offers
 from ebm_cli.estimate import Estimate
 from ebm_cli.partition.cells import Cells
-from ebm_cli.partition.minima import FAR, Minima, find_minima
+from ebm_cli.partition.minima import HALVES, Minima, find_minima
 from ebm_cli.partition.rays import REMEDY, not_normalizable
 from ebm_cli.partition.resolution import doubts_of_rounding, is_known, narrow_modes, resolution, rounding_refusal
 from ebm_cli.partition.spending import Spending
@@ -36,12 +35,14 @@ SHELLS, LEFT_OUT, DIVERGES, PATIENCE = 48, 1e-8, 0.93, 6
 # Correlations above which coordinates are not x's own; exact draws taken, where there are any.
 CORRELATED, DRAWS = 0.5, 2048
 # Rounds in which neighbors of fine cells are looked at; one that holds mass is at most so many times as long.
-ROUNDS, LONGER, PROBED, HELD = 40, 4.0, 4096, 1e-8
+ROUNDS, LONGER, PROBED, HELD = 40, 4.0, 2048, 1e-8
 
 
 @dataclass(frozen=True)
-class NotNormalizable(Estimate):
-    """A refusal that no other method may overrule: the integral does not exist, as far as can be told."""
+class FinalRefusal(Estimate):
+    """A refusal that no other method may overrule: the integral does not exist, as far as can be told, or numbers are too
+    coarse for it.
+    """
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ def quadrature(space: Whitened) -> Estimate:
     added until their mass is negligible; then cells are split until two rules that share no node agree, and neighbors
     of fine cells until none holds mass unseen. lower and upper: 1.5 times the sum of the rules' differences, the mass
     left out, and what rounding of states and energies may change. ok where rounding is at most 0.01 and all else at
-    most 1e-6 or rounding; caution up to 0.05, and 1 of rounding; else refused. Refused as NotNormalizable where the
-    mass of shells does not fall or E does not rise along a ray. Reasons state the width below which a mode may be
+    most 1e-6 or rounding; caution up to 0.05, and 1 of rounding; else refused. A FinalRefusal where the mass
+    of shells does not fall, E does not rise along a ray, the tail is too heavy, or rounding may change more than 1 nat. Reasons state the width below which a mode may be
     missed.
     """
     with frozen(space), torch.no_grad():
@@ -74,7 +75,7 @@ def integrated(space: Whitened) -> Estimate:
     """The same with the energy frozen."""
     d = len(space.middle)
     if divergence := not_normalizable(space, Spending(None, None)):
-        return NotNormalizable(None, unit="nats", verdict="refused", reason=divergence)
+        return FinalRefusal(None, unit="nats", verdict="refused", reason=divergence)
     drawn = exact_draws(space)
     known = is_known(space.energy) or drawn is not None
     space = upright(space)
@@ -83,11 +84,11 @@ def integrated(space: Whitened) -> Estimate:
     if not len(minima.z):
         return Estimate(
             None, unit="nats", verdict="refused", reason="the energy is finite nowhere that was looked: at "
-            f"{minima.spent:,} states within {FAR:g} standard deviations of what is known of the model",
+            f"{minima.spent:,} states within {HALVES[d][-1]:g} standard deviations of what is known of the model",
         )  # fmt: skip
     cells, tail = with_shells(space, minima, rows)
     if tail.diverges:
-        return NotNormalizable(None, unit="nats", verdict="refused", reason=tail.diverges)
+        return FinalRefusal(None, unit="nats", verdict="refused", reason=tail.diverges)
     budget = cells.spent + BUDGET[d]
     for _ in range(ROUNDS):
         cells.refine(AGREE / 4, budget)
@@ -136,7 +137,7 @@ def with_shells(space: Whitened, minima: Minima, rows: Float[Tensor, "n d"]) -> 
     cells.carve(minima.z, minima.width)
     cells.refine(1e-3, cells.spent + BUDGET[d] // 4)
     inside, masses = cells.log_total, []
-    slow, ratio, left_out = 0, 0.0, math.inf
+    slow, ratio, fraction, left_out = 0, 0.0, 0.0, math.inf
     for _ in range(SHELLS):
         inner = edges
         edges = [grown(each, GROWTH[d]) for each in edges]
@@ -152,12 +153,12 @@ def with_shells(space: Whitened, minima: Minima, rows: Float[Tensor, "n d"]) -> 
         ratio = math.exp(min(masses[-1] - last, 50.0)) if math.isfinite(masses[-1]) else 0.0
         slow = slow + 1 if ratio > DIVERGES else 0
         left_out = fraction * ratio / (1 - ratio) if ratio < 1 else math.inf
-        if slow >= PATIENCE or (slow >= 2 and fraction > 0.999):
+        if slow >= PATIENCE or (slow >= 2 and fraction > 0.999) or cells.spent > BUDGET[d]:
             break
         if len(masses) > 1 and left_out <= LEFT_OUT and ratio < 0.6:
             return cells, Tail(left_out, "", float(edges[0][-1]))
     half = float(max(each[-1] - each[0] for each in edges) / 2)
-    if slow >= 2:
+    if slow >= PATIENCE or (slow >= 2 and fraction > 0.999):
         said = (
             f"exp(−E/T) has no finite integral as far as can be told: from {half / GROWTH[d]:.2g} to {half:.2g} "
             f"standard deviations out lies {ratio:.3g} times the mass of the shell before; {REMEDY}"
@@ -189,16 +190,13 @@ def grown(edges: Float[np.ndarray, " k"], growth: float) -> Float[np.ndarray, " 
 
 def boxes(edges: list[np.ndarray], inner: list[np.ndarray] | None) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d"]]:
     """Centers and half widths of all cells between these edges, those within the outer edges of `inner` left out."""
-    sides = [list(itertools.pairwise(each.tolist())) for each in edges]
-    center, half = [], []
-    for box in itertools.product(*sides):
-        if inner is not None and all(
-            low >= each[0] and high <= each[-1] for (low, high), each in zip(box, inner, strict=True)
-        ):
-            continue
-        center.append([(low + high) / 2 for low, high in box])
-        half.append([(high - low) / 2 for low, high in box])
-    return torch.tensor(center, dtype=torch.float64), torch.tensor(half, dtype=torch.float64)
+    low = torch.cartesian_prod(*(torch.from_numpy(each[:-1]) for each in edges)).view(-1, len(edges))
+    high = torch.cartesian_prod(*(torch.from_numpy(each[1:]) for each in edges)).view(-1, len(edges))
+    if inner is not None:
+        first, last = (torch.tensor([each[end] for each in inner]) for end in (0, -1))
+        outside = ((low < first) | (high > last)).any(1)
+        low, high = low[outside], high[outside]
+    return (low + high) / 2, (high - low) / 2
 
 
 def merge(cells: Cells, others: Cells) -> None:
@@ -231,15 +229,23 @@ def unseen_neighbors(space: Whitened, cells: Cells) -> tuple[Float[Tensor, "m d"
 
 def judged(space: Whitened, cells: Cells, tail: Tail, minima: Minima, known: bool) -> Estimate:
     """The value with its bracket, and the verdict on it."""
-    value = cells.log_total + space.log_volume
+    if not tail.left_out <= DOUBTFUL:
+        return FinalRefusal(
+            None,
+            unit="nats",
+            verdict="refused",
+            reason=f"the tail is too heavy: {tail.left_out:.2g} of the mass may lie beyond {tail.half:.2g} standard "
+            f"deviations of the model, where cubature gives up; {REMEDY}",
+        )
+    value = cells.log_total + math.log1p(tail.left_out) + space.log_volume
     error, rounding = SAFETY * cells.error + tail.left_out, cells.rounding
     spread = float(space.root.double().norm(dim=1).max())
-    near, far = (spacing * spread for spacing in minima.spacing)
-    missed = resolution(near, far)
+    near, *beyond = (spacing * spread for spacing in minima.spacing)
+    missed = resolution(near, dict(zip(HALVES[len(space.middle)][1:], beyond, strict=True)))
     said = f"{len(cells):,} cells, {cells.spent + minima.spent:,} points, {len(minima.z)} minima"
     dtype = space.middle.dtype
     if refusal := rounding_refusal(dtype, rounding):
-        return Estimate(None, unit="nats", verdict="refused", reason=refusal)
+        return FinalRefusal(None, unit="nats", verdict="refused", reason=refusal)
     if not error <= DOUBTFUL:
         return Estimate(
             None,

@@ -35,10 +35,11 @@ def narrowest_mode(energy: nn.Module) -> float | None:
     return float(width) if isinstance(width, int | float) else None
 
 
-def resolution(width: float, far: float | None = None) -> str:
-    """Which modes are not found, by their width in x's units, near the model and far from it."""
-    beyond = "" if far is None else f" ({far:.2g} far out)"
-    return f"a mode narrower than {width:.2g} in x{beyond} is missed unless E slopes toward it"
+def resolution(width: float, beyond: dict[float, float] | None = None) -> str:
+    """Which modes are not found, by their width in x's units, and by that up to so many of the model's spreads."""
+    each = [f"{far:.2g} up to {half:g} standard deviations out" for half, far in (beyond or {}).items()]
+    out = f" ({', '.join(each)})" if each else ""
+    return f"a mode narrower than {width:.2g} in x{out} is missed unless E slopes toward it"
 
 
 def narrow_modes(energy: nn.Module, width: float) -> list[str]:

@@ -1,4 +1,4 @@
-"""log Z as verbs ask for it: what one method found is not lost when another takes over, and what has no Z is refused."""
+"""log Z as verbs ask for it: what one method finds is not lost when another takes over, and no Z is refused."""
 
 import math
 
@@ -11,7 +11,7 @@ from ebm_cli.check import InputError
 from ebm_cli.estimate import refused
 from ebm_cli.partition import log_z
 from ebm_cli.partition.bracket import Backward, bracket
-from ebm_cli.partition.quadrature import NotNormalizable
+from ebm_cli.partition.quadrature import FinalRefusal
 from ebm_cli.partition.whitened import Integrand
 from tests.partition.integrand import normal_rows
 from tests.partition.ways import recipe, unbounded
@@ -69,7 +69,7 @@ def test_paths_say_why_cubature_was_refused(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_paths_do_not_overrule_that_there_is_no_integral(monkeypatch: pytest.MonkeyPatch) -> None:
-    none = NotNormalizable(None, verdict="refused", reason="shells grow")
+    none = FinalRefusal(None, verdict="refused", reason="shells grow")
     monkeypatch.setattr(partition, "quadrature", lambda space: none)
     found = log_z(Integrand(Far(0.0, 0.5), 1.0, (2,), normal_rows(300, 2), 0), QUICK, unbounded()).estimate
     assert found is none
@@ -85,9 +85,8 @@ def test_a_value_that_a_search_contradicts_is_refused_and_its_lower_end_stays(aw
 
 def test_a_bracket_keeps_only_its_lower_end_where_mass_is_elsewhere() -> None:
     forth = torch.randn(64, generator=torch.Generator().manual_seed(0)).double().numpy() * 0.1
-    elsewhere = bracket(
-        forth, Backward(None, refused("not mixed: mass elsewhere"), contradicted=True), "bridge"
-    ).estimate
+    lacking = Backward(None, refused("not mixed: mass elsewhere"), contradicted=True)
+    elsewhere = bracket(forth, lacking, "bridge").estimate
     stuck = bracket(forth, Backward(None, refused("not mixed: too short")), "bridge").estimate
     assert elsewhere.value is None and elsewhere.lower == stuck.lower and "mass elsewhere" in elsewhere.reason
     assert stuck.verdict == "caution" and stuck.value is not None

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ebm_cli.partition.minima import KNOWN_POINTS, NEAR, UNKNOWN_POINTS, find_minima, widths
+from ebm_cli.partition.minima import HALVES, KNOWN_POINTS, UNKNOWN_POINTS, find_minima, widths
 from ebm_cli.partition.whitened import Integrand, Whitened
 from tests.contract import build
 
@@ -76,10 +76,10 @@ def test_a_mode_far_beyond_the_grids_is_found(away: float) -> None:
     assert nearest(find_minima(space(energy, 1), True, none(1)).z, [away]) < 0.5
 
 
-def test_the_spacing_of_both_grids_is_told() -> None:
+def test_the_spacing_of_grids_is_told() -> None:
     for known, points in ((True, KNOWN_POINTS), (False, UNKNOWN_POINTS)):
         found = find_minima(space(build("energy", "quadratic", event=(2,)), 2), known, none(2))
-        assert found.spacing[0] == pytest.approx(2 * NEAR / points[2])
+        assert found.spacing[0] == pytest.approx(2 * HALVES[2][0] / points[2])
 
 
 def test_an_energy_without_a_gradient_is_searched_by_its_values() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ebm_cli import partition
 from ebm_cli.check import InputError
 from ebm_cli.estimate import refused
-from ebm_cli.partition.quadrature import NotNormalizable, quadrature
+from ebm_cli.partition.quadrature import FinalRefusal, quadrature
 from ebm_cli.partition.whitened import Integrand, Whitened, known, whitened
 from tests.contract import build
 from tests.partition.integrand import integrand, normal_rows
@@ -112,7 +112,7 @@ def test_the_difference_of_two_rules_bounds_the_error_of_a_curved_wall(radius: f
 @pytest.mark.parametrize("dim", [1, 2, 3])
 def test_what_is_flat_has_no_integral(dim: int) -> None:
     found = quadrature(coordinates(integrand(Flat(dim), 1.0, normal_rows(20, dim))))
-    assert isinstance(found, NotNormalizable) and "no finite integral" in found.reason
+    assert isinstance(found, FinalRefusal) and "no finite integral" in found.reason
 
 
 def test_a_grid_that_is_refused_gives_way_to_annealing_unless_it_was_asked_for(monkeypatch) -> None:
