@@ -40,9 +40,7 @@ ROUNDS, LONGER, PROBED, HELD = 40, 4.0, 2048, 1e-8
 
 @dataclass(frozen=True)
 class FinalRefusal(Estimate):
-    """A refusal that no other method may overrule: the integral does not exist, as far as can be told, or numbers are too
-    coarse for it.
-    """
+    """A refusal that no other method may overrule, as there is no integral or numbers are too coarse for it."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +61,9 @@ def quadrature(space: Whitened) -> Estimate:
     added until their mass is negligible; then cells are split until two rules that share no node agree, and neighbors
     of fine cells until none holds mass unseen. lower and upper: 1.5 times the sum of the rules' differences, the mass
     left out, and what rounding of states and energies may change. ok where rounding is at most 0.01 and all else at
-    most 1e-6 or rounding; caution up to 0.05, and 1 of rounding; else refused. A FinalRefusal where the mass
-    of shells does not fall, E does not rise along a ray, the tail is too heavy, or rounding may change more than 1 nat. Reasons state the width below which a mode may be
-    missed.
+    most 1e-6 or rounding; caution up to 0.05, and 1 of rounding; else refused. A FinalRefusal where the mass of shells
+    does not fall, E does not rise along a ray, the tail is too heavy, or rounding may change more than 1 nat. Reasons
+    state the width below which a mode may be missed.
     """
     with frozen(space), torch.no_grad():
         return integrated(space)
