@@ -182,7 +182,7 @@ def row(name: str, edge: Edge, found: list[Estimate], seconds: float) -> str:
     value = "–" if first.value is None or isinstance(first.value, list) else digits(first.value, 7)
     exact = digits(edge.exact, 7) if math.isfinite(edge.exact) else "∞"
     return (
-        f"| {name} | {edge.d} | {exact} | {value} | {short(off)} | {short(reach / 2)} | {inside} of {len(found)} | "
+        f"| {name.replace('|', chr(92) + '|')} | {edge.d} | {exact} | {value} | {short(off)} | {short(reach / 2)} | {inside} of {len(found)} | "
         f"{verdicts} | {seconds:.1f} |"
     )
 
