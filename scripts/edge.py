@@ -181,8 +181,9 @@ def row(name: str, edge: Edge, found: list[Estimate], seconds: float) -> str:
     verdicts = " ".join(each.verdict for each in found)
     value = "–" if first.value is None or isinstance(first.value, list) else digits(first.value, 7)
     exact = digits(edge.exact, 7) if math.isfinite(edge.exact) else "∞"
+    escaped = name.replace("|", r"\|")
     return (
-        f"| {name.replace('|', chr(92) + '|')} | {edge.d} | {exact} | {value} | {short(off)} | {short(reach / 2)} | {inside} of {len(found)} | "
+        f"| {escaped} | {edge.d} | {exact} | {value} | {short(off)} | {short(reach / 2)} | {inside} of {len(found)} | "
         f"{verdicts} | {seconds:.1f} |"
     )
 
