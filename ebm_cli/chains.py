@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ebm_cli import adaptation
 from ebm_cli.adaptation import Burned
-from ebm_cli.energy import frozen
+from ebm_cli.energy import check_bounded, frozen
 from ebm_cli.engine import Tally, engine_of
 from ebm_cli.sampler import Sampler, State
 from ebm_cli.sampler.tempering import Replicas
@@ -66,7 +66,7 @@ def run_chains(
     steps. The energy is frozen and in evaluation mode meanwhile. A chain that is no longer finite stays so and is named
     in `broke`; nothing here waits for the device, an adapting burn-in aside. `stop` is asked after every step (every
     block of a compiled engine); on True the draws so far come back. Raises InputError for a sampler that adapts without
-    room to.
+    room to, and where proposals diverge and E near the last states is −∞.
     """
     adaptation.refuse_without_burn_in(sampler, burn_in)
     with frozen(energy), torch.no_grad():
@@ -115,6 +115,8 @@ def _moved(
         progress(burned.steps + step)
         if stop():
             break
+    if filled and bool((kept_diverging[:filled] > 0).any()):
+        check_around(energy, kept_x[filled - 1])
     return Trajectory(
         x=kept_x[:filled],
         energy=kept_energy[:filled],
@@ -127,6 +129,18 @@ def _moved(
         sampler=sampler,
         swap_rates=state.swap_rates() if isinstance(state, Replicas) else None,
     )
+
+
+def check_around(energy: nn.Module, x: Float[Tensor, "n *event"]) -> None:
+    """Raise InputError where E is −∞ near these states: kernels refuse to go there, so that no draw would show it.
+
+    States are moved by normal noise 0.3, 1 and 3 times as wide as they are; no generator of a run is used.
+    """
+    rng = torch.Generator(x.device).manual_seed(0)
+    spread = (x - x.mean(0)).square().mean(0).sqrt().nan_to_num()
+    for width in (0.3, 1.0, 3.0):
+        near = x + width * spread * torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)
+        check_bounded(energy(near), near)
 
 
 def anew(tally: Tally) -> Tally:

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 from torch import nn
 
 from ebm_cli import check
 from ebm_cli.check import InputError
+from ebm_cli.energy import declared
 from ebm_cli.estimate import Estimate
 
 
@@ -28,11 +28,10 @@ class Part:
     log_z: Callable[[float, int, float], Estimate]
 
 
-@runtime_checkable
-class HasNotes(Protocol):
-    """A part with something to say of how it was put together: full sentences, which the verbs print."""
-
-    notes: list[str]
+def notes_of(part: object) -> list[str]:
+    """What a part declares as `notes`: full sentences on how it was put together, which the verbs print."""
+    notes = declared(part, "notes")
+    return notes if isinstance(notes, list) else []
 
 
 def common_event(parts: list[Part]) -> tuple[int, ...]:

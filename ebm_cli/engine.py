@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ebm_cli.check import InputError, one_of
-from ebm_cli.energy import AnalyticGradient
+from ebm_cli.energy import AnalyticGradient, offers
 from ebm_cli.sampler import Info, Kernel, Sampler
 
 ENGINES = ("eager", "compiled", "graph")
@@ -108,7 +108,7 @@ class Compiled:
         assert isinstance(sampler, Kernel)
         torch._dynamo.config.recompile_limit = MOST_GRAPHS
         self.sampler, self.energy, self.rng = sampler, energy, rng
-        self.block = max(1, BLOCK // sampler.passes) if isinstance(innermost(energy), AnalyticGradient) else 1
+        self.block = max(1, BLOCK // sampler.passes) if offers(innermost(energy), AnalyticGradient) else 1
 
     def advance(self, state: Any, tally: Tally, steps: int) -> tuple[Any, Tally]:
         # Importing these takes two seconds, which eager runs need not wait for.

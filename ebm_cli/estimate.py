@@ -86,8 +86,15 @@ def show(value: float | list[float] | None, se: float | list[float] | None = Non
         shown = ", ".join(show(v, e) for v, e in zip(value[:4], errors, strict=False))
         return f"{shown}, …" if len(value) > 4 else shown
     if se is None or isinstance(se, list) or not math.isfinite(se) or se == 0:
-        return f"{value:.4g}"
+        return digits(value, 4)
     decimals = max(0, 1 - math.floor(math.log10(se)))
     if decimals > 6:
-        return f"{value:.4g} ± {se:.1g}"
+        return f"{digits(value, 4)} ± {se:.1g}"
     return f"{value:.{decimals}f} ± {se:.{decimals}f}"
+
+
+def digits(value: float, count: int) -> str:
+    """A number with so many significant digits, but from 10⁴ to 10¹⁵ with hundredths: an exponent would hide nats."""
+    if 1e4 <= abs(value) < 1e15:
+        return f"{value:.2f}".rstrip("0").rstrip(".")
+    return f"{value:.{count}g}"

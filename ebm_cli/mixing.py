@@ -14,7 +14,7 @@ from ebm_cli.chain_file import Chains, evenly
 from ebm_cli.chains import never
 from ebm_cli.diagnostic import Patient, quantities
 from ebm_cli.diagnostic.effective_temperature import EffectiveTemperature
-from ebm_cli.energy import HasSpace, device_of, energy_and_grad, frozen
+from ebm_cli.energy import device_of, energy_and_grad, frozen, space_of
 from ebm_cli.estimate import Estimate, refused, show
 from ebm_cli.probe import OVERDISPERSED, Probed, probe, width_of_start
 from ebm_cli.screen import listed
@@ -28,11 +28,15 @@ SHOWN = 32
 
 @dataclass(frozen=True)
 class Judged:
-    """The verdict, what finding it cost in words, and the function of the state that chains agree least about."""
+    """The verdict, what finding it cost in words, and the function of the state that chains agree least about.
+
+    elsewhere: whether chains begun elsewhere stay where those that are judged have not been.
+    """
 
     estimate: Estimate
     notes: list[str] = field(default_factory=list)
     worst: str = ""
+    elsewhere: bool = False
 
 
 def judge(patient: Patient, seed: int, stop: Callable[[], bool] = never) -> Judged:
@@ -55,7 +59,7 @@ def judge(patient: Patient, seed: int, stop: Callable[[], bool] = never) -> Judg
     probed, notes = starts(patient, screened.good, seed, stop)
     if probed.outcome == "elsewhere":
         reason = "; ".join([*screened.remarks, f"not mixed: {probed.said}"])
-        return Judged(refused(reason), notes, found.worst)
+        return Judged(refused(reason), notes, found.worst, elsewhere=True)
     doubts = [*screened.remarks, *found.unsure]
     if probed.outcome == "unknown":
         doubts.append(f"can't tell: {probed.said}")
@@ -92,7 +96,7 @@ def not_at_temperature(patient: Patient, chains: Chains, against: list[str], uns
     mixed.
     """
     energy, T = patient.energy, patient.temperature
-    if energy is None or not T or (isinstance(energy, HasSpace) and energy.space != "continuous"):
+    if energy is None or not T or space_of(energy) != "continuous":
         return
     alone = Patient(chains, energy, T)
     draws = max(STATES_A_CHAIN, STATES // len(chains.x))

@@ -12,7 +12,7 @@ from torch import nn
 from ebm_cli import check, machine, rng
 from ebm_cli.build import Config, Gather, Permission, admit, asks, locate, make, permitted, with_role
 from ebm_cli.check import InputError
-from ebm_cli.composition import HasNotes, Part
+from ebm_cli.composition import Part, notes_of
 from ebm_cli.data import Data, DataRecord, HasRecord
 from ebm_cli.engine import choose
 from ebm_cli.objective import Objective, check_together
@@ -24,6 +24,7 @@ from ebm_cli.sampler import Kernel, Sampler
 from ebm_cli.start import Start
 from ebm_cli.state import energy_weights, misfit, read_data_record
 from ebm_cli.terminal import Terminal
+from ebm_cli.trial import try_energy
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Parts:
     @property
     def notes(self) -> list[str]:
         """What data and energy have to say of how they were put together."""
-        return [note for part in (self.data, self.energy) if isinstance(part, HasNotes) for note in part.notes]
+        return [note for part in (self.data, self.energy) for note in notes_of(part)]
 
 
 def assemble(config: Config, record: DataRecord | None = None) -> Parts:
@@ -71,8 +72,8 @@ def assemble(config: Config, record: DataRecord | None = None) -> Parts:
 
     record: what a trained run keeps of its data, for a set that is read from a user's file.
 
-    Layers are initialised from the run's seed. The energy is tried on two rows: it must give one finite number
-    a row. Call it inside `machine.resolve(...).used()`.
+    Layers are initialised from the run's seed. The energy is tried on a few rows (`trial`). Call it
+    inside `machine.resolve(...).used()`.
     """
     gather = Gather()
     place = machine.resolve(config["device"], config["dtype"], config["threads"])
@@ -112,7 +113,7 @@ def _parts(config: Config, place: machine.Machine, gather: Gather, record: DataR
         if not gather.messages
     }
     if energy is not None and event is not None and not gather.messages:
-        gather.attempt("energy", lambda: try_energy(energy, event))
+        gather.attempt("energy", lambda: try_energy(energy, event, needs_gradient=not config.get("metric")))
         objective = built.get("objective")
         if isinstance(objective, Objective) and not gather.messages:
             gather.attempt("", partial(check_together, objective, energy, event, regularizers.items()))
@@ -229,22 +230,6 @@ def _agreed_event(energy: nn.Module, event: tuple[int, ...] | None) -> tuple[int
     if event is not None and own != event:
         raise InputError(f"event is {list(own)}, but data or event= give {list(event)}")
     return own
-
-
-def try_energy(energy: nn.Module, event: tuple[int, ...]) -> None:
-    """Raise InputError unless E of two rows is two numbers."""
-    x = torch.zeros(2, *event)
-    try:
-        with torch.no_grad():
-            e = energy(x)
-    except Exception as error:
-        raise InputError(
-            f"forward fails on x of shape (2, {', '.join(map(str, event))}): {type(error).__name__}: "
-            f"{str(error).splitlines()[0] if str(error) else ''}"
-        ) from error
-    if not isinstance(e, torch.Tensor) or e.shape != (2,):
-        got = tuple(e.shape) if isinstance(e, torch.Tensor) else type(e).__name__
-        raise InputError(f"forward must give one number a row: shape (2,) for two rows, got {got}")
 
 
 def load_weights(energy: nn.Module, run: Run, checkpoint: str | int, weights: str) -> None:

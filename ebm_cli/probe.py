@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ebm_cli.chain_file import Chains
 from ebm_cli.chains import Trajectory, never, run_chains
 from ebm_cli.data import Data
-from ebm_cli.energy import HasSpace, device_of
+from ebm_cli.energy import device_of, space_of
 from ebm_cli.rng import generator
 from ebm_cli.sampler import Sampler
 from ebm_cli.start import Start
@@ -108,7 +108,7 @@ def elsewhere(
     flat = chains.flat().reshape(-1, chains.flat().shape[2])
     dtype = next((p.dtype for p in energy.parameters()), torch.get_default_dtype())
     shape = (count, flat.shape[1])
-    if isinstance(energy, HasSpace) and energy.space != "continuous":
+    if space_of(energy) != "continuous":
         values = torch.as_tensor(np.unique(flat[:1000]), dtype=dtype, device=rng.device)
         return values[torch.randint(len(values), shape, generator=rng, device=rng.device)].view(count, *chains.event)
     middle, own = (torch.as_tensor(v, dtype=dtype, device=rng.device) for v in (np.median(flat, 0), spread(flat)))

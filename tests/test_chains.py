@@ -5,6 +5,9 @@ import torch
 from torch import Tensor, nn
 
 from ebm_cli.chains import Trajectory, run_chains
+from ebm_cli.check import InputError
+from ebm_cli.rng import generator
+from ebm_cli.sampler.mala import MALA
 from tests.contract import build
 
 STEP = build("sampler", "sgld", {"step_size": 1.0, "temperature": 0.0})
@@ -100,3 +103,13 @@ def test_the_energy_is_frozen_meanwhile_and_then_as_it_was(fails: bool, rng: tor
     assert not any(energy.loose) and len(energy.loose) == (3 if fails else 5)
     assert ([m.training for m in energy.modules()], [p.requires_grad for p in energy.parameters()]) == before
     assert all(p.grad is None for p in energy.parameters())
+
+
+def test_a_draw_of_an_energy_that_is_unbounded_below_is_an_input_error() -> None:
+    class Unbounded(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.where(x[:, 0] > 3, -torch.inf, 0.1 * x.square().sum(1))
+
+    kernel = MALA(0.5, temperature=1.0, scales=None, adapt="none", target=0.6)
+    with pytest.raises(InputError, match=r"energy is −∞ at x = \("):
+        run_chains(kernel, Unbounded(), torch.zeros(64, 2), 400, generator(0, "test", "cpu"), thin=10)

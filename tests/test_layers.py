@@ -38,7 +38,7 @@ ROWS = (
     {"adaptation", "engine"},
     {"units"},
     {"optimizer", "sampler"},
-    {"energy", "network", "convolutions", "grid", "composition", "levels"},
+    {"energy", "network", "convolutions", "grid", "composition", "levels"} | {"trial"},
     {"data", "table_file"},
     {"run", "stored", "shipped", "machine", "terminal", "estimate"},
     {"check", "rng"},

@@ -41,6 +41,8 @@ class EffectiveTemperature:
         if screened.good is None:
             return Finding({name: refused(screened.fatal)})
         squares, laplacians = averages(patient.energy, screened.good.thinned(self.draws))
+        if not (np.isfinite(squares).all() and np.isfinite(laplacians).all()):
+            return Finding({name: refused("the second derivatives of the energy are not finite at some states")})
         if not np.any(laplacians):
             return Finding(
                 {name: refused("ΔE is 0 everywhere: the energy is piecewise linear, so this temperature is undefined")}

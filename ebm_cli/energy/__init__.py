@@ -7,15 +7,23 @@ it. What one knows beyond E it offers through the Protocols below.
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrize import ParametrizationList
+from typing_extensions import TypeIs
 
 from ebm_cli.check import InputError
+
+Capability = TypeVar("Capability")
+
+NO_GRADIENT = (
+    "forward gives no gradient: it is under torch.no_grad(), leaves torch (numpy, .item(), .detach()) or is constant "
+    "in pieces; compute E from x by torch operations alone"
+)
 
 
 @runtime_checkable
@@ -75,11 +83,24 @@ class Logits(Protocol):
     def logits(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, "n classes"]: ...
 
 
-@runtime_checkable
-class HasSpace(Protocol):
-    """An energy on another space than the continuous one: 'binary' or 'categorical'."""
+def offers(energy: object, capability: type[Capability]) -> TypeIs[Capability]:
+    """Whether the energy's class has the methods of a capability; a submodule or buffer of that name is none.
 
-    space: str
+    isinstance() with a Protocol looks at instances, before Python 3.12 by hasattr, and so takes a submodule called
+    `logits` for a method.
+    """
+    return issubclass(type(energy), capability)
+
+
+def declared(energy: object, name: str) -> Any:
+    """What a part's class or __init__ gives under this name; None for a submodule, parameter or buffer."""
+    return getattr(energy, "__dict__", {}).get(name, getattr(type(energy), name, None))
+
+
+def space_of(energy: nn.Module) -> str:
+    """continuous, or what an energy declares as `space`: binary or categorical."""
+    space = declared(energy, "space")
+    return space if isinstance(space, str) else "continuous"
 
 
 def energy_and_grad(
@@ -89,10 +110,9 @@ def energy_and_grad(
 
     An energy that offers `AnalyticGradient` is asked for both itself.
     """
-    own = getattr(energy, "energy_and_grad", None)
-    if own is not None and not condition:
+    if offers(energy, AnalyticGradient) and not condition:
         with torch.no_grad():
-            return own(x)
+            return energy.energy_and_grad(x)
     if torch.compiler.is_compiling():
         # The compiler traces functional differentiation, which is slower than autograd where nothing is compiled.
         grad, (_, e) = torch.func.grad_and_value(_total(energy, condition), has_aux=True)(x)
@@ -100,6 +120,8 @@ def energy_and_grad(
     x = x.detach().requires_grad_(True)
     with torch.enable_grad():
         e = energy(x, **condition)
+        if not e.requires_grad:
+            raise InputError(f"energy.{NO_GRADIENT}")
         (grad,) = torch.autograd.grad(e.sum(), x)
     return e.detach(), grad
 
@@ -112,6 +134,15 @@ def _total(energy: nn.Module, condition: dict[str, Any]) -> Callable[[Tensor], t
         return e.sum(), e
 
     return total
+
+
+def check_bounded(e: Float[Tensor, " n"], x: Float[Tensor, "n *event"]) -> None:
+    """Raise InputError where E is −∞ at one of these states."""
+    below = e == -math.inf
+    if bool(below.any()):
+        at = x[below.to(x.device)][0].flatten()
+        shown = ", ".join(f"{v:.4g}" for v in at[:4].tolist()) + (", …" if len(at) > 4 else "")
+        raise InputError(f"energy is −∞ at x = ({shown}), where exp(−E/T) is infinite: bound E from below")
 
 
 def device_of(energy: nn.Module) -> torch.device:

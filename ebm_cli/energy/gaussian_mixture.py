@@ -67,6 +67,11 @@ class GaussianMixture(nn.Module):
         self._only_at_one(temperature)
         return torch.zeros((), dtype=torch.float64, device=self.means.device)
 
+    @property
+    def narrowest_mode(self) -> float:
+        """The smallest of its standard deviations."""
+        return float(self.log_stds.detach().exp().min())
+
     def moments(self, temperature: float) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
         self._only_at_one(temperature)
         weights, means = self.logits.detach().softmax(0)[:, None], self.means.detach()

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ebm_cli.energy import ExactLogZ
+from ebm_cli.energy import ExactLogZ, offers
+from ebm_cli.estimate import digits
 from ebm_cli.finding import Finding
 from ebm_cli.metric import Subject
 from ebm_cli.partition.recipe import Recipe, plain
@@ -25,9 +26,9 @@ class LogZ(Recipe):
     def __call__(self, subject: Subject) -> Finding:
         found = subject.log_z(plain(self))
         notes = list(found.notes)
-        if isinstance(subject.energy, ExactLogZ):
+        if offers(subject.energy, ExactLogZ):
             try:
-                notes.append(f"log Z in closed form: {subject.energy.log_z(subject.temperature):.6g} nats")
+                notes.append(f"log Z in closed form: {digits(subject.energy.log_z(subject.temperature), 6)} nats")
             except ValueError as error:
                 notes.append(f"log Z has no closed form here: {error}")
         return Finding({"log_z": found.estimate}, notes=notes)

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Data, noised
-from ebm_cli.energy import Logits, frozen
+from ebm_cli.energy import Logits, frozen, offers
 from ebm_cli.objective import Objective, Outcome
 from ebm_cli.objective.contrastive import Contrastive
 from ebm_cli.sampler import Sampler
@@ -55,7 +55,7 @@ class JointClassifier(Objective):
         return self.contrastive.has_chains
 
     def suits(self, energy: nn.Module, event: tuple[int, ...]) -> None:
-        if not isinstance(energy, Logits):
+        if not offers(energy, Logits):
             raise InputError(
                 f"energy must have logits for objective=joint_classifier, {type(energy).__name__} has none: use "
                 "energy=classifier"
@@ -66,7 +66,7 @@ class JointClassifier(Objective):
             raise InputError(f"energy.classes must be >= {self.classes}, the classes of the data, got {columns}")
 
     def forward(self, energy: nn.Module, batch: Batch, rng: torch.Generator) -> Outcome:
-        assert isinstance(energy, Logits) and batch.y is not None
+        assert offers(energy, Logits) and batch.y is not None
         outcome = self.contrastive(energy, batch, rng)
         logits = energy.logits(batch.x)
         error = cross_entropy(logits, batch.y)
@@ -80,7 +80,7 @@ class JointClassifier(Objective):
 
     def held_out(self, energy: nn.Module) -> Float[Tensor, ""]:
         """Accuracy on the held-out rows, with the data's own noise."""
-        assert isinstance(energy, Logits)
+        assert offers(energy, Logits)
         rows = noised(self.data, "held_out", 0)
         assert rows.y is not None
         with torch.no_grad(), frozen(energy):

@@ -6,16 +6,21 @@ is known (`base`, `path`, `pilot`); each way to use it has a file here, and `rou
 
 from dataclasses import dataclass, field
 
+import torch
+
 from ebm_cli.baseline.mixture import MOST_COORDINATES
 from ebm_cli.check import InputError
-from ebm_cli.energy import HasSpace
-from ebm_cli.estimate import Estimate
+from ebm_cli.energy import frozen, space_of
+from ebm_cli.estimate import Estimate, digits, refused
 from ebm_cli.partition.base import Box, Mixture, Normal
 from ebm_cli.partition.path import Way
-from ebm_cli.partition.quadrature import MOST_DIMENSIONS, quadrature
+from ebm_cli.partition.quadrature import MOST_DIMENSIONS, FinalRefusal, quadrature
+from ebm_cli.partition.rays import not_normalizable
 from ebm_cli.partition.recipe import Recipe
+from ebm_cli.partition.resolution import resolved, too_coarse
 from ebm_cli.partition.rounds import closed
 from ebm_cli.partition.spending import Spending
+from ebm_cli.partition.unseen import looks_within
 from ebm_cli.partition.whitened import WIDER, Integrand, boxed, known, whitened
 
 NAMES = {
@@ -38,11 +43,12 @@ class Found:
 def log_z(integrand: Integrand, recipe: Recipe, spending: Spending) -> Found:
     """log Z of the integrand by the recipe's method; InputError where it is not defined or not within reach.
 
-    auto takes paths where the grid is refused, too. lower and upper: by quadrature, the value less and plus what half
-    the resolution changes; else see `bracket` and `integration`.
+    auto takes paths where cubature is refused, too, and says so; but an integral that does not exist stays refused
+    (`rays`, `quadrature`). lower and upper: see `quadrature`, `bracket` and `integration`; rounding of E/T widens them.
     """
-    if isinstance(integrand.energy, HasSpace) and integrand.energy.space != "continuous":
-        raise InputError(f"needs a continuous energy: log Z is an integral, this space is {integrand.energy.space}")
+    space = space_of(integrand.energy)
+    if space != "continuous":
+        raise InputError(f"needs a continuous energy: log Z is an integral, this space is {space}")
     if integrand.temperature <= 0:
         raise InputError(f"needs temperature > 0: at 0 the model is a point, got {integrand.temperature:g}")
     few = integrand.size <= MOST_DIMENSIONS
@@ -50,13 +56,25 @@ def log_z(integrand: Integrand, recipe: Recipe, spending: Spending) -> Found:
         raise InputError(
             f"method=quadrature works in up to {MOST_DIMENSIONS} dimensions, got {integrand.size}: method=auto"
         )
-    notes = []
+    rows = known(integrand)
+    own = whitened(integrand, rows)
+    notes, doubts = [], []
     if few and recipe.method in ("auto", "quadrature"):
-        estimate = quadrature(whitened(integrand, known(integrand)))
+        estimate = quadrature(own)
         notes.append(said("quadrature", integrand, estimate))
-        if estimate.verdict != "refused" or recipe.method == "quadrature":
+        overruled = estimate.verdict == "refused" and not isinstance(estimate, FinalRefusal)
+        if not overruled or recipe.method == "quadrature":
             return Found(estimate, notes)
+        doubts.append(f"quadrature is refused: {estimate.reason}")
+    else:
+        with frozen(own), torch.no_grad():
+            divergence = not_normalizable(own, spending)
+        if divergence:
+            return Found(FinalRefusal(None, unit="nats", verdict="refused", reason=divergence))
+    if refusal := too_coarse(integrand, rows):
+        return Found(refused(refusal, "nats"), [*notes, f"log Z: {refusal}"])
     estimate = closed(way(integrand, recipe, spending), recipe, integrand.seed)
+    estimate = resolved(estimate, integrand, rows, looks_within(spending.budget)).doubted(doubts)
     notes.append(said(NAMES[recipe.method], integrand, estimate))
     return Found(estimate, notes)
 
@@ -80,7 +98,9 @@ def way(integrand: Integrand, recipe: Recipe, spending: Spending) -> Way:
 def said(how: str, integrand: Integrand, estimate: Estimate) -> str:
     """How log Z was found, and the ends of its bracket where it has any."""
     ends = [
-        f"{side} {end:.6g}" for side, end in (("above", estimate.lower), ("below", estimate.upper)) if end is not None
+        f"{side} {digits(end, 6)}"
+        for side, end in (("above", estimate.lower), ("below", estimate.upper))
+        if end is not None
     ]
     bracket = f", {' and '.join(ends)} nats" if ends else ""
     return f"log Z by {how} in {integrand.size} dimensions{bracket}: {estimate.reason}"

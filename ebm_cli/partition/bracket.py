@@ -28,11 +28,12 @@ WIDE = 1.0
 class Backward:
     """log weights of paths back from the model, a row for each chain that they begin at; None where there are none.
 
-    mixing: the verdict on these chains.
+    mixing: the verdict on these chains. contradicted: whether a search found mass that no chain has been near.
     """
 
     log_w: Float[np.ndarray, "chain each"] | None
     mixing: Estimate
+    contradicted: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ def bracket(forth: Float[np.ndarray, " n"], back: Backward | None, method: str) 
     its error, and holds with probability 97.5 %, the upper one as far as chains are draws of the model.
     The value is log ⟨w⟩ of paths forth with error sd(w)/(⟨w⟩√n), or by "bridge" both directions joined; errors of few
     values are raised so that 1.96 of them are Student's interval. Refused where the effective number (Σw)²/Σw² of paths
-    is below a tenth of theirs, or 3, or where E log w and E log w' cross by more than chance.
+    is below a tenth of theirs, or 3, or where E log w and E log w' cross by more than chance; and, its lower end kept,
+    where a search found mass that chains lack.
 
     forth: log weights of n ≥ 2 independent estimates; −∞ for those that ended nowhere. method: "ais"; "bridge"; or
     "smc", whose weights forth are of groups of particles: each of them a block, and K = 0 back, as w' is of one path.
@@ -85,6 +87,10 @@ def bracket(forth: Float[np.ndarray, " n"], back: Backward | None, method: str) 
     finite = bool(np.isfinite(forth).all())
     lower = below.mean - below.margin if finite else None
     doubts = [] if finite else [f"no optimistic end: some {what} end where the energy is not finite"]
+    if back is not None and back.contradicted:
+        # Paths forth begin at the same law as the chains, so that their value lacks that mass as well.
+        reason = f"no value, only a lower end: {back.mixing.reason}; another base, or rows of all modes"
+        return Bracketed(Estimate(None, lower=lower, unit="nats", verdict="refused", reason=reason))
     if back is None or back.log_w is None or not np.isfinite(back.log_w).all():
         reason = "there are no paths back" if back is None else back.mixing.reason
         if back is not None and back.log_w is not None:

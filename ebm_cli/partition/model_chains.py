@@ -14,7 +14,7 @@ from ebm_cli.estimate import Estimate, refused
 from ebm_cli.mixing import judge
 from ebm_cli.partition.bracket import BLOCKS
 from ebm_cli.partition.ladder import Ladder, Rungs
-from ebm_cli.partition.path import Way
+from ebm_cli.partition.path import CountedPath, Way
 from ebm_cli.partition.pilot import Pilot
 from ebm_cli.partition.unseen import looks_within, unseen
 from ebm_cli.sampler import Sampler
@@ -30,7 +30,8 @@ class ModelChains:
     """Ladders that go on whenever more is asked of them; what they left behind is judged as one.
 
     z, u, drives: of each step, the model's states and energies and the drive at all rungs. region: where modes
-    elsewhere were looked for and none found, in words; empty until that was done.
+    elsewhere were looked for and none found, in words; empty until that was done. mass_elsewhere: whether that search
+    found mass that no chain has been near. probes_elsewhere: whether chains begun elsewhere stay there.
     """
 
     way: Way
@@ -42,6 +43,8 @@ class ModelChains:
     u: list[Float[Tensor, " n"]] = field(default_factory=list)
     drives: list[Float[Tensor, "K n"]] = field(default_factory=list)
     region: str = ""
+    mass_elsewhere: bool = False
+    probes_elsewhere: bool = False
 
     @staticmethod
     def begin(way: Way, pilot: Pilot, z: Float[Tensor, "n d"], rungs: int, flights: int, seed: int) -> "ModelChains":
@@ -65,6 +68,11 @@ class ModelChains:
             self.drives.append(self.rungs.seen.drive.view(-1, n))
 
     @property
+    def contradicted(self) -> bool:
+        """Whether these chains are known to lack mass."""
+        return self.mass_elsewhere or self.probes_elsewhere
+
+    @property
     def begun(self) -> int:
         """The steps left out."""
         return int(BURN_IN * len(self.z))
@@ -80,13 +88,17 @@ class ModelChains:
         z, u = (torch.stack(part[self.begun :: thin], 1) for part in (self.z, self.u))
         chains = Chains(z.double().cpu().numpy(), potential=u.double().cpu().numpy(), thin=thin)
         model = self.way.at(1.0)
-        verdict = judge(Patient(chains, model, 1.0, self.kernel), self.seed).estimate
+        # The check of the chains' temperature differentiates E twice.
+        with torch.enable_grad():
+            judged = judge(Patient(chains, CountedPath(self.way, 1.0), 1.0, self.kernel), self.seed)
+        verdict, self.probes_elsewhere = judged.estimate, judged.elsewhere
         if verdict.verdict == "refused":
             return verdict
         if not self.region:
             spending = self.way.spending
             looked = unseen(model, z, looks_within(spending.budget), rng, spending.spend)
             if looked.elsewhere:
+                self.mass_elsewhere = True
                 return refused(f"not mixed: {looked.elsewhere}")
             self.region = looked.region
         return verdict if verdict.verdict == "caution" else dataclasses.replace(verdict, reason=self.region)

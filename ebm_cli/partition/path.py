@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ebm_cli.energy import energy_and_grad
+from ebm_cli.energy import check_bounded, energy_and_grad
 from ebm_cli.partition.base import Base
 from ebm_cli.partition.spending import Spending
 from ebm_cli.partition.whitened import Whitened
@@ -34,9 +34,12 @@ class Way:
         return self.look(self.base.draw(n, rng))
 
     def look(self, z: Float[Tensor, "n d"]) -> "Seen":
-        """States with all that is to be known of them."""
+        """States with all that is to be known of them; InputError where U is −∞."""
         self.spending.spend(len(z))
-        return Seen(z, *energy_and_grad(self.space, z), *self.base.energy_and_grad(z))
+        u, grad = energy_and_grad(self.space, z)
+        if bool((u == -torch.inf).any()):
+            check_bounded(u, self.space.states(z))
+        return Seen(z, u, grad, *self.base.energy_and_grad(z))
 
     def seen(self, state: State, beta: Beta) -> "Seen":
         """What U_β and its gradient, β > 0, tell of U: U = U₀ + (U_β − U₀)/β. Costs no evaluation of the model."""
@@ -86,6 +89,14 @@ class Path(nn.Module):
     def energy_and_grad(self, z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]:
         state = self.way.look(z).state(self.beta)
         return state.energy, state.grad
+
+
+class CountedPath(Path):
+    """A path whose energies without a gradient are counted as spent, too."""
+
+    def forward(self, z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+        self.way.spending.spend(len(z))
+        return super().forward(z)
 
 
 def mine(beta: Beta, model: Float[Tensor, "n *d"], between: Float[Tensor, "n *d"]) -> Float[Tensor, "n *d"]:

@@ -152,7 +152,7 @@ def backward(search: Search, size: Size) -> Backward:
     """The weights of as many paths back as there are forth, from the model's chains; none where these do not mix."""
     mixing = search.ask_more(size.steps)
     if mixing.verdict == "refused":
-        return Backward(None, mixing)
+        return Backward(None, mixing, search.chains.contradicted)
     ladders = search.chains.z[0].shape[0]
     z = search.chains.draws(max(1, search.recipe.chains // ladders))
     log_w = reverse(search.way, search.pilot.schedule(size.temperatures), z, search.rng)
@@ -171,10 +171,11 @@ def integral(search: Search, size: Size) -> Bracketed:
 def shifted(found: Bracketed, offset: float) -> Bracketed:
     """The same with `offset` added to value and ends."""
     e = found.estimate
-    if not isinstance(e.value, float):
+    if isinstance(e.value, list):
         return found
     lower, upper = (None if end is None else end + offset for end in (e.lower, e.upper))
-    return dataclasses.replace(found, estimate=dataclasses.replace(e, value=e.value + offset, lower=lower, upper=upper))
+    value = None if e.value is None else e.value + offset
+    return dataclasses.replace(found, estimate=dataclasses.replace(e, value=value, lower=lower, upper=upper))
 
 
 def first(search: Search) -> Size | None:
@@ -189,7 +190,7 @@ def first(search: Search) -> Size | None:
 def following(search: Search, size: Size, found: Bracketed) -> Size | None:
     """The next round's size; None where the target is met, there is none, or the budget allows no more."""
     target, left = search.way.spending.target, search.way.spending.left
-    if target is None:
+    if target is None or search.chains.mass_elsewhere:
         return None
     e = found.estimate
     ladder = JUDGED * search.chains.cost(1)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ebm_cli.chains import run_chains
 from ebm_cli.data import Batch
-from ebm_cli.energy import device_of, energy_and_grad
+from ebm_cli.energy import check_bounded, device_of, energy_and_grad
 from ebm_cli.rng import generator
 from ebm_cli.sampler.hmc import HMC
 
@@ -17,6 +17,10 @@ from ebm_cli.sampler.hmc import HMC
 WIDER = 1.1
 # A box around rows is this many times their extent.
 ROOMIER = 1.5
+# States per call of the energy.
+CHUNK = 65536
+# States further off than this have run away: their spread says nothing of the model's.
+RUNAWAY = 1e12
 # Chains that look around where there are no rows.
 CHAINS, STEPS, DRAWS = 64, 200, 20
 
@@ -54,18 +58,56 @@ class Integrand:
 class Whitened(nn.Module):
     """U(z) = E(m + Lz)/T, so that log Z = log|det L| + log ∫ exp(−U(z)) dz.
 
-    middle: m. root: L, of full rank.
+    middle: m. root: L, of full rank. rows: states known of about the model's law, where there are any. has_rows:
+    whether these are training rows.
     """
 
     middle: Tensor
     root: Tensor
+    rows: Tensor | None
 
-    def __init__(self, integrand: Integrand, middle: Float[Tensor, " d"], root: Float[Tensor, "d d"]) -> None:
+    def __init__(
+        self,
+        integrand: Integrand,
+        middle: Float[Tensor, " d"],
+        root: Float[Tensor, "d d"],
+        rows: Float[Tensor, "n *event"] | None = None,
+    ) -> None:
         super().__init__()
         self.energy, self.temperature, self.event = integrand.energy, integrand.temperature, integrand.event
+        self.rows, self.has_rows, self.integrand = rows, integrand.rows is not None, integrand
         self.register_buffer("middle", middle, persistent=False)
         self.register_buffer("root", root, persistent=False)
         self.log_volume = float(torch.linalg.slogdet(root.double()).logabsdet)
+
+    def with_root(self, root: Float[Tensor, "d d"]) -> "Whitened":
+        """The same with another root."""
+        return Whitened(self.integrand, self.middle, root, self.rows)
+
+    @property
+    def unit_roundoff(self) -> float:
+        """Half the relative distance of neighboring numbers of the type in which the energy is computed."""
+        return torch.finfo(self.middle.dtype).eps / 2
+
+    def log_density(self, z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+        """−E(m + Lz)/T in double precision on the CPU; −∞ where the energy is not a number.
+
+        E alone is computed in the energy's own precision. Raises InputError where E is −∞.
+        """
+        root, middle = self.root.double().cpu(), self.middle.double().cpu()
+        parts = []
+        for part in z.double().cpu().split(CHUNK):
+            x = (middle + part @ root.T).to(self.middle).view(len(part), *self.event)
+            e = self.energy(x).double().cpu()
+            check_bounded(e, x)
+            parts.append(torch.where(e.isnan(), -math.inf, -e / self.temperature))
+        return torch.cat(parts)
+
+    def position_error(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+        """How far rounding of x = m + Lz, and of as much again inside the energy, moves z along each coordinate."""
+        root = self.root.double().cpu()
+        x = self.middle.double().cpu() + z @ root.T
+        return 2 * self.unit_roundoff * x.abs() @ torch.linalg.inv(root).abs().T
 
     def states(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n *event"]:
         """x = m + Lz."""
@@ -86,7 +128,7 @@ class Whitened(nn.Module):
 def whitened(integrand: Integrand, rows: Float[Tensor, "n *event"]) -> Whitened:
     """The coordinates of a normal law fitted to the rows."""
     middle, root = normal_fit(rows.flatten(1))
-    return Whitened(integrand, middle, WIDER * root)
+    return Whitened(integrand, middle, WIDER * root, rows)
 
 
 def boxed(integrand: Integrand, box: list[float] | None) -> Whitened:
@@ -116,7 +158,7 @@ def normal_fit(x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tens
 
     A coordinate that does not vary gets a thousandth of the largest spread, as a model may still spread there.
     """
-    x = x[x.isfinite().all(1)]
+    x = x[(x.abs() < RUNAWAY).all(1)]
     n, d = x.shape
     if n < 2:
         return torch.zeros(d).to(x), torch.eye(d).to(x)

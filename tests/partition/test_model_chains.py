@@ -100,3 +100,13 @@ def test_chains_that_all_are_in_one_of_two_modes_are_not_mixed() -> None:
     with frozen(chains.way.space), torch.no_grad():
         verdict = chains.mixing(generator(1, "verdict", "cpu"))
     assert verdict.verdict == "refused" and verdict.reason.startswith("not mixed")
+
+
+def test_chains_that_stand_at_another_temperature_are_told_so() -> None:
+    """The check differentiates the model twice, on every Python, under no_grad as rounds run it."""
+    chains = extended(begun(quadratic()), 200)
+    with torch.no_grad():
+        assert "at T = " not in chains.mixing(generator(0, "verdict", "cpu")).reason
+        chains.z = [1.5 * z for z in chains.z]
+        verdict = chains.mixing(generator(0, "verdict", "cpu"))
+    assert verdict.verdict == "refused" and "chains are at T = 2." in verdict.reason

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ebm_cli import partition
 from ebm_cli.check import InputError
 from ebm_cli.estimate import refused
-from ebm_cli.partition.quadrature import quadrature
+from ebm_cli.partition.quadrature import FinalRefusal, quadrature
 from ebm_cli.partition.whitened import Integrand, Whitened, known, whitened
 from tests.contract import build
 from tests.partition.integrand import integrand, normal_rows
@@ -39,10 +39,25 @@ class Kinked(nn.Module):
 class Flat(nn.Module):
     """No energy, no Z."""
 
-    event = (1,)
+    def __init__(self, d: int) -> None:
+        super().__init__()
+        self.event = (d,)
 
     def forward(self, x: Tensor) -> Tensor:
         return 0 * x[:, 0]
+
+
+class Disc(nn.Module):
+    """0 within a circle, +∞ outside: Z = πr²."""
+
+    event = (2,)
+
+    def __init__(self, radius: float) -> None:
+        super().__init__()
+        self.radius = radius
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.where(x.norm(dim=1) <= self.radius, 0.0, math.inf) + 0 * x.sum(1)
 
 
 class Peculiar(nn.Module):
@@ -80,15 +95,24 @@ def test_a_mode_without_a_row_is_counted() -> None:
     assert quadrature(coordinates(integrand(energy, 1.0, rows))).value == pytest.approx(0.0, abs=1e-6)
 
 
-def test_what_half_the_resolution_changes_bounds_the_error_of_a_kink() -> None:
+def test_kinks_along_coordinates_cost_no_precision() -> None:
     found = quadrature(coordinates(integrand(Kinked(), 1.0, normal_rows(100, 2))))
-    assert found.value is not None and abs(found.value - 2 * math.log(2)) <= found.upper - found.value
+    assert found.verdict == "ok" and found.lower <= 2 * math.log(2) <= found.upper
+    assert found.value == pytest.approx(2 * math.log(2), abs=1e-6)
+
+
+@pytest.mark.parametrize("radius", [0.7, 1.9])
+def test_the_difference_of_two_rules_bounds_the_error_of_a_curved_wall(radius: float) -> None:
+    found = quadrature(coordinates(integrand(Disc(radius), 1.0, normal_rows(100, 2))))
+    exact = math.log(math.pi * radius**2)
+    assert found.lower <= exact <= found.upper and abs(found.value - exact) < 1e-3
     assert found.verdict == "caution" and "not yet settled" in found.reason
 
 
-def test_what_fits_no_box_is_refused() -> None:
-    found = quadrature(coordinates(integrand(Flat(), 1.0, normal_rows(20, 1))))
-    assert found.verdict == "refused" and "fits no box" in found.reason
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_what_is_flat_has_no_integral(dim: int) -> None:
+    found = quadrature(coordinates(integrand(Flat(dim), 1.0, normal_rows(20, dim))))
+    assert isinstance(found, FinalRefusal) and "no finite integral" in found.reason
 
 
 def test_a_grid_that_is_refused_gives_way_to_annealing_unless_it_was_asked_for(monkeypatch) -> None:

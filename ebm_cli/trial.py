@@ -1,0 +1,144 @@
+"""The trial of an energy before anything runs: what a user's own class may get wrong, each mistake in one line."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ebm_cli.check import InputError
+from ebm_cli.energy import NO_GRADIENT, frozen, space_of
+
+# Rows at least: few, as energies may be large networks, but more than one number could be by chance.
+FEWEST = 5
+# The power of the number type's relative spacing that counts as the same energy, of the largest one.
+SAME = 0.6
+
+
+def try_energy(energy: nn.Module, event: tuple[int, ...], needs_gradient: bool = True) -> None:
+    """Raise InputError unless E is a differentiable function of one state at a time, tried on random states.
+
+    needs_gradient: whether an energy that is constant in pieces is refused. Their number is no coordinate's size, so
+    that a sum over rows is seen. Draws no global random number. E may be +∞ where p is 0, but not NaN, nor −∞.
+    """
+    n = next(size for size in range(FEWEST, FEWEST + len(event) + 2) if size not in event)
+    with torch.random.fork_rng(devices=[]), frozen(energy):
+        x = random_states(n, event, space_of(energy))
+        e = energy_of(energy, x)
+        check_values(e, x)
+        check_rows_alone(energy, x, e)
+        if space_of(energy) == "continuous":
+            check_gradient(energy, x, e, needs_gradient)
+
+
+def random_states(n: int, event: tuple[int, ...], space: str) -> Float[Tensor, "n *event"]:
+    """Normal noise, or zeros and ones in a space that is not continuous, on the device and of the type in use."""
+    rng = torch.Generator().manual_seed(0)
+    with torch.device("cpu"):
+        x = torch.randn(n, *event, generator=rng)
+    x = x if space == "continuous" else (x > 0).to(x)
+    return x.to(torch.get_default_device())
+
+
+def energy_of(energy: nn.Module, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
+    """E of these rows without a gradient; InputError unless it is one real number per row and x stays as it is."""
+    given = x.clone()
+    with torch.no_grad():
+        e = attempt(lambda: energy(given), f"on x of shape {shape(x)}")
+    if not torch.equal(given, x):
+        raise InputError("forward changes its argument x in place (such as x -= 1): write x = x - 1")
+    if not isinstance(e, Tensor) or e.shape != (len(x),):
+        got = shape(e) if isinstance(e, Tensor) else type(e).__name__
+        told = ", which sums over rows: sum over x.flatten(1), dimension 1" if got == shape(x[0]) else ""
+        raise InputError(f"forward must give one number a row: shape ({len(x)},) for {len(x)} rows, got {got}{told}")
+    if e.is_complex():
+        raise InputError(f"forward must give real numbers, got {e.dtype}: take .real or .abs()")
+    if not e.is_floating_point():
+        raise InputError(f"forward must give floating-point numbers, got {e.dtype}: it has no gradient; drop .long()")
+    return e
+
+
+def check_values(e: Float[Tensor, " n"], x: Float[Tensor, "n *event"]) -> None:
+    """Raise InputError for an energy that is −∞ or not a number at one of these states."""
+    for wrong, what, remedy in (
+        (e.isnan(), "NaN", "give +∞ (float('inf')) where p is 0"),
+        (e == -math.inf, "−∞", "exp(−E/T) is infinite there; bound E from below"),
+    ):
+        if bool(wrong.any()):
+            where = ", ".join(f"{v:.3g}" for v in x[wrong][0].flatten()[:4].tolist())
+            more = ", …" if x[0].numel() > 4 else ""
+            raise InputError(f"forward gives {what} at x = ({where}{more}): {remedy}")
+
+
+def check_rows_alone(energy: nn.Module, x: Float[Tensor, "n *event"], e: Float[Tensor, " n"]) -> None:
+    """Raise InputError unless each row has the energy that it has alone, in parts of the rows and in another order."""
+    order = torch.arange(len(x), device=x.device).flip(0)
+    half = len(x) // 2
+    ways: list[tuple[str, Callable[[], Tensor]]] = [
+        ("at a second call", lambda: energy(x.clone())),
+        ("in another order", lambda: energy(x[order])[order]),
+        ("in two parts", lambda: torch.cat([energy(x[:half]), energy(x[half:])])),
+        ("alone", lambda: torch.cat([energy(row[None]) for row in x])),
+    ]
+    finite = e[e.isfinite()].abs()
+    same = torch.finfo(e.dtype).eps ** SAME * (float(finite.max()) if len(finite) else 1.0)
+    for how, way in ways:
+        with torch.no_grad():
+            try:
+                other = way()
+            except Exception as error:
+                raise InputError(
+                    f"forward fails for rows {how}, {reason(error)}: E(x) must not need the other rows of a batch"
+                ) from error
+        differs = ~((other == e) | ((other - e).abs() <= same))
+        if other.shape != e.shape or bool(differs.any()):
+            what = "a random number" if how == "at a second call" else "the other rows of a batch"
+            row = int(differs.int().argmax()) if other.shape == e.shape else 0
+            raise InputError(
+                f"forward gives a row another energy {how} ({float(e[row]):.6g}, then {float(other[row]):.6g}): E(x) "
+                f"depends on {what}, such as by BatchNorm or a mean over rows, and has no log Z"
+            )
+
+
+def check_gradient(
+    energy: nn.Module, x: Float[Tensor, "n *event"], e: Float[Tensor, " n"], needs_gradient: bool
+) -> None:
+    """Raise InputError unless autograd gives a gradient by x that is finite where E is."""
+    x = x.clone().requires_grad_(True)
+    with torch.enable_grad():
+        again = attempt(lambda: energy(x), f"on x of shape {shape(x)} that needs a gradient")
+        if not again.requires_grad:
+            raise InputError(NO_GRADIENT)
+        (grad,) = attempt(lambda: torch.autograd.grad(again.sum(), x), "in its gradient")
+    finite = e.isfinite()
+    grad = grad[finite]
+    if bool(grad.isnan().any()):
+        raise InputError(
+            "forward has a gradient of NaN where E is finite: torch.where passes on NaN of the branch not taken; clamp "
+            "what goes into it"
+        )
+    if needs_gradient and len(e[finite].unique()) > 1 and not bool((grad != 0).any()):
+        raise InputError(
+            "forward is constant in pieces: E differs between states, but its gradient is 0 at all of them, so that no "
+            "sampler can follow it; make E continuous"
+        )
+
+
+def attempt(action: Callable[[], Any], where: str) -> Any:
+    """action(); InputError with what it raises."""
+    try:
+        return action()
+    except Exception as error:
+        raise InputError(f"forward fails {where}: {reason(error)}") from error
+
+
+def reason(error: Exception) -> str:
+    """The kind and the first line of an error."""
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+
+
+def shape(x: Tensor) -> str:
+    """Of a tensor, as Python writes it."""
+    return str(tuple(x.shape))

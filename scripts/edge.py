@@ -1,0 +1,222 @@
+"""log Z of thirty energies at the edge, by three seeds each, next to exact values: writes scripts/edge.md.
+
+python scripts/edge.py [NAME …]
+"""
+
+import itertools
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from scipy.integrate import quad
+from torch import Tensor, nn
+
+from ebm_cli import partition
+from ebm_cli.estimate import Estimate, digits
+from ebm_cli.partition.spending import Spending
+from ebm_cli.partition.trained import PLAIN
+from ebm_cli.partition.whitened import Integrand
+
+SEEDS = (0, 1, 2)
+BUDGET, TARGET = 600_000, 0.5
+TABLE = Path(__file__).with_suffix(".md")
+LOG_2PI = math.log(2 * math.pi)
+
+
+class Formula(nn.Module):
+    """E by a function of states (n, d)."""
+
+    def __init__(self, f: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.f = f
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.f(x)
+
+
+@dataclass(frozen=True)
+class Edge:
+    """An energy in d dimensions, its exact log Z (∞ where there is none) and temperature."""
+
+    d: int
+    f: Callable[[Tensor], Tensor]
+    exact: float
+    T: float = 1.0
+
+    def found(self, seed: int) -> Estimate:
+        """log Z as `ebm evaluate` finds it, with a smaller budget."""
+        integrand = Integrand(Formula(self.f), self.T, (self.d,), None, seed)
+        return partition.log_z(integrand, PLAIN, Spending(BUDGET, TARGET)).estimate
+
+
+def integral(f: Callable[[float], float], low: float, high: float, *points: float) -> float:
+    """log ∫ f by scipy, cut at points."""
+    cuts = [low, *sorted(points), high]
+    parts = (quad(f, a, b, epsabs=0, epsrel=1e-10, limit=500)[0] for a, b in itertools.pairwise(cuts))
+    return math.log(sum(parts))
+
+
+def walls(x: Tensor, inside: Tensor) -> Tensor:
+    """0 inside, +∞ outside."""
+    return torch.where(inside, 0.0, math.inf) + 0 * x.sum(1)
+
+
+def normals(x: Tensor, means: list[list[float]], stds: list[float], weights: list[float]) -> Tensor:
+    """−log Σ w N(x; m, s²I): log Z = log Σ w."""
+    d = x.shape[1]
+    parts = [
+        math.log(w) - 0.5 * ((x - x.new_tensor(m)) / s).square().sum(1) - d * math.log(s) - d / 2 * LOG_2PI
+        for m, s, w in zip(means, stds, weights, strict=True)
+    ]
+    return -torch.logsumexp(torch.stack(parts), 0)
+
+
+def spike(x: Tensor, at: float, s: float) -> Tensor:
+    """A unit normal, and nine times its mass in a spike."""
+    d = x.shape[1]
+    return normals(x, [[0.0] * d, [at] * d], [1.0, s], [1.0, 9.0])
+
+
+def student(x: Tensor, nu: float) -> Tensor:
+    """Of ν degrees of freedom: shells of radius R hold R^−ν."""
+    return (nu + x.shape[1]) / 2 * torch.log1p(x.square().sum(1) / nu)
+
+
+def log_student(nu: float, d: int) -> float:
+    """Its log Z."""
+    return math.lgamma(nu / 2) - math.lgamma((nu + d) / 2) + d / 2 * math.log(nu * math.pi)
+
+
+def double_well(T: float) -> float:
+    """log ∫ exp(−2(x² − 1)²/T), both wells cut at 40 standard deviations."""
+    s = math.sqrt(T / 16)
+    return math.log(2) + integral(lambda x: math.exp(-2 * (x * x - 1) ** 2 / T), max(0.0, 1 - 40 * s), 1 + 40 * s, 1.0)
+
+
+def normal_cdf(x: float) -> float:
+    return 0.5 * math.erfc(-x / math.sqrt(2))
+
+
+def along(x: Tensor, angle: float) -> tuple[Tensor, Tensor]:
+    """Coordinates turned by an angle."""
+    c, s = math.cos(angle), math.sin(angle)
+    return c * x[:, 0] + s * x[:, 1], -s * x[:, 0] + c * x[:, 1]
+
+
+MODES_1D = [[-7.3], [-1.11], [0.38], [2.9], [11.7]]
+MODES_2D = [[-2.1, 0.3], [1.7, 1.9], [0.4, -2.6], [2.2, -0.7], [-0.9, 2.8], [0.1, 0.2], [-1.6, -1.4]]
+WEIGHTS_2D = [0.3, 0.05, 0.1, 0.2, 0.15, 0.1, 0.1]
+RING = math.log(quad(lambda r: r * math.exp(-0.5 * ((r - 2) / 0.02) ** 2), 1.5, 2.5, points=[2])[0] * 2 * math.pi)
+
+EDGES: dict[str, Edge] = {
+    "walls at −1 and 2": Edge(1, lambda x: walls(x, (x[:, 0] > -1) & (x[:, 0] < 2)), math.log(3)),
+    "two boxes apart": Edge(
+        1, lambda x: walls(x, ((x[:, 0] - 0.5).abs() < 0.5) | ((x[:, 0] - 5.25).abs() < 0.25)), math.log(1.5)
+    ),
+    "a jump of 3": Edge(
+        1,
+        lambda x: 0.5 * x[:, 0] ** 2 + 3.0 * (x[:, 0] > 0.7),
+        0.5 * LOG_2PI + math.log(normal_cdf(0.7) + math.exp(-3) * (1 - normal_cdf(0.7))),
+    ),
+    "stairs": Edge(1, lambda x: 0.5 * x[:, 0].abs().floor() + 0 * x[:, 0], math.log(2 / (1 - math.exp(-0.5)))),
+    "a cusp": Edge(1, lambda x: x[:, 0].abs().sqrt(), math.log(4)),
+    "constant": Edge(1, lambda x: 0 * x[:, 0], math.inf),
+    "double well at T = 1e-3": Edge(1, lambda x: 2 * (x[:, 0] ** 2 - 1) ** 2, double_well(1e-3), T=1e-3),
+    "double well at T = 1e-6": Edge(1, lambda x: 2 * (x[:, 0] ** 2 - 1) ** 2, double_well(1e-6), T=1e-6),
+    "a spike of sd 1e-3": Edge(1, lambda x: spike(x, 0.37, 1e-3), math.log(10)),
+    "a spike of sd 1e-4": Edge(1, lambda x: spike(x, -2.2, 1e-4), math.log(10)),
+    "10⁵ + x²/2": Edge(1, lambda x: 1e5 + 0.5 * x[:, 0] ** 2, 0.5 * LOG_2PI - 1e5),
+    "3·10⁸ + x²/2": Edge(1, lambda x: 3e8 + 0.5 * x[:, 0] ** 2, 0.5 * LOG_2PI - 3e8),
+    "Cauchy": Edge(1, lambda x: torch.log1p(x[:, 0] ** 2), math.log(math.pi)),
+    "1/(1 + |x|)": Edge(1, lambda x: torch.log1p(x[:, 0].abs()), math.inf),
+    "a trough 40 deep": Edge(1, lambda x: -40 * torch.exp(-0.5 * x[:, 0] ** 2), math.inf),
+    "five modes of sd 0.01": Edge(1, lambda x: normals(x, MODES_1D, [0.01] * 5, [1.0] * 5), math.log(5)),
+    "a mode 300 off": Edge(1, lambda x: normals(x, [[0.0], [300.0]], [1.0, 0.5], [1.0, 2.0]), math.log(3)),
+    "a disc": Edge(2, lambda x: walls(x, x.norm(dim=1) < 1.3), math.log(math.pi * 1.69)),
+    "a rectangle": Edge(2, lambda x: walls(x, (x[:, 0].abs() < 1) & ((x[:, 1] - 1.5).abs() < 1.5)), math.log(6)),
+    "a ridge of sd 0.003, turned": Edge(
+        2,
+        lambda x: sum((0.5 * (a / s) ** 2 for a, s in zip(along(x, 0.5), (1.0, 0.003), strict=True)), 0 * x[:, 0]),
+        LOG_2PI + math.log(0.003),
+    ),
+    "a spike of sd 0.01 in 2-D": Edge(2, lambda x: spike(x, 0.8, 0.01), math.log(10)),
+    "a banana": Edge(
+        2, lambda x: 0.5 * x[:, 0] ** 2 + 0.5 * ((x[:, 1] - x[:, 0] ** 2) / 0.05) ** 2, LOG_2PI + math.log(0.05)
+    ),
+    "seven modes of sd 0.02": Edge(2, lambda x: normals(x, MODES_2D, [0.02] * 7, WEIGHTS_2D), 0.0),
+    "a ring of width 0.02": Edge(2, lambda x: 0.5 * ((x.norm(dim=1) - 2) / 0.02) ** 2, RING),
+    "Student, ν = 3": Edge(2, lambda x: student(x, 3.0), log_student(3.0, 2)),
+    "flat along the diagonal": Edge(2, lambda x: 0.5 * (x[:, 0] - x[:, 1]) ** 2, math.inf),
+    "10⁴ + ‖x‖²/2 in 5-D": Edge(5, lambda x: 1e4 + 0.5 * x.square().sum(1), 2.5 * LOG_2PI - 1e4),
+    "two modes ±3 in 5-D": Edge(
+        5, lambda x: normals(x, [[3.0, 0, 0, 0, 0], [-3.0, 0, 0, 0, 0]], [1.0, 1.0], [0.3, 0.7]), 0.0
+    ),
+    "99 of 100 parts 25 off in 5-D": Edge(
+        5, lambda x: normals(x, [[0.0] * 5, [25.0, 0, 0, 0, 0]], [1.0, 1.0], [0.01, 0.99]), 0.0
+    ),
+    "Student, ν = 5, in 5-D": Edge(5, lambda x: student(x, 5.0), log_student(5.0, 5)),
+    "a spike of sd 0.02 in 5-D": Edge(5, lambda x: spike(x, 0.7, 0.02), math.log(10)),
+    "flat in one of 5": Edge(5, lambda x: 0.5 * x[:, :4].square().sum(1), math.inf),
+}
+
+
+def wrong(edge: Edge, found: Estimate) -> bool:
+    """Whether a value is given as ok without the truth in its bracket."""
+    if found.verdict != "ok" or found.lower is None or found.upper is None:
+        return False
+    return not found.lower <= edge.exact <= found.upper
+
+
+def row(name: str, edge: Edge, found: list[Estimate], seconds: float) -> str:
+    """A line of the table, of the first seed's value and the worst of all seeds' errors."""
+    first = found[0]
+    values = [each.value for each in found if isinstance(each.value, float)]
+    off = max((abs(value - edge.exact) for value in values), default=math.nan)
+    reach = max((e.upper - e.lower for e in found if e.upper is not None and e.lower is not None), default=math.nan)
+    inside = sum(e.lower <= edge.exact <= e.upper for e in found if e.upper is not None and e.lower is not None)
+    verdicts = " ".join(each.verdict for each in found)
+    value = "–" if first.value is None or isinstance(first.value, list) else digits(first.value, 7)
+    exact = digits(edge.exact, 7) if math.isfinite(edge.exact) else "∞"
+    escaped = name.replace("|", r"\|")
+    return (
+        f"| {escaped} | {edge.d} | {exact} | {value} | {short(off)} | {short(reach / 2)} | {inside} of {len(found)} | "
+        f"{verdicts} | {seconds:.1f} |"
+    )
+
+
+def short(value: float) -> str:
+    """One digit, a dash where there is no value."""
+    return "–" if math.isnan(value) else f"{value:.1g}"
+
+
+def main(names: list[str]) -> None:
+    """Every energy, or those named."""
+    lines, answered, failures = [], 0, 0
+    for name in names or EDGES:
+        edge, begin = EDGES[name], time.monotonic()
+        found = [edge.found(seed) for seed in SEEDS]
+        lines.append(row(name, edge, found, (time.monotonic() - begin) / len(SEEDS)))
+        answered += all(each.value is not None for each in found)
+        failures += sum(wrong(edge, each) for each in found)
+        print(lines[-1], flush=True)
+        for each in found[:1]:
+            print("   ", each.reason, flush=True)
+    summary = (
+        f"{len(lines)} energies, {len(SEEDS)} seeds: {failures} outside of their bracket under ok; {answered} answered "
+        "by all seeds"
+    )
+    print(summary)
+    if not names:
+        head = "| energy | d | exact | log Z | off by | bracket ± | inside | verdicts | s |\n" + "|---" * 9 + "|"
+        about = (
+            "`python scripts/edge.py`: log Z in nats, the worst of the seeds' errors and brackets, seconds per seed."
+        )
+        TABLE.write_text("\n".join(["# log Z at the edge", "", about, summary + ".", "", head, *lines, ""]))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

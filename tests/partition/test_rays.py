@@ -1,0 +1,93 @@
+"""Rays: what has no integral is refused in any dimension and direction, and what has one is let pass."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ebm_cli.energy import frozen
+from ebm_cli.partition.rays import not_normalizable
+from ebm_cli.partition.spending import Spending
+from ebm_cli.partition.whitened import Integrand, Whitened, known, whitened
+
+DIMENSIONS = (1, 2, 5, pytest.param(3, marks=pytest.mark.slow), pytest.param(16, marks=pytest.mark.slow))
+
+
+class Formula(nn.Module):
+    def __init__(self, f: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.f = f
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.f(x)
+
+
+def turned(x: Tensor) -> Tensor:
+    """In coordinates of a fixed rotation."""
+    d = x.shape[1]
+    return x @ torch.linalg.qr(torch.randn(d, d, generator=torch.Generator().manual_seed(d)))[0]
+
+
+def by_chains(f: Callable[[Tensor], Tensor], d: int) -> Whitened:
+    """Coordinates from short chains of the energy itself."""
+    integrand = Integrand(Formula(f), 1.0, (d,), None, 0)
+    return whitened(integrand, known(integrand))
+
+
+def told(space: Whitened, spending: Spending | None = None) -> str:
+    with frozen(space), torch.no_grad():
+        return not_normalizable(space, spending or Spending(None, None))
+
+
+INFINITE: dict[str, Callable[[Tensor], Tensor]] = {
+    "constant": lambda x: 0 * x.sum(1),
+    "a trough": lambda x: -30 * torch.exp(-0.5 * x.square().sum(1)),
+    "a deep trough": lambda x: -1000 * torch.exp(-0.5 * x.square().sum(1)),
+    "a wall of finite height": lambda x: 50 * torch.tanh(x.square().sum(1)),
+    "1/(1 + |x|) in each": lambda x: torch.log1p(x.abs()).sum(1),
+    "1/(1 + |x|)^0.7 in each": lambda x: 0.7 * torch.log1p(x.abs()).sum(1),
+    "shells of equal mass": lambda x: x.shape[1] / 2 * torch.log1p(x.square().sum(1)),
+    "falling at last": lambda x: (0.5 * x.square() - 0.001 * x**4).sum(1),
+    "falling along a line": lambda x: 0.5 * turned(x)[:, 1:].square().sum(1) - 0.1 * turned(x)[:, 0],
+    "flat along a line": lambda x: 0.5 * turned(x)[:, 1:].square().sum(1),
+    "logarithmic along a line": lambda x: (
+        0.5 * turned(x)[:, 1:].square().sum(1) + 0.4 * torch.log1p(turned(x)[:, 0].square())
+    ),
+}
+FINITE: dict[str, Callable[[Tensor], Tensor]] = {
+    "normal": lambda x: 0.5 * x.square().sum(1),
+    "Laplace, turned": lambda x: turned(x).abs().sum(1),
+    "weakly confined along a line": lambda x: 0.5 * turned(x)[:, 1:].square().sum(1) + 1e-3 * turned(x)[:, 0].abs(),
+    "Student, ν = 1": lambda x: (1 + x.shape[1]) / 2 * torch.log1p(x.square().sum(1)),
+    "1/(1 + |x|)^1.5 in each": lambda x: 1.5 * torch.log1p(x.abs()).sum(1),
+    "a box": lambda x: torch.where((x.abs() < 1).all(1), 0.0, math.inf) + 0 * x.sum(1),
+    "a constant inside a far wall": lambda x: torch.where(x.norm(dim=1) < 1e3, 0.0, math.inf) + 0 * x.sum(1),
+}
+
+
+@pytest.mark.parametrize("d", DIMENSIONS)
+@pytest.mark.parametrize("name", INFINITE)
+def test_no_integral_is_told(name: str, d: int) -> None:
+    assert "no finite integral" in told(by_chains(INFINITE[name], d))
+
+
+@pytest.mark.parametrize("d", DIMENSIONS)
+@pytest.mark.parametrize("name", FINITE)
+def test_an_integral_is_let_pass(name: str, d: int) -> None:
+    assert told(by_chains(FINITE[name], d)) == ""
+
+
+def test_every_evaluation_is_counted_as_spent() -> None:
+    counted: list[int] = []
+
+    def f(x: Tensor) -> Tensor:
+        counted.append(len(x))
+        return 0.5 * x.square().sum(1)
+
+    space = Whitened(Integrand(Formula(f), 1.0, (3,), None, 0), torch.zeros(3), torch.eye(3))
+    spending = Spending(None, None)
+    told(space, spending)
+    # Each step asks for the energy in double precision beside its gradient.
+    assert spending.spent <= sum(counted) <= 2.5 * spending.spent
