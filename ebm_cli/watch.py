@@ -77,7 +77,7 @@ class Watch:
         first, means = averages(rows[:count]), averages(rows[-count:])
         outside = means.get("outside", 0.0)
         # Chains of a short run may still be on their way from noise that lies far out.
-        on_their_way = len(rows) <= FIRST and outside <= 2 * first.get("outside", 0.0)
+        on_their_way = len(rows) <= FIRST and outside <= min(2 * first.get("outside", 0.0), 0.5)
         most = MOST_GAP * ((len(self.centre) / 2) ** 0.5 + 1)
         ends = {
             "outside": outside > MOST_OUTSIDE and not on_their_way,

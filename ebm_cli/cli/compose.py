@@ -215,14 +215,15 @@ class Loader:
             clean[group] = self._load(verb, [*(w for w in words if w.partition("=")[0] == group), *mine], None).get(
                 group
             )
-            if group in LIST_GROUPS or target(clean[group]) == target(before.get(group)):
+            # What a run has beside a recipe stays the run's, of whatever option.
+            if group in named and (group in LIST_GROUPS or target(clean[group]) == target(before.get(group))):
                 again.add(group)
         # Keys of another option go to that one only: the recipe's may have a key of the same name.
         other = clean.keys() - again
         config = self._load(verb, [*words, *(text(o) for o in overrides if not is_key_of(o, other))], values)
         for group, node in clean.items():
             with open_dict(config):
-                config[group] = unmixed(config.get(group), node, before.get(group), group)
+                config[group] = unmixed(config.get(group), node, before.get(group), group) if group in again else node
         if verb == "train" and "sampler" in named:
             nodes = {group: self.base.nodes.get(group, before.get(group)) for group in ("sampler", "objective")}
             note_replaced(config, nodes)

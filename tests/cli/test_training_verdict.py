@@ -21,7 +21,7 @@ def metrics(out: Path) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["sampler=sgld", "sampler.step_size=3"], "left the data"),
+        (["sampler=sgld", "sampler.step_size=1", "energy.confinement=0", "optimizer.lr=1e-5"], "left the data"),
         (["sampler=mala", "sampler.step_size=1e9"], "stand still"),
         (["sampler=sgld", "sampler.step_size=1e-14"], "stand still"),
         (["sampler=sgld", "objective.wait=100"], "no chain of the model ever moved"),
