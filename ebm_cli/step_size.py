@@ -81,7 +81,6 @@ def fit_step_size(parts: Parts, config: Config, run: Run, terminal: Terminal) ->
         parts.set_chain_steps(scaled)
         stored["objective"] |= {"steps": scaled}
         message += f"; objective.steps {scaled}, about as many gradients as {steps} of the recipe's sampler"
-    stored.pop("replaced", None)
     run.write_config(stored)
     terminal.say(message)
     return parts

@@ -290,6 +290,10 @@ def summary(run: Run, steps: int, rate: float | None, parts: Parts) -> dict[str,
     assert parts.data is not None
     history = [row for row in run.history() if "loss" in row]
     verdict, reasons = Watch(parts.data).verdict(history, parts.sampler.temperature, parts.has_chains)
+    replaced = run.config().get("replaced")
+    if verdict == "refused" and replaced is not None:
+        own = str(replaced["sampler"].get("_target_")).split(".")[-2]
+        reasons.append(f"the recipe was made for sampler={own}: name no other")
     if rate is None:
         rate = float(history[-1]["steps_per_second"]) if history else 0.0
     tail = history[-max(1, len(history) // 10) :]

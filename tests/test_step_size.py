@@ -119,7 +119,7 @@ def trained(out: Path, *words: str) -> dict[str, Any]:
 
 def test_a_sampler_that_replaces_the_recipes_is_tuned_printed_and_stored(tmp_path: Path, capsys) -> None:
     stored = trained(tmp_path / "run", "experiment=two_moons", "sampler=hmc", "sampler.leapfrog_steps=5")
-    assert stored["adapt"] == "none" and "replaced" not in stored
+    assert stored["adapt"] == "none" and stored["replaced"]["sampler"]["_target_"].endswith("JumpMALA")
     assert stored["sampler"]["step_size"] != config("sampler", "hmc")["step_size"]
     assert stored["objective"]["steps"] == 1
     printed = capsys.readouterr().err

@@ -157,7 +157,7 @@ class UserFile(Rows, ABC):
                 held = self._batch(contents, np.arange(len(contents.numbers)))
                 self._names["held_out"] = contents.names
                 self.notes += [
-                    f"all {len(contents.numbers)} rows of {path} are scored, in the units of the run's training data",
+                    f"all {len(contents.numbers)} rows of {path} are used, in the units of the run's training data",
                     *contents.notes,
                 ]
         super().__init__(None, held, noise)

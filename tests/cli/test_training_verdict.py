@@ -39,6 +39,12 @@ def test_chains_that_left_or_stand_still_end_in_a_refused_loss_and_exit_code_1(w
     assert "verdict/loss/text_summary" in board.Tags()["tensors"]
 
 
+def test_a_refusal_names_the_sampler_that_the_recipe_was_made_for(tmp_path: Path) -> None:
+    words = ["experiment=two_moons", *SMALL, "sampler=mala", "sampler.step_size=1e9", f"out={tmp_path / 'run'}"]
+    assert main(["train", *words]) == 1
+    assert "the recipe was made for sampler=jump_mala" in metrics(tmp_path / "run")["loss"]["reason"]
+
+
 def test_a_run_whose_chains_follow_the_model_is_ok(tmp_path: Path) -> None:
     words = ["data=two_moons", "experiment=null", *SMALL, "sampler=sgld", "optimizer.lr=1e-4"]
     assert main(["train", *words, f"out={tmp_path / 'run'}"]) == 0
