@@ -1,10 +1,13 @@
 # `make demo` and `make test` set up all they need; `make setup` alone makes .venv.
+# Another Python has its own environment: make oracles PYTHON=python3.13 VENV=.venv-3.13
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# What must come out the same on every Python: exact answers behind each verb, and each verb from end to end.
+ORACLES := tests/cli/test_verbs.py
 
-.PHONY: setup demo claims test test-all lint type bench clean
+.PHONY: setup demo claims test test-all oracles lint type bench clean
 
 setup: $(READY)
 
@@ -25,6 +28,9 @@ test: $(READY)
 test-all: $(READY)
 	$(BIN)/pytest -n 2
 
+oracles: $(READY)
+	$(BIN)/pytest -n 2 -m 'not slow' $(ORACLES)
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -39,4 +45,4 @@ bench: $(READY)
 	$(BIN)/python -m scripts.bench.ess
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* $(VENV) build dist .pytest_cache .ruff_cache
