@@ -105,9 +105,7 @@ def _parts(config: Config, place: machine.Machine, gather: Gather, record: DataR
         for group in ("start", "optimizer", "objective"):
             # What asks for a part that could not be built is not tried: the reason is told already.
             lacking = {name for name, part in (offered | built).items() if part is None and wanted(config, name)}
-            if config.get(group) and asks(config[group]) & lacking:
-                built[group] = None
-            elif config.get(group):
+            if config.get(group) and not asks(config[group]) & lacking:
                 built[group] = gather.attempt(group, lambda group=group: part_of(config, group, **offered, **built))
     regularizers = {
         name: gather.attempt(f"regularizer.{name}", lambda node=node: make(node, **offered))

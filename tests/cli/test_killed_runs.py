@@ -111,8 +111,10 @@ def kill_and_compare(words: list[str], moments: Iterable[str]) -> None:
         assert Run(broken).is_finished() and (broken / "report.html").exists()
 
 
-def test_a_run_killed_at_any_point_is_resumed_on_the_same_bits() -> None:
-    kill_and_compare(RUNS["another sampler"], MOMENTS)
+# The first two are where a step size is sought.
+@pytest.mark.parametrize(("kind", "moments"), [("another sampler", [*MOMENTS][:2]), ("plain", [*MOMENTS][2:])])
+def test_a_run_killed_at_any_point_is_resumed_on_the_same_bits(kind: str, moments: list[str]) -> None:
+    kill_and_compare(RUNS[kind], moments)
 
 
 @pytest.mark.parametrize("kind", ["a file", "another run's weights", "contrastive_kl"])
