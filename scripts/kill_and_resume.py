@@ -32,8 +32,12 @@ SCENARIOS = {
     "rollback": [
         "experiment=two_moons",
         "sampler=sgld",
-        "sampler.step_size=50",
-        "energy.confinement=1.0",
+        # A rate that rises until training diverges, and a step that is too large for it: nine rollbacks, some of them
+        # to the same checkpoint.
+        "energy.confinement=0",
+        "optimizer.lr=1000",
+        "optimizer.warmup=300",
+        "optimizer.clip=null",
         "trainer.on_divergence=rollback",
         "trainer.rollbacks=12",
         "trainer.steps=300",

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ import numpy as np
 import pytest
 
 from ebm_cli import rollback, state
+from ebm_cli.baseline import fitted
 from ebm_cli.cli import main
 from ebm_cli.run import UNFINISHED, Run
-from scripts.kill_and_resume import differences
+from scripts.kill_and_resume import SCENARIOS, differences
 from tests.test_state import training
 
 SMALL = [
@@ -113,7 +115,11 @@ def kill_and_compare(words: list[str], moments: Iterable[str]) -> None:
 
 # The first two are where a step size is sought.
 @pytest.mark.parametrize(("kind", "moments"), [("another sampler", [*MOMENTS][:2]), ("plain", [*MOMENTS][2:])])
-def test_a_run_killed_at_any_point_is_resumed_on_the_same_bits(kind: str, moments: list[str]) -> None:
+def test_a_run_killed_at_any_point_is_resumed_on_the_same_bits(
+    kind: str, moments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The same way to a step size on a density that is fitted sooner.
+    monkeypatch.setattr("ebm_cli.step_size.fitted", lambda data, _, *more: fitted(data, ["gaussian"], *more))
     kill_and_compare(RUNS[kind], moments)
 
 
@@ -143,6 +149,20 @@ def test_a_rollback_cut_short_is_finished_on_resume() -> None:
     for target, number in (("go_back", 2), ("apply", 1)):
         broken = Path(f"broken-{target}")
         killed_at(f"ebm_cli.rollback.{target}", [*DIVERGES, f"out={broken}"], call=number)
+        assert main(["train", f"resume={broken}"]) in (0, 1)
+        assert differences(Path("whole"), broken) == []
+
+
+@pytest.mark.slow
+def test_rollbacks_spread_over_a_run_are_finished_wherever_a_kill_falls() -> None:
+    words = SCENARIOS["rollback"]
+    assert main(["train", *words, "out=whole"]) in (0, 1)
+    steps = [entry["to"] for entry in rollback.record(Run(Path("whole")))]
+    assert any(later < earlier for earlier, later in pairwise(steps)), "some checkpoint is passed over"
+    # `rmtree` removes the checkpoint that is passed over.
+    for target, number in (("go_back", 2), ("rmtree", 1), ("apply", 4)):
+        broken = Path(f"broken-{target}")
+        killed_at(f"ebm_cli.rollback.{target}", [*words, f"out={broken}"], call=number)
         assert main(["train", f"resume={broken}"]) in (0, 1)
         assert differences(Path("whole"), broken) == []
 
