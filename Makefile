@@ -1,10 +1,18 @@
 # `make demo` and `make test` set up all they need; `make setup` alone makes .venv.
+# Another Python has its own environment: make oracles PYTHON=python3.13 VENV=.venv-3.13
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# What must come out on every Python: the exact answers behind train, sample, evaluate and diagnose, then all four verbs
+# from end to end.
+ORACLES := $(addprefix tests/,objective/test_score_matching.py objective/test_exact.py objective/test_gaussian_family.py \
+	sampler \
+	energy/test_phi4.py partition/test_exact.py partition/test_quadrature.py metric/test_log_z.py metric/test_nll.py \
+	diagnostic/test_r_hat.py diagnostic/test_ess.py diagnostic/test_autocorrelation.py \
+	cli/test_verbs.py)
 
-.PHONY: setup demo claims test test-all lint type bench clean
+.PHONY: setup demo claims test test-all oracles lint type bench clean
 
 setup: $(READY)
 
@@ -25,6 +33,9 @@ test: $(READY)
 test-all: $(READY)
 	$(BIN)/pytest -n 2
 
+oracles: $(READY)
+	$(BIN)/pytest -n 2 -m 'not slow' $(ORACLES)
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -39,4 +50,4 @@ bench: $(READY)
 	$(BIN)/python -m scripts.bench.ess
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* $(VENV) build dist .pytest_cache .ruff_cache

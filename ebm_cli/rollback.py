@@ -2,8 +2,8 @@
 
 import dataclasses
 import json
-import shutil
 from dataclasses import dataclass
+from shutil import rmtree
 from typing import Any, cast
 
 from ebm_cli.estimate import show
@@ -11,7 +11,7 @@ from ebm_cli.optimizer import Rate
 from ebm_cli.parts import Parts
 from ebm_cli.run import Run, read_json, write_text
 from ebm_cli.sampler import Sampler
-from ebm_cli.state import TrainState, newest_whole
+from ebm_cli.state import TrainState, newest_whole, reached
 from ebm_cli.terminal import WorkFailed
 
 REMEDIES = (
@@ -58,10 +58,10 @@ class Rollbacks:
         done = record(run)
         if len(done) >= self.most:
             raise failure
-        if done and done[-1]["to"] == run.steps()[-1] > run.steps()[0]:
-            shutil.rmtree(run.checkpoints / f"step-{run.steps()[-1]}")
-        write_text(run.checkpoints / "last", f"step-{run.steps()[-1]}\n")
-        folder, _ = newest_whole(run)
+        last = reached(run)
+        if done and done[-1]["to"] == last:
+            last = max((step for step in run.steps() if step < last), default=last)
+        folder, _ = newest_whole(run, last)
         lr, step_size = settings(parts)
         survived = failure.step - (done[-1]["to"] if done else 0)
         lowered = "rate" if step_size is None or lr is None else to_lower(failure, survived, done)
@@ -74,7 +74,9 @@ class Rollbacks:
             "lr": lr * self.factor if lr is not None and lowered == "rate" else lr,
             "step_size": lower(step_size, self.factor) if step_size is not None and lowered == "step" else step_size,
         }
+        # From here on the rollback holds: `load` does what a kill leaves undone.
         write_text(run.folder / RECORD, json.dumps([*done, entry], indent=1, ensure_ascii=False))
+        go_back(run, entry["to"])
         state.load(folder)
         return apply(parts, state, run), (
             f"diverged at step {failure.step}: {failure.what}; back to step {entry['to']} with another seed, "
@@ -104,6 +106,30 @@ def lower(step_size: float | list[float], factor: float) -> float | list[float]:
 def record(run: Run) -> list[dict[str, Any]]:
     """The rollbacks of a run so far, oldest first."""
     return read_json(run.folder / RECORD) or []
+
+
+def go_back(run: Run, step: int) -> None:
+    """Let `last` name the checkpoint of `step`, and remove those beyond it, from which training diverged."""
+    write_text(run.checkpoints / "last", f"step-{step}\n")
+    for beyond in [other for other in run.steps() if other > step]:
+        rmtree(run.checkpoints / f"step-{beyond}")
+
+
+def load(state: TrainState, run: Run) -> list[str]:
+    """Bring `state` to where a resumed run goes on, its newest whole checkpoint; returns what was wrong with others.
+
+    A rollback that a kill cut short, recorded but with `last` still beyond it, is finished first.
+    """
+    folder, problems = newest_whole(run)
+    state.load(folder)
+    done = record(run)
+    if state.rollbacks < len(done) and state.step >= done[-1]["to"]:
+        folder, more = newest_whole(run, done[-1]["to"])
+        problems += [problem for problem in more if problem not in problems]
+        go_back(run, int(folder.name.removeprefix("step-")))
+        state.load(folder)
+    write_text(run.checkpoints / "last", folder.name + "\n")
+    return problems
 
 
 def apply(parts: Parts, state: TrainState, run: Run) -> Parts:

@@ -18,6 +18,8 @@ from ebm_cli.estimate import Estimate
 FORMAT = 5
 UNFINISHED = "unfinished"
 NAME = re.compile(r"[A-Za-z0-9._-]+")
+# The mark, and files that `write_text` has not renamed yet.
+BEFORE_CONFIG = re.compile(r"unfinished|\.(unfinished|config\.yaml|sweep\.yaml)\.\w+")
 
 # Arguments that came with a format, with the values under which a class does what it did before them.
 NETWORK = {"base": 0, "spectral_norm": None}
@@ -345,14 +347,18 @@ def replace_folder(aside: Path, final: Path) -> None:
 
 
 def new_folder(verb: str, name: str, out: str | None, root: Path | None = None) -> Path:
-    """Make a run's folder exclusively: `out` itself, or outputs/VERB/DATE/TIME-NAME with a suffix if taken."""
+    """Make a run's folder exclusively: `out` itself, or outputs/VERB/DATE/TIME-NAME with a suffix if taken.
+
+    An `out` that a kill left before its configuration was written is used again.
+    """
     if NAME.fullmatch(name) is None:
         raise InputError(f"name must be of letters, digits, '.', '_' and '-' only, got {name!r}")
     try:
         if out is not None:
             folder = Path(out)
             folder.parent.mkdir(parents=True, exist_ok=True)
-            folder.mkdir()
+            if not is_left_by_a_kill(folder):
+                folder.mkdir()
             return folder.absolute()
         now = datetime.now()
         parent = (root or Path.cwd() / "outputs") / verb / now.strftime("%Y-%m-%d")
@@ -364,6 +370,12 @@ def new_folder(verb: str, name: str, out: str | None, root: Path | None = None) 
         raise InputError(f"out={out} exists already; choose another folder, or resume={out} to go on") from None
     except OSError as error:
         raise InputError(f"out={out or 'outputs'} cannot be made: {error.strerror} ({error.filename})") from None
+
+
+def is_left_by_a_kill(folder: Path) -> bool:
+    """Whether a folder holds nothing but what a run or a sweep writes before its configuration."""
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return bool(names) and all(BEFORE_CONFIG.fullmatch(name) for name in names)
 
 
 def _first_free(parent: Path, name: str) -> Path:

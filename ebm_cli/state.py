@@ -191,11 +191,25 @@ def checksum(content: bytes, skeleton: Any) -> str:
     return hashlib.sha256(content + json.dumps(skeleton).encode()).hexdigest()
 
 
-def newest_whole(run: Run) -> tuple[Path, list[str]]:
-    """The newest checkpoint that reads back, and what was wrong with newer ones."""
+def has_checkpoint(run: Run) -> bool:
+    """Whether training has written a checkpoint that it can go on from."""
+    return (run.checkpoints / "last").exists() or bool(run.steps())
+
+
+def reached(run: Run) -> int:
+    """The step of a run's last checkpoint; InputError where the one that `last` names is not there.
+
+    A kill between the first checkpoint and its name leaves one that `last` does not name yet; it is whole.
+    """
+    if not (run.checkpoints / "last").exists() and run.steps():
+        return run.steps()[-1]
+    return int(run.checkpoint("last").name.removeprefix("step-"))
+
+
+def newest_whole(run: Run, limit: int | None = None) -> tuple[Path, list[str]]:
+    """The newest checkpoint up to step `limit`, None for that of `last`, that reads back, and what newer ones lack."""
     problems: list[str] = []
-    last = run.checkpoint("last")
-    limit = int(last.name.removeprefix("step-"))
+    limit = reached(run) if limit is None else limit
     for step in reversed([s for s in run.steps() if s <= limit]):
         folder = run.checkpoints / f"step-{step}"
         try:

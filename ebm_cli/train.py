@@ -20,9 +20,9 @@ from ebm_cli.optimizer import Rate
 from ebm_cli.parts import Parts, assemble, load_weights
 from ebm_cli.ranking import SCORE, Likelihood, Ranking, chains_of, point_at_best
 from ebm_cli.rollback import Diverged, Rollbacks
-from ebm_cli.run import Run, prune, write_text
+from ebm_cli.run import Run, prune
 from ebm_cli.start import HasPolicy
-from ebm_cli.state import TrainState, newest_whole, read_data_record, save_data_record
+from ebm_cli.state import TrainState, has_checkpoint, read_data_record, save_data_record
 from ebm_cli.step_size import fit_step_size
 from ebm_cli.terminal import Stopped, Terminal
 from ebm_cli.watch import Watch
@@ -75,14 +75,15 @@ class Trainer:
 
 
 def train(config: Config, run: Run, terminal: Terminal, init: Run | None = None) -> dict[str, Estimate]:
-    """Train what `config` names in `run`'s folder, from its last checkpoint where it has one.
+    """Train what `config` names in `run`'s folder, from its last checkpoint where it has one, else from step 0.
 
     init: a run to take the weights from. Raises Diverged at the first loss, energy or gradient that is not finite,
     the last good checkpoint kept, unless a rollback is left; Stopped after a signal, the step finished and saved.
     """
     place = resolve(config["device"], config["dtype"], config["threads"])
     with place.used(), rng.seeded_layers(config["seed"], "layers"):
-        resumed = (run.checkpoints / "last").exists()
+        begun = any(run.folder.glob("events.out.tfevents.*"))
+        resumed = has_checkpoint(run)
         record = record_for(run, init)
         trainer, parts = together(
             trainer=lambda: construct(Trainer, config["trainer"]),
@@ -97,21 +98,18 @@ def train(config: Config, run: Run, terminal: Terminal, init: Run | None = None)
         if not resumed:
             parts = fit_step_size(parts, config, run, terminal)
         state = begin(parts, trainer, config["seed"])
-        if isinstance(parts.data, HasRecord):
+        if isinstance(parts.data, HasRecord) and read_data_record(run) is None:
             save_data_record(run, parts.data.record())
         if resumed:
-            folder, problems = newest_whole(run)
-            for problem in problems:
-                terminal.say(f"warning: {problem}; going on from {folder.name}")
-            write_text(run.checkpoints / "last", folder.name + "\n")
-            state.load(folder)
+            for problem in rollback.load(state, run):
+                terminal.say(f"warning: {problem}; going on from step-{state.step}")
             parts = rollback.apply(parts, state, run)
             warn_of_decay(parts, trainer, terminal)
         elif trainer.on_divergence == "rollback":
             state.save(run)
         say_policy(parts, trainer, terminal)
         run.cut_history(state.step)
-        with curves.Board(run, parts, state, purge=state.step + 1 if resumed else None) as board:
+        with curves.Board(run, parts, state, purge=state.step + 1 if begun else None) as board:
             return loop(parts, trainer, state, run, board, terminal)
 
 

@@ -1,12 +1,15 @@
-"""Kill a training run with SIGKILL at random moments, resume it each time, and compare it bit for bit.
+"""Kill training runs with SIGKILL at random moments, go on each time, and compare them bit for bit.
 
-    python scripts/kill_and_resume.py [KILLS] [ebm train overrides …]
+    python scripts/kill_and_resume.py [SCENARIO …] [--early N] [--late N] [--seed N] [ebm train overrides …]
 
-Runs `ebm train experiment=gaussians_8 trainer.steps=1000 trainer.checkpoint_every=20` once without a stop and once
-with KILLS (20 unless given) kills, then compares the last checkpoint's bytes (weights, averages, optimizer, buffer,
-generators) and metrics.jsonl but for its wall-clock field. Exit code 0 when they are equal.
+Each scenario (all of them unless named) trains once without a stop and once with kills: `early` ones within the first
+four seconds of a process, start-up included, then `late` ones during training. After a kill, a folder that holds
+config.yaml (a sweep's: sweep.yaml) is resumed; without one the same command is typed again. At the end it compares the
+bytes of the last checkpoint (weights, averages, optimizer, buffer, generators), config.yaml but for how the run was
+made, rollbacks.json, and metrics.jsonl and metrics.json but for wall-clock time. Exit code 0 when all are equal.
 """
 
+import argparse
 import json
 import random
 import shutil
@@ -15,87 +18,176 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
-STEPS = 1000
-RECIPE = [
-    "experiment=gaussians_8",
-    f"trainer.steps={STEPS}",
-    "trainer.checkpoint_every=20",
-    "trainer.log_every=5",
-]
-WALL_CLOCK = "steps_per_second"
+import yaml
+
+from ebm_cli.run import Run
+
+EARLY_SECONDS = 4.0
+OFTEN = ["trainer.checkpoint_every=20", "trainer.log_every=5"]
+SMALL = ["energy.width=32", "start.size=512", "trainer.batch_size=128", *OFTEN]
+SCENARIOS = {
+    "plain": ["experiment=gaussians_8", "trainer.steps=200", *OFTEN],
+    "rollback": [
+        "experiment=two_moons",
+        "sampler=sgld",
+        # A rate that rises until training diverges, and a step that is too large for it: nine rollbacks, some of them
+        # to the same checkpoint.
+        "energy.confinement=0",
+        "optimizer.lr=1000",
+        "optimizer.warmup=300",
+        "optimizer.clip=null",
+        "trainer.on_divergence=rollback",
+        "trainer.rollbacks=12",
+        "trainer.steps=300",
+        *SMALL,
+    ],
+    "contrastive_kl": ["experiment=gaussians_8", "regularizer=[contrastive_kl]", "trainer.steps=100", *SMALL],
+    "sampler": ["experiment=two_moons", "sampler=hmc", "sampler.leapfrog_steps=5", "trainer.steps=300", *SMALL],
+    "sweep": ["-m", "experiment=gaussians_8", "optimizer.lr=0.001,0.002", "trainer.steps=150", *SMALL],
+}
+WALL_CLOCK = ("steps_per_second", "gradients_per_second")
+MADE = ("made", "out")
 
 
-def ebm(*words: str) -> list[str]:
-    return [sys.executable, "-m", "ebm_cli", "train", *words]
+def started(words: list[str]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "ebm_cli", "train", *words]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
-def history(folder: Path) -> list[dict]:
-    """metrics.jsonl without its wall-clock field."""
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in row.items() if key != WALL_CLOCK} for row in rows]
+def ended(process: subprocess.Popen[bytes], words: list[str]) -> None:
+    """Wait for the end of a run; exit where it did not come to its last line (1: a verdict that refuses)."""
+    _, err = process.communicate()
+    if process.returncode not in (0, 1) or b"failed:" in err:
+        raise SystemExit(f"ebm train {' '.join(words)} ended with {process.returncode}: {err.decode()[-600:]}")
+
+
+def members(folder: Path) -> list[Path]:
+    """The runs in a folder: itself, or those of a sweep without what earlier tries left."""
+    if not (folder / "sweep.yaml").exists():
+        return [folder]
+    return sorted(path for path in folder.iterdir() if path.is_dir() and path.name.isdigit())
 
 
 def uninterrupted(words: list[str], folder: Path) -> tuple[float, float]:
-    """Train without a stop; the seconds to the first logged step, and those from there to the end of training."""
-    began = time.monotonic()
-    process = subprocess.Popen(ebm(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not (folder / "metrics.jsonl").exists() and process.poll() is None:
-        time.sleep(0.05)
-    start = time.monotonic() - began
-    if process.wait() != 0:
-        raise SystemExit("the uninterrupted run failed")
-    rate = json.loads((folder / "metrics.json").read_text())["steps_per_second"]["value"]
-    return start, STEPS / rate
+    """Train without a stop; the seconds to the first logged step, and those from there to the end."""
+    begun = time.monotonic()
+    process = started(words)
+    while not any((run / "metrics.jsonl").exists() for run in members(folder)) and process.poll() is None:
+        time.sleep(0.02)
+    start = time.monotonic() - begun
+    ended(process, words)
+    return start, time.monotonic() - begun - start
 
 
-def main() -> int:
-    kills = int(sys.argv[1]) if len(sys.argv) > 1 else 20
-    recipe = RECIPE + sys.argv[2:]
-    place = Path(tempfile.mkdtemp(prefix="ebm-kill-"))
-    whole, broken = place / "whole", place / "broken"
-    start, training = uninterrupted([*recipe, f"out={whole}"], whole)
-    print(f"uninterrupted: {start:.1f} s to the first step, {training:.1f} s of training")
-    moments = random.Random(0)
-    done = 0
-    while done < kills:
-        resumable = (broken / "checkpoints" / "last").exists()
-        if broken.exists() and not resumable:
-            shutil.rmtree(broken)
-        words = [f"resume={broken}"] if resumable else [*recipe, f"out={broken}"]
-        process = subprocess.Popen(ebm(*words), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        # From just before the first step on, and on average a little less than a KILLS-th of the work.
-        moment = start + moments.uniform(-0.5, 1.2 * training / kills)
+def stage(folder: Path) -> str:
+    """How far a killed run had come, in words."""
+    if not folder.exists():
+        return "no folder"
+    if not is_begun(folder):
+        return "no configuration"
+    run = members(folder)[-1] if members(folder) else folder
+    last = run / "checkpoints" / "last"
+    lines = run / "metrics.jsonl"
+    logged = len(lines.read_text().splitlines()) if lines.exists() else 0
+    label = f"run {run.name}, " if run != folder else ""
+    return f"{label}{last.read_text().strip() if last.exists() else 'no checkpoint'}, {logged} logged lines"
+
+
+def is_begun(folder: Path) -> bool:
+    return any((folder / name).exists() for name in ("config.yaml", "sweep.yaml"))
+
+
+def killed(words: list[str], folder: Path, moments: list[float]) -> int:
+    """Train with a kill after each of `moments` seconds, then to the end; returns the kills before the end."""
+    for number, moment in enumerate(moments):
+        if Run(folder).is_finished():
+            # It was killed after its last line: `resume=` would have no step left to make.
+            return number
+        line = [f"resume={folder}"] if is_begun(folder) else words
+        process = started(line)
         try:
             process.wait(timeout=moment)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
-            done += 1
-            last = broken / "checkpoints" / "last"
-            print(
-                f"kill {done}: {last.read_text().strip() if last.exists() else 'no checkpoint yet'}",
-                flush=True,
-            )
+            process.communicate()
+            print(f"  kill {number + 1} after {moment:.2f} s: {stage(folder)}", flush=True)
             continue
-        assert process.stderr is not None
-        print(f"ended before kill {done + 1}, exit code {process.returncode}: {process.stderr.read().decode()[-300:]}")
-        break
-    if (broken / "checkpoints" / "last").exists():
-        subprocess.run(ebm(f"resume={broken}"), check=True, capture_output=True)
-    else:
-        shutil.rmtree(broken, ignore_errors=True)
-        subprocess.run(ebm(*recipe, f"out={broken}"), check=True, capture_output=True)
-    name = (whole / "checkpoints" / "last").read_text().strip()
-    same_name = name == (broken / "checkpoints" / "last").read_text().strip()
-    files = [
-        (whole / "checkpoints" / name / file).read_bytes() == (broken / "checkpoints" / name / file).read_bytes()
-        for file in ("state.safetensors", "state.json")
-    ]
-    same_history = history(whole) == history(broken)
-    print(f"{done} kills; same checkpoint name {same_name}, bytes {files}, metrics.jsonl {same_history}")
+        ended(process, line)
+        print(f"  ended before kill {number + 1}")
+        return number
+    if not Run(folder).is_finished():
+        line = [f"resume={folder}"] if is_begun(folder) else words
+        ended(started(line), line)
+    return len(moments)
+
+
+def found(run: Path) -> dict[str, Any]:
+    """All of a run that must not depend on kills, by the name of its file."""
+    name = (run / "checkpoints" / "last").read_text().strip()
+    state = run / "checkpoints" / name
+    history = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    rollbacks = run / "rollbacks.json"
+    return {
+        "last": name,
+        **{file: (state / file).read_bytes() for file in ("state.safetensors", "state.json")},
+        "metrics.jsonl": [without(row, WALL_CLOCK) for row in history],
+        "metrics.json": without(json.loads((run / "metrics.json").read_text()), WALL_CLOCK),
+        "config.yaml": without(config, MADE),
+        "rollbacks.json": rollbacks.read_text() if rollbacks.exists() else None,
+    }
+
+
+def without(row: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key not in names}
+
+
+def differences(whole: Path, broken: Path) -> list[str]:
+    """The names of the files in which two runs, or two sweeps' runs, differ."""
+    if [run.name for run in members(whole)[1:]] != [run.name for run in members(broken)[1:]]:
+        return ["the runs of the sweep"]
+    pairs = zip(members(whole), members(broken), strict=True)
+    both = [(run.name, found(run), found(other)) for run, other in pairs]
+    return [f"{name}/{file}" for name, one, other in both for file in one if one[file] != other[file]]
+
+
+def try_one(name: str, more: list[str], early: int, late: int, moments: random.Random) -> bool:
+    """Run a scenario; whether its runs came out equal."""
+    place = Path(tempfile.mkdtemp(prefix="ebm-kill-"))
+    whole, broken = place / "whole", place / "broken"
+    words = [*SCENARIOS[name], *more]
+    start, training = uninterrupted([*words, f"out={whole}"], whole)
+    print(f"{name}: without a stop {start:.1f} s to the first logged step and {training:.1f} s more")
+    # Where the machine is slow, the first seconds are those up to the first step.
+    times = [moments.uniform(0, max(EARLY_SECONDS, start)) for _ in range(early)]
+    # From just before the first step on, and on average a little less than a late-th of the work.
+    times += [start + moments.uniform(-0.5, 1.2 * training / late) for _ in range(late)]
+    kills = killed([*words, f"out={broken}"], broken, times)
+    differ = differences(whole, broken)
+    record = whole / "rollbacks.json"
+    note = f", {len(json.loads(record.read_text()))} rollbacks" if record.exists() else ""
+    print(f"{name}: {kills} kills{note}; {'differ: ' + ', '.join(differ) if differ else 'equal'}", flush=True)
     shutil.rmtree(place)
-    return 0 if same_name and all(files) and same_history else 1
+    return not differ
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("words", nargs="*", help=f"scenarios ({', '.join(SCENARIOS)}) and overrides of ebm train")
+    parser.add_argument("--early", type=int, default=3, help="kills within the first four seconds")
+    parser.add_argument("--late", type=int, default=4, help="kills during training")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    given = parser.parse_intermixed_args()
+    names = [word for word in given.words if "=" not in word]
+    if unknown := [name for name in names if name not in SCENARIOS]:
+        parser.error(f"there is no scenario {unknown[0]}; there are {', '.join(SCENARIOS)}")
+    more = [word for word in given.words if "=" in word]
+    moments = random.Random(given.seed)
+    equal = [try_one(name, more, given.early, given.late, moments) for name in names or SCENARIOS]
+    print(f"{sum(equal)} of {len(equal)} scenarios equal")
+    return 0 if all(equal) else 1
 
 
 if __name__ == "__main__":

@@ -244,13 +244,16 @@ def resume(overrides: list[Any]) -> tuple[Job, Permission]:
 def refuse_what_is_done(run: Run, named: str, steps: Any) -> None:
     """Raise InputError for a run that has no step left to make.
 
-    A run that was killed before its last lines were written, or whose last checkpoint is damaged, has.
+    A run that was killed before its first checkpoint or before its last lines were written, or whose last checkpoint is
+    damaged, has.
     """
-    from ebm_cli.state import newest_whole
+    from ebm_cli import state
 
-    reached = int(run.checkpoint("last").name.removeprefix("step-"))
-    whole = int(newest_whole(run)[0].name.removeprefix("step-"))
-    if isinstance(steps, int) and (steps < reached or (steps == whole and run.metrics())):
+    if not state.has_checkpoint(run):
+        return
+    reached = state.reached(run)
+    whole = int(state.newest_whole(run)[0].name.removeprefix("step-"))
+    if isinstance(steps, int) and (steps < reached or (steps == whole and run.is_finished())):
         raise InputError(
             f"trainer.steps must be > {reached}, the step that resume={named} has reached, got {steps}: "
             f"trainer.steps={2 * reached} extends it"

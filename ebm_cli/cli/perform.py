@@ -63,9 +63,9 @@ def perform(job: Job) -> tuple[Job, Run, int, dict[str, Estimate]]:
             write_report(run)
         return job, run, 1 if is_refused(job, estimates) else 0, estimates
     except InputError as error:
-        if fresh and job.folder is None:
+        if fresh and job.folder is None and not isinstance(error, InUse):
             shutil.rmtree(folder, ignore_errors=True)
-        elif fresh:
+        elif fresh and not isinstance(error, InUse):
             # A sweep's row says why.
             leave_reason(run, "; ".join(error.messages))
         return job, run, wrong_input(typed_only(job, error)), estimates
@@ -245,6 +245,10 @@ def job_name(job: Job) -> str:
     return "-".join(words) or job.verb
 
 
+class InUse(InputError):
+    """Another ebm works in the folder."""
+
+
 class locked:
     """One process per run: `with locked(run)` refuses a folder that another ebm works in, by its `name`."""
 
@@ -260,7 +264,7 @@ class locked:
             fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self.handle)
-            raise InputError(f"{self.name} is in use by another ebm") from None
+            raise InUse(f"{self.name} is in use by another ebm") from None
 
     def __exit__(self, *error: object) -> None:
         os.close(self.handle)

@@ -46,8 +46,14 @@ def usable(run: Run, verb: str, key: str) -> None:
         raise InputError(
             f"{key}={run.folder} is of ebm {made}, but ebm {verb} needs one of ebm {USES[verb][0]}{advice}"
         )
-    if not (run.folder / NEEDS[made]).exists():
-        raise InputError(f"{key}={run.folder} has no {NEEDS[made]} yet: it stopped before its first")
+    if not serves(run.folder, made, key):
+        advice = f"; ebm train resume={run.folder} goes on" if made == "train" else ""
+        raise InputError(f"{key}={run.folder} has no {NEEDS[made]} yet: it stopped before its first{advice}")
+
+
+def serves(folder: Path, made: str, key: str) -> bool:
+    """Whether a run has what KEY= needs of it: resume= takes one without a checkpoint, and trains it from step 0."""
+    return key == "resume" or (folder / NEEDS[made]).exists()
 
 
 def latest(verb: str, kind: str, key: str) -> Run:
@@ -62,7 +68,7 @@ def latest(verb: str, kind: str, key: str) -> Run:
     for made in kinds:
         for pattern in ("*/*/config.yaml", "*/*/*/config.yaml"):
             for config in (outputs / made).glob(pattern):
-                if (config.parent / NEEDS[made]).exists():
+                if serves(config.parent, made, key):
                     found.append((config.stat().st_mtime_ns, Run(config.parent)))
     if not found:
         raise InputError(f"{key}=latest: there is no run of ebm {kinds[0]} under {outputs} that can be used")
