@@ -25,7 +25,7 @@ from ebm_cli.start import HasPolicy
 from ebm_cli.state import TrainState, has_checkpoint, read_data_record, save_data_record
 from ebm_cli.step_size import fit_step_size
 from ebm_cli.terminal import Stopped, Terminal
-from ebm_cli.watch import Watch
+from ebm_cli.watch import NO_CHAINS, Watch
 
 # How many times larger than the data's energies those of chains are that have run away.
 RUNAWAY = 1000.0
@@ -289,7 +289,7 @@ def summary(run: Run, steps: int, rate: float | None, parts: Parts) -> dict[str,
     history = [row for row in run.history() if "loss" in row]
     verdict, reasons = Watch(parts.data).verdict(history, parts.sampler.temperature, parts.has_chains)
     replaced = run.config().get("replaced")
-    if verdict == "refused" and replaced is not None:
+    if verdict == "refused" and replaced is not None and reasons != [NO_CHAINS]:
         own = str(replaced["sampler"].get("_target_")).split(".")[-2]
         reasons.append(f"the recipe was made for sampler={own}: name no other")
     if rate is None:

@@ -253,7 +253,7 @@ def refuse_what_is_done(run: Run, named: str, steps: Any) -> None:
         return
     reached = state.reached(run)
     whole = int(state.newest_whole(run)[0].name.removeprefix("step-"))
-    if isinstance(steps, int) and (steps < reached or (steps == whole and run.is_finished())):
+    if isinstance(steps, int) and steps > 0 and (steps < reached or (steps == whole and run.is_finished())):
         raise InputError(
             f"trainer.steps must be > {reached}, the step that resume={named} has reached, got {steps}: "
             f"trainer.steps={2 * reached} extends it"

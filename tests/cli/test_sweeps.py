@@ -253,7 +253,7 @@ def test_runs_in_a_folder_of_any_name_are_found(name: str, here: Path, trained: 
         for value in ("latest", str(folder), "outputs/train/2026-01-01/00-00-00-r"):
             jobs = composed(planned(verb, parse([f"{key}={value}", "seed=0,1"])))
             assert [job.config[key] for job in jobs] == [str(folder)] * 2
-    job = prepare("train", parse([f"resume={folder}"]))
+    job = prepare("train", parse([f"resume={folder}", "trainer.steps=9"]))
     assert job.folder == folder
     for value in (f"[{folder},latest]", f"[latest,{folder},{folder}]"):
         config = prepare("sample", parse(["energy=product", f"energy.runs={value}"])).config
