@@ -1,5 +1,6 @@
 """Chains on disk: an ArviZ file (NetCDF4), or anyone's array."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ebm_cli.check import InputError
+
+# Beside chains.nc: the fingerprint of the chains that metrics.json judges.
+JUDGED = "chains.sha256"
 
 
 def evenly(count: int, most: int) -> list[int]:
@@ -105,6 +109,12 @@ def write(path: Path, chains: Chains, temperature: float, attributes: dict[str, 
         for name, values in columns.items():
             if values is not None:
                 stats.create_variable(name, ("chain", "draw"), data=values)
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read(path: Path) -> Chains:

@@ -62,7 +62,9 @@ class Autocorrelation:
             estimate = refused("; ".join([*screened.remarks, reason]), "steps")
         else:
             scale = chains.thin
-            estimate = Estimate(worst.tau * scale, se=worst.se * scale, unit="steps").doubted(doubts)
+            estimate = Estimate(worst.tau * scale, se=worst.se * scale, unit="steps", if_not_mixed="caution").doubted(
+                doubts
+            )
         return Finding({"iat_max": estimate}, *self._picture(times, slowest, chains.thin))
 
     def _picture(self, times: dict[str, Integrated], slowest: str, thin: int) -> tuple["figure.Figure", str]:

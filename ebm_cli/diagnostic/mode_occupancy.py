@@ -93,13 +93,16 @@ class ModeOccupancy:
             doubts += [f"{found.names[k]}, weight {judge[k]:.2f}, {said[k]}" for k in off[:4]]
         if missing:
             doubts.append("raise steps, or start chains wider")
-        listed = Estimate([float(found.numbers[k]) for k in missing]).doubted(doubts)
+        # That modes are missing is a fact about these chains; that none is says that they have found every one.
+        listed = Estimate(
+            [float(found.numbers[k]) for k in missing], if_not_mixed="caution" if missing else "refused"
+        ).doubted(doubts)
         if judge is None:
             listed = refused(
                 "what each mode should hold is known with data, or in one or two dimensions: add data=NAME"
             )
         estimates = {
-            "occupancy": Estimate(occupancy.tolist(), se=se.tolist()).doubted(doubts),
+            "occupancy": Estimate(occupancy.tolist(), se=se.tolist(), if_not_mixed="refused").doubted(doubts),
             "modes_missing": listed,
         }
         return Finding(estimates, *picture(patient, found, occupancy, se, missing))

@@ -122,7 +122,9 @@ class SpuriousValleys:
             f"chains{names}. {short:.1%} of the chains' first draws and {long:.1%} of their last end in such. "
             f"{shown(data, valleys)} Good: none."
         )
-        return Finding({name: Estimate(float(len(valleys))).doubted(doubts)}, drawn, caption)
+        # A valley that was found is there; that there is none rests on where the chains have been, too.
+        estimate = Estimate(float(len(valleys)), if_not_mixed="caution" if valleys else "refused")
+        return Finding({name: estimate.doubted(doubts)}, drawn, caption)
 
     def _search(
         self, energy: nn.Module, temperature: float, rows: Float[Tensor, "rows *event"], chains: Chains
