@@ -37,6 +37,8 @@ def diagnose(config: Config, run: Run, terminal: Terminal, sampled: Run | Path) 
             if chains.potential is not None and chains.x.shape[1] > 1:
                 figure.save(run, {"energy": energy_trace(chains)})
         terminal.say("chains: {} × {} draws of shape {}".format(*chains.x.shape[:2], list(chains.event)))
+        for note in chains.notes:
+            terminal.say(note)
         judged = judged_before(path, chains) or judge(patient, config["seed"], terminal.stopping)
         for note in judged.notes:
             terminal.say(note)

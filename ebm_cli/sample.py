@@ -149,6 +149,7 @@ def to_chains(trajectory: Trajectory, length: Length) -> Chains:
         diverging=array(trajectory.diverging),
         gradients=round(float(trajectory.gradients.mean())),
         names=list(range(length.chains)),
+        test_per_step=getattr(trajectory.sampler, "test_per_step", False) is True,
     )
 
 
