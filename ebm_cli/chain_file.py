@@ -230,7 +230,7 @@ def _by_chain_and_draw(variable: Any, name: str) -> tuple[np.ndarray, Bool[np.nd
     order = ("chain", "draw")
     ends = [axes.index(axis) for axis in order]
     values, filled = (np.moveaxis(array, ends, (0, 1)) for array in (values, filled))
-    return values, filled.reshape(*filled.shape[:2], -1).any(2)
+    return values, np.asarray(filled.reshape(*filled.shape[:2], -1).any(2))
 
 
 def _decoded(raw: np.ndarray, attributes: Any, name: str) -> tuple[np.ndarray, np.ndarray]:

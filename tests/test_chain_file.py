@@ -210,7 +210,7 @@ def foreign(
     **of_x: Any,
 ) -> Path:
     """A file as another tool may write it: any order of dimensions, CF attributes, statistics of any shape."""
-    with h5netcdf.File(path, "w", invalid_netcdf=x.dtype.kind == "b") as file:
+    with h5netcdf.File(path, "w") as file:
         group = file.create_group("posterior")
         group.dimensions = dict(zip(dims, x.shape, strict=True))
         group.create_variable("x", dims, data=x).attrs.update(of_x)
@@ -341,6 +341,6 @@ def test_what_cannot_be_decoded_is_an_input_error(tmp_path: Path, of_x: dict[str
     refused(foreign(tmp_path / "a.nc", np.full((3, 7, 2), -1.0), **of_x))
 
 
-@pytest.mark.parametrize("dtype", [bool, complex])
-def test_a_netcdf_of_no_real_numbers_is_an_input_error(tmp_path: Path, dtype: type) -> None:
+@pytest.mark.parametrize("dtype", [complex, "S3"])
+def test_a_netcdf_of_no_real_numbers_is_an_input_error(tmp_path: Path, dtype: Any) -> None:
     assert "real numbers" in refused(foreign(tmp_path / "a.nc", NUMBERS.astype(dtype)))

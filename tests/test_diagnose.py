@@ -32,9 +32,7 @@ def diagnosed(run: str, out: str, *words: str) -> dict[str, dict]:
     "words",
     [
         pytest.param([*STUCK, "steps=300", "burn_in=50"], id="not mixed"),
-        pytest.param(
-            ["energy=quadratic", "event=[2]", "start.scale=0.3", "steps=301", "thin=1", "burn_in=200"], id="odd"
-        ),
+        pytest.param(["energy=quadratic", "event=[2]", "steps=301", "thin=1", "burn_in=200"], id="odd number of draws"),
     ],
 )
 def test_diagnose_takes_over_what_sample_found(words: list[str]) -> None:

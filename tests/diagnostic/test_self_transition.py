@@ -71,18 +71,12 @@ def test_stays_between_draws_are_not_made_up() -> None:
 def test_thinned_chains_stay_as_often_as_those_of_every_step(name: str, thin: int, rng: torch.Generator) -> None:
     energy = Quadratic([4.0, 4.0], None)
     x = torch.randn(200, 2, generator=rng) / 2
-    changes = {"step_size": 1.0 if name == "hmc" else 0.45}
+    changes = {"step_size": 1.0 if name == "hmc" else 0.45} | ({} if name == "jump_mala" else {"adapt": "none"})
+    sampler = build("sampler", name, changes)
     found = {}
     for each in (1, thin):
         own = torch.Generator().manual_seed(3)
-        done = run_chains(
-            build("sampler", name, changes | ({} if name == "jump_mala" else {"adapt": "none"})),
-            energy,
-            x,
-            140,
-            own,
-            thin=each,
-        )
+        done = run_chains(sampler, energy, x, 140, own, thin=each)
         found[each] = self_transition(to_chains(done, Length(200, 140, 0, each)))
     stays, thinned = found[1], found[thin]
     assert stays.value > 0.05 and stays.verdict == thinned.verdict == "ok"
