@@ -207,6 +207,10 @@ def describe(chains: Chains, screened: Screened) -> dict[str, Estimate]:
         rows = moments(good, screened.remarks)
         rows["energy"] = over_chains(good.potential.astype(np.float64).mean(1), "refused").doubted(screened.remarks)
         acceptance = over_chains(good.acceptance.mean(1), "caution")
+        share = acceptance.value if isinstance(acceptance.value, float) else 0.0
+        acceptance = acceptance.meaning_that(
+            "every step is taken, as the kernel has no test" if share == 1 else f"{share:.1%} of proposals are accepted"
+        )
         rows["acceptance"] = acceptance.doubted([*screened.remarks, *diverged(good)])
     patient = Patient(chains)
     rows["ess_bulk_min"] = ESS(least=25.0)(patient).estimates["ess_bulk_min"]

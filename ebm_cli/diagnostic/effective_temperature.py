@@ -71,7 +71,10 @@ class EffectiveTemperature:
         axes.legend()
         numbers = f"{value:.4f} ± {se:.4f}, beside T = {temperature:g}"
         caption = f"Configurational temperature, {numbers}. Good: the two lines agree."
-        return Finding({name: Estimate(value, se=se, if_not_mixed="caution").doubted(doubts)}, picture, caption)
+        estimate = Estimate(value, se=se, if_not_mixed="caution")
+        if temperature > 0:
+            estimate = estimate.meaning_that(f"chains are at {value / temperature:.3g} times T (1 is perfect)")
+        return Finding({name: estimate.doubted(doubts)}, picture, caption)
 
 
 def off(value: float, se: float, temperature: float) -> list[str]:

@@ -97,6 +97,11 @@ class ModeOccupancy:
         listed = Estimate(
             [float(found.numbers[k]) for k in missing], if_not_mixed="caution" if missing else "refused"
         ).doubted(doubts)
+        listed = listed.meaning_that(
+            f"chains hardly visit {len(missing)} of {len(found.names)} modes (none missing is perfect)"
+            if missing
+            else f"chains visit every mode that should hold {self.least:.0%} of the draws or more"
+        )
         if judge is None:
             listed = refused(
                 "what each mode should hold is known with data, or in one or two dimensions: add data=NAME"

@@ -53,4 +53,14 @@ class RHat:
             f"R̂ of each coordinate and the energy; largest {value:.4f} ({worst}). Good: all left of the green line. "
             "R̂ cannot see a mode that no chain has visited."
         )
-        return Finding({"r_hat_max": Estimate(value, if_not_mixed="caution").doubted(doubts)}, picture, caption)
+        return Finding(
+            {"r_hat_max": Estimate(value, meaning=self._meaning(value), if_not_mixed="caution").doubted(doubts)},
+            picture,
+            caption,
+        )
+
+    def _meaning(self, value: float) -> str:
+        if value <= self.mixed:
+            return f"chains agree with each other (1 is perfect, up to {self.mixed:g} is good)"
+        how = "do not yet agree" if value <= self.apart else "disagree"
+        return f"chains {how} with each other (1 is perfect, up to {self.mixed:g} is good)"

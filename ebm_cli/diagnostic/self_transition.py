@@ -60,5 +60,6 @@ class SelfTransition:
             f"Fraction of kernel steps in which each chain stays, mean {value:.4f} ± {se:.4f}. "
             "Good: alike for all chains and well below 1."
         )
-        estimate = Estimate(value, se=se, if_not_mixed="caution").doubted(doubts)
+        meaning = f"a chain stays where it is in {value:.1%} of its kernel steps"
+        estimate = Estimate(value, se=se, meaning=meaning, if_not_mixed="caution").doubted(doubts)
         return Finding({"self_transition": estimate}, picture, caption)

@@ -124,6 +124,11 @@ class SpuriousValleys:
         )
         # A valley that was found is there; that there is none rests on where the chains have been, too.
         estimate = Estimate(float(len(valleys)), if_not_mixed="caution" if valleys else "refused")
+        meaning = "no place without data was found to hold mass of the model (0 is perfect)"
+        if valleys:
+            held = f"{sum(valley.mass for valley in valleys):.1%} of the model's mass"
+            meaning = f"{held} is in {count} without data (0 is perfect)"
+        estimate = estimate.meaning_that(meaning)
         return Finding({name: estimate.doubted(doubts)}, drawn, caption)
 
     def _search(

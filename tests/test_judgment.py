@@ -1,0 +1,74 @@
+"""Judgment: one sentence, made of verdicts and meanings, that never praises what is refused."""
+
+import json
+
+import pytest
+
+from ebm_cli.estimate import Estimate, refused
+from ebm_cli.judgment import judgment
+
+MIXED = Estimate(1.0, meaning="1 stands for mixed")
+STUCK = refused("not mixed: R̂ = 1.5 of x[0] is above 1.1; raise burn_in and steps")
+TOLD = Estimate(0.56, se=0.02, meaning="a classifier tells samples from data in 56 % of cases (50 % is perfect)")
+
+
+def sentence(*runs: tuple[str, dict[str, Estimate]]) -> str:
+    return judgment(
+        (verb, {name: json.loads(json.dumps(row.to_json())) for name, row in rows.items()}) for verb, rows in runs
+    )
+
+
+@pytest.mark.parametrize(
+    ("runs", "expected"),
+    [
+        pytest.param([], "", id="nothing"),
+        pytest.param([("train", {"loss": Estimate(0.1)})], "Training: nothing speaks against it.", id="trained"),
+        pytest.param(
+            [("train", {"loss": refused("chains left the data; lower sampler.step_size")})],
+            "Training: refused, chains left the data.",
+            id="training refused",
+        ),
+        pytest.param(
+            [("train", {"loss": Estimate(0.1).doubted(["gap"])})],
+            "Training: to be doubted, gap.",
+            id="training doubted",
+        ),
+        pytest.param([("sample", {"mixing": MIXED})], "Chains: mixed.", id="mixed"),
+        pytest.param([("sample", {"mixing": STUCK})], "Chains: not mixed, R̂ = 1.5 of x[0] is above 1.1.", id="stuck"),
+        pytest.param(
+            [("diagnose", {"mixing": MIXED.doubted(["can't tell: too short"])})],
+            "Chains: perhaps not mixed, too short.",
+            id="not decided",
+        ),
+        pytest.param(
+            [("evaluate", {"c2st": TOLD}), ("sample", {"mixing": STUCK})],
+            "Samples: a classifier tells samples from data in 56 % of cases (50 % is perfect); "
+            "chains: not mixed, R̂ = 1.5 of x[0] is above 1.1.",
+            id="both",
+        ),
+        pytest.param(
+            [("evaluate", {"log_z": Estimate(1.25, se=0.01).doubted(["no upper bound"])})],
+            "Log Z = 1.250 ± 0.010 (to be doubted: no upper bound).",
+            id="log Z",
+        ),
+        pytest.param(
+            [("evaluate", {"c2st": refused("too few")})], "Samples: not compared, too few.", id="not compared"
+        ),
+        pytest.param([("evaluate", {"odd": Estimate(1.0)})], "Verdicts: 1 ok.", id="no meaning"),
+        pytest.param(
+            [("sample", {"mixing": STUCK}), ("sample", {"mixing": MIXED})], "Chains: mixed.", id="the later one"
+        ),
+        pytest.param(
+            [("diagnose", {"mixing": MIXED}), ("sample", {"mixing": STUCK})],
+            "Chains: not mixed, R̂ = 1.5 of x[0] is above 1.1.",
+            id="the later one of two verbs",
+        ),
+        pytest.param(
+            [("diagnose", {"modes_missing": Estimate([2.0], meaning="chains miss 1 of 4 modes").doubted(["why"])})],
+            "Chains miss 1 of 4 modes.",
+            id="alarm",
+        ),
+    ],
+)
+def test_a_sentence_says_what_the_rows_say(runs: list, expected: str) -> None:
+    assert sentence(*runs) == expected
