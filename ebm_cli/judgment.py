@@ -31,7 +31,7 @@ def judgment(runs: Iterable[tuple[str, Rows]]) -> str:
     merged: Rows = {name: row for verb, rows in latest.items() if verb != "train" for name, row in rows.items()}
     parts += [of_subject(subject, names, merged) for subject, names in SUBJECTS]
     parts += [log_z(merged), chains(merged)]
-    parts += [str(merged[name]["meaning"]) for name in ALARMS if alarming(merged.get(name))]
+    parts += [str(merged[name]["meaning"]) for name in ALARMS if alarming(merged.get(name), merged.get("mixing"))]
     found = [part for part in parts if part]
     if not found and merged:
         found = [tally(merged)]
@@ -54,7 +54,7 @@ def of_subject(subject: str, names: tuple[str, ...], rows: Rows) -> str:
     there = [rows[name] for name in names if name in rows]
     for row in there:
         if row["value"] is not None and row.get("meaning"):
-            return f"{subject}: {row['meaning']}{doubt(row)}"
+            return f"{row['meaning']}{doubt(row)}"
     gone = [row for row in there if row["value"] is None]
     return f"{subject}: not compared, {first(gone[0])}" if gone else ""
 
@@ -82,9 +82,12 @@ def chains(rows: Rows) -> str:
     return f"chains: not mixed, {reason}"
 
 
-def alarming(row: dict[str, Any] | None) -> bool:
-    """Whether a row has bad news to tell."""
-    return row is not None and row["verdict"] == "caution" and bool(row["value"]) and bool(row.get("meaning"))
+def alarming(row: dict[str, Any] | None, mixing: dict[str, Any] | None) -> bool:
+    """Whether a row has bad news of its own to tell, beside what it took over from mixing."""
+    if row is None or row["verdict"] != "caution" or not row["value"] or not row.get("meaning"):
+        return False
+    taken = str((mixing or {}).get("reason", "")).split("; ")
+    return any(reason not in taken for reason in str(row["reason"]).split("; "))
 
 
 def tally(rows: Rows) -> str:

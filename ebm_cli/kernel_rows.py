@@ -96,5 +96,5 @@ def swaps(rates: Tensor) -> Estimate:
     least = float(rates.min())
     pair = int(rates.argmin())
     doubts = [f"temperatures {pair} and {pair + 1} swap rarely: raise sampler.replicas"] if least < FEW_SWAPS else []
-    meaning = f"neighboring temperatures swap in at least {least:.0%} of tries"
+    meaning = f"neighboring temperatures swap in at least {100 * least:.0f} % of tries"
     return Estimate(least, meaning=meaning, if_not_mixed="caution").doubted(doubts)

@@ -209,7 +209,9 @@ def describe(chains: Chains, screened: Screened) -> dict[str, Estimate]:
         acceptance = over_chains(good.acceptance.mean(1), "caution")
         share = acceptance.value if isinstance(acceptance.value, float) else 0.0
         acceptance = acceptance.meaning_that(
-            "every step is taken, as the kernel has no test" if share == 1 else f"{share:.1%} of proposals are accepted"
+            "every step is taken, as the kernel has no test"
+            if share == 1
+            else f"{100 * share:.1f} % of proposals are accepted"
         )
         rows["acceptance"] = acceptance.doubted([*screened.remarks, *diverged(good)])
     patient = Patient(chains)

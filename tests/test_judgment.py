@@ -68,6 +68,22 @@ def sentence(*runs: tuple[str, dict[str, Estimate]]) -> str:
             "Chains miss 1 of 4 modes.",
             id="alarm",
         ),
+        pytest.param(
+            [
+                (
+                    "diagnose",
+                    {
+                        "mixing": MIXED.doubted(["too short"]),
+                        "effective_temperature": Estimate(1.01, meaning="chains are at 1.01 times T").doubted(
+                            ["too short"]
+                        ),
+                        "modes_missing": Estimate([], meaning="no mode is missing").doubted(["too short"]),
+                    },
+                )
+            ],
+            "Chains: perhaps not mixed, too short.",
+            id="no alarm for what mixing says already",
+        ),
     ],
 )
 def test_a_sentence_says_what_the_rows_say(runs: list, expected: str) -> None:

@@ -100,7 +100,7 @@ class ModeOccupancy:
         listed = listed.meaning_that(
             f"chains hardly visit {len(missing)} of {len(found.names)} modes (none missing is perfect)"
             if missing
-            else f"chains visit every mode that should hold {self.least:.0%} of the draws or more"
+            else f"chains visit every mode that should hold {100 * self.least:.0f} % of the draws or more"
         )
         if judge is None:
             listed = refused(

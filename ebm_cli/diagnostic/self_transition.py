@@ -14,9 +14,9 @@ HIGH = 0.9
 class SelfTransition:
     """P(x_{t+1} = x_t) = Σᵢ πᵢ P_ii over kernel steps t.
 
-    Draws of every step: the fraction of consecutive draws that are equal. Draws that are several steps apart: the mean
-    of 1 − acceptance over all steps, for kernels with one test in each step; refused for others and for files without
-    an acceptance. 0 for unadjusted kernels on a continuous space. The standard error is that of the mean over chains.
+    For kernels with one test in each step, the mean of 1 − acceptance over all steps, however far apart the draws are.
+    For others, and without an acceptance, the fraction of consecutive draws that are equal, which is refused if draws
+    are several steps apart. 0 for unadjusted kernels on a continuous space. The standard error is that of the mean over chains.
     Caution above 0.9.
     """
 
@@ -33,16 +33,16 @@ class SelfTransition:
             finite &= np.isfinite(chains.potential).all(1)
         equal = (flat[:, 1:] == flat[:, :-1]).all(2).mean(1)
         stays = equal
-        if chains.thin > 1:
-            known = chains.test_per_step or getattr(patient.sampler, "test_per_step", False) is True
-            if not known or chains.acceptance is None:
-                what = "no acceptance" if chains.acceptance is None else "not whether each step ends in one test"
-                reason = (
-                    f"draws are {chains.thin} kernel steps apart, and the file tells {what}: stays between draws are "
-                    "not known; thin=1 counts them"
-                )
-                return Finding({"self_transition": refused(reason)})
+        known = chains.test_per_step or getattr(patient.sampler, "test_per_step", False) is True
+        if known and chains.acceptance is not None:
             stays = 1 - chains.acceptance.mean(1)
+        elif chains.thin > 1:
+            what = "no acceptance rate" if chains.acceptance is None else "no kernel with one test in each step"
+            reason = (
+                f"draws are {chains.thin} kernel steps apart, and these chains have {what}: stays between draws are "
+                "not known; thin=1 counts them"
+            )
+            return Finding({"self_transition": refused(reason)})
         sound = finite & (equal < 1) & np.isfinite(stays)
         kept = stays[sound]
         if len(kept) < 2:
@@ -60,6 +60,6 @@ class SelfTransition:
             f"Fraction of kernel steps in which each chain stays, mean {value:.4f} ± {se:.4f}. "
             "Good: alike for all chains and well below 1."
         )
-        meaning = f"a chain stays where it is in {value:.1%} of its kernel steps"
+        meaning = f"a chain stays where it is in {100 * value:.1f} % of its kernel steps"
         estimate = Estimate(value, se=se, meaning=meaning, if_not_mixed="caution").doubted(doubts)
         return Finding({"self_transition": estimate}, picture, caption)

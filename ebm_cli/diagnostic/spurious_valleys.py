@@ -126,7 +126,7 @@ class SpuriousValleys:
         estimate = Estimate(float(len(valleys)), if_not_mixed="caution" if valleys else "refused")
         meaning = "no place without data was found to hold mass of the model (0 is perfect)"
         if valleys:
-            held = f"{sum(valley.mass for valley in valleys):.1%} of the model's mass"
+            held = f"{sum(valley.mass for valley in valleys) * 100:.1f} % of the model's mass"
             meaning = f"{held} is in {count} without data (0 is perfect)"
         estimate = estimate.meaning_that(meaning)
         return Finding({name: estimate.doubted(doubts)}, drawn, caption)

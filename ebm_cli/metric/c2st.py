@@ -56,7 +56,7 @@ class C2ST:
             "Good: the two histograms lie over each other, 50 % and a p that is not small."
         )
         doubts = list(subject.remarks)
-        told = f"a classifier tells samples from data in {value:.0%} of cases (50 % is perfect)"
+        told = f"a classifier tells samples from data in {100 * value:.0f} % of cases (50 % is perfect)"
         differ = "samples differ from data: " if p <= LEVEL else "no difference between samples and data is seen: "
         chance = f"{differ}chance alone gives one as large in {p:.2g} of cases"
         estimates = {

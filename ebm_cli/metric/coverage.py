@@ -55,7 +55,7 @@ class Coverage:
             f"(± {se:.1%}); equal laws give {expected:.1%}. {features.name}; {noise_of(subject)}. "
         )
         drawn, shown = picture(subject, x, y, folds, np.mean(reach, axis=0), k)
-        near = f"{value:.0%} of held-out rows have a sample nearby (equal distributions give {expected:.0%})"
+        near = f"{100 * value:.0f} % of held-out rows have a sample nearby ({100 * expected:.0f} % is perfect)"
         estimates = {
             "coverage": Estimate(value, se=se, meaning=near).doubted(list(subject.remarks)),
             "coverage_expected": Estimate(expected),

@@ -65,7 +65,7 @@ class DistanceToTruth:
                 tv,
                 lower=min(tv, coarse_tv),
                 upper=max(tv, coarse_tv),
-                meaning=f"model and data differ in {tv:.1%} of their mass (0 % is perfect)",
+                meaning=f"model and data differ in {100 * tv:.2g} % of their mass (0 % is perfect)",
             ),
         }
         caption = (

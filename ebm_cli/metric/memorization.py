@@ -37,7 +37,7 @@ class Memorization:
         closer_than = (
             "samples are no closer to training rows than new data are"
             if abs(value - 0.5) <= 2 * se
-            else (f"a sample is closer to the training rows than new data are in {value:.0%} of cases")
+            else (f"a sample is closer to the training rows than new data are in {100 * value:.0f} % of cases")
         )
         meaning = f"{closer_than} (50 % is perfect, 100 % is copies)"
         picture, (axes,) = figure.new()
