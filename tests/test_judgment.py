@@ -42,7 +42,7 @@ def sentence(*runs: tuple[str, dict[str, Estimate]]) -> str:
         ),
         pytest.param(
             [("evaluate", {"c2st": TOLD}), ("sample", {"mixing": STUCK})],
-            "Samples: a classifier tells samples from data in 56 % of cases (50 % is perfect); "
+            "A classifier tells samples from data in 56 % of cases (50 % is perfect); "
             "chains: not mixed, R̂ = 1.5 of x[0] is above 1.1.",
             id="both",
         ),
@@ -74,9 +74,7 @@ def sentence(*runs: tuple[str, dict[str, Estimate]]) -> str:
                     "diagnose",
                     {
                         "mixing": MIXED.doubted(["too short"]),
-                        "effective_temperature": Estimate(1.01, meaning="chains are at 1.01 times T").doubted(
-                            ["too short"]
-                        ),
+                        "effective_temperature": Estimate(1.01, meaning="warm").doubted(["too short"]),
                         "modes_missing": Estimate([], meaning="no mode is missing").doubted(["too short"]),
                     },
                 )

@@ -16,8 +16,8 @@ class SelfTransition:
 
     For kernels with one test in each step, the mean of 1 − acceptance over all steps, however far apart the draws are.
     For others, and without an acceptance, the fraction of consecutive draws that are equal, which is refused if draws
-    are several steps apart. 0 for unadjusted kernels on a continuous space. The standard error is that of the mean over chains.
-    Caution above 0.9.
+    are several steps apart. 0 for unadjusted kernels on a continuous space. The standard error is that of the mean over
+    chains. Caution above 0.9.
     """
 
     def __call__(self, patient: Patient) -> Finding:

@@ -73,12 +73,11 @@ def test_thinned_chains_stay_as_often_as_those_of_every_step(name: str, thin: in
     x = torch.randn(200, 2, generator=rng) / 2
     changes = {"step_size": 1.0 if name == "hmc" else 0.45} | ({} if name == "jump_mala" else {"adapt": "none"})
     sampler = build("sampler", name, changes)
-    every, few = (
-        to_chains(
-            run_chains(sampler, energy, x, 140, torch.Generator().manual_seed(3), thin=each), Length(200, 140, 0, each)
-        )
-        for each in (1, thin)
-    )
+    found = []
+    for each in (1, thin):
+        done = run_chains(sampler, energy, x, 140, torch.Generator().manual_seed(3), thin=each)
+        found.append(to_chains(done, Length(200, 140, 0, each)))
+    every, few = found
     all_steps, thinned = self_transition(every), self_transition(few)
     assert thinned.verdict == all_steps.verdict == "ok" and thinned.value == pytest.approx(all_steps.value, rel=1e-5)
     counted = float((every.x[:, 1:] == every.x[:, :-1]).all(2).mean())
