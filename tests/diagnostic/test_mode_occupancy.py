@@ -160,7 +160,18 @@ def test_occupancy_of_chains_that_are_not_mixed_is_refused_with_them() -> None:
     patient = Patient(Chains(x=x), mixture(), 1.0)
     rows = build("diagnostic", "mode_occupancy")(patient).estimates | {"mixing": judge(patient, 0).estimate}
     assert rows["mixing"].verdict == "refused"
-    assert under_mixing(rows)["occupancy"].verdict == "refused"
+    assert rows["modes_missing"].value == []
+    assert under_mixing(rows)["occupancy"].verdict == under_mixing(rows)["modes_missing"].verdict == "refused"
+
+
+def test_modes_that_unmixed_chains_miss_stay_named_under_caution() -> None:
+    x = from_components(np.zeros((8, DRAWS), dtype=np.int64))
+    x[:4] += 0.5
+    patient = Patient(Chains(x=x), mixture(), 1.0)
+    rows = build("diagnostic", "mode_occupancy")(patient).estimates | {"mixing": judge(patient, 0).estimate}
+    assert rows["mixing"].verdict == "refused" and rows["modes_missing"].value
+    kept = under_mixing(rows)["modes_missing"]
+    assert kept.value == rows["modes_missing"].value and kept.verdict == "caution" and "R̂" in kept.reason
 
 
 def test_without_an_energy_or_a_temperature_there_are_no_modes() -> None:
