@@ -166,7 +166,7 @@ def test_occupancy_of_chains_that_are_not_mixed_is_refused_with_them() -> None:
 
 def test_modes_that_unmixed_chains_miss_stay_named_under_caution() -> None:
     x = from_components(np.zeros((8, DRAWS), dtype=np.int64))
-    x[:4] += 0.5
+    x[:4] += 1.5
     patient = Patient(Chains(x=x), mixture(), 1.0)
     rows = build("diagnostic", "mode_occupancy")(patient).estimates | {"mixing": judge(patient, 0).estimate}
     assert rows["mixing"].verdict == "refused" and rows["modes_missing"].value
