@@ -13,6 +13,7 @@ from ebm_cli.finding import Finding
 from ebm_cli.rng import generator
 
 EXACT_UP_TO = 16
+STATES = 2000
 # In units of T: a difference that is no reason for doubt, and the largest error with which it can be seen; and one that
 # is always a reason.
 CLOSE, FAR = 0.05, 0.1
@@ -27,7 +28,7 @@ class EffectiveTemperature:
     sign vector a state. The standard error is a jackknife over chains. Refused where ΔE vanishes, as for piecewise
     linear networks, and where its mean is not clearly positive. See `off` for when it is under caution.
 
-    draws: states a chain that are used ≥ 1, evenly spaced.
+    draws: states per chain that are used ≥ 1, evenly spaced; more of few chains, so that about 2,000 are used in all.
     """
 
     def __init__(self, draws: int) -> None:
@@ -43,7 +44,9 @@ class EffectiveTemperature:
         screened = patient.screened()
         if screened.good is None:
             return Finding({name: refused(screened.fatal)})
-        squares, laplacians = averages(patient.energy, screened.good.thinned(self.draws))
+        squares, laplacians = averages(
+            patient.energy, screened.good.thinned(max(self.draws, STATES // len(screened.good.x)))
+        )
         if not (np.isfinite(squares).all() and np.isfinite(laplacians).all()):
             return Finding({name: refused("the second derivatives of the energy are not finite at some states")})
         if not np.any(laplacians):
