@@ -76,10 +76,16 @@ def chains(rows: Rows) -> str:
         return ""
     if row["verdict"] == "ok":
         return "chains: mixed"
-    reason = first(row)
+    reasons = str(row["reason"]).split("; ")
     if row["verdict"] == "caution":
-        return f"chains: perhaps not mixed, {reason}"
-    return f"chains: not mixed, {reason}"
+        word, start = "perhaps not mixed", "can't tell: "
+    else:
+        word, start = "not mixed", "not mixed: "
+    own = [reason.removeprefix(start) for reason in reasons if reason.startswith(start)]
+    # Refused without evidence: there was nothing to judge.
+    if not own and row["verdict"] == "refused":
+        word = "not judged"
+    return f"chains: {word}, {(own or reasons)[0]}"
 
 
 def alarming(row: dict[str, Any] | None, mixing: dict[str, Any] | None) -> bool:
@@ -103,8 +109,5 @@ def doubt(row: dict[str, Any]) -> str:
 
 
 def first(row: dict[str, Any]) -> str:
-    """The first of a row's reasons, without what the sentence says already."""
-    reason = str(row.get("reason", "")).split("; ")[0]
-    for known in ("not mixed: ", "can't tell: "):
-        reason = reason.removeprefix(known)
-    return reason
+    """The first of a row's reasons."""
+    return str(row.get("reason", "")).split("; ")[0]

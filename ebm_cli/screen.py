@@ -46,7 +46,8 @@ def screen(chains: Chains) -> Screened:
     fatal = ""
     draws = flat.shape[1]
     if draws < LEAST_DRAWS:
-        fatal = f"{draws} draws a chain are fewer than the {LEAST_DRAWS} needed: raise steps or lower thin"
+        few = f"{draws} draws a chain are fewer than the {LEAST_DRAWS} needed: raise steps or lower thin"
+        fatal = "; ".join([*chains.remarks, few])
     elif len(sound) < LEAST_CHAINS:
         reason = "; ".join(remarks) if remarks else f"there is {len(sound)} chain"
         fatal = f"{reason}: fewer than {LEAST_CHAINS} sound chains are left; raise chains"

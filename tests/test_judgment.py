@@ -34,6 +34,16 @@ def sentence(*runs: tuple[str, dict[str, Estimate]]) -> str:
             id="training doubted",
         ),
         pytest.param([("sample", {"mixing": MIXED})], "Chains: mixed.", id="mixed"),
+        pytest.param(
+            [("diagnose", {"mixing": refused("1 draws a chain are fewer than the 4 needed: raise steps")})],
+            "Chains: not judged, 1 draws a chain are fewer than the 4 needed: raise steps.",
+            id="not judged",
+        ),
+        pytest.param(
+            [("diagnose", {"mixing": refused("chain 3 not finite, left out; not mixed: x drifts; raise burn_in")})],
+            "Chains: not mixed, x drifts.",
+            id="evidence before remarks",
+        ),
         pytest.param([("sample", {"mixing": STUCK})], "Chains: not mixed, R̂ = 1.5 of x[0] is above 1.1.", id="stuck"),
         pytest.param(
             [("diagnose", {"mixing": MIXED.doubted(["can't tell: too short"])})],

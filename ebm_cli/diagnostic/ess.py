@@ -42,7 +42,7 @@ class ESS:
             doubts.append(
                 f"ESS of {slowest} is under {self.least:g} a chain ({count} chains), too few to trust it: raise steps"
             )
-        worth = f"{chains.x.shape[0] * chains.x.shape[1]} draws are worth about {values[slowest]:.3g} independent ones"
+        worth = f"{chains.x.shape[0] * chains.x.shape[1]} draws are worth about {values[slowest]:.0f} independent ones"
         estimates = {"ess_bulk_min": Estimate(values[slowest], meaning=worth, if_not_mixed="refused").doubted(doubts)}
         if chains.gradients:
             each = values[slowest] / (chains.gradients * count)
