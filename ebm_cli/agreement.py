@@ -8,8 +8,9 @@ from scipy.special import ndtri
 from scipy.stats import chi2, norm, rankdata
 
 from ebm_cli.chain_file import Chains
-from ebm_cli.diagnostic import quantities
+from ebm_cli.diagnostic import quantities, rank_r_hat
 from ebm_cli.diagnostic.autocorrelation import autocovariance
+from ebm_cli.estimate import digits
 from ebm_cli.screen import listed
 
 MIXED = 1.01
@@ -35,7 +36,7 @@ class Evidence:
 class Traits:
     """One function of the state over all chains, on the scale of normal scores.
 
-    r_hat: bulk or folded, whichever is larger. limit: what r_hat stays under by chance. tau: integrated
+    r_hat: see `rank_r_hat`. limit: what r_hat stays under by chance. tau: integrated
     autocorrelation time within chains, in draws. drift: second half minus first. drift_z: the same in standard
     errors. cycle: autocorrelation left at lags from a quarter to a half of the chains', 0 where chance explains it.
     """
@@ -92,10 +93,12 @@ def disagreement(found: dict[str, Traits], worst: str, evidence: Evidence) -> No
         return
     name = worst if worst in beyond else max(beyond, key=lambda name: beyond[name].r_hat)
     value = beyond[name].r_hat
+    # A table gives one R̂ of a set of chains, the largest; that of another function would be a second one.
+    shown = f"R̂ = {digits(value, 4)} of {name}" if name == worst else f"R̂ of {name}"
     if value > APART:
-        evidence.against.append(f"not mixed: R̂ = {value:.3f} of {name} is above {APART:g}; raise burn_in and steps")
+        evidence.against.append(f"not mixed: {shown} is above {APART:g}; raise burn_in and steps")
     else:
-        evidence.unsure.append(f"can't tell: R̂ = {value:.3f} of {name} is above {MIXED:g}; raise burn_in and steps")
+        evidence.unsure.append(f"can't tell: {shown} is above {MIXED:g}; raise burn_in and steps")
 
 
 def drifting(found: dict[str, Traits], evidence: Evidence) -> None:
@@ -134,13 +137,14 @@ def scores(values: Float[np.ndarray, "chain draw"]) -> Float[np.ndarray, "chain 
 
 def traits(values: Float[np.ndarray, "chain draw"], functions: int) -> Traits:
     """The traits of one function out of `functions`: of its normal scores, and of those of its distance from the
-    median, whichever is worse."""
+    median, whichever is worse; R̂ is that of the row r_hat_max."""
     folded = np.abs(values - np.median(values))
-    both = [_traits(scores(each), functions) for each in (values, folded) if np.ptp(each) > 0]
-    larger = max(both, key=lambda each: each.r_hat)
+    r_hat = rank_r_hat(values)
+    r_hat = r_hat if np.isfinite(r_hat) else 1.0
+    both = [_traits(scores(each), functions, r_hat) for each in (values, folded) if np.ptp(each) > 0]
     drift = max(both, key=lambda each: abs(each.drift_z))
     return Traits(
-        larger.r_hat,
+        r_hat,
         max(each.limit for each in both),
         max(each.tau for each in both),
         drift.drift,
@@ -149,9 +153,7 @@ def traits(values: Float[np.ndarray, "chain draw"], functions: int) -> Traits:
     )
 
 
-def _traits(z: Float[np.ndarray, "chain draw"], functions: int) -> Traits:
-    from arviz_stats.base.array import array_stats
-
+def _traits(z: Float[np.ndarray, "chain draw"], functions: int, r_hat: float) -> Traits:
     chains, draws = z.shape
     half = draws // 2
     centred = z - z.mean(1, keepdims=True)
@@ -162,9 +164,8 @@ def _traits(z: Float[np.ndarray, "chain draw"], functions: int) -> Traits:
     by_time = np.sqrt(4 * tau * within / (draws * chains))
     by_chain = difference.std(ddof=1) / chains**0.5
     drift = float(difference.mean())
-    r_hat = float(np.asarray(array_stats.rhat(z, chain_axis=0, draw_axis=1, method="split")))
     return Traits(
-        r_hat=r_hat if np.isfinite(r_hat) else 1.0,
+        r_hat=r_hat,
         limit=chance_limit(chains, draws, tau, functions),
         tau=tau,
         drift=drift,

@@ -1,14 +1,24 @@
 """Chains on disk: an ArviZ file (NetCDF4), or anyone's array."""
 
+import dataclasses
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from ebm_cli.check import InputError
+
+# Beside chains.nc: the fingerprint of the chains that metrics.json judges.
+JUDGED = "chains.sha256"
+# The attribute of posterior that says that every kernel step ends in one test, so that 1 − acceptance_rate is the
+# probability with which a step stays.
+TEST_PER_STEP = "one_test_per_step"
+MOST_EDGES = 200
+LEAST_TO_COMPARE = 2
 
 
 def evenly(count: int, most: int) -> list[int]:
@@ -23,7 +33,9 @@ class Chains:
     x: (chain, draw, *event). potential: E of each draw; acceptance: its acceptance rate; diverging: proposals since the
     draw before that had no finite energy; None where unknown.
     broke: the kernel step at which a chain was first not finite, −1 for never. names: each chain's number in
-    its file. thin: kernel steps between draws. gradients: evaluations a chain. steps: kernel steps a chain.
+    its file. thin: kernel steps between draws. gradients: evaluations per chain. test_per_step: whether 1 − acceptance
+    is the probability with which a kernel step stays. remarks: what is missing in the file, to doubt every number for.
+    notes: what of the file is not used.
     """
 
     x: np.ndarray
@@ -34,6 +46,9 @@ class Chains:
     gradients: int | None = None
     names: list[int] = field(default_factory=list)
     diverging: Int[np.ndarray, "chain draw"] | None = None
+    test_per_step: bool = False
+    remarks: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def event(self) -> tuple[int, ...]:
@@ -55,13 +70,12 @@ class Chains:
         def part(array: np.ndarray | None) -> np.ndarray | None:
             return None if array is None else array[chains]
 
-        return Chains(
+        return dataclasses.replace(
+            self,
             x=self.x[chains],
             potential=part(self.potential),
             acceptance=part(self.acceptance),
             broke=part(self.broke),
-            thin=self.thin,
-            gradients=self.gradients,
             names=[names[c] for c in chains],
             diverging=part(self.diverging),
         )
@@ -88,6 +102,8 @@ def write(path: Path, chains: Chains, temperature: float, attributes: dict[str, 
             axes.append(f"x_dim_{axis}")
         posterior.create_variable("x", tuple(axes), data=chains.x)
         posterior.attrs["thin"] = chains.thin
+        if chains.test_per_step:
+            posterior.attrs[TEST_PER_STEP] = 1
         if chains.gradients is not None:
             posterior.attrs["gradients_per_chain"] = chains.gradients
         bad = ~np.isfinite(chains.flat()).all(2)
@@ -105,6 +121,12 @@ def write(path: Path, chains: Chains, temperature: float, attributes: dict[str, 
         for name, values in columns.items():
             if values is not None:
                 stats.create_variable(name, ("chain", "draw"), data=values)
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read(path: Path) -> Chains:
@@ -136,11 +158,12 @@ def _read_array(path: Path) -> Chains:
         raise ValueError("it is an archive of arrays, not one array")
     if x.ndim < 2:
         raise ValueError(f"it must hold numbers of shape (chain, draw, *event), got shape {x.shape}")
-    if np.issubdtype(x.dtype, np.number) and not np.issubdtype(x.dtype, np.complexfloating):
+    if x.dtype.kind in "iuf":
         x = x.astype(np.float64)
     if x.ndim == 2:
         x = x[:, :, None]
-    return Chains(x=x, names=list(range(len(x))))
+    chains = Chains(x=x, names=list(range(len(x))))
+    return complete(chains, no_draw(x)) if x.dtype.kind == "f" and x.size else chains
 
 
 def _read_netcdf(path: Path) -> Chains:
@@ -150,20 +173,146 @@ def _read_netcdf(path: Path) -> Chains:
         if "posterior" not in file.groups or "x" not in file["posterior"].variables:
             raise InputError(f"run={path} has no posterior/x")
         posterior = file["posterior"]
-        stats = file["sample_stats"].variables if "sample_stats" in file.groups else {}
-
-        def column(name: str) -> np.ndarray | None:
-            return np.asarray(stats[name][...], dtype=np.float64) if name in stats else None
-
-        x = np.asarray(posterior["x"][...], dtype=np.float64)
-        if x.ndim < 2:
-            raise ValueError(f"posterior/x must be of shape (chain, draw, *event), got {x.shape}")
-        gradients = posterior.attrs.get("gradients_per_chain")
-        return Chains(
-            x=x if x.ndim > 2 else x[:, :, None],
-            potential=column("potential"),
-            acceptance=column("acceptance_rate"),
-            thin=int(posterior.attrs.get("thin", 1)),
-            gradients=None if gradients is None else int(gradients),
+        x, filled = _by_chain_and_draw(posterior["x"], "posterior/x")
+        x = x if x.ndim > 2 else x[:, :, None]
+        thin = _count(posterior.attrs, "thin")
+        chains = Chains(
+            x=x,
+            thin=1 if thin is None else thin,
+            gradients=_count(posterior.attrs, "gradients_per_chain"),
             names=list(range(len(x))),
+            test_per_step=bool(np.all(np.asarray(posterior.attrs.get(TEST_PER_STEP, 0)) == 1)),
         )
+        # In a file of ours a chain that broke is not finite from then on.
+        missing = filled if file.attrs.get("created_by") == "ebm" or not x.size else filled | no_draw(x)
+        if "sample_stats" in file.groups:
+            chains = _with_statistics(chains, file["sample_stats"].variables, missing)
+    return complete(chains, missing) if x.size else chains
+
+
+def _with_statistics(chains: Chains, stats: Any, missing: Bool[np.ndarray, "chain draw"]) -> Chains:
+    """The chains with E and the acceptance rate of each draw; a note on what is not of their shape."""
+    columns: dict[str, np.ndarray] = {}
+    notes = []
+    for name, role in (("potential", "potential"), ("acceptance_rate", "acceptance")):
+        if name not in stats:
+            continue
+        try:
+            values, filled = _by_chain_and_draw(stats[name], f"sample_stats/{name}")
+        except ValueError as error:
+            notes.append(f"left out: {error}")
+            continue
+        if values.shape != chains.x.shape[:2]:
+            notes.append(
+                f"left out: sample_stats/{name} has shape {values.shape}, "
+                f"posterior/x has {chains.x.shape[:2]} chains and draws"
+            )
+        elif (filled & ~missing).any():
+            notes.append(f"left out: sample_stats/{name} misses values of draws that posterior/x has")
+        else:
+            columns[role] = values
+    return dataclasses.replace(chains, **columns, notes=[*chains.notes, *notes])
+
+
+def _by_chain_and_draw(variable: Any, name: str) -> tuple[np.ndarray, Bool[np.ndarray, "chain draw"]]:
+    """Return the values (chain, draw, …) in float64, and where a draw is one of the file's fill values.
+
+    Dimensions are told apart by their names, as ArviZ does. ValueError without these, or without real numbers.
+    """
+    axes = list(variable.dimensions)
+    if "chain" not in axes or "draw" not in axes:
+        shown = ", ".join(map(str, axes)) or "none"
+        raise ValueError(f"{name} must have dimensions chain and draw, got {shown}")
+    raw = np.asarray(variable[...])
+    if raw.dtype.kind not in "iuf":
+        raise ValueError(f"{name} must hold real numbers, got {raw.dtype}")
+    values, filled = _decoded(raw, variable.attrs, name)
+    order = ("chain", "draw")
+    ends = [axes.index(axis) for axis in order]
+    values, filled = (np.moveaxis(array, ends, (0, 1)) for array in (values, filled))
+    return values, np.asarray(filled.reshape(*filled.shape[:2], -1).any(2))
+
+
+def _decoded(raw: np.ndarray, attributes: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return scale_factor·raw + add_offset, NaN where raw is a fill value, and where that is.
+
+    These are the CF conventions, sections 2.5 and 8.1. NaN as the fill value marks nothing: it is also what a chain
+    that broke holds.
+    """
+    values = raw.astype(np.float64)
+    filled = np.zeros(raw.shape, dtype=bool)
+    for key in ("_FillValue", "missing_value"):
+        for fill in _numbers(attributes, key, name):
+            if np.isfinite(fill):
+                filled |= raw == np.asarray(fill).astype(raw.dtype)
+    for key, change in (("scale_factor", np.multiply), ("add_offset", np.add)):
+        for number in _numbers(attributes, key, name)[:1]:
+            values = change(values, float(number))
+    return np.where(filled, np.nan, values), filled
+
+
+def _numbers(attributes: Any, key: str, name: str) -> list[Any]:
+    """The numbers of an attribute, none if it is not there."""
+    if key not in attributes:
+        return []
+    found = np.atleast_1d(np.asarray(attributes[key])).ravel()
+    if found.dtype.kind not in "iuf":
+        raise ValueError(f"{name} has {key} = {attributes[key]!r}, which is not a number")
+    return list(found)
+
+
+def _count(attributes: Any, key: str) -> int | None:
+    """Return a whole number >= 1 among the attributes of posterior, or None. A list holds one number of each chain."""
+    if key not in attributes:
+        return None
+    given = attributes[key]
+    try:
+        found = np.unique(np.asarray(given, dtype=np.float64))
+    except (TypeError, ValueError):
+        found = np.array([])
+    if found.size != 1 or not np.isfinite(found[0]) or found[0] < 1 or found[0] % 1:
+        raise ValueError(f"{key} of posterior must be a whole number >= 1, got {given}")
+    return int(found[0])
+
+
+def no_draw(x: Float[np.ndarray, "chain draw *event"]) -> Bool[np.ndarray, "chain draw"]:
+    """Where no chain has a draw: there all of them are NaN in every coordinate."""
+    nowhere = np.isnan(x.reshape(*x.shape[:2], -1)).all((0, 2))
+    return np.broadcast_to(nowhere, x.shape[:2]).copy()
+
+
+def complete(chains: Chains, missing: Bool[np.ndarray, "chain draw"]) -> Chains:
+    """The largest block of chains and consecutive draws in which no draw is missing, and a remark on what is left out.
+
+    A block of at least two chains is preferred, as fewer cannot be compared. ValueError if every draw is missing.
+    """
+    if not missing.any():
+        return chains
+    if missing.all():
+        raise ValueError("every draw is missing")
+    count, draws = missing.shape
+    before = np.concatenate([np.zeros((count, 1), dtype=np.int64), np.cumsum(missing, 1)], 1)
+    edges = np.flatnonzero((missing[:, 1:] != missing[:, :-1]).any(0)) + 1
+    edges = [0, *edges[evenly(len(edges), MOST_EDGES)].tolist(), draws] if len(edges) else [0, draws]
+    blocks = []
+    for i, first in enumerate(edges[:-1]):
+        for last in edges[i + 1 :]:
+            kept = int((before[:, last] == before[:, first]).sum())
+            blocks.append((kept >= LEAST_TO_COMPARE, kept * (last - first), last - first, first))
+    _, size, length, first = max(blocks)
+    if not size:
+        raise ValueError("draws are missing in so many places that no two in a row are left")
+    kept = np.flatnonzero(before[:, first + length] == before[:, first]).tolist()
+    part = chains.only(kept)
+    window = slice(first, first + length)
+    names = ", ".join(map(str, part.names[:8])) + (" …" if len(kept) > 8 else "")
+    whose = f"all {count} chains" if len(kept) == count else f"{len(kept)} of {count} chains ({names})"
+    remark = (
+        f"{int(missing.sum())} of {missing.size} draws are missing in the file: "
+        f"draws {first} to {first + length - 1} of {whose} are used"
+    )
+    cut = {
+        name: None if (values := getattr(part, name)) is None else values[:, window]
+        for name in ("x", "potential", "acceptance", "diverging")
+    }
+    return dataclasses.replace(part, **cut, remarks=[*part.remarks, remark])

@@ -3,18 +3,20 @@
 from pathlib import Path
 
 from ebm_cli import chain_file, figure
+from ebm_cli.agreement import evidence
 from ebm_cli.build import Config
-from ebm_cli.chain_file import Chains
+from ebm_cli.chain_file import JUDGED, Chains
 from ebm_cli.check import InputError
 from ebm_cli.diagnostic import Diagnostic, Patient
-from ebm_cli.estimate import Estimate, under_mixing
+from ebm_cli.estimate import Estimate, from_json, under_mixing
 from ebm_cli.evaluate import findings, make_list
 from ebm_cli.kernel_rows import as_tuned
 from ebm_cli.machine import resolve
-from ebm_cli.mixing import judge, pictures
+from ebm_cli.mixing import Judged, judge, pictures
 from ebm_cli.parts import assemble, load_weights
 from ebm_cli.run import Run
 from ebm_cli.sample_figures import energy_trace
+from ebm_cli.screen import screen
 from ebm_cli.state import read_data_record
 from ebm_cli.terminal import Terminal
 
@@ -25,21 +27,39 @@ def diagnose(config: Config, run: Run, terminal: Terminal, sampled: Run | Path) 
     place = resolve(config["device"], config["dtype"], config["threads"])
     with place.used():
         if isinstance(sampled, Run):
-            chains = chain_file.read(sampled.folder / "chains.nc")
+            path = sampled.folder / "chains.nc"
+            chains = chain_file.read(path)
             patient = with_energy(chains, sampled, config)
         else:
-            chains = chain_file.read(sampled)
+            path = sampled
+            chains = chain_file.read(path)
             patient = Patient(chains)
             if chains.potential is not None and chains.x.shape[1] > 1:
                 figure.save(run, {"energy": energy_trace(chains)})
         terminal.say("chains: {} × {} draws of shape {}".format(*chains.x.shape[:2], list(chains.event)))
-        judged = judge(patient, config["seed"], terminal.stopping)
+        for note in chains.notes:
+            terminal.say(note)
+        judged = judged_before(path, chains) or judge(patient, config["seed"], terminal.stopping)
         for note in judged.notes:
             terminal.say(note)
         figure.save(run, pictures(patient, judged))
         actions = {name: lambda d=d: d(patient) for name, d in diagnostics.items()}
         strict = "diagnostic" in config["made"]["chosen"]
         return under_mixing({"mixing": judged.estimate} | findings(run, actions, "diagnostic", terminal, strict))
+
+
+def judged_before(path: Path, chains: Chains) -> Judged | None:
+    """What `ebm sample` found on the mixing of these very chains; None if it did not judge them as they are now."""
+    record = path.with_name(JUDGED)
+    try:
+        if path.suffix != ".nc" or record.read_text().strip() != chain_file.fingerprint(path):
+            return None
+        estimate = from_json(Run(path.parent).metrics()["mixing"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    good = screen(chains).good
+    worst = "" if good is None else evidence(good).worst
+    return Judged(estimate, [f"mixing: as ebm sample found it in {path.parent}"], worst)
 
 
 def with_energy(chains: Chains, sampled: Run, config: Config) -> Patient:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Verdict = Literal["ok", "caution", "refused"]
-WHOLE_LAW = {"mean", "ess_bulk_min", "ess_per_gradient", "occupancy"}
-OF_THE_CHAINS = {"std", "energy"}
+# What becomes of a number if its chains are not mixed: it stays as it is, as it does not depend on them; it is given
+# under caution, as a fact about these chains; or it is refused, as it speaks of the whole distribution.
+IfNotMixed = Literal["kept", "caution", "refused"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,8 @@ class Estimate:
 
     value: a number or a list of them; None when refused. se: its standard error. lower, upper: an interval.
     verdict: ok, caution (the value stands, `reason` says what to doubt), or refused (no value, `reason` says
-    why and what would mend it).
+    why and what would mend it). meaning: what the value means in plain words, for a quantity with a known good value;
+    verdicts are about trust alone. if_not_mixed: see `IfNotMixed`.
     """
 
     value: float | list[float] | None
@@ -26,6 +28,8 @@ class Estimate:
     unit: str | None = None
     verdict: Verdict = "ok"
     reason: str = ""
+    meaning: str = ""
+    if_not_mixed: IfNotMixed = "kept"
 
     def __post_init__(self) -> None:
         if (self.verdict == "refused") != (self.value is None):
@@ -43,10 +47,29 @@ class Estimate:
         known = self.reason.split("; ") if self.reason else []
         return dataclasses.replace(self, verdict="caution", reason="; ".join(dict.fromkeys([*known, *reasons])))
 
+    def meaning_that(self, meaning: str) -> "Estimate":
+        """The same estimate with what its value means; unchanged if it is refused, as it has no value."""
+        return self if self.value is None else dataclasses.replace(self, meaning=meaning)
+
+    def under(self, mixing: "Estimate") -> "Estimate":
+        """The same estimate as the verdict on the mixing of its chains leaves it."""
+        if mixing.verdict == "ok" or self.if_not_mixed == "kept" or self.verdict == "refused":
+            return self
+        if mixing.verdict == "refused" and self.if_not_mixed == "refused":
+            return dataclasses.replace(refused(mixing.reason, self.unit), if_not_mixed="refused")
+        return self.doubted(mixing.reason.split("; "))
+
     def to_json(self) -> dict[str, Any]:
-        """The row of metrics.json: se, lower, upper and unit only where they exist."""
+        """Return the row of metrics.json: se, lower, upper, unit and meaning only if they exist."""
         row = dataclasses.asdict(self)
-        return {k: v for k, v in row.items() if v is not None or k == "value"}
+        del row["if_not_mixed"]
+        return {k: v for k, v in row.items() if (v is not None or k == "value") and (v or k != "meaning")}
+
+
+def from_json(row: dict[str, Any], if_not_mixed: IfNotMixed = "kept") -> Estimate:
+    """Return the estimate that `to_json` wrote; ValueError or TypeError if the row is not one."""
+    names = {field.name for field in dataclasses.fields(Estimate)} - {"if_not_mixed"}
+    return Estimate(**{k: v for k, v in row.items() if k in names}, if_not_mixed=if_not_mixed)
 
 
 def refused(reason: str, unit: str | None = None) -> Estimate:
@@ -55,24 +78,11 @@ def refused(reason: str, unit: str | None = None) -> Estimate:
 
 
 def under_mixing(rows: dict[str, Estimate]) -> dict[str, Estimate]:
-    """The rows that speak of the whole law, under the verdict of `mixing`.
-
-    Chains that are not mixed have no mean and no ESS: both are refused with it. Energy and spread of the chains
-    as they stand are still facts about the chains, under caution.
-    """
+    """Return the rows as the row `mixing` leaves them, each by its own `if_not_mixed`."""
     mixing = rows.get("mixing")
-    if mixing is None or mixing.verdict == "ok":
+    if mixing is None:
         return rows
-    taken = dict(rows)
-    reasons = mixing.reason.split("; ")
-    for name in WHOLE_LAW & rows.keys():
-        if mixing.verdict == "refused" and rows[name].verdict != "refused":
-            taken[name] = refused(mixing.reason, rows[name].unit)
-        else:
-            taken[name] = rows[name].doubted(reasons)
-    for name in OF_THE_CHAINS & rows.keys():
-        taken[name] = rows[name].doubted(reasons)
-    return taken
+    return {name: row if name == "mixing" else row.under(mixing) for name, row in rows.items()}
 
 
 def show(value: float | list[float] | None, se: float | list[float] | None = None) -> str:

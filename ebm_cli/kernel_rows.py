@@ -51,7 +51,9 @@ def bias(trajectory: Trajectory, energy: nn.Module, rng: torch.Generator) -> dic
     for name in told[0]:
         each = torch.stack([measures[name] for measures in told]).mean(0).double().cpu().numpy()
         if np.isfinite(each).all():
-            rows[name] = Estimate(float(each.mean()), se=float(each.std(ddof=1) / len(each) ** 0.5))
+            rows[name] = Estimate(
+                float(each.mean()), se=float(each.std(ddof=1) / len(each) ** 0.5), if_not_mixed="caution"
+            )
         else:
             rows[name] = refused("a step from some of the states is not finite: lower sampler.step_size")
     return rows
@@ -94,4 +96,5 @@ def swaps(rates: Tensor) -> Estimate:
     least = float(rates.min())
     pair = int(rates.argmin())
     doubts = [f"temperatures {pair} and {pair + 1} swap rarely: raise sampler.replicas"] if least < FEW_SWAPS else []
-    return Estimate(least).doubted(doubts)
+    meaning = f"neighboring temperatures swap in at least {100 * least:.0f} % of tries"
+    return Estimate(least, meaning=meaning, if_not_mixed="caution").doubted(doubts)

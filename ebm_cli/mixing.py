@@ -63,7 +63,11 @@ def judge(patient: Patient, seed: int, stop: Callable[[], bool] = never) -> Judg
     doubts = [*screened.remarks, *found.unsure]
     if probed.outcome == "unknown":
         doubts.append(f"can't tell: {probed.said}")
-    estimate = Estimate(1.0).doubted(doubts) if doubts else Estimate(1.0, reason=probed.said)
+    if doubts:
+        estimate = Estimate(1.0, meaning="1 stands for mixed, which is not certain here").doubted(doubts)
+    else:
+        meaning = "1 stands for mixed: chains agree with each other and forget where they were"
+        estimate = Estimate(1.0, reason=probed.said, meaning=meaning)
     return Judged(estimate, notes, found.worst)
 
 

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from ebm_cli.check import InputError
 from ebm_cli.estimate import show
+from ebm_cli.judgment import judgment
 from ebm_cli.run import Run, read_json, write_text
 
 STYLE = """:root { color-scheme: light; }
@@ -49,17 +50,20 @@ HEAD = """<!doctype html>
 
 PAGE = """<h1>{{ title }}</h1>
 <p class="path">{{ summary }}</p>
+{% if judgment %}<p><strong>{{ judgment }}</strong></p>{% endif %}
 <h2>Verdicts</h2>
-<div class="scroll"><table class="cards"><thead><tr><th>from</th><th>quantity</th><th>value</th><th>verdict</th><th>reason</th></tr></thead><tbody>
+<div class="scroll"><table class="cards"><thead><tr><th>from</th><th>quantity</th><th>value</th><th>verdict</th><th>meaning, and reason for doubt</th></tr></thead><tbody>
 {% for section in sections %}{% for row in section.rows %}
-<tr><td>{{ section.verb }}</td><td>{{ row.name }}</td><td class="number">{{ row.value }}</td>
-<td class="verdict {{ row.verdict }}">{{ row.verdict }}</td><td>{{ row.reason }}</td></tr>
+<tr><td>{{ section.source }}</td><td>{{ row.name }}</td><td class="number">{{ row.value }}</td>
+<td class="verdict {{ row.verdict }}">{{ row.verdict }}</td><td>{% if row.meaning %}{{ row.meaning }}{% if row.reason %}<br>{% endif %}{% endif %}{{ row.reason }}</td></tr>
 {% endfor %}{% endfor %}
 </tbody></table></div>
 <p class="path">ok: trust the value within its error. caution: the value stands, the reason says what to doubt.
-refused: no value, the reason says why and what would mend it. ± is one standard error.</p>
+refused: no value, the reason says why and what would mend it. ± is one standard error. A verdict is about trust; what a
+value means is said beside it.</p>
 {% for section in sections %}
 <h2>{{ section.heading }}</h2><p class="path">{{ section.folder }}<br>{{ section.command }}</p>
+{% if section.measured %}<p class="path">{{ section.measured }}</p>{% endif %}
 {% for figure in section.figures %}
 <figure><img alt="{{ figure.name }}" src="data:image/png;base64,{{ figure.data }}"><figcaption>{{ figure.caption }}</figcaption></figure>
 {% endfor %}
@@ -86,13 +90,19 @@ def write_report(run: Run) -> Path:
 def page(run: Run) -> str:
     """The page of one run and its relatives, as HTML."""
     relatives = [*ancestors(run), run, *descendants(run)]
+    sections = [section(each, run) for each in relatives]
     made = {"verb": "train"} | run.config()["made"]
     summary = f"{run.folder} · ebm {made.get('ebm')} · torch {made.get('torch')} · {made.get('created')}"
     return filled(
         PAGE,
         title=f"ebm {made['verb']}: {run.folder.name}",
         summary=summary,
-        sections=[section(each) for each in relatives],
+        sections=numbered(sections),
+        judgment=judgment(
+            (each["verb"], each["metrics"])
+            for each in sorted(sections, key=lambda each: each["created"])
+            if not each["elsewhere"]
+        ),
     )
 
 
@@ -102,18 +112,31 @@ def filled(template: str, **values: Any) -> str:
     return environment.from_string(HEAD + template).render(style=Markup(STYLE), **values)
 
 
-def section(run: Run) -> dict[str, Any]:
-    """What the page shows of one run."""
+def numbered(sections: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The sections, each with what its rows are marked with: its verb, numbered if there are others of that verb."""
+    verbs = [each["verb"] for each in sections]
+    for i, each in enumerate(sections):
+        number = f" {verbs[: i + 1].count(each['verb'])}" if verbs.count(each["verb"]) > 1 else ""
+        each["heading"] = f"{each['verb']}{number} {each['name']}"
+        each["source"] = f"{each['verb']}{number}" + (f", {each['elsewhere']}" if each["elsewhere"] else "")
+    return sections
+
+
+def section(run: Run, page_of: Run) -> dict[str, Any]:
+    """What the page of one run shows of another; elsewhere: on which other data it was measured, empty for the same."""
     config = run.config()
     verb = config["made"].get("verb", "train")
+    metrics = metrics_of(run)
+    elsewhere = other_data(config, page_of.config())
     rows = [
         {
             "name": name,
             "value": show(row.get("value"), row.get("se")) + (f" {row['unit']}" if row.get("unit") else ""),
             "verdict": row["verdict"],
             "reason": row.get("reason", ""),
+            "meaning": row.get("meaning", ""),
         }
-        for name, row in metrics_of(run).items()
+        for name, row in metrics.items()
     ]
     figures = [
         {"name": name, "caption": caption, "data": base64.b64encode(path.read_bytes()).decode()}
@@ -123,7 +146,11 @@ def section(run: Run) -> dict[str, Any]:
     shown = {key: value for key, value in config.items() if key != "made"}
     return {
         "verb": verb,
-        "heading": f"{verb} {run.folder.name}",
+        "name": run.folder.name,
+        "metrics": metrics,
+        "created": str(config["made"].get("created", "")),
+        "elsewhere": elsewhere,
+        "measured": measured(config, elsewhere),
         "folder": str(run.folder),
         "command": config["made"].get("command", ""),
         "rows": rows,
@@ -157,16 +184,56 @@ def ancestors(run: Run) -> list[Run]:
     return found
 
 
+def measured(config: dict[str, Any], elsewhere: str) -> str:
+    """When a run was made, from which checkpoint, and on what data."""
+    made = config["made"]
+    parts = [str(made["created"])] if made.get("created") else []
+    if config.get("run"):
+        if config.get("checkpoint") is not None:
+            parts.append(f"checkpoint={config['checkpoint']}")
+        parts.append(f"of {config['run']}")
+    if on := data_of(config):
+        parts.append(f"measured on {on}" + (", which is not what this page's run has" if elsewhere else ""))
+    return " · ".join(parts)
+
+
+def data_of(config: dict[str, Any]) -> str:
+    """The data that a run was measured on, in words: its set, its file, the file that it scored; empty for none."""
+    node = config.get("data")
+    if config.get("score") is not None:
+        return f"score={config['score']}"
+    if not isinstance(node, dict):
+        return ""
+    module = str(node.get("_target_") or "").rpartition(".")[0].rpartition(".")[2]
+    return f"data={module or 'none'}" + (f", data.path={node['path']}" if node.get("path") else "")
+
+
+def other_data(config: dict[str, Any], own: dict[str, Any]) -> str:
+    """The data of a run if they are not those of `own`, in words; empty if they are, or if one of the two has none."""
+    if config.get("score") is not None and config.get("score") != own.get("score"):
+        return data_of(config)
+    theirs, ours = config.get("data"), own.get("data")
+    if not isinstance(theirs, dict) or not isinstance(ours, dict):
+        return ""
+    keys = [key for key in {**ours, **theirs} if theirs.get(key) != ours.get(key)]
+    if not keys:
+        return ""
+    if "_target_" in keys or "path" in keys:
+        return data_of(config)
+    return ", ".join(f"data.{key}={theirs.get(key)}" for key in keys)
+
+
 def descendants(run: Run) -> list[Run]:
-    """The newest run of each verb that came from `run`."""
-    newest: dict[str, Run] = {}
+    """Every run that came from `run` and is still there: by verb, the oldest first."""
+    found: list[tuple[int, Run]] = []
     for folder in children(run):
         child = Run(Path(folder))
         try:
-            newest[child.config()["made"].get("verb", "train")] = child
+            verb = child.config()["made"].get("verb", "train")
         except InputError:
             continue
-    return [newest[verb] for verb in ORDER if verb in newest]
+        found.append((ORDER.index(verb) if verb in ORDER else len(ORDER), child))
+    return [child for _, child in sorted(found, key=lambda each: each[0])]
 
 
 def children(run: Run) -> list[str]:

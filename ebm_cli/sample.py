@@ -11,12 +11,12 @@ from torch import Tensor
 
 from ebm_cli import __version__, chain_file, check, figure, rng, tails
 from ebm_cli.build import Config, together
-from ebm_cli.chain_file import Chains
+from ebm_cli.chain_file import JUDGED, Chains
 from ebm_cli.chains import Trajectory, run_chains
-from ebm_cli.diagnostic import Patient
+from ebm_cli.diagnostic import Patient, unit_of
 from ebm_cli.diagnostic.ess import ESS
 from ebm_cli.diagnostic.r_hat import RHat
-from ebm_cli.estimate import Estimate, refused, under_mixing
+from ebm_cli.estimate import Estimate, IfNotMixed, refused, under_mixing
 from ebm_cli.kernel_rows import kernel_rows, said
 from ebm_cli.machine import resolve
 from ebm_cli.mixing import judge
@@ -76,7 +76,7 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
             parts, start_at(config, parts, trained, length.chains, generator), length, generator, terminal
         )
         chains = to_chains(trajectory, length)
-        write(run, parts, chains, trajectory.last.x)
+        written = write(run, parts, chains, trajectory.last.x)
         screened = screen(chains)
         if screened.good is None and all(trajectory.broke >= 0):
             raise WorkFailed(all_broke(trajectory))
@@ -86,6 +86,7 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
         parts = dataclasses.replace(parts, sampler=trajectory.sampler)
         estimates = describe(chains, screened) | mixing(config, parts, chains, terminal) | rows
         estimates = under_mixing(estimates)
+        (run.folder / JUDGED).write_text(written + "\n")
         pictures = state_figures(parts, trajectory)
         if chains.x.shape[1] > 1:
             pictures["energy"] = energy_trace(chains)
@@ -148,11 +149,15 @@ def to_chains(trajectory: Trajectory, length: Length) -> Chains:
         diverging=array(trajectory.diverging),
         gradients=round(float(trajectory.gradients.mean())),
         names=list(range(length.chains)),
+        test_per_step=getattr(trajectory.sampler, "test_per_step", False) is True,
     )
 
 
-def write(run: Run, parts: Parts, chains: Chains, last: Tensor) -> None:
-    """chains.nc, samples.npy and, in the data's own form, samples.csv of a table or samples/*.png of pictures."""
+def write(run: Run, parts: Parts, chains: Chains, last: Tensor) -> str:
+    """Write chains.nc, samples.npy and, in the data's own form, samples.csv of a table or samples/*.png of pictures.
+
+    Returns the fingerprint of chains.nc.
+    """
     chain_file.write(
         run.folder / "chains.nc",
         chains,
@@ -166,6 +171,7 @@ def write(run: Run, parts: Parts, chains: Chains, last: Tensor) -> None:
             csv.writer(file).writerows([columns, *parts.data.decode(last).tolist()])
     if parts.data is not None and figure.is_image(parts.event):
         write_pictures(run.folder / "samples", parts.data.decode(last), torch.isfinite(last.flatten(1)).all(1))
+    return chain_file.fingerprint(run.folder / "chains.nc")
 
 
 def write_pictures(folder: Path, pictures: np.ndarray, finite: Tensor) -> None:
@@ -199,8 +205,15 @@ def describe(chains: Chains, screened: Screened) -> dict[str, Estimate]:
         good = screened.good
         assert good.potential is not None and good.acceptance is not None
         rows = moments(good, screened.remarks)
-        rows["energy"] = over_chains(good.potential.mean(1)).doubted(screened.remarks)
-        rows["acceptance"] = over_chains(good.acceptance.mean(1)).doubted([*screened.remarks, *diverged(good)])
+        rows["energy"] = over_chains(good.potential.astype(np.float64).mean(1), "refused").doubted(screened.remarks)
+        acceptance = over_chains(good.acceptance.mean(1), "caution")
+        share = acceptance.value if isinstance(acceptance.value, float) else 0.0
+        acceptance = acceptance.meaning_that(
+            "every step is taken, as the kernel has no test"
+            if share == 1
+            else f"{100 * share:.1f} % of proposals are accepted"
+        )
+        rows["acceptance"] = acceptance.doubted([*screened.remarks, *diverged(good)])
     patient = Patient(chains)
     rows["ess_bulk_min"] = ESS(least=25.0)(patient).estimates["ess_bulk_min"]
     return rows | RHat(mixed=1.01, apart=1.1)(patient).estimates
@@ -226,7 +239,10 @@ def mixing(config: Config, parts: Parts, chains: Chains, terminal: Terminal) -> 
 
 def moments(chains: Chains, remarks: list[str]) -> dict[str, Estimate]:
     """Mean and standard deviation of every coordinate (of all together for large states), with errors over chains."""
-    flat = chains.flat()
+    flat = chains.flat().astype(np.float64)
+    # Squares of numbers beyond 1e154 overflow.
+    unit = unit_of(flat)
+    flat = flat / unit
     if flat.shape[2] > SMALL:
         flat = flat.reshape(len(flat), -1, 1)
     means = flat.mean(1)
@@ -238,15 +254,19 @@ def moments(chains: Chains, remarks: list[str]) -> dict[str, Estimate]:
     std_se = variances.std(0, ddof=1) / n**0.5 / (2 * np.maximum(std, 1e-300))
 
     def shaped(values: np.ndarray) -> float | list[float]:
+        values = values * unit
         return float(values[0]) if len(values) == 1 else values.tolist()
 
     tail = tails.doubts(flat)
     return {
-        "mean": Estimate(shaped(centre), se=shaped(mean_se)).doubted([*remarks, *tail["mean"]]),
-        "std": Estimate(shaped(std), se=shaped(std_se)).doubted([*remarks, *tail["std"]]),
+        "mean": Estimate(shaped(centre), se=shaped(mean_se), if_not_mixed="refused").doubted([*remarks, *tail["mean"]]),
+        "std": Estimate(shaped(std), se=shaped(std_se), if_not_mixed="refused").doubted([*remarks, *tail["std"]]),
     }
 
 
-def over_chains(values: np.ndarray) -> Estimate:
+def over_chains(values: np.ndarray, if_not_mixed: IfNotMixed) -> Estimate:
     """Mean over independent chains with its standard error."""
-    return Estimate(float(values.mean()), se=float(values.std(ddof=1) / len(values) ** 0.5))
+    unit = unit_of(values)
+    values = values.astype(np.float64) / unit
+    mean, se = float(values.mean() * unit), float(values.std(ddof=1) / len(values) ** 0.5 * unit)
+    return Estimate(mean, se=se, if_not_mixed=if_not_mixed)

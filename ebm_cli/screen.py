@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from ebm_cli.chain_file import Chains
 
@@ -15,8 +16,7 @@ class Screened:
     """Chains sorted by what is wrong with them. good: the sound ones; None when too few are left.
 
     remarks: one sentence a fault, with chain numbers. stuck: names of chains that never moved. fatal: why no
-    estimate can be
-    given, or empty.
+    estimate can be given, or empty.
     """
 
     good: Chains | None
@@ -36,21 +36,37 @@ def screen(chains: Chains) -> Screened:
     broken = [i for i in range(len(flat)) if not finite[i]]
     stuck = [i for i in range(len(flat)) if finite[i] and not moved[i]] if flat.shape[1] > 1 else []
     sound = [i for i in range(len(flat)) if finite[i] and moved[i]]
-    remarks = []
+    remarks = list(chains.remarks)
     if broken:
         remarks.append(f"{listed([names[i] for i in broken])} not finite, left out")
     if stuck:
         remarks.append(f"{listed([names[i] for i in stuck])} never moved, left out")
+    if name := coordinates(never_moving(flat[sound]) if len(sound) and len(flat[0]) > 1 else []):
+        remarks.append(f"{name} never moved in any chain, so nothing is known of it")
     fatal = ""
     draws = flat.shape[1]
     if draws < LEAST_DRAWS:
-        fatal = f"{draws} draws a chain are fewer than the {LEAST_DRAWS} needed: raise steps or lower thin"
+        few = f"{draws} draws a chain are fewer than the {LEAST_DRAWS} needed: raise steps or lower thin"
+        fatal = "; ".join([*chains.remarks, few])
     elif len(sound) < LEAST_CHAINS:
         reason = "; ".join(remarks) if remarks else f"there is {len(sound)} chain"
         fatal = f"{reason}: fewer than {LEAST_CHAINS} sound chains are left; raise chains"
         if remarks:
             fatal += ", or lower sampler.step_size"
     return Screened(None if fatal else chains.only(sound), remarks, [names[i] for i in stuck], fatal)
+
+
+def never_moving(flat: Float[np.ndarray, "chain draw size"]) -> list[int]:
+    """The coordinates that are constant within every chain."""
+    return np.flatnonzero((flat == flat[:, :1]).all((0, 1))).tolist()
+
+
+def coordinates(numbers: list[int]) -> str:
+    """'x[1]', 'x[1] and x[2]', or 'x[1], x[2], x[3] and 40 more'; empty for none."""
+    names = [f"x[{i}]" for i in numbers]
+    if len(names) > 4:
+        names = [*names[:3], f"{len(names) - 3} more"]
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def listed(names: list[int]) -> str:

@@ -199,3 +199,148 @@ def test_part_of_the_chains_keep_their_numbers() -> None:
     part = chains(2).only([2, 0]).only([0])
     assert part.names == [2] and np.array_equal(part.x, chains(2).x[2:3])
     assert (part.thin, part.gradients) == (4, 21)
+
+
+def foreign(
+    path: Path,
+    x: np.ndarray,
+    dims: tuple[str, ...] = ("chain", "draw", "x_dim_0"),
+    stats: dict[str, tuple[tuple[str, ...], np.ndarray]] | None = None,
+    attributes: dict[str, Any] | None = None,
+    **of_x: Any,
+) -> Path:
+    """A file as another tool may write it: any order of dimensions, CF attributes, statistics of any shape."""
+    with h5netcdf.File(path, "w") as file:
+        group = file.create_group("posterior")
+        group.dimensions = dict(zip(dims, x.shape, strict=True))
+        group.create_variable("x", dims, data=x).attrs.update(of_x)
+        group.attrs.update(attributes or {})
+        if stats:
+            part = file.create_group("sample_stats")
+            for name, (axes, values) in stats.items():
+                for axis, size in zip(axes, values.shape, strict=True):
+                    if axis not in part.dimensions:
+                        part.dimensions[axis] = size
+                part.create_variable(name, axes, data=values)
+    return path
+
+
+NUMBERS = np.random.default_rng(1).standard_normal((3, 7, 2))
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0), (1, 2, 0)])
+def test_dimensions_are_told_apart_by_their_names(tmp_path: Path, order: tuple[int, ...]) -> None:
+    names = ("chain", "draw", "x_dim_0")
+    path = foreign(tmp_path / "a.nc", NUMBERS.transpose(order), tuple(names[i] for i in order))
+    assert np.array_equal(read(path).x, NUMBERS)
+
+
+def test_one_number_a_state_may_also_come_draw_by_draw(tmp_path: Path) -> None:
+    assert np.array_equal(read(foreign(tmp_path / "a.nc", NUMBERS[:, :, 0].T, ("draw", "chain"))).x, NUMBERS[:, :, :1])
+
+
+def test_statistics_are_read_by_the_names_of_their_dimensions(tmp_path: Path) -> None:
+    stats = {
+        "potential": (("draw", "chain"), NUMBERS[:, :, 0].T),
+        "acceptance_rate": (("chain", "draw"), NUMBERS[:, :, 1]),
+    }
+    found = read(foreign(tmp_path / "a.nc", NUMBERS, stats=stats))
+    assert np.array_equal(found.potential, NUMBERS[:, :, 0]) and np.array_equal(found.acceptance, NUMBERS[:, :, 1])
+    assert not found.notes
+
+
+@pytest.mark.parametrize("dims", [("draw", "d", "e"), ("chain", "sample", "e"), ("a", "b", "c")])
+def test_a_file_without_chain_and_draw_is_an_input_error_that_names_them(tmp_path: Path, dims: tuple) -> None:
+    message = refused(foreign(tmp_path / "a.nc", NUMBERS, dims))
+    assert "chain and draw" in message and dims[0] in message
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int32, np.float32])
+def test_packed_numbers_are_unpacked(tmp_path: Path, dtype: type) -> None:
+    raw = np.arange(42).reshape(3, 7, 2).astype(dtype)
+    found = read(foreign(tmp_path / "a.nc", raw, scale_factor=0.01, add_offset=270.0))
+    np.testing.assert_allclose(found.x, raw.astype(float) * 0.01 + 270.0, rtol=1e-12)
+    assert not found.remarks
+
+
+@pytest.mark.parametrize("key", ["_FillValue", "missing_value"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int16])
+def test_draws_missing_at_the_end_of_all_chains_are_cut_and_named(tmp_path: Path, dtype: type, key: str) -> None:
+    raw = np.arange(42).reshape(3, 7, 2).astype(dtype)
+    raw[:, 5:] = -9999
+    attributes: dict[str, Any] = {key: dtype(-9999), "scale_factor": 2.0}
+    found = read(foreign(tmp_path / "a.nc", raw, **attributes))
+    assert np.array_equal(found.x, 2.0 * raw[:, :5])
+    assert found.remarks == ["6 of 21 draws are missing in the file: draws 0 to 4 of all 3 chains are used"]
+
+
+def test_the_largest_block_without_a_missing_draw_is_kept_with_its_statistics(tmp_path: Path) -> None:
+    raw, potential = NUMBERS.copy(), np.arange(21.0).reshape(3, 7)
+    raw[1, 2] = raw[1, 6] = -1.0
+    raw[0, :1] = -1.0
+    stats = {"potential": (("chain", "draw"), potential)}
+    found = read(foreign(tmp_path / "a.nc", raw, stats=stats, _FillValue=-1.0))
+    # Two chains over six draws beat three over three, and one over seven.
+    assert np.array_equal(found.x, NUMBERS[[0, 2], 1:]) and found.names == [0, 2]
+    assert np.array_equal(found.potential, potential[[0, 2], 1:])
+    assert "draws 1 to 6 of 2 of 3 chains (0, 2)" in found.remarks[0]
+
+
+@pytest.mark.parametrize("name", ["a.nc", "a.npy"])
+def test_draws_that_no_chain_has_are_missing_and_those_of_one_are_not_finite(tmp_path: Path, name: str) -> None:
+    x = NUMBERS.copy()
+    x[:, 5:] = np.nan
+    path = tmp_path / name
+    found = read(npy(path, x) if name == "a.npy" else foreign(path, x, _FillValue=np.nan))
+    assert np.array_equal(found.x, NUMBERS[:, :5]) and "6 of 21 draws" in found.remarks[0]
+    x = NUMBERS.copy()
+    x[1, 5:] = np.nan
+    found = read(npy(path, x) if name == "a.npy" else foreign(path, x, _FillValue=np.nan))
+    assert np.array_equal(found.x, x, equal_nan=True) and not found.remarks
+
+
+def test_chains_of_our_own_that_all_broke_are_not_missing(tmp_path: Path) -> None:
+    given = chains(2)
+    given.x[:, 3:] = np.nan
+    found = read(written(tmp_path, given))
+    assert np.array_equal(found.x, given.x, equal_nan=True) and not found.remarks
+
+
+@pytest.mark.parametrize(
+    ("axes", "values", "why"),
+    [
+        pytest.param(("chain", "draw"), np.zeros((3, 4)), "shape (3, 4)", id="fewer draws"),
+        pytest.param(("chain", "draw"), np.zeros((2, 7)), "shape (2, 7)", id="fewer chains"),
+        pytest.param(("draw",), np.zeros(7), "chain and draw", id="one axis"),
+        pytest.param(("chain", "draw", "k"), np.zeros((3, 7, 2)), "shape (3, 7, 2)", id="three axes"),
+        pytest.param(("chain", "draw"), np.zeros((3, 7), complex), "real numbers", id="complex"),
+    ],
+)
+def test_statistics_of_another_shape_are_left_out_with_one_line(
+    tmp_path: Path, axes: tuple[str, ...], values: np.ndarray, why: str
+) -> None:
+    found = read(foreign(tmp_path / "a.nc", NUMBERS, stats={"potential": (axes, values)}))
+    assert found.potential is None and np.array_equal(found.x, NUMBERS)
+    assert len(found.notes) == 1 and "sample_stats/potential" in found.notes[0] and why in found.notes[0]
+
+
+@pytest.mark.parametrize("key", ["thin", "gradients_per_chain"])
+@pytest.mark.parametrize("value", [-3, 0, 2.5, np.nan, np.inf, "often", np.array([1, 2])])
+def test_a_count_that_is_none_is_one_line(tmp_path: Path, key: str, value: Any) -> None:
+    message = refused(foreign(tmp_path / "a.nc", NUMBERS, attributes={key: value}))
+    assert f"{key} of posterior must be a whole number >= 1" in message
+
+
+@pytest.mark.parametrize("value", [5, 5.0, np.array([5, 5, 5])])
+def test_a_count_may_be_one_number_or_one_of_each_chain(tmp_path: Path, value: Any) -> None:
+    assert read(foreign(tmp_path / "a.nc", NUMBERS, attributes={"thin": value})).thin == 5
+
+
+@pytest.mark.parametrize("of_x", [{"scale_factor": "two"}, {"_FillValue": -1.0}, {"add_offset": "x"}])
+def test_what_cannot_be_decoded_is_an_input_error(tmp_path: Path, of_x: dict[str, Any]) -> None:
+    refused(foreign(tmp_path / "a.nc", np.full((3, 7, 2), -1.0), **of_x))
+
+
+@pytest.mark.parametrize("dtype", [complex, "S3"])
+def test_a_netcdf_of_no_real_numbers_is_an_input_error(tmp_path: Path, dtype: Any) -> None:
+    assert "real numbers" in refused(foreign(tmp_path / "a.nc", NUMBERS.astype(dtype)))

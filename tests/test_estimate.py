@@ -1,8 +1,10 @@
 """An estimate has a value exactly when it is not refused, and shows as many digits as its error allows."""
 
+import json
+
 import pytest
 
-from ebm_cli.estimate import Estimate, refused, show
+from ebm_cli.estimate import Estimate, from_json, refused, show, under_mixing
 
 
 def test_a_refused_estimate_has_no_value_and_any_other_has_one() -> None:
@@ -60,3 +62,23 @@ def test_a_value_shows_two_digits_of_its_error(
     value: float | list[float] | None, se: float | list[float] | None, shown: str
 ) -> None:
     assert show(value, se) == shown
+
+
+@pytest.mark.parametrize("mixing", ["ok", "caution", "refused"])
+@pytest.mark.parametrize("flag", ["kept", "caution", "refused"])
+def test_a_number_says_itself_what_becomes_of_it_if_chains_are_not_mixed(mixing: str, flag: str) -> None:
+    verdict = {
+        "ok": Estimate(1.0),
+        "caution": Estimate(1.0).doubted(["short"]),
+        "refused": refused("R̂ = 2"),
+    }[mixing]
+    rows = under_mixing({"any_name": Estimate(3.0, se=0.1, if_not_mixed=flag), "mixing": verdict})
+    expected = "ok" if flag == "kept" or mixing == "ok" else "refused" if flag == mixing == "refused" else "caution"
+    assert rows["any_name"].verdict == expected and rows["mixing"] == verdict
+    if expected != "ok":
+        assert verdict.reason in rows["any_name"].reason
+
+
+def test_a_row_comes_back_from_json_as_it_went() -> None:
+    for row in (Estimate(1.0, se=0.1, unit="nats", meaning="good"), refused("no data"), Estimate([1.0, 2.0])):
+        assert from_json(json.loads(json.dumps(row.to_json()))) == row

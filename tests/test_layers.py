@@ -15,6 +15,7 @@ ROWS = (
     {"cli"},
     {"train", "sample", "evaluate", "diagnose"},
     {
+        "judgment",
         "report",
         "curves",
         "step_size",

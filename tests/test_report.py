@@ -21,12 +21,12 @@ ESTIMATES = {
 }
 
 
-def made(folder: Path, verb: str, source: Run | None = None, captions: tuple[str, ...] = ()) -> Run:
+def made(folder: Path, verb: str, source: Run | None = None, captions: tuple[str, ...] = (), **config: object) -> Run:
     """A run's folder as its verb leaves it before the report."""
     folder.mkdir()
     run = Run(folder)
     about = {"verb": verb, "ebm": "0", "torch": "2", "created": "now", "command": f"ebm {verb}", "format": 1}
-    run.write_config({"seed": 0, "run": str(source.folder) if source else None, "made": about})
+    run.write_config({"seed": 0, "run": str(source.folder) if source else None, "made": about} | config)
     run.write_metrics(ESTIMATES)
     if captions:
         figure.save(run, {f"figure{i}": (figure.new()[0], caption) for i, caption in enumerate(captions)})
@@ -106,12 +106,46 @@ def test_a_grandchild_appears_on_the_first_runs_page(tmp_path: Path) -> None:
     assert "of the third" in (first.folder / "report.html").read_text()
 
 
-def test_only_the_newest_child_of_a_verb_is_shown(tmp_path: Path) -> None:
-    parent = made(tmp_path / "parent", "train")
-    for name in ("old", "new"):
-        write_report(made(tmp_path / name, "sample", source=parent, captions=(f"of the {name} one",)))
+def test_every_child_is_shown_with_what_it_was_measured_on(tmp_path: Path) -> None:
+    own = {"_target_": "ebm_cli.data.table.Table", "path": "/there/own.csv"}
+    parent = made(tmp_path / "parent", "train", data=own)
+    children = {
+        "first": {"data": own, "checkpoint": "best"},
+        "second": {"data": own | {"path": "/there/other.csv"}, "checkpoint": "last"},
+        "third": {"data": own, "score": "/there/new.csv", "checkpoint": 300},
+        "fourth": {"data": own | {"seed": 3}},
+    }
+    for name, config in children.items():
+        write_report(made(tmp_path / name, "evaluate", parent, (f"of the {name} one",), **config))
     page = (parent.folder / "report.html").read_text()
-    assert "of the new one" in page and "of the old one" not in page
+    assert all(f"of the {name} one" in page for name in children)
+    assert page.count("<td>nll</td>") == 5
+    for number, other in enumerate(
+        ("", ", data=table, data.path=/there/other.csv", ", score=/there/new.csv", ", data.seed=3"), 1
+    ):
+        assert page.count(f"<td>evaluate {number}{other}</td>") == 3
+    for words in (
+        "checkpoint=best",
+        "checkpoint=last",
+        "checkpoint=300",
+        "measured on data=table, data.path=/there/own.csv",
+    ):
+        assert words in page
+    assert page.count("which is not what this page") == 3
+
+
+def test_the_sentence_of_a_page_leaves_out_what_was_measured_on_other_data(tmp_path: Path) -> None:
+    parent = made(tmp_path / "parent", "train", data={"_target_": "a.B", "path": "x"})
+    near = {"c2st": Estimate(0.56, meaning="told in 56 % of cases")}
+    far = {"c2st": Estimate(0.99, meaning="told in 99 % of cases")}
+    for name, rows, path in (("near", near, "x"), ("far", far, "y")):
+        child = made(tmp_path / name, "evaluate", parent, data={"_target_": "a.B", "path": path})
+        child.write_metrics(rows)
+        write_report(child)
+    page = (parent.folder / "report.html").read_text()
+    strong = page.split("<strong>")[1].split("</strong>")[0]
+    assert "56 %" in strong and "99 %" not in strong and "99 %" in page
+    assert "99 %" in (tmp_path / "far" / "report.html").read_text().split("</strong>")[0]
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EROFS])

@@ -59,3 +59,18 @@ def test_a_single_draw_does_not_count_as_standing_still() -> None:
 )
 def test_chains_are_listed_briefly(names: list[int], text: str) -> None:
     assert listed(names) == text
+
+
+@pytest.mark.parametrize(
+    ("frozen", "text"), [([1], "x[1]"), ([0, 2], "x[0] and x[2]"), (range(6), "x[0], x[1], x[2] and 3 more")]
+)
+def test_a_coordinate_that_no_chain_ever_moves_is_named(frozen: list[int], text: str) -> None:
+    x = np.random.default_rng(0).standard_normal((5, 30, 8))
+    x[:, :, list(frozen)] = np.arange(5)[:, None, None]
+    found = screen(Chains(x=x))
+    assert found.good is not None and found.remarks == [f"{text} never moved in any chain, so nothing is known of it"]
+
+
+def test_what_is_missing_in_the_file_is_a_remark_on_every_number() -> None:
+    found = screen(Chains(x=draws(), remarks=["9 of 99 draws are missing"]))
+    assert found.good is not None and found.remarks == ["9 of 99 draws are missing"]

@@ -262,11 +262,12 @@ def refuse_what_is_done(run: Run, named: str, steps: Any) -> None:
 
 def finish(result: tuple[Job, Run, int, dict[str, Estimate]]) -> int:
     """Print the numbers and, last, the folder."""
-    _, run, code, estimates = result
+    job, run, code, estimates = result
     if estimates:
-        from ebm_cli.cli.live import print_estimates
+        from ebm_cli.cli.live import print_estimates, print_judgment
 
         print_estimates(estimates)
+        print_judgment(job.verb, estimates)
     if code != 2 and run.folder.exists():
         sys.stdout.write(f"{run.folder}\n")
     return code

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ebm_cli.estimate import Estimate, show
+from ebm_cli.judgment import judgment
 from ebm_cli.terminal import Ticker, printable
 
 PLAIN_EVERY = 10.0
@@ -108,13 +109,20 @@ def _figures(figures: dict[str, float]) -> str:
 def print_estimates(estimates: dict[str, Estimate]) -> None:
     """The table of a run's numbers, on stdout."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("quantity", "value", "", "verdict", "reason"):
+    for column in ("quantity", "value", "", "verdict", "meaning, and reason for doubt"):
         table.add_column(column, overflow="fold")
     for name, estimate in estimates.items():
         cells = (name, show(estimate.value, estimate.se), estimate.unit or "")
         verdict = Text(estimate.verdict, style=COLOURS[estimate.verdict])
-        table.add_row(*map(_plain, cells), verdict, _plain(estimate.reason))
+        words = "\n".join(filter(None, (estimate.meaning, estimate.reason)))
+        table.add_row(*map(_plain, cells), verdict, _plain(words))
     console().print(table)
+
+
+def print_judgment(verb: str, estimates: dict[str, Estimate]) -> None:
+    """One sentence on a run's numbers, on stdout."""
+    if sentence := judgment([(verb, {name: row.to_json() for name, row in estimates.items()})]):
+        console().print(_plain(sentence), soft_wrap=True)
 
 
 def print_rows(header: list[str], rows: list[list[str]]) -> None:

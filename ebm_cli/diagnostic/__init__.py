@@ -50,12 +50,37 @@ def of_each(function: Callable[[np.ndarray], Any], chains: Chains) -> dict[str, 
     return {name: number for name, number in numbers.items() if np.isfinite(number)}
 
 
+def rank_r_hat(values: np.ndarray) -> float:
+    """R̂ of one function of the state (chain, draw): rank-normalized, split and folded; NaN if it is undefined."""
+    from arviz_stats.base.array import array_stats
+
+    return float(np.asarray(array_stats.rhat(values, chain_axis=0, draw_axis=1, method="rank")))
+
+
 def quantities(chains: Chains, most: int = 256) -> dict[str, np.ndarray]:
-    """The functions of a state that are looked at, each (chain, draw): coordinates (at most `most`, evenly
-    chosen) and the energy."""
+    """Return the functions of a state that are looked at: coordinates (at most `most`, evenly chosen) and the energy.
+
+    Each is (chain, draw), in float64. Values whose squares would overflow or vanish are divided by a power of ten,
+    which the name then states; nothing that is made of them depends on their unit.
+    """
     flat = chains.flat()
     size = flat.shape[2]
     functions = {f"x[{i}]" if size > 1 else "x": flat[:, :, i] for i in evenly(size, most)}
     if chains.potential is not None:
         functions["energy"] = chains.potential
-    return functions
+    return dict(in_range(name, values) for name, values in functions.items())
+
+
+def in_range(name: str, values: np.ndarray) -> tuple[str, np.ndarray]:
+    """The name and the values of one function, in a unit in which squares and their sums are finite and not 0."""
+    values = values.astype(np.float64)
+    scale = unit_of(values)
+    return (name, values) if scale == 1 else (f"{name}/{scale:.0e}", values / scale)
+
+
+def unit_of(values: np.ndarray) -> float:
+    """1, or the power of ten of the largest of these values if it is beyond 10^±100."""
+    largest = float(np.abs(values).max(initial=0.0))
+    if not np.isfinite(largest) or largest == 0 or 1e-100 < largest < 1e100:
+        return 1.0
+    return float(10.0 ** max(np.floor(np.log10(largest)), -300))

@@ -45,7 +45,9 @@ class Autocorrelation:
         if screened.good is None:
             return Finding({"iat_max": refused(screened.fatal, "steps")})
         chains = screened.good
-        times = {name: integrated_time(values, self.window) for name, values in quantities(chains).items()}
+        # Rounding of its mean would make a constant look as if it varied.
+        varying = {name: values for name, values in quantities(chains).items() if np.ptp(values) > 0}
+        times = {name: integrated_time(values, self.window) for name, values in varying.items()}
         times = {name: time for name, time in times.items() if time is not None}
         if not times:
             return Finding({"iat_max": refused("every coordinate is constant in every chain", "steps")})
@@ -62,7 +64,9 @@ class Autocorrelation:
             estimate = refused("; ".join([*screened.remarks, reason]), "steps")
         else:
             scale = chains.thin
-            estimate = Estimate(worst.tau * scale, se=worst.se * scale, unit="steps").doubted(doubts)
+            estimate = Estimate(worst.tau * scale, se=worst.se * scale, unit="steps", if_not_mixed="caution").doubted(
+                doubts
+            )
         return Finding({"iat_max": estimate}, *self._picture(times, slowest, chains.thin))
 
     def _picture(self, times: dict[str, Integrated], slowest: str, thin: int) -> tuple["figure.Figure", str]:

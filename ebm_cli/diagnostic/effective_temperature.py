@@ -13,6 +13,10 @@ from ebm_cli.finding import Finding
 from ebm_cli.rng import generator
 
 EXACT_UP_TO = 16
+STATES = 2000
+# In units of T: a difference that is no reason for doubt, and the largest error with which it can be seen; and one that
+# is always a reason.
+CLOSE, FAR = 0.05, 0.1
 
 
 class EffectiveTemperature:
@@ -22,9 +26,9 @@ class EffectiveTemperature:
     gives T/(1 − aη/2). ΔE is the exact trace of the Hessian up to 16 dimensions, else Hutchinson's estimate
     with one random
     sign vector a state. The standard error is a jackknife over chains. Refused where ΔE vanishes, as for piecewise
-    linear networks, and where its mean is not clearly positive.
+    linear networks, and where its mean is not clearly positive. See `off` for when it is under caution.
 
-    draws: states a chain that are used ≥ 1, evenly spaced.
+    draws: states per chain that are used ≥ 1, evenly spaced; more of few chains, so that about 2,000 are used in all.
     """
 
     def __init__(self, draws: int) -> None:
@@ -40,7 +44,9 @@ class EffectiveTemperature:
         screened = patient.screened()
         if screened.good is None:
             return Finding({name: refused(screened.fatal)})
-        squares, laplacians = averages(patient.energy, screened.good.thinned(self.draws))
+        squares, laplacians = averages(
+            patient.energy, screened.good.thinned(max(self.draws, STATES // len(screened.good.x)))
+        )
         if not (np.isfinite(squares).all() and np.isfinite(laplacians).all()):
             return Finding({name: refused("the second derivatives of the energy are not finite at some states")})
         if not np.any(laplacians):
@@ -56,12 +62,9 @@ class EffectiveTemperature:
         without = (squares.sum() - squares) / (laplacians.sum() - laplacians)
         se = float(np.sqrt((count - 1) * without.var()))
         temperature = patient.temperature
-        doubts = list(screened.remarks)
-        if temperature > 0 and abs(value - temperature) > max(4 * se, 0.1 * temperature):
-            doubts.append(
-                f"chains are not at T = {temperature:g}: step bias or not yet in equilibrium; lower "
-                f"sampler.step_size or raise burn_in"
-            )
+        if not np.isfinite([value, se]).all():
+            return Finding({name: refused("‖∇E‖² or ΔE overflow at some states")})
+        doubts = [*screened.remarks, *off(value, se, temperature)]
         picture, (axes,) = figure.new(height=3.2)
         each = squares / laplacians
         axes.hist(each[np.isfinite(each)], bins=30, color=figure.BLUE)
@@ -71,7 +74,33 @@ class EffectiveTemperature:
         axes.legend()
         numbers = f"{value:.4f} ± {se:.4f}, beside T = {temperature:g}"
         caption = f"Configurational temperature, {numbers}. Good: the two lines agree."
-        return Finding({name: Estimate(value, se=se).doubted(doubts)}, picture, caption)
+        estimate = Estimate(value, se=se, if_not_mixed="caution")
+        if temperature > 0:
+            estimate = estimate.meaning_that(f"chains are at {value / temperature:.3g} times T (1 is perfect)")
+        return Finding({name: estimate.doubted(doubts)}, picture, caption)
+
+
+def off(value: float, se: float, temperature: float) -> list[str]:
+    """Return why a temperature of value ± se does not show that chains are at T, or nothing.
+
+    It does if its error is at most 5 % of T, and if it differs from T by at most 4 errors or 5 % of T, whichever is
+    more, and by at most 10 %.
+    """
+    if temperature <= 0:
+        return []
+    away, error = abs(value - temperature) / temperature, se / temperature
+    side = "above" if value > temperature else "below"
+    numbers = f"{away:.1%} {side} T = {temperature:g}, with an error of {error:.1%}"
+    if away > min(max(4 * error, CLOSE), FAR):
+        if away > 4 * error:
+            return [
+                f"chains are not at T: {numbers}; step bias or not yet in equilibrium, lower sampler.step_size or "
+                "raise burn_in"
+            ]
+        return [f"not shown to be T: {numbers}; raise chains or steps, or lower sampler.step_size"]
+    if error > CLOSE:
+        return [f"not known well enough to be compared with T: {numbers}; raise chains or steps"]
+    return []
 
 
 def averages(energy: nn.Module, x: np.ndarray) -> tuple[Float[np.ndarray, " chain"], Float[np.ndarray, " chain"]]:

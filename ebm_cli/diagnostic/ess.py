@@ -42,9 +42,11 @@ class ESS:
             doubts.append(
                 f"ESS of {slowest} is under {self.least:g} a chain ({count} chains), too few to trust it: raise steps"
             )
-        estimates = {"ess_bulk_min": Estimate(values[slowest]).doubted(doubts)}
+        worth = f"{chains.x.shape[0] * chains.x.shape[1]} draws are worth about {values[slowest]:.0f} independent ones"
+        estimates = {"ess_bulk_min": Estimate(values[slowest], meaning=worth, if_not_mixed="refused").doubted(doubts)}
         if chains.gradients:
-            estimates["ess_per_gradient"] = Estimate(values[slowest] / (chains.gradients * count)).doubted(doubts)
+            each = values[slowest] / (chains.gradients * count)
+            estimates["ess_per_gradient"] = Estimate(each, if_not_mixed="refused").doubted(doubts)
         else:
             estimates["ess_per_gradient"] = refused("the file does not say how many gradients its chains cost")
         picture, (axes,) = figure.new()

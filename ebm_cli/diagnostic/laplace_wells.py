@@ -133,8 +133,10 @@ class LaplaceWells:
                 f"Laplace is off by more than {self.tolerance:g} at T = {temperature:g}: wells are not quadratic"
             )
         weak = weakness(measured[now], self.draws)
+        # Without a grid, the minima are those near the chains' draws.
+        rests = "caution" if found.basins is None else "kept"
         estimates = {
-            "laplace_occupancy": Estimate(predicted[now].tolist()).doubted(doubts),
+            "laplace_occupancy": Estimate(predicted[now].tolist(), if_not_mixed=rests).doubted(doubts),
             "laplace_width": refused(weak) if weak else widths(measured[now]).doubted(screened.remarks),
             "laplace_departure": Estimate(departs).doubted(screened.remarks) if known else refused(weak),
         }

@@ -93,13 +93,21 @@ class ModeOccupancy:
             doubts += [f"{found.names[k]}, weight {judge[k]:.2f}, {said[k]}" for k in off[:4]]
         if missing:
             doubts.append("raise steps, or start chains wider")
-        listed = Estimate([float(found.numbers[k]) for k in missing]).doubted(doubts)
+        # That modes are missing is a fact about these chains; that none is says that they have found every one.
+        listed = Estimate(
+            [float(found.numbers[k]) for k in missing], if_not_mixed="caution" if missing else "refused"
+        ).doubted(doubts)
+        listed = listed.meaning_that(
+            f"chains hardly visit {len(missing)} of {len(found.names)} modes (none missing is perfect)"
+            if missing
+            else f"chains visit every mode that should hold {100 * self.least:.0f} % of the draws or more"
+        )
         if judge is None:
             listed = refused(
                 "what each mode should hold is known with data, or in one or two dimensions: add data=NAME"
             )
         estimates = {
-            "occupancy": Estimate(occupancy.tolist(), se=se.tolist()).doubted(doubts),
+            "occupancy": Estimate(occupancy.tolist(), se=se.tolist(), if_not_mixed="refused").doubted(doubts),
             "modes_missing": listed,
         }
         return Finding(estimates, *picture(patient, found, occupancy, se, missing))

@@ -54,8 +54,9 @@ class Phases:
         if abs(estimate.value) > max(4 * estimate.se, temperature):
             side = "above" if estimate.value > 0 else "below"
             mend = "raise objective.steps" if estimate.value > 0 else "train longer, or lower optimizer.lr"
+            estimate = estimate.meaning_that("the two phases are not balanced (0 is perfect)")
             return estimate.doubted([f"the phases are not balanced, chains lie {side} the data: {mend}"])
-        return estimate
+        return estimate.meaning_that("the two phases are balanced (0 is perfect)")
 
     def _noise_gap(self, rows: list[dict[str, Any]]) -> Estimate:
         values = [row["e_noise"] - row["e_data"] for row in rows if "e_noise" in row]

@@ -1,9 +1,7 @@
 """R-hat: whether chains agree with each other."""
 
-from functools import partial
-
 from ebm_cli import check, figure
-from ebm_cli.diagnostic import Patient, of_each
+from ebm_cli.diagnostic import Patient, of_each, rank_r_hat
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.finding import Finding
 from ebm_cli.screen import listed
@@ -30,16 +28,13 @@ class RHat:
         self.apart = apart
 
     def __call__(self, patient: Patient) -> Finding:
-        from arviz_stats.base.array import array_stats
-
         screened = patient.screened()
         if screened.stuck:
             reason = f"undefined: {listed(screened.stuck)} never moved; lower sampler.step_size"
             return Finding({"r_hat_max": refused(reason)})
         if screened.good is None:
             return Finding({"r_hat_max": refused(screened.fatal)})
-        r_hat = partial(array_stats.rhat, chain_axis=0, draw_axis=1, method="rank")
-        values = of_each(r_hat, screened.good)
+        values = of_each(rank_r_hat, screened.good)
         if not values:
             reason = "undefined: every coordinate is constant within every chain"
             return Finding({"r_hat_max": refused(reason)})
@@ -58,4 +53,14 @@ class RHat:
             f"R̂ of each coordinate and the energy; largest {value:.4f} ({worst}). Good: all left of the green line. "
             "R̂ cannot see a mode that no chain has visited."
         )
-        return Finding({"r_hat_max": Estimate(value).doubted(doubts)}, picture, caption)
+        return Finding(
+            {"r_hat_max": Estimate(value, meaning=self._meaning(value), if_not_mixed="caution").doubted(doubts)},
+            picture,
+            caption,
+        )
+
+    def _meaning(self, value: float) -> str:
+        if value <= self.mixed:
+            return f"chains agree with each other (1 is perfect, up to {self.mixed:g} is good)"
+        how = "do not yet agree" if value <= self.apart else "disagree"
+        return f"chains {how} with each other (1 is perfect, up to {self.mixed:g} is good)"

@@ -12,41 +12,54 @@ HIGH = 0.9
 
 
 class SelfTransition:
-    """P(x_{t+1} = x_t) = Σᵢ πᵢ P_ii, estimated by the share of consecutive draws that are equal.
+    """P(x_{t+1} = x_t) = Σᵢ πᵢ P_ii over kernel steps t.
 
-    0 for unadjusted kernels on a continuous space, one minus the acceptance for adjusted ones. The standard
-    error is that of
-    the mean over chains. Caution above 0.9, and where draws are thinned, as it then counts stays of `thin` steps.
+    For kernels with one test in each step, the mean of 1 − acceptance over all steps, however far apart the draws are.
+    For others, and without an acceptance, the fraction of consecutive draws that are equal, which is refused if draws
+    are several steps apart. 0 for unadjusted kernels on a continuous space. The standard error is that of the mean over
+    chains. Caution above 0.9.
     """
 
     def __call__(self, patient: Patient) -> Finding:
         screened = patient.screened()
-        draws = patient.chains.x.shape[1]
+        chains = patient.chains
+        draws = chains.x.shape[1]
         if draws < LEAST_DRAWS:
             return Finding({"self_transition": refused(screened.fatal)})
-        flat = patient.chains.flat()
-        names = patient.chains.names or list(range(len(flat)))
+        flat = chains.flat()
+        names = chains.names or list(range(len(flat)))
         finite = np.isfinite(flat).all((1, 2))
-        if patient.chains.potential is not None:
-            finite &= np.isfinite(patient.chains.potential).all(1)
-        stays = (flat[:, 1:] == flat[:, :-1]).all(2).mean(1)
-        doubts = list(screened.remarks)
-        kept = stays[finite & (stays < 1)]
+        if chains.potential is not None:
+            finite &= np.isfinite(chains.potential).all(1)
+        equal = (flat[:, 1:] == flat[:, :-1]).all(2).mean(1)
+        stays = equal
+        known = chains.test_per_step or getattr(patient.sampler, "test_per_step", False) is True
+        if known and chains.acceptance is not None:
+            stays = 1 - chains.acceptance.mean(1)
+        elif chains.thin > 1:
+            what = "no acceptance rate" if chains.acceptance is None else "no kernel with one test in each step"
+            reason = (
+                f"draws are {chains.thin} kernel steps apart, and these chains have {what}: stays between draws are "
+                "not known; thin=1 counts them"
+            )
+            return Finding({"self_transition": refused(reason)})
+        sound = finite & (equal < 1) & np.isfinite(stays)
+        kept = stays[sound]
         if len(kept) < 2:
-            stuck = [names[i] for i in np.flatnonzero(finite & (stays == 1))]
+            stuck = [names[i] for i in np.flatnonzero(finite & (equal == 1))]
             reason = f"{listed(stuck)} never moved; lower sampler.step_size" if stuck else screened.fatal
             return Finding({"self_transition": refused(reason or "fewer than 2 sound chains")})
         value, se = float(kept.mean()), float(kept.std(ddof=1) / len(kept) ** 0.5)
-        if patient.chains.thin > 1 and value > 0:
-            doubts.append(
-                f"draws are {patient.chains.thin} steps apart, so single stays are missed: thin=1 counts them"
-            )
+        doubts = list(screened.remarks)
         if value > HIGH:
             doubts.append(f"chains stay in place more than {HIGH:.0%} of the time: lower sampler.step_size")
         picture, (axes,) = figure.new(height=3.0)
         axes.bar(range(len(stays)), np.where(finite, stays, 0), color=figure.BLUE, width=1.0)
-        axes.set(xlabel="chain", ylabel="share of draws equal to the one before", ylim=(0, 1))
+        axes.set(xlabel="chain", ylabel="fraction of kernel steps that stay", ylim=(0, 1))
         caption = (
-            f"Share of stays of each chain, mean {value:.4f} ± {se:.4f}. Good: alike for all chains and well below 1."
+            f"Fraction of kernel steps in which each chain stays, mean {value:.4f} ± {se:.4f}. "
+            "Good: alike for all chains and well below 1."
         )
-        return Finding({"self_transition": Estimate(value, se=se).doubted(doubts)}, picture, caption)
+        meaning = f"a chain stays where it is in {100 * value:.1f} % of its kernel steps"
+        estimate = Estimate(value, se=se, meaning=meaning, if_not_mixed="caution").doubted(doubts)
+        return Finding({"self_transition": estimate}, picture, caption)

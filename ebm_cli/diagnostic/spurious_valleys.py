@@ -122,7 +122,14 @@ class SpuriousValleys:
             f"chains{names}. {short:.1%} of the chains' first draws and {long:.1%} of their last end in such. "
             f"{shown(data, valleys)} Good: none."
         )
-        return Finding({name: Estimate(float(len(valleys))).doubted(doubts)}, drawn, caption)
+        # A valley that was found is there; that there is none rests on where the chains have been, too.
+        estimate = Estimate(float(len(valleys)), if_not_mixed="caution" if valleys else "refused")
+        meaning = "no place without data was found to hold mass of the model (0 is perfect)"
+        if valleys:
+            held = f"{sum(valley.mass for valley in valleys) * 100:.1f} % of the model's mass"
+            meaning = f"{held} is in {count} without data (0 is perfect)"
+        estimate = estimate.meaning_that(meaning)
+        return Finding({name: estimate.doubted(doubts)}, drawn, caption)
 
     def _search(
         self, energy: nn.Module, temperature: float, rows: Float[Tensor, "rows *event"], chains: Chains

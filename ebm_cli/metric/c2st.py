@@ -15,6 +15,7 @@ from ebm_cli.metric import Subject, binomial_se, mixed, noise_of, rows
 
 LEAST, MOST = 40, 2000
 TREES, LEAF, VARIANCE = 100, 5, 0.9
+LEVEL = 0.05
 
 
 class C2ST:
@@ -55,7 +56,13 @@ class C2ST:
             "Good: the two histograms lie over each other, 50 % and a p that is not small."
         )
         doubts = list(subject.remarks)
-        estimates = {"c2st": Estimate(value, se=se).doubted(doubts), "c2st_p_value": Estimate(p).doubted(doubts)}
+        told = f"a classifier tells samples from data in {100 * value:.0f} % of cases (50 % is perfect)"
+        differ = "samples differ from data: " if p <= LEVEL else "no difference between samples and data is seen: "
+        chance = f"{differ}chance alone gives one as large in {p:.2g} of cases"
+        estimates = {
+            "c2st": Estimate(value, se=se, meaning=told).doubted(doubts),
+            "c2st_p_value": Estimate(p, meaning=chance).doubted(doubts),
+        }
         return Finding(estimates, picture(score, label), caption)
 
 

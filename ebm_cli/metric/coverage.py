@@ -55,8 +55,9 @@ class Coverage:
             f"(± {se:.1%}); equal laws give {expected:.1%}. {features.name}; {noise_of(subject)}. "
         )
         drawn, shown = picture(subject, x, y, folds, np.mean(reach, axis=0), k)
+        near = f"{100 * value:.0f} % of held-out rows have a sample nearby ({100 * expected:.0f} % is perfect)"
         estimates = {
-            "coverage": Estimate(value, se=se).doubted(list(subject.remarks)),
+            "coverage": Estimate(value, se=se, meaning=near).doubted(list(subject.remarks)),
             "coverage_expected": Estimate(expected),
         }
         return Finding(estimates, drawn, caption + shown)

@@ -54,8 +54,19 @@ class DistanceToTruth:
             )
             return Finding({"kl": refused(reason, "nats"), "tv": refused(reason)})
         estimates = {
-            "kl": Estimate(kl, lower=min(kl, coarse_kl), upper=max(kl, coarse_kl), unit="nats"),
-            "tv": Estimate(tv, lower=min(tv, coarse_tv), upper=max(tv, coarse_tv)),
+            "kl": Estimate(
+                kl,
+                lower=min(kl, coarse_kl),
+                upper=max(kl, coarse_kl),
+                unit="nats",
+                meaning=f"a data point is {kl:.2g} nats less likely under the model than it could be (0 is perfect)",
+            ),
+            "tv": Estimate(
+                tv,
+                lower=min(tv, coarse_tv),
+                upper=max(tv, coarse_tv),
+                meaning=f"model and data differ in {100 * tv:.2g} % of their mass (0 % is perfect)",
+            ),
         }
         caption = (
             f"Density of the data (left) and of the model (right): tv {tv:.3f}, kl {kl:.3f} nats. "

@@ -51,12 +51,15 @@ class Frechet:
         doubts = list(subject.remarks)
         if len(used) < n:
             doubts.append(f"{len(used)} samples against a floor of {n} rows: raise samples to {n}")
+        meaning = f"samples are {ratio:.3g} times as far from held-out data as training data are (1 is perfect)"
+        if abs(ratio - 1) <= 2 * ratio_se:
+            meaning = "samples are as close to held-out data as training data are (1 is perfect)"
         caption = f"{features.name}; {n} held-out rows; {noise_of(subject)}"
         return Finding(
             {
-                "frechet": Estimate(value, se=se).doubted(doubts),
+                "frechet": Estimate(value, se=se, meaning=f"training data reach {base:.3g}").doubted(doubts),
                 "frechet_floor": Estimate(base, se=base_se),
-                "frechet_ratio": Estimate(ratio, se=ratio_se).doubted(doubts),
+                "frechet_ratio": Estimate(ratio, se=ratio_se, meaning=meaning).doubted(doubts),
             },
             notes=[f"frechet: {caption}"],
         )

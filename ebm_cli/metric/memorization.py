@@ -34,6 +34,12 @@ class Memorization:
         doubts = list(subject.remarks)
         if value - 2 * se > SUSPICIOUS:
             doubts.append(f"samples lie closer to training rows than held-out rows do (above {SUSPICIOUS})")
+        closer_than = (
+            "samples are no closer to training rows than new data are"
+            if abs(value - 0.5) <= 2 * se
+            else (f"a sample is closer to the training rows than new data are in {100 * value:.0f} % of cases")
+        )
+        meaning = f"{closer_than} (50 % is perfect, 100 % is copies)"
         picture, (axes,) = figure.new()
         bins = np.linspace(0, max(np.quantile(ours, 0.99), np.quantile(theirs, 0.99)) * 1.05, 40).tolist()
         axes.hist(theirs, bins=bins, density=True, alpha=0.55, color=figure.BLUE, label="held-out rows")
@@ -44,7 +50,7 @@ class Memorization:
             f"Distance to the nearest training row, of samples and of held-out rows ({noise_of(subject)}): "
             f"memorization {value:.3f} ± {se:.3f}. Good: the two histograms lie over each other, 0.5."
         )
-        return Finding({"memorization": Estimate(value, se=se).doubted(doubts)}, picture, caption)
+        return Finding({"memorization": Estimate(value, se=se, meaning=meaning).doubted(doubts)}, picture, caption)
 
 
 def nearest(x: Float[np.ndarray, "n size"], reference: Float[np.ndarray, "m size"]) -> Float[np.ndarray, " n"]:

@@ -35,7 +35,11 @@ class MMD:
         distances = cdist(y, y)
         scale = self.width * float(np.median(distances[np.triu_indices(len(y), 1)]))
         value, se = mmd(kernel(cdist(x, x), scale), kernel(distances, scale), kernel(cdist(x, y), scale))
-        return Finding({"mmd": Estimate(value, se=se).doubted(list(subject.remarks))})
+        if value <= 2 * se:
+            meaning = "no difference between samples and data is seen (0 is perfect)"
+        else:
+            meaning = f"samples differ from data: {value / se if se else np.inf:.2g} errors above 0, which is perfect"
+        return Finding({"mmd": Estimate(value, se=se, meaning=meaning).doubted(list(subject.remarks))})
 
 
 def kernel(distance: np.ndarray, scale: float) -> np.ndarray:

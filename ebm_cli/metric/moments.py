@@ -13,7 +13,7 @@ class Moments:
     """mean_error = ‖μ − μ_d‖/√tr C_d;  std_ratio = √(tr C/tr C_d).
 
     μ, C of the samples and μ_d, C_d of the held-out rows. Matching laws give std_ratio 1 and a mean_error near
-    √(1/n + 1/m), which is its floor and not 0; it is under caution as long as it is below twice that.
+    √(1/n + 1/m), which is its floor and not 0; below twice that it is no larger than by chance.
 
     bootstrap: resamplings ≥ 2 for the standard errors.
     """
@@ -29,16 +29,21 @@ class Moments:
         x, y = rows(samples), rows(held_out.x)
         error, ratio = mean_error(x, y), std_ratio(x, y)
         floor = (1 / len(x) + 1 / len(y)) ** 0.5
-        doubts = [f"no larger than chance: equal laws give {floor:.3g}"] if error < 2 * floor else []
+        if error < 2 * floor:
+            apart = f"means of samples and data differ no more than by chance, which gives {floor:.2g}: good"
+        else:
+            apart = f"means of samples and data differ by {error / floor:.2g} times what chance gives, {floor:.2g}"
+        wide = "samples spread as widely as data (1 is perfect)"
+        ratio_se = bootstrap_se(std_ratio, [x, y], seed=1, repeats=self.bootstrap)
+        if abs(ratio - 1) > 2 * ratio_se:
+            wide = f"samples spread {ratio:.3g} times as widely as data (1 is perfect)"
         remarks = list(subject.remarks)
         return Finding(
             {
                 "mean_error": Estimate(
-                    error, se=bootstrap_se(mean_error, [x, y], seed=0, repeats=self.bootstrap)
-                ).doubted(doubts + remarks),
-                "std_ratio": Estimate(
-                    ratio, se=bootstrap_se(std_ratio, [x, y], seed=1, repeats=self.bootstrap)
+                    error, se=bootstrap_se(mean_error, [x, y], seed=0, repeats=self.bootstrap), meaning=apart
                 ).doubted(remarks),
+                "std_ratio": Estimate(ratio, se=ratio_se, meaning=wide).doubted(remarks),
             }
         )
 

@@ -78,6 +78,7 @@ class NLL(Recipe):
         densities: dict[str, dict[Part, np.ndarray]]
         densities = {b.name: {part: b.log_prob(x).double().cpu().numpy() for part, x in parts.items()} for b in beside}
         estimates |= {f"nll_{name}": of_rows(-each["held_out"]) for name, each in densities.items()}
+        estimates["nll"] = beside_the_best(estimates["nll"], {name: estimates[f"nll_{name}"] for name in densities})
         notes += margins(e["held_out"], found.estimate, beside, densities)
         table = {SCORES: scores(e, found.estimate, densities, names_of(subject.data, e))}
         lines = [*own(estimates), *(line(b, densities[b.name]) for b in beside)]
@@ -130,6 +131,19 @@ def of_rows(nll: Float[np.ndarray, " n"]) -> Estimate:
         return refused(f"{(~np.isfinite(nll)).sum()} of {len(nll)} rows have density 0", "nats")
     se = float(nll.std(ddof=1) / len(nll) ** 0.5) if len(nll) > 1 else None
     return Estimate(float(nll.mean()), se=se, unit="nats")
+
+
+def beside_the_best(nll: Estimate, others: dict[str, Estimate]) -> Estimate:
+    """The row nll with what it means: by how much its pessimistic end is below the least nll of another density."""
+    known = {name: row.value for name, row in others.items() if isinstance(row.value, float)}
+    if not isinstance(nll.value, float) or not known:
+        return nll
+    best = min(known, key=lambda name: known[name])
+    less = known[best] - (nll.value if nll.upper is None else nll.upper)
+    return nll.meaning_that(
+        f"held-out rows are {abs(less):.2g} nats {'more' if less > 0 else 'less'} likely than under the best simple "
+        f"density, {best}"
+    )
 
 
 def margins(

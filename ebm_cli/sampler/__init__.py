@@ -63,7 +63,13 @@ class Sampler(Protocol):
 
 
 class Kernel(ABC):
-    """A sampler whose step is fixed tensor arithmetic on noise drawn up front: it can be compiled and captured."""
+    """A sampler whose step is fixed tensor arithmetic on noise drawn up front: it can be compiled and captured.
+
+    test_per_step: whether a chain stays exactly if its one proposal of a step is refused, so that 1 − `Info.accept` is
+    the probability to stay.
+    """
+
+    test_per_step = False
 
     @property
     def passes(self) -> int:

@@ -26,6 +26,8 @@ class HMC(Kernel):
     `Adapts`.
     """
 
+    test_per_step = True
+
     step_size: float
     leapfrog_steps: int
     jitter: float

@@ -28,6 +28,8 @@ class JumpMALA(Kernel):
     x; about the data's own spread, so that nothing lies beyond 3s. temperature: T > 0.
     """
 
+    test_per_step = True
+
     step_size: float
     jump: float
     scale: float

@@ -24,6 +24,8 @@ class MALA(Kernel):
     in many dimensions (Roberts and Rosenthal, 1998). scales, adapt: see `Adapts`.
     """
 
+    test_per_step = True
+
     step_size: float
     temperature: float
     scales: list[float] | None

@@ -24,6 +24,8 @@ class SGHMC(Kernel):
     temperature: T ≥ 0. target: the relative bias of that variance, in (0, 1). scales, adapt: see `Adapts`.
     """
 
+    test_per_step = True
+
     step_size: float
     friction: float
     temperature: float

@@ -24,6 +24,8 @@ class SGLD(Kernel):
     of that variance, in (0, 1). scales, adapt: see `Adapts`.
     """
 
+    test_per_step = True
+
     step_size: float
     temperature: float
     scales: list[float] | None

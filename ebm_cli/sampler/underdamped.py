@@ -26,6 +26,8 @@ class Underdamped(Kernel):
     target: the relative bias of v's variance, in (0, 1). scales, adapt: see `Adapts`.
     """
 
+    test_per_step = True
+
     step_size: float
     friction: float
     temperature: float

@@ -102,7 +102,7 @@ def test_a_row_says_that_its_job_was_stopped(here: Path) -> None:
     write_table(here / "s", Plan("sample", ["sampler.temperature"], lines, here))
     rows = table(here / "s")
     assert [row["status"] for row in rows] == ["done", "stopped"]
-    assert rows[0]["energy_value"] and not rows[1]["energy_value"]
+    assert rows[0]["acceptance_value"] and not rows[1]["acceptance_value"]
     assert "stopped before its end" in rows[1]["reason"]
 
 
@@ -189,9 +189,14 @@ def test_members_of_several_shapes_share_a_picture(here: Path) -> None:
     words = ["energy=double_well,funnel", "sampler=mala,sgld", *SHORT, "out=s"]
     assert main(["sample", "-m", *words]) == 0
     rows = table(here / "s")
-    assert len(rows) == 4 and all(row["energy_value"] and row["status"] == "done" for row in rows)
-    assert len({len(json.loads(row["std_value"])) for row in rows}) == 2
+    assert len(rows) == 4 and all(row["acceptance_value"] and row["status"] == "done" for row in rows)
+    # Chains of four steps are not mixed: nothing is told of their mean, their spread and their energy alike.
+    assert all(row[f"{name}_verdict"] == "refused" for row in rows for name in ("mean", "std", "energy"))
     assert (here / "s" / "sweep.png").exists()
+    mixed = ["chains=8", "steps=1500", "burn_in=200", "thin=1"]
+    assert main(["sample", "-m", "energy=quadratic", "event=[2],[3]", "sampler=hmc", *mixed, "out=t"]) == 0
+    assert [len(json.loads(row["std_value"])) for row in table(here / "t")] == [2, 3]
+    assert (here / "t" / "sweep.png").exists()
 
 
 @pytest.mark.parametrize(

@@ -65,4 +65,6 @@ def test_chains_that_sit_apart_do_not_look_fast() -> None:
 def test_a_coordinate_that_never_changes_does_not_hide_the_others() -> None:
     x = ar1(0.5, 64, 4000, seed=6)
     both = Chains(x=np.stack([x, np.ones_like(x)], 2))
-    assert build("diagnostic", "autocorrelation")(Patient(both)).estimates["iat_max"] == iat_max(x)
+    found = build("diagnostic", "autocorrelation")(Patient(both)).estimates["iat_max"]
+    assert (found.value, found.se) == (iat_max(x).value, iat_max(x).se)
+    assert found.verdict == "caution" and "x[1] never moved in any chain" in found.reason

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ebm_cli.chain_file import Chains
 from ebm_cli.diagnostic import Patient
+from ebm_cli.diagnostic.effective_temperature import off
 from ebm_cli.estimate import Estimate
 from tests.contract import build
 
@@ -86,3 +87,30 @@ def test_asking_leaves_the_energy_trainable_and_without_gradients() -> None:
     energy = build("energy", "quadratic", event=(2,))
     effective_temperature(normal(2), energy, 1.0)
     assert energy.a.requires_grad and energy.a.grad is None
+
+
+@pytest.mark.parametrize("temperature", [0.2, 1.0, 5.0])
+@pytest.mark.parametrize(
+    ("value", "se", "fine"),
+    [
+        (1.92, 0.24, False),
+        (1.28, 0.08, False),
+        (1.54, 0.29, False),
+        (1.18, 0.045, False),
+        (1.129, 0.007, False),
+        (1.06, 0.003, False),
+        (0.9, 0.01, False),
+        (0.8, 0.2, False),
+        (1.0, 0.2, False),
+        (1.00, 0.02, True),
+        (1.03, 0.001, True),
+        (0.93, 0.02, True),
+    ],
+)
+def test_a_temperature_is_ok_only_if_it_is_known_and_near(
+    value: float, se: float, fine: bool, temperature: float
+) -> None:
+    reasons = off(value * temperature, se * temperature, temperature)
+    assert bool(reasons) != fine
+    if reasons:
+        assert f"{abs(value - 1):.1%}" in reasons[0] and f"an error of {se:.1%}" in reasons[0]

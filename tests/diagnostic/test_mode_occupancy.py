@@ -47,7 +47,11 @@ def within(estimate: Estimate, weights: np.ndarray, bound: float = 4.0) -> bool:
 
 def test_exact_draws_fill_a_mixtures_components_by_their_weights() -> None:
     estimates = found(exact(), mixture()).estimates
-    assert estimates["occupancy"].verdict == "ok" and estimates["modes_missing"] == Estimate([])
+    assert (
+        estimates["occupancy"].verdict == "ok"
+        and estimates["modes_missing"].value == []
+        and estimates["modes_missing"].verdict == "ok"
+    )
     assert within(estimates["occupancy"], np.array(WEIGHTS))
 
 
@@ -104,7 +108,11 @@ def test_other_energies_in_the_plane_are_judged_by_quadrature_over_basins(temper
     first = random.choice(grid, (CHAINS, DRAWS), p=density / density.sum())
     x = np.stack([first, np.sqrt(temperature) * random.standard_normal(first.shape)], 2)
     estimates = found(x, energy, temperature).estimates
-    assert estimates["modes_missing"] == Estimate([]) and estimates["occupancy"].verdict == "ok"
+    assert (
+        estimates["modes_missing"].value == []
+        and estimates["modes_missing"].verdict == "ok"
+        and estimates["occupancy"].verdict == "ok"
+    )
     assert within(estimates["occupancy"], np.array([1 - right, right]))
     x[:, :, 0] = -abs(x[:, :, 0])
     assert found(x, energy, temperature).estimates["modes_missing"].value == [2.0]
@@ -160,7 +168,18 @@ def test_occupancy_of_chains_that_are_not_mixed_is_refused_with_them() -> None:
     patient = Patient(Chains(x=x), mixture(), 1.0)
     rows = build("diagnostic", "mode_occupancy")(patient).estimates | {"mixing": judge(patient, 0).estimate}
     assert rows["mixing"].verdict == "refused"
-    assert under_mixing(rows)["occupancy"].verdict == "refused"
+    assert rows["modes_missing"].value == []
+    assert under_mixing(rows)["occupancy"].verdict == under_mixing(rows)["modes_missing"].verdict == "refused"
+
+
+def test_modes_that_unmixed_chains_miss_stay_named_under_caution() -> None:
+    x = from_components(np.zeros((8, DRAWS), dtype=np.int64))
+    x[:4] += 1.5
+    patient = Patient(Chains(x=x), mixture(), 1.0)
+    rows = build("diagnostic", "mode_occupancy")(patient).estimates | {"mixing": judge(patient, 0).estimate}
+    assert rows["mixing"].verdict == "refused" and rows["modes_missing"].value
+    kept = under_mixing(rows)["modes_missing"]
+    assert kept.value == rows["modes_missing"].value and kept.verdict == "caution" and "R̂" in kept.reason
 
 
 def test_without_an_energy_or_a_temperature_there_are_no_modes() -> None:

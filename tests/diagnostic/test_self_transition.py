@@ -1,10 +1,15 @@
 """Self-transition: Σ πᵢ P_ii of a chain whose transition matrix is known."""
 
 import numpy as np
+import pytest
+import torch
 
 from ebm_cli.chain_file import Chains
+from ebm_cli.chains import run_chains
 from ebm_cli.diagnostic import Patient
+from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.estimate import Estimate
+from ebm_cli.sample import Length, to_chains
 from tests.contract import build
 
 LEAVE = np.array([0.1, 0.4])  # 1 − P₀₀, 1 − P₁₁
@@ -54,6 +59,40 @@ def test_short_chains_of_which_many_have_not_moved_yet_are_never_ok() -> None:
     assert self_transition(Chains(x=two_states(64, 3, seed=1))).verdict != "ok"
 
 
-def test_moves_missed_by_thinning_are_said() -> None:
-    found = self_transition(Chains(x=two_states(64, 1000, seed=0), thin=5))
-    assert found.verdict == "caution" and "thin=1" in found.reason
+def test_stays_between_draws_are_not_made_up() -> None:
+    x = two_states(64, 1000, seed=0)
+    for chains in (Chains(x=x, thin=5), Chains(x=x, thin=5, acceptance=np.ones(x.shape[:2]))):
+        found = self_transition(chains)
+        assert found.verdict == "refused" and "thin=1" in found.reason
+
+
+@pytest.mark.parametrize("name", ["mala", "hmc", "jump_mala"])
+@pytest.mark.parametrize("thin", [7, 20])
+def test_thinned_chains_stay_as_often_as_those_of_every_step(name: str, thin: int, rng: torch.Generator) -> None:
+    energy = Quadratic([4.0, 4.0], None)
+    x = torch.randn(200, 2, generator=rng) / 2
+    changes = {"step_size": 1.0 if name == "hmc" else 0.45} | ({} if name == "jump_mala" else {"adapt": "none"})
+    sampler = build("sampler", name, changes)
+    found = []
+    for each in (1, thin):
+        done = run_chains(sampler, energy, x, 140, torch.Generator().manual_seed(3), thin=each)
+        found.append(to_chains(done, Length(200, 140, 0, each)))
+    every, few = found
+    all_steps, thinned = self_transition(every), self_transition(few)
+    assert thinned.verdict == all_steps.verdict == "ok" and thinned.value == pytest.approx(all_steps.value, rel=1e-5)
+    counted = float((every.x[:, 1:] == every.x[:, :-1]).all(2).mean())
+    # The count is a sum of coins whose expectations the acceptance gives.
+    assert counted > 0.05
+    assert abs(thinned.value - counted) < 4 * (counted * (1 - counted) / (200 * 139)) ** 0.5
+
+
+def test_kernels_without_a_test_never_stay_however_thin(rng: torch.Generator) -> None:
+    done = run_chains(build("sampler", "sgld"), Quadratic([1.0], None), torch.randn(8, 1), 60, rng, thin=6)
+    assert self_transition(to_chains(done, Length(8, 60, 0, 6))).value == 0
+
+
+def test_kernels_whose_acceptance_is_another_thing_are_refused_when_thinned(rng: torch.Generator) -> None:
+    done = run_chains(
+        build("sampler", "nuts", {"adapt": "none"}), Quadratic([1.0], None), torch.randn(8, 1), 60, rng, thin=6
+    )
+    assert self_transition(to_chains(done, Length(8, 60, 0, 6))).verdict == "refused"

@@ -13,6 +13,7 @@ from ebm_cli.chain_file import Chains
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Rows
 from ebm_cli.diagnostic import Patient
+from ebm_cli.estimate import refused, under_mixing
 from ebm_cli.finding import Finding
 from tests.contract import build
 
@@ -290,3 +291,17 @@ def test_without_data_nothing_is_called_spurious() -> None:
 def test_arguments_out_of_bounds_are_an_input_error(changes: dict[str, float]) -> None:
     with pytest.raises(InputError, match="must be"):
         build("diagnostic", "spurious_valleys", changes)
+
+
+@pytest.mark.parametrize("valleys", [0, 1])
+def test_no_valley_is_no_finding_of_chains_that_are_not_mixed(valleys: int) -> None:
+    data = build("data", "gaussian", {"dim": 2})
+    energy = build("energy", "quadratic", {"a": 1.0}, event=(2,))
+    if valleys:
+        changes = {"means": [[0.0, 0.0], [9.0, 0.0]], "stds": [1.0, 1.0], "weights": [0.5, 0.5]}
+        energy = build("energy", "gaussian_mixture", changes)
+    x = np.random.default_rng(0).standard_normal((8, 50, 2))
+    found = build("diagnostic", "spurious_valleys")(Patient(Chains(x=x), energy, 1.0, data=data)).estimates
+    assert found["spurious_valleys"].value == valleys
+    under = under_mixing(found | {"mixing": refused("R̂ = 2")})["spurious_valleys"]
+    assert under.verdict == ("caution" if valleys else "refused") and "R̂ = 2" in under.reason

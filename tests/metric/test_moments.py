@@ -25,7 +25,7 @@ def test_a_shift_is_measured_in_units_of_the_datas_spread() -> None:
 
 def test_equal_laws_are_no_further_apart_than_chance() -> None:
     found = estimates(scale=1.0, shift=0.0)
-    assert found["mean_error"].verdict == "caution" and "chance" in found["mean_error"].reason
+    assert found["mean_error"].verdict == "ok" and "no more than by chance" in found["mean_error"].meaning
     assert found["std_ratio"].verdict == "ok"
     assert abs(found["std_ratio"].value - 1) < 4 * found["std_ratio"].se
 

@@ -1,0 +1,114 @@
+"""Diagnose: one set of chains has one verdict, whichever verb asks; anyone's file is read or refused in one line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ebm_cli.cli import main
+
+STUCK = ["energy=gaussian_mixture", "energy.means=[[-5,0],[5,0]]", "energy.stds=[1,1]", "energy.weights=[0.3,0.7]"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def metrics(folder: str) -> dict[str, dict]:
+    return json.loads((Path(folder) / "metrics.json").read_text())
+
+
+def diagnosed(run: str, out: str, *words: str) -> dict[str, dict]:
+    assert (
+        main(["diagnose", f"run={run}", "diagnostic=[ess,r_hat,self_transition,autocorrelation]", f"out={out}", *words])
+        == 0
+    )
+    return metrics(out)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param([*STUCK, "steps=300", "burn_in=50"], id="not mixed"),
+        pytest.param(["energy=quadratic", "event=[2]", "steps=301", "thin=1", "burn_in=200"], id="odd number of draws"),
+    ],
+)
+def test_diagnose_takes_over_what_sample_found(words: list[str]) -> None:
+    assert main(["sample", *words, "chains=8", "sampler=mala", "out=s"]) == 0
+    found = metrics("s")
+    for run in ("s", "s/chains.nc"):
+        again = diagnosed(run, f"d-{Path(run).suffix[1:]}", "seed=7")
+        assert again["mixing"] == found["mixing"]
+        for name in ("r_hat_max", "ess_bulk_min"):
+            assert again[name]["value"] == found[name]["value"]
+            assert again[name]["verdict"] == found[name]["verdict"]
+    # One reason, one verdict; and one R̂ in all rows.
+    assert len({found[name]["verdict"] for name in ("mean", "std", "energy")}) == 1
+    told = found["r_hat_max"]["value"]
+    for row in (*found.values(), *again.values()):
+        for part in row["reason"].split("R̂ = ")[1:]:
+            assert float(part.split()[0]) == pytest.approx(told, rel=1e-3)
+
+
+def test_chains_that_were_changed_are_judged_anew() -> None:
+    assert main(["sample", *STUCK, "chains=8", "sampler=mala", "steps=300", "burn_in=50", "out=s"]) == 0
+    rows = metrics("s")
+    rows["mixing"] |= {"value": 1.0, "verdict": "ok", "reason": "as it pleases"}
+    Path("s/metrics.json").write_text(json.dumps(rows))
+    assert diagnosed("s", "same")["mixing"]["reason"] == "as it pleases"
+    with Path("s/chains.nc").open("ab") as file:
+        file.write(b" ")
+    assert diagnosed("s", "changed")["mixing"]["reason"] != "as it pleases"
+
+
+X = np.random.default_rng(0).standard_normal((4, 400, 2))
+
+
+@pytest.mark.parametrize("unit", [1e200, 1e300, 1e-200, 1e30])
+def test_the_unit_of_the_values_changes_nothing(unit: float) -> None:
+    np.save("one.npy", X)
+    np.save("far.npy", unit * X)
+    one, far = diagnosed("one.npy", "a"), diagnosed("far.npy", "b")
+    assert one["mixing"]["verdict"] == "ok"
+    for name, row in one.items():
+        assert far[name]["verdict"] == row["verdict"], name
+        assert far[name]["value"] == (row["value"] and pytest.approx(row["value"], rel=1e-6)), name
+
+
+@pytest.mark.parametrize("frozen", [0, 1])
+def test_a_coordinate_that_never_moves_is_never_ok(frozen: int) -> None:
+    x = X.copy()
+    x[:, :, frozen] = 0.1
+    np.save("x.npy", x)
+    for name, row in diagnosed("x.npy", "a").items():
+        assert row["verdict"] != "ok", name
+        assert name == "ess_per_gradient" or f"x[{frozen}] never moved in any chain" in row["reason"]
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        pytest.param(X[:1], id="one chain"),
+        pytest.param(X[:, :1], id="one draw"),
+        pytest.param(np.where(np.arange(400)[:, None] > 300, np.nan, X)[[0, 0, 0, 0]] * 0 + 1, id="all stand still"),
+        pytest.param(np.full_like(X, np.inf), id="all infinite"),
+        pytest.param(np.where(np.arange(4)[:, None, None] > 0, np.nan, X), id="one sound chain"),
+    ],
+)
+def test_chains_that_tell_nothing_are_refused_and_nothing_is_ok(x: np.ndarray) -> None:
+    np.save("x.npy", x)
+    assert {row["verdict"] for row in diagnosed("x.npy", "a").values()} == {"refused"}
+
+
+@pytest.mark.parametrize(
+    "x",
+    [np.zeros(9), X > 0, X + 1j, np.full_like(X, np.nan), X[:0], X[:, :0]],
+    ids=["one axis", "booleans", "complex", "all NaN", "no chains", "no draws"],
+)
+def test_an_array_that_holds_no_chains_is_one_line(x: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save("x.npy", x)
+    assert main(["diagnose", "run=x.npy"]) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert len(error) == 1 and error[0].startswith("error: run=")
