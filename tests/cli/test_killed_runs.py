@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 
 from ebm_cli import rollback, state
-from ebm_cli.baseline import fitted
 from ebm_cli.cli import main
 from ebm_cli.run import UNFINISHED, Run
 from scripts.kill_and_resume import SCENARIOS, differences
@@ -115,15 +114,13 @@ def kill_and_compare(words: list[str], moments: Iterable[str]) -> None:
 
 # The first two are where a step size is sought.
 @pytest.mark.parametrize(("kind", "moments"), [("another sampler", [*MOMENTS][:2]), ("plain", [*MOMENTS][2:])])
-def test_a_run_killed_at_any_point_is_resumed_on_the_same_bits(
-    kind: str, moments: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The same way to a step size on a density that is fitted sooner.
-    monkeypatch.setattr("ebm_cli.step_size.fitted", lambda data, _, *more: fitted(data, ["gaussian"], *more))
+def test_a_run_killed_at_any_point_is_resumed_on_the_same_bits(kind: str, moments: list[str]) -> None:
     kill_and_compare(RUNS[kind], moments)
 
 
-@pytest.mark.parametrize("kind", ["a file", "another run's weights", "contrastive_kl"])
+@pytest.mark.parametrize(
+    "kind", ["a file", pytest.param("another run's weights", marks=pytest.mark.slow), "contrastive_kl"]
+)
 def test_a_run_of_any_kind_killed_before_its_first_checkpoint_ends_on_the_same_bits(kind: str) -> None:
     if kind == "another run's weights":
         assert main(["train", *RUNS["a file"], "out=first"]) in (0, 1)
@@ -143,6 +140,7 @@ def test_a_run_killed_twice_before_its_first_checkpoint_logs_each_step_once(here
     assert [event.step for event in shown] == list(range(1, 9))
 
 
+@pytest.mark.slow
 def test_a_rollback_cut_short_is_finished_on_resume() -> None:
     assert main(["train", *DIVERGES, "out=whole"]) in (0, 1)
     assert len(rollback.record(Run(Path("whole")))) >= 2
