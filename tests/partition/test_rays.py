@@ -12,8 +12,7 @@ from ebm_cli.partition.rays import not_normalizable
 from ebm_cli.partition.spending import Spending
 from ebm_cli.partition.whitened import Integrand, Whitened, known, whitened
 
-DIMENSIONS = (1, 2, 5, pytest.param(3, marks=pytest.mark.slow), pytest.param(16, marks=pytest.mark.slow))
-FEW_OR_SLOW = [d if d in (2, 5) else pytest.param(d, marks=pytest.mark.slow) for d in DIMENSIONS]
+DIMENSIONS = (2, 5, *(pytest.param(d, marks=pytest.mark.slow) for d in (1, 3, 16)))
 
 
 class Formula(nn.Module):
@@ -68,13 +67,13 @@ FINITE: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-@pytest.mark.parametrize("d", FEW_OR_SLOW)
+@pytest.mark.parametrize("d", DIMENSIONS)
 @pytest.mark.parametrize("name", INFINITE)
 def test_no_integral_is_told(name: str, d: int) -> None:
     assert "no finite integral" in told(by_chains(INFINITE[name], d))
 
 
-@pytest.mark.parametrize("d", FEW_OR_SLOW)
+@pytest.mark.parametrize("d", DIMENSIONS)
 @pytest.mark.parametrize("name", FINITE)
 def test_an_integral_is_let_pass(name: str, d: int) -> None:
     assert told(by_chains(FINITE[name], d)) == ""
