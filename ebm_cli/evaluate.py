@@ -44,6 +44,8 @@ def evaluate(config: Config, run: Run, terminal: Terminal, trained: Run | None =
         check.non_negative("temperature", temperature)
         path = config.get("score")
         scored = None if path is None else rows_of(parts.energy, parts.event, parts.data, str(path))
+        for note in [] if scored is None else scored.rows.notes:
+            terminal.say(note)
         train, train_missing = training_rows(parts, terminal) if metrics else (None, "")
         subject = Subject(
             energy=parts.energy,

@@ -66,7 +66,9 @@ def log_z(rows: Rows) -> str:
         return ""
     if row["value"] is None:
         return f"log Z: refused, {first(row)}"
-    return f"log Z = {show(row['value'], row.get('se'))}{doubt(row)}"
+    # Its reason begins with how it was found; what is to be doubted comes last.
+    last = f" (to be doubted: {str(row['reason']).split('; ')[-1]})" if row["verdict"] == "caution" else ""
+    return f"log Z = {show(row['value'], row.get('se'))}{last}"
 
 
 def chains(rows: Rows) -> str:

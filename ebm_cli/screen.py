@@ -1,5 +1,6 @@
 """Which chains an estimate may use: broken and stuck ones are named and set apart, the good ones kept."""
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +44,9 @@ def screen(chains: Chains) -> Screened:
         remarks.append(f"{listed([names[i] for i in stuck])} never moved, left out")
     if name := coordinates(never_moving(flat[sound]) if len(sound) and len(flat[0]) > 1 else []):
         remarks.append(f"{name} never moved in any chain, so nothing is known of it")
+    if same := identical(flat[sound]):
+        first, second = (names[sound[i]] for i in same)
+        remarks.append(f"chains {first} and {second} are the same draws, so that they count as more than they are")
     fatal = ""
     draws = flat.shape[1]
     if draws < LEAST_DRAWS:
@@ -54,6 +58,17 @@ def screen(chains: Chains) -> Screened:
         if remarks:
             fatal += ", or lower sampler.step_size"
     return Screened(None if fatal else chains.only(sound), remarks, [names[i] for i in stuck], fatal)
+
+
+def identical(flat: Float[np.ndarray, "chain draw size"]) -> tuple[int, int] | None:
+    """Two chains with the same draws; None if there are none."""
+    seen: dict[bytes, int] = {}
+    for i, chain in enumerate(flat):
+        content = hashlib.sha256(np.ascontiguousarray(chain).tobytes()).digest()
+        if content in seen:
+            return seen[content], i
+        seen[content] = i
+    return None
 
 
 def never_moving(flat: Float[np.ndarray, "chain draw size"]) -> list[int]:

@@ -23,7 +23,7 @@ from ebm_cli.terminal import Terminal
 
 CHAINS, STEPS = 64, 200
 # Rows that a density is fitted to, and that choose its size: a step size needs no more.
-FITTED, CHECKED = 1500, 500
+FITTED, CHECKED = 500, 250
 # Steps over which the gradients of a kernel are counted.
 COUNTED = 20
 

@@ -85,6 +85,9 @@ class Watch:
             "chain_distance": means.get("chain_distance", math.inf) < LEAST_DISTANCE * self.spread,
             "gap": abs(means.get("gap", 0.0)) > most * temperature,
         }
+        if ends["acceptance"]:
+            # Chains that are not accepted do not move either, for which a larger step would be no remedy.
+            ends["chain_distance"] = False
         wrong = [ENDS[name].format(**means, most=most) for name, is_so in ends.items() if is_so]
         if wrong:
             return "refused", wrong

@@ -259,7 +259,8 @@ def table(folder: Path, plan: Plan) -> list[dict[str, str]]:
         run = Run(folder / str(number))
         row["status"], row["reason"] = status(run)
         for name, metric in metrics_of(run).items():
-            row[name] = show(metric.get("value"), metric.get("se"))
+            # A key that varies may have the name of a number, as energy has.
+            row[name if name not in row else measured(name)] = show(metric.get("value"), metric.get("se"))
             row[f"{name}_value"] = "" if metric["value"] is None else str(metric["value"])
             row[f"{name}_se"] = str(metric.get("se", ""))
             row[f"{name}_verdict"] = metric["verdict"]
@@ -267,12 +268,20 @@ def table(folder: Path, plan: Plan) -> list[dict[str, str]]:
     columns = list(dict.fromkeys(key for row in rows for key in row))
     buffer = io.StringIO()
     writer = csv.DictWriter(
-        buffer, [c for c in columns if not _is_shown(c, columns)], extrasaction="ignore", restval=""
+        buffer,
+        [c for c in columns if c in plan.keys or not _is_shown(c.removeprefix(measured("")), columns)],
+        extrasaction="ignore",
+        restval="",
     )
     writer.writeheader()
     writer.writerows(rows)
     write_text(folder / "sweep.csv", buffer.getvalue())
     return rows
+
+
+def measured(name: str) -> str:
+    """The printed form of a number whose name is a key of the sweep."""
+    return f"measured {name}"
 
 
 def status(run: Run) -> tuple[str, str]:
@@ -312,7 +321,8 @@ def shown(rows: list[dict[str, str]], keys: list[str]) -> tuple[list[str], list[
     marks = {"ok": "", "caution": " ?", "refused": ""}
     table = []
     for row in rows:
-        cells = [row.get(name, "") + marks.get(row.get(f"{name}_verdict", ""), "") for name in names]
+        values = [row.get(measured(name) if name in keys else name, "") for name in names]
+        cells = [v + marks.get(row.get(f"{n}_verdict", ""), "") for n, v in zip(names, values, strict=True)]
         cells = ["refused" if row.get(f"{n}_verdict") == "refused" else c for n, c in zip(names, cells, strict=True)]
         table.append(
             [
@@ -321,7 +331,8 @@ def shown(rows: list[dict[str, str]], keys: list[str]) -> tuple[list[str], list[
                 *([" ".join(filter(None, (row["status"], row["reason"])))] if failed else []),
             ]
         )
-    return [*keys, *names, *(["status"] if failed else [])], table
+    heads = [measured(name) if name in keys else name for name in names]
+    return [*keys, *heads, *(["status"] if failed else [])], table
 
 
 def draw(folder: Path, plan: Plan) -> str:

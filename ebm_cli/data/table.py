@@ -123,6 +123,8 @@ class Table(UserFile):
 
     def read(self, path: str, values: dict[str, Any], labeled: bool) -> Contents:
         frame, names = read(path, self._header), values["columns"]
+        if not len(frame):
+            raise InputError(f"path={path} has no rows below its first line")
         wrong = wrong_matches(frame, [*names, self._label] if labeled and self._label else names)
         if wrong:
             raise InputError(*(f"path={path} {message}" for message in wrong))
@@ -141,6 +143,9 @@ class Table(UserFile):
         levels = values["levels"] if labeled else None
         known = [*names, *([] if self._label is None else [self._label])]
         notes = [f"path={path} {note}" for note in differences(frame, names, known, numbers[complete])]
+        if not labeled and self._label in [str(name) for name in frame.columns]:
+            # Scores use no labels, so that a new level is reported and no more.
+            notes += [f"path={path} {note}" for note in unseen_levels(column_of(frame, self._label), values["levels"])]
         return self._contents(frame, numbers, complete, levels, [*notes, *dropped(path, complete)])
 
     def _features(self, frame: DataFrame, path: str) -> DataFrame:

@@ -17,7 +17,9 @@ from ebm_cli.energy import device_of
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.finding import Finding
 from ebm_cli.metric import Subject
+from ebm_cli.partition import Found
 from ebm_cli.partition.trained import PLAIN
+from ebm_cli.terminal import Stopped
 from ebm_cli.wells import values
 
 SCORES = "scores.csv"
@@ -47,12 +49,16 @@ def score(subject: Subject, scored: Scored) -> Finding:
     """
     rows, log_unit, unit = scored
     T, e = subject.temperature, energies(subject, rows.x)
-    found = subject.log_z(PLAIN)
+    try:
+        found = subject.log_z(PLAIN)
+    except Stopped:
+        # Energies and p-values need no log Z.
+        found = Found(refused("stopped before log Z was found", "nats"))
     columns: dict[str, np.ndarray] = {"energy": e}
     columns |= log_densities(e, T, found.estimate, log_unit)
     estimates = {"rows_scored": Estimate(float(len(e))), "energy": mean(e, "energy")}
     estimates["log_density"] = mean_log_density(e, T, found.estimate, log_unit)
-    notes = [*rows.notes, *found.notes]
+    notes = [*found.notes]
     notes.append(f"log_density: in nats per row, over {unit}; {subject_unit(log_unit)}")
     drawn, caption = None, ""
     held_out = None if subject.data is None else subject.data.split("held_out")
