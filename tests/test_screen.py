@@ -74,3 +74,10 @@ def test_a_coordinate_that_no_chain_ever_moves_is_named(frozen: list[int], text:
 def test_what_is_missing_in_the_file_is_a_remark_on_every_number() -> None:
     found = screen(Chains(x=draws(), remarks=["9 of 99 draws are missing"]))
     assert found.good is not None and found.remarks == ["9 of 99 draws are missing"]
+
+
+def test_chains_that_are_copies_of_each_other_are_named() -> None:
+    x = np.random.default_rng(0).normal(size=(4, 100, 2))
+    assert screen(Chains(x)).remarks == []
+    x[2] = x[0]
+    assert "chains 0 and 2 are the same draws" in "; ".join(screen(Chains(x)).remarks)

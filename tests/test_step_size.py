@@ -68,7 +68,7 @@ def test_an_unadjusted_kernel_has_its_target_bias_in_the_datas_own_curvature(std
     energy = reference(parts, parts.data)
     rng = torch.Generator().manual_seed(0)
     sampler = found(parts.sampler, energy, parts.data.sample(64, rng).x, rng)
-    # η = 2b/(a(1 + b)) with a = 1/std² on a Gaussian, whose sample variance from 500 rows is off by 6 % (4 errors: 25 %).
+    # η = 2b/(a(1 + b)) with a = 1/std² on a Gaussian; 500 rows give its variance to 6 %, four errors are 25 %.
     assert sampler.step_size == pytest.approx(2 * 0.05 / 1.05 * std**2, rel=0.25)
 
 

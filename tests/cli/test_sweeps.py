@@ -319,3 +319,9 @@ def test_wrong_input_of_a_later_try_leaves_a_finished_run_finished(here: Path, t
     assert main(["train", "resume=t", "trainer.checkpoint_every=0"]) == 2
     assert Run(here / "t").is_finished()
     assert (here / "t" / "config.yaml").read_bytes() == (trained / "config.yaml").read_bytes()
+
+
+def test_a_key_that_has_the_name_of_a_number_keeps_its_column(here: Path) -> None:
+    words = ["energy=double_well,quadratic", "event=[2]", "sampler=mala", *SHORT]
+    assert main(["sample", "-m", *words, f"out={here / 'named'}"]) == 0
+    assert [row["energy"] for row in table(here / "named")] == ["double_well", "quadratic"]

@@ -128,6 +128,7 @@ UNFIT = {
     "renamed": (lambda f: f.rename(columns={"plain": "plan"}), "has no column 'plain'; did you mean 'plan'?"),
     "twice": (lambda f: pd.concat([f, f[["tiny"]]], axis=1), "more than one column of the name 'tiny'"),
     "text": (lambda f: f.assign(huge="x"), "not numbers: 'huge' ('x')"),
+    "nothing": (lambda f: f.iloc[:0], "has no rows below its first line"),
     "gap": (lambda f: f.assign(huge=np.nan), "missing or infinite values in 7 of 7 rows"),
 }
 
@@ -176,7 +177,8 @@ def test_columns_and_label_choose_what_is_modeled(tmp_path: Path, float64: None)
     with pytest.raises(InputError, match="levels of 'kind' that training did not see, 'wolf'; it saw bird, cat, dog"):
         table(tmp_path / "new.csv", columns=["huge", "tiny"], label="kind", record=record)
     later = table(path, columns=["huge", "tiny"], label="kind", record=record)
-    assert len(later.read_rows(str(tmp_path / "new.csv")).x) == 6
+    scored = later.read_rows(str(tmp_path / "new.csv"))
+    assert len(scored.x) == 6 and any("did not see, 'wolf'" in note for note in scored.notes)
     held = later.split("held_out")
     assert held.y is not None and torch.equal(held.y, data.split("held_out").y)
 
