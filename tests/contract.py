@@ -86,6 +86,17 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
+class Formula(nn.Module):
+    """An energy by a function of states."""
+
+    def __init__(self, f: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.f = f
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.f(x)
+
+
 def jiggled(energy: nn.Module, rng: torch.Generator) -> nn.Module:
     """The energy with its parameters moved a little, so that none is at its starting value."""
     with torch.no_grad():

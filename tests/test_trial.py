@@ -10,16 +10,7 @@ from torch import Tensor, nn
 from ebm_cli.check import InputError
 from ebm_cli.energy.mlp import MLP
 from ebm_cli.trial import try_energy
-from tests.contract import build
-
-
-class Formula(nn.Module):
-    def __init__(self, f: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.f = f
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.f(x)
+from tests.contract import Formula, build
 
 
 def in_place(x: Tensor) -> Tensor:

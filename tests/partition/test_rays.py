@@ -5,23 +5,15 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ebm_cli.energy import frozen
 from ebm_cli.partition.rays import not_normalizable
 from ebm_cli.partition.spending import Spending
 from ebm_cli.partition.whitened import Integrand, Whitened, known, whitened
+from tests.contract import Formula
 
 DIMENSIONS = (2, 5, *(pytest.param(d, marks=pytest.mark.slow) for d in (1, 3, 16)))
-
-
-class Formula(nn.Module):
-    def __init__(self, f: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.f = f
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.f(x)
 
 
 def turned(x: Tensor) -> Tensor:
