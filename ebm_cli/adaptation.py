@@ -11,10 +11,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.energy import energy_and_grad
 from ebm_cli.rng import normal_like
-from ebm_cli.sampler import Adapts, Info, Sampler, Unadjusted
+from ebm_cli.sampler import Adjusted, HasLocalKernel, Info, Sampler, Unadjusted
 from ebm_cli.sampler.tempering import Replicas, Tempering
 from ebm_cli.units import Units
 
@@ -87,14 +88,15 @@ class Spread:
 
 
 class AimAtAcceptance:
-    """Tunes an adjusted kernel's step size to its target acceptance. gradients: those of a chain for tuning alone.
+    """Tunes an adjusted kernel's step size to `target`, an acceptance. gradients: those of a chain for tuning alone.
 
     Begins at a step size that is accepted neither always nor never, found by doubling or halving the given one with no
     chain moved (Hoffman and Gelman, 2014, algorithm 4, here with the mean acceptance of all chains).
     """
 
-    def __init__(self, energy: nn.Module) -> None:
+    def __init__(self, energy: nn.Module, target: float) -> None:
         self.energy = energy
+        self.target = target
         self.gradients = 0.0
 
     def begin(self, sampler: Any, state: Any, rng: torch.Generator) -> Any:
@@ -105,13 +107,13 @@ class AimAtAcceptance:
             trial = with_steps(sampler, steps)
             tried, info = trial.step(self.energy, restepped(state, trial), rng)
             self.gradients += of_a_chain(info.gradients)
-            wish = np.where(np.nan_to_num(acceptance(tried, info)) > sampler.target, 1.0, -1.0)
+            wish = np.where(np.nan_to_num(acceptance(tried, info)) > self.target, 1.0, -1.0)
             direction = wish if direction is None else direction
             active &= wish == direction
             if not active.any():
                 break
             steps = np.where(active, steps * 2.0**direction, steps)
-        self.averaging = DualAveraging(steps, sampler.target)
+        self.averaging = DualAveraging(steps, self.target)
         return with_steps(sampler, steps)
 
     def next(self, sampler: Any, state: Any, info: Info, rng: torch.Generator) -> Any:  # noqa: ARG002
@@ -124,15 +126,16 @@ class AimAtAcceptance:
 
 
 class AimAtBias:
-    """Tunes an unadjusted kernel's step size to its target bias in the stiffest direction.
+    """Tunes an unadjusted kernel's step size to `target`, a relative bias in the stiffest direction.
 
     That is the one of the largest eigenvalue of the mean Hessian E[∇²E] over chains, found by power iteration on
     differences of gradients, one iteration a step: u ← ⟨∇E(x + δu) − ∇E(x)⟩/δ, whose length is the estimate. No second
     derivatives are needed, so that piecewise linear networks have one too. gradients: as above.
     """
 
-    def __init__(self, energy: nn.Module) -> None:
+    def __init__(self, energy: nn.Module, target: float) -> None:
         self.energy = energy
+        self.target = target
         self.gradients = 0.0
         self.direction: Tensor | None = None
         self.curvature = math.nan
@@ -153,7 +156,7 @@ class AimAtBias:
         """The sampler with the step size for the stiffness found; as it is where none was."""
         if not math.isfinite(self.curvature):
             return sampler
-        return dataclasses.replace(sampler, step_size=sampler.step_size_for(self.curvature))
+        return dataclasses.replace(sampler, step_size=sampler.step_size_for(self.curvature, self.target))
 
     def _look(self, state: Any) -> None:
         """One iteration at the chains of `state`."""
@@ -179,28 +182,62 @@ class Burned:
     steps: int
 
 
-def wanted(sampler: Sampler) -> bool:
-    """Whether the sampler asks to be tuned."""
-    return isinstance(sampler, Adapts) and sampler.adapt != "none"
+@dataclass(frozen=True)
+class Tuning:
+    """What burn-in tunes.
 
+    adapt: none; step, the step size; all, a scale a coordinate as well. An automatic ladder of temperatures is spaced
+    by either. target_accept: the mean acceptance in (0, 1) at which the step size of a kernel with a Metropolis test
+    aims; None for the kernel's own best. target_bias: the relative bias in (0, 1) at which that of a kernel without a
+    test aims.
+    """
 
-def untuned(sampler: Any) -> Any:
-    """The sampler as it is given, without a burn-in that would tune it."""
-    return dataclasses.replace(sampler, adapt="none") if wanted(sampler) else sampler
+    adapt: str = "none"
+    target_accept: float | None = None
+    target_bias: float = 0.05
 
-
-def refuse_without_burn_in(sampler: Sampler, burn_in: int) -> None:
-    """Raise InputError where the sampler asks to be tuned and has no room for it."""
-    if wanted(sampler) and burn_in < LEAST_BURN_IN:
-        adapt = cast(Adapts, sampler).adapt
-        raise InputError(
-            f"burn_in must be >= {LEAST_BURN_IN} for sampler.adapt={adapt}, got {burn_in}: a sampler is tuned in its "
-            "burn-in alone"
+    def __post_init__(self) -> None:
+        check.every(
+            lambda: check.one_of("adapt", self.adapt, ["auto", "none", "step", "all"]),
+            lambda: None if self.target_accept is None else check.inside("target_accept", self.target_accept),
+            lambda: check.inside("target_bias", self.target_bias),
         )
+
+    def settled(self, sampler: Sampler, typed: bool, burn_in: int | str) -> "Tuning":
+        """The same for this sampler, with what adapt=auto means for it.
+
+        auto tunes step size and scales of a kernel with a Metropolis test, and the step size of one without; a step
+        size that is `typed` stays, and nothing is tuned in a `burn_in` that is too short for it.
+        """
+        if self.adapt != "auto":
+            return self
+        short = isinstance(burn_in, int) and burn_in < LEAST_BURN_IN
+        if typed or short or not can_be_tuned(sampler):
+            return dataclasses.replace(self, adapt="none")
+        whole = isinstance(sampler, Adjusted)
+        return dataclasses.replace(self, adapt="all" if whole else "step")
+
+    def refuse(self, sampler: Sampler, burn_in: int) -> None:
+        """Raise InputError where there is something to tune and no room or no way to do it."""
+        if self.adapt == "none":
+            return
+        if burn_in < LEAST_BURN_IN:
+            raise InputError(
+                f"burn_in must be >= {LEAST_BURN_IN} for adapt={self.adapt}, got {burn_in}: a sampler is tuned in its "
+                "burn-in alone"
+            )
+        if not can_be_tuned(sampler):
+            raise InputError(f"adapt={self.adapt} needs a sampler with a step size to tune; type adapt=none")
+
+
+def can_be_tuned(sampler: Sampler) -> bool:
+    """Whether burn-in knows how to find the sampler's step size."""
+    return isinstance(sampler, Adjusted | Unadjusted | HasLocalKernel)
 
 
 def burn_in(
     sampler: Sampler,
+    tuning: Tuning,
     energy: nn.Module,
     x: Float[Tensor, "n *event"],
     steps: int,
@@ -208,20 +245,26 @@ def burn_in(
     progress: Callable[[int], None],
     stop: Callable[[], bool],
 ) -> Burned:
-    """Move the chains at x by `steps` transitions while tuning the sampler that `wanted` it.
+    """Move the chains at x by `steps` transitions while tuning the sampler.
+
+    One that mixes a simpler kernel with other moves is tuned by that kernel alone.
 
     The acceptance of all chains is read after every step, so this part waits for the device. In three windows the
     scales (where adapt is all) and an automatic ladder are set from what the chains did, each with the step size begun
     anew; the last half tunes the step size alone. Chains are not a sample while they are tuned: draw none from here.
     """
+    if isinstance(sampler, HasLocalKernel):
+        step = dataclasses.replace(tuning, adapt="step")
+        local = burn_in(sampler.local_kernel(), step, energy, x, steps, rng, progress, stop)
+        found = cast(Any, local.sampler).step_size
+        return dataclasses.replace(local, sampler=dataclasses.replace(cast(Any, sampler), step_size=found))
     tuned: Any = sampler
     spaced = getattr(tuned, "temperatures", None) == "auto"
-    aim = AimAtBias if isinstance(sampler, Unadjusted) else AimAtAcceptance
     step, gradients = 0, 0.0
     for end in [*(int(share * steps) for share in WINDOWS), steps]:
         units, spread = Units.of(tuned, x), Spread()
         inner = units.energy(energy)
-        tuner = aim(inner)
+        tuner = aim(sampler, inner, tuning)
         tuned = tuner.begin(tuned, tuned.init(inner, units.into(x), rng), rng)
         state = tuned.init(inner, units.into(x), rng)
         gradients += 2
@@ -235,11 +278,19 @@ def burn_in(
             progress(step)
         x, tuned = units.back(state.x), tuner.settled(tuned)
         gradients += tuner.gradients
-        if end < steps and sampler.adapt == "all":  # pyright: ignore[reportAttributeAccessIssue]
+        if end < steps and tuning.adapt == "all":
             tuned = dataclasses.replace(tuned, scales=spread.deviations())
         if end < steps and spaced:
             tuned = tuned.respaced(state.swap_rates().tolist())
-    return Burned(x, dataclasses.replace(tuned, adapt="none"), gradients, step)
+    return Burned(x, tuned, gradients, step)
+
+
+def aim(sampler: Sampler, energy: nn.Module, tuning: Tuning) -> AimAtBias | AimAtAcceptance:
+    """What tunes this sampler's step size: by its bias where it has no test, by its acceptance where it has one."""
+    if isinstance(sampler, Unadjusted):
+        return AimAtBias(energy, tuning.target_bias)
+    best = cast(Adjusted, sampler).best_acceptance
+    return AimAtAcceptance(energy, best if tuning.target_accept is None else tuning.target_accept)
 
 
 def of_a_chain(gradients: Tensor | int) -> float:

@@ -21,15 +21,23 @@ DRIFT, LARGE_DRIFT = 0.1, 0.3
 CYCLE, CYCLE_OF_ONE = 0.2, 0.5
 # Of a false alarm, over all functions of the state that one test looks at.
 LEVEL = 1e-3
+# Times as long as chains that drift, or of which some stand still for a half, may have to be.
+IF_DRIFTING = 2.0
+IF_HALTED = 4.0
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """against: why chains are not mixed. unsure: why it cannot be told. worst: the function with the largest R̂."""
+    """What speaks against mixing.
+
+    against: why chains are not mixed. unsure: why it cannot be told. worst: the function with the largest R̂. times: how
+    many times as long the chains would have to be, at least, for both to be empty.
+    """
 
     against: list[str] = field(default_factory=list)
     unsure: list[str] = field(default_factory=list)
     worst: str = ""
+    times: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -49,13 +57,14 @@ class Traits:
     cycle: float
 
 
-def evidence(chains: Chains) -> Evidence:
+def evidence(chains: Chains, smaller: str = "lower sampler.step_size") -> Evidence:
     """What speaks against mixing in sound chains, function by function of the state.
 
     Four tests, each at a level of 1e-3 over all functions together, so that many coordinates raise no false alarm:
     R̂ (Vehtari et al., 2021, Bayesian Analysis 16, 667) above both the customary bound and what chains of this length
     give by chance; halves that differ; autocorrelation that does not decay; a part of the state that stops moving.
     They rest on times of autocorrelation within chains, which need 20 of them a chain: below, it cannot be told.
+    smaller: how a smaller step is typed.
     """
     functions = quantities(chains)
     parted = [name for name, values in functions.items() if np.ptp(values) > 0 and not np.ptp(values, axis=1).any()]
@@ -63,20 +72,23 @@ def evidence(chains: Chains) -> Evidence:
     varying = {name: values for name, values in functions.items() if np.ptp(values, axis=1).any()}
     if not varying:
         return Evidence(against or ["not mixed: every coordinate is constant within every chain"])
-    against += halted(chains, varying)
+    against += halted(chains, varying, smaller)
     found = {name: traits(values, len(varying)) for name, values in varying.items()}
     worst = max(found, key=lambda name: found[name].r_hat)
     draws = chains.x.shape[1]
-    evidence = Evidence(against, [], worst)
-    disagreement(found, worst, evidence)
     slowest = max(found, key=lambda name: found[name].tau)
     times = draws / found[slowest].tau
+    needed = [LEAST_TIMES / times, IF_HALTED if against else 1.0, IF_DRIFTING if drift_of(found) else 1.0]
+    # Before chains are long R̂ says little of how long they have to be.
+    needed += [excess(each) for each in found.values()] if times >= LEAST_TIMES else []
+    evidence = Evidence(against, [], worst, max(needed))
+    disagreement(found, worst, evidence, chains)
     if times < LEAST_TIMES:
         evidence.unsure.append(
             f"can't tell: too short, {draws} draws a chain are {times:.0f} times τ of {slowest}, under {LEAST_TIMES}; "
-            "raise steps"
+            + chains.longer(LEAST_TIMES / times)
         )
-    drifting(found, evidence)
+    drifting(found, evidence, chains)
     cycles = max(found, key=lambda name: found[name].cycle)
     if found[cycles].cycle > 0 and times >= LEAST_TIMES:
         evidence.against.append(
@@ -86,7 +98,14 @@ def evidence(chains: Chains) -> Evidence:
     return evidence
 
 
-def disagreement(found: dict[str, Traits], worst: str, evidence: Evidence) -> None:
+def excess(traits: Traits) -> float:
+    """How many times as long chains would have to be for R̂ within the bound: R̂² − 1 falls as 1/length once they mix."""
+    if traits.r_hat <= max(MIXED, traits.limit):
+        return 1.0
+    return (traits.r_hat**2 - 1) / (MIXED**2 - 1)
+
+
+def disagreement(found: dict[str, Traits], worst: str, evidence: Evidence, chains: Chains) -> None:
     """Add what R̂ says; what is largest may be within chance while another function's is not."""
     beyond = {name: each for name, each in found.items() if each.r_hat > max(MIXED, each.limit)}
     if not beyond:
@@ -95,27 +114,36 @@ def disagreement(found: dict[str, Traits], worst: str, evidence: Evidence) -> No
     value = beyond[name].r_hat
     # A table gives one R̂ of a set of chains, the largest; that of another function would be a second one.
     shown = f"R̂ = {digits(value, 4)} of {name}" if name == worst else f"R̂ of {name}"
+    remedy = chains.longer(evidence.times)
     if value > APART:
-        evidence.against.append(f"not mixed: {shown} is above {APART:g}; raise burn_in and steps")
+        remedy += ", or sampler=tempering, which crosses barriers"
+        evidence.against.append(f"not mixed: {shown} is above {APART:g}; {remedy}")
     else:
-        evidence.unsure.append(f"can't tell: {shown} is above {MIXED:g}; raise burn_in and steps")
+        evidence.unsure.append(f"can't tell: {shown} is above {MIXED:g}; {remedy}")
 
 
-def drifting(found: dict[str, Traits], evidence: Evidence) -> None:
-    """Add what the halves say: a difference that is no chance, from a tenth of a standard deviation on."""
+def drift_of(found: dict[str, Traits]) -> str:
+    """The function whose halves differ most, by a tenth of a standard deviation and not by chance; "" for none."""
     bound = float(norm.isf(LEVEL / (4 * len(found))))
     real = {name: abs(each.drift) for name, each in found.items() if abs(each.drift_z) > bound}
     name = max(real, key=lambda name: real[name], default="")
-    if not name or real[name] < DRIFT:
+    return name if name and real[name] >= DRIFT else ""
+
+
+def drifting(found: dict[str, Traits], evidence: Evidence, chains: Chains) -> None:
+    """Add what the halves say."""
+    name = drift_of(found)
+    if not name:
         return
-    what = f"{name} drifts by {real[name]:.2f} standard deviations between the halves of the chains; raise burn_in"
-    if real[name] > LARGE_DRIFT:
+    size = abs(found[name].drift)
+    what = f"{name} drifts by {size:.2f} standard deviations between the halves of the chains; {chains.after_burn_in()}"
+    if size > LARGE_DRIFT:
         evidence.against.append(f"not mixed: {what}")
     else:
         evidence.unsure.append(f"can't tell: {what}")
 
 
-def halted(chains: Chains, varying: dict[str, np.ndarray]) -> list[str]:
+def halted(chains: Chains, varying: dict[str, np.ndarray], smaller: str) -> list[str]:
     """Chains that stay put over a whole half, in one coordinate or all, more often than their stays explain."""
     for name, values in varying.items():
         half = values.shape[1] // 2
@@ -125,7 +153,7 @@ def halted(chains: Chains, varying: dict[str, np.ndarray]) -> list[str]:
         if half > 1 and put.any() and chance < LEVEL:
             names = chains.names or list(range(len(values)))
             which = listed([names[i] for i in np.flatnonzero(put)])
-            return [f"not mixed: {which} did not move in {name} for half of the draws; lower sampler.step_size"]
+            return [f"not mixed: {which} did not move in {name} for half of the draws; {smaller}"]
     return []
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ebm_cli.check import InputError
+from ebm_cli.estimate import rounded_up
 
 # Beside chains.nc: the fingerprint of the chains that metrics.json judges.
 JUDGED = "chains.sha256"
@@ -54,6 +55,14 @@ class Chains:
     def event(self) -> tuple[int, ...]:
         """The shape of one state."""
         return self.x.shape[2:]
+
+    def longer(self, times: float) -> str:
+        """What to type for chains that are this many times as long."""
+        return f"type steps={rounded_up(max(times, 1.1) * self.x.shape[1] * self.thin)}"
+
+    def after_burn_in(self) -> str:
+        """What to type for chains whose first part is left out."""
+        return f"type burn_in={rounded_up(2 * self.x.shape[1] * self.thin)}"
 
     def flat(self) -> Float[np.ndarray, "chain draw size"]:
         """States as rows of numbers."""

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ebm_cli import adaptation
-from ebm_cli.adaptation import Burned
+from ebm_cli.adaptation import Burned, Tuning
 from ebm_cli.energy import check_bounded, frozen
 from ebm_cli.engine import Tally, engine_of
 from ebm_cli.sampler import Sampler, State
@@ -39,6 +40,10 @@ class Trajectory:
     swap_rates: Float[Tensor, " pairs"] | None
 
 
+# Nothing is tuned.
+FIXED = Tuning()
+
+
 def never() -> bool:
     """A stop signal that never comes."""
     return False
@@ -59,76 +64,98 @@ def run_chains(
     progress: Callable[[int], None] = silent,
     stop: Callable[[], bool] = never,
     engine: str = "eager",
+    tuning: Tuning = FIXED,
 ) -> Trajectory:
     """Move the chains at x by burn_in + steps transitions; keep every thin-th of the last `steps`.
 
-    thin=None keeps no draw, only the last state. A sampler that adapts is tuned in the burn-in and frozen for the
-    steps. The energy is frozen and in evaluation mode meanwhile. A chain that is no longer finite stays so and is named
-    in `broke`; nothing here waits for the device, an adapting burn-in aside. `stop` is asked after every step (every
-    block of a compiled engine); on True the draws so far come back. Raises InputError for a sampler that adapts without
-    room to, and where proposals diverge and E near the last states is −∞.
+    thin=None keeps no draw, only the last state. See `Walk`. Raises InputError for a `tuning` without room for it, and
+    where proposals diverge and E near the last states is −∞.
     """
-    adaptation.refuse_without_burn_in(sampler, burn_in)
     with frozen(energy), torch.no_grad():
+        walk = Walk(sampler, energy, x, rng, burn_in, tuning, progress, stop, engine)
+        return walk.record(steps, thin)
+
+
+class Walk:
+    """Chains on their way: a burn-in, then as many stretches of recorded steps as are asked for, one after the other.
+
+    The sampler is tuned in the burn-in as `tuning` says, and frozen for the steps. A chain that is no longer finite
+    stays so and is named in `broke`. Nothing here waits for the device, a tuning burn-in aside. `stop` is asked after
+    every step (every block of a compiled engine); once it says True no more steps are made. progress is told the number
+    of all steps. Use it where the energy is frozen and in evaluation mode, without gradients.
+    """
+
+    def __init__(
+        self,
+        sampler: Sampler,
+        energy: nn.Module,
+        x: Float[Tensor, "n *event"],
+        rng: torch.Generator,
+        burn_in: int,
+        tuning: Tuning,
+        progress: Callable[[int], None],
+        stop: Callable[[], bool],
+        engine: str,
+    ) -> None:
+        tuning.refuse(sampler, burn_in)
+        self.progress, self.stop, self.given = progress, stop, energy
         burned = Burned(x, sampler, 0.0, 0)
-        if adaptation.wanted(sampler):
-            burned = adaptation.burn_in(sampler, energy, x, burn_in, rng, progress, stop)
-        if stop is not never and stop():
-            steps = 0
-        return _moved(burned, energy, burn_in - burned.steps, steps, rng, thin, progress, stop, engine)
+        if tuning.adapt != "none":
+            burned = adaptation.burn_in(sampler, tuning, energy, x, burn_in, rng, progress, stop)
+        self.tuned_steps, self.tuning_gradients = burned.steps, burned.gradients
+        self.sampler = burned.sampler
+        self.units = Units.of(self.sampler, x)
+        inner = self.units.energy(energy)
+        self.runner = engine_of(engine, self.sampler, inner, rng)
+        self.state: Any = self.sampler.init(inner, self.units.into(burned.x), rng)
+        self.tally = Tally.zero(x)
+        self.steps = 0
+        self.stopped = tuning.adapt != "none" and stop is not never and stop()
+        if tuning.adapt == "none":
+            self._advance(burn_in)
 
-
-def _moved(
-    burned: Burned,
-    energy: nn.Module,
-    burn_in: int,
-    steps: int,
-    rng: torch.Generator,
-    thin: int | None,
-    progress: Callable[[int], None],
-    stop: Callable[[], bool],
-    engine: str,
-) -> Trajectory:
-    """The steps after an adapting burn-in, or all of them."""
-    x, sampler = burned.x, burned.sampler
-    n, draws = len(x), steps // thin if thin else 0
-    kept_x, kept_energy, kept_accept = x.new_empty(draws, *x.shape), x.new_empty(draws, n), x.new_empty(draws, n)
-    kept_diverging = torch.empty(draws, n, dtype=torch.int64, device=x.device)
-    units = Units.of(sampler, x)
-    inner = units.energy(energy)
-    runner = engine_of(engine, sampler, inner, rng)
-    state, tally = sampler.init(inner, units.into(x), rng), Tally.zero(x)
-    step = filled = 0
-    end = burn_in + steps
-    while step < end:
-        boundary = burn_in if step < burn_in else min(end, step + (thin - (step - burn_in) % thin if thin else end))
-        count = min(runner.block, boundary - step)
-        state, tally = runner.advance(state, tally, count)
-        step += count
-        if thin and step == burn_in:
-            tally = anew(tally)
-        elif thin and step > burn_in and (step - burn_in) % thin == 0 and filled < draws:
-            kept_x[filled], kept_energy[filled] = units.back(state.x), state.energy
-            kept_accept[filled], kept_diverging[filled] = tally.accepted / thin, tally.diverging
-            tally = anew(tally)
+    def record(self, steps: int, thin: int | None) -> Trajectory:
+        """Move all chains by `steps` transitions and keep every thin-th, the last state alone for None."""
+        x, begun = self.units.back(self.state.x), self.steps
+        draws = steps // thin if thin else 0
+        n = len(x)
+        kept_x, kept_energy, kept_accept = x.new_empty(draws, *x.shape), x.new_empty(draws, n), x.new_empty(draws, n)
+        kept_diverging = torch.empty(draws, n, dtype=torch.int64, device=x.device)
+        filled = 0
+        if thin:
+            self.tally = anew(self.tally)
+        while filled < draws and self._advance(thin or 0):
+            kept_x[filled], kept_energy[filled] = self.units.back(self.state.x), self.state.energy
+            kept_accept[filled], kept_diverging[filled] = self.tally.accepted / (thin or 1), self.tally.diverging
+            self.tally = anew(self.tally)
             filled += 1
-        progress(burned.steps + step)
-        if stop():
-            break
-    if filled and bool((kept_diverging[:filled] > 0).any()):
-        check_around(energy, kept_x[filled - 1])
-    return Trajectory(
-        x=kept_x[:filled],
-        energy=kept_energy[:filled],
-        accept=kept_accept[:filled] if thin else (tally.accepted / max(step, 1))[None],
-        diverging=kept_diverging[:filled] if thin else tally.diverging[None],
-        last=units.state(state),
-        broke=torch.where(tally.broke >= 0, tally.broke + burned.steps, tally.broke),
-        steps=burned.steps + step,
-        gradients=tally.gradients + (burned.gradients + 1),
-        sampler=sampler,
-        swap_rates=state.swap_rates() if isinstance(state, Replicas) else None,
-    )
+        self._advance(begun + steps - self.steps)
+        if filled and bool((kept_diverging[:filled] > 0).any()):
+            check_around(self.given, kept_x[filled - 1])
+        broke = self.tally.broke
+        return Trajectory(
+            x=kept_x[:filled],
+            energy=kept_energy[:filled],
+            accept=kept_accept[:filled] if thin else (self.tally.accepted / max(self.steps, 1))[None],
+            diverging=kept_diverging[:filled] if thin else self.tally.diverging[None],
+            last=self.units.state(self.state),
+            broke=torch.where(broke >= 0, broke + self.tuned_steps, broke),
+            steps=self.tuned_steps + self.steps,
+            gradients=self.tally.gradients + (self.tuning_gradients + 1),
+            sampler=self.sampler,
+            swap_rates=self.state.swap_rates() if isinstance(self.state, Replicas) else None,
+        )
+
+    def _advance(self, steps: int) -> bool:
+        """Make these steps, fewer once `stop` says so; whether all were made."""
+        end = self.steps + steps
+        while self.steps < end and not self.stopped:
+            count = min(self.runner.block, end - self.steps)
+            self.state, self.tally = self.runner.advance(self.state, self.tally, count)
+            self.steps += count
+            self.progress(self.tuned_steps + self.steps)
+            self.stopped = self.stop()
+        return self.steps == end
 
 
 def check_around(energy: nn.Module, x: Float[Tensor, "n *event"]) -> None:

@@ -73,6 +73,13 @@ def half_open(name: str, value: Any) -> None:
         raise InputError(f"{name} must be in [0, 1), got {value}")
 
 
+def inside(name: str, value: Any) -> None:
+    """Raise InputError unless 0 < value < 1."""
+    number(name, value)
+    if not 0 < value < 1:
+        raise InputError(f"{name} must be in (0, 1), got {value}")
+
+
 def one_of(name: str, value: Any, options: Iterable[str]) -> None:
     """Raise InputError, with the nearest option, unless `value` is one of `options`."""
     options = list(options)

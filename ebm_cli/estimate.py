@@ -77,6 +77,12 @@ def refused(reason: str, unit: str | None = None) -> Estimate:
     return Estimate(None, unit=unit, verdict="refused", reason=reason)
 
 
+def rounded_up(value: float) -> int:
+    """A number > 1 to type, rounded up to two digits."""
+    unit = 10 ** max(math.floor(math.log10(value)) - 1, 0)
+    return math.ceil(value / unit) * unit
+
+
 def under_mixing(rows: dict[str, Estimate]) -> dict[str, Estimate]:
     """Return the rows as the row `mixing` leaves them, each by its own `if_not_mixed`."""
     mixing = rows.get("mixing")

@@ -15,12 +15,12 @@ from ebm_cli.check import InputError
 from ebm_cli.data import Batch, noised, noised_known
 from ebm_cli.estimate import Estimate
 from ebm_cli.finding import Finding
+from ebm_cli.fresh_chains import Length, move, start_at, tuning_of
 from ebm_cli.machine import resolve
 from ebm_cli.metric import Metric, Subject
 from ebm_cli.metric._score import rows_of, score
 from ebm_cli.parts import Parts, assemble, check_units, load_weights
 from ebm_cli.run import Run, write_text
-from ebm_cli.sample import Length, move, start_at
 from ebm_cli.sample_figures import denoised_figure
 from ebm_cli.state import read_data_record
 from ebm_cli.terminal import Stopped, Terminal, WorkFailed
@@ -115,12 +115,16 @@ def with_samples(
         )
     n = config["samples"] if config["samples"] is not None else len(subject.held_out.x)
     check.count("samples", n, least=2)
-    length = Length(chains=n, steps=config["steps"], burn_in=config["burn_in"], thin=config["steps"])
+    tuning = tuning_of(config, parts.sampler, config["burn_in"])
+    # Chains whose ends are compared need no time to forget where they began, only to be tuned.
+    burn_in = 0 if config["burn_in"] == "auto" and tuning.adapt == "none" else config["burn_in"]
+    length = Length(chains=n, steps=config["steps"], burn_in=burn_in, thin=config["steps"])
     generator = rng.generator(config["seed"], "chains", parts.machine.device)
-    trajectory = move(parts, start_at(config, parts, trained, n, generator), length, generator, terminal)
+    moved = move(parts, start_at(config, parts, trained, n, generator), length, tuning, generator, terminal)
+    run.write_config(run.config() | {key: value for key, value in moved.chosen(tuning).items() if key in config})
     if terminal.stopping():
         raise Stopped(f"stopped while drawing samples; nothing was evaluated in {run.folder}")
-    x = trajectory.last.x
+    x = moved.trajectory.last.x
     finite = torch.isfinite(x.flatten(1)).all(1)
     broken = int((~finite).sum())
     if int(finite.sum()) < 2:

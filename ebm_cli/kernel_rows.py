@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ebm_cli.adaptation import wanted
+from ebm_cli.adaptation import Tuning
 from ebm_cli.chain_file import Chains, evenly
 from ebm_cli.chains import Trajectory
 from ebm_cli.diagnostic import Patient
@@ -24,10 +24,10 @@ FEW_SWAPS = 0.1
 
 
 def kernel_rows(
-    trajectory: Trajectory, energy: nn.Module, chains: Chains, asked: Sampler, rng: torch.Generator
+    trajectory: Trajectory, energy: nn.Module, chains: Chains, tuning: Tuning, rng: torch.Generator
 ) -> dict[str, Estimate]:
-    """The rows of a run that followed `trajectory`; chains: its draws. asked: the sampler as the user gave it."""
-    rows = chosen_in_burn_in(trajectory.sampler, asked)
+    """The rows of a run that followed `trajectory`; chains: its draws. tuning: of its burn-in."""
+    rows = tuned(trajectory.sampler) if tuning.adapt != "none" else {}
     if trajectory.swap_rates is not None:
         rows["swap_rate_min"] = swaps(trajectory.swap_rates)
     if isinstance(trajectory.sampler, Unadjusted) and trajectory.sampler.temperature > 0:
@@ -59,10 +59,8 @@ def bias(trajectory: Trajectory, energy: nn.Module, rng: torch.Generator) -> dic
     return rows
 
 
-def chosen_in_burn_in(sampler: Sampler, asked: Sampler) -> dict[str, Estimate]:
-    """step_size, scales and temperatures as an adapting burn-in left them; nothing where none adapted."""
-    if not wanted(asked):
-        return {}
+def tuned(sampler: Sampler) -> dict[str, Estimate]:
+    """step_size, scales and temperatures as a tuning burn-in left them."""
     rows = {}
     for name in TUNED:
         value = getattr(sampler, name, None)
@@ -73,10 +71,8 @@ def chosen_in_burn_in(sampler: Sampler, asked: Sampler) -> dict[str, Estimate]:
 
 def as_tuned(sampler: Sampler, metrics: dict[str, Any]) -> Sampler:
     """The sampler of a run whose burn-in tuned it, frozen as the run's metrics.json says."""
-    if not wanted(sampler):
-        return sampler
     found = {name: metrics[name]["value"] for name in TUNED if metrics.get(name, {}).get("value") is not None}
-    return cast(Sampler, dataclasses.replace(cast(Any, sampler), adapt="none", **found))
+    return cast(Sampler, dataclasses.replace(cast(Any, sampler), **found)) if found else sampler
 
 
 def said(rows: dict[str, Estimate]) -> str:

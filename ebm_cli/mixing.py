@@ -9,7 +9,7 @@ from matplotlib.colors import TwoSlopeNorm
 from torch import nn
 
 from ebm_cli import figure
-from ebm_cli.agreement import evidence, scores
+from ebm_cli.agreement import Evidence, evidence, scores
 from ebm_cli.chain_file import Chains, evenly
 from ebm_cli.chains import never
 from ebm_cli.diagnostic import Patient, quantities
@@ -17,6 +17,7 @@ from ebm_cli.diagnostic.effective_temperature import EffectiveTemperature
 from ebm_cli.energy import device_of, energy_and_grad, frozen, space_of
 from ebm_cli.estimate import Estimate, refused, show
 from ebm_cli.probe import OVERDISPERSED, Probed, probe, width_of_start
+from ebm_cli.sampler import Sampler
 from ebm_cli.screen import listed
 
 # Looked at for their temperature: so many of each chain, and more of few chains.
@@ -48,12 +49,13 @@ def judge(patient: Patient, seed: int, stop: Callable[[], bool] = never) -> Judg
     and nothing spoke against mixing before; without them, that is said and no more can be.
     """
     screened = patient.screened()
+    smaller = smaller_step(patient.sampler)
     if screened.stuck:
-        return Judged(refused(f"not mixed: {listed(screened.stuck)} never moved; lower sampler.step_size"))
+        return Judged(refused(f"not mixed: {listed(screened.stuck)} never moved; {smaller}"))
     if screened.good is None:
         return Judged(refused(screened.fatal))
-    found = evidence(screened.good)
-    not_at_temperature(patient, screened.good, found.against, found.unsure)
+    found = evidence(screened.good, smaller)
+    not_at_temperature(patient, screened.good, found, smaller)
     if found.against:
         return Judged(refused("; ".join([*screened.remarks, *found.against])), worst=found.worst)
     probed, notes = starts(patient, screened.good, seed, stop)
@@ -69,6 +71,14 @@ def judge(patient: Patient, seed: int, stop: Callable[[], bool] = never) -> Judg
         meaning = "1 stands for mixed: chains agree with each other and forget where they were"
         estimate = Estimate(1.0, reason=probed.said, meaning=meaning)
     return Judged(estimate, notes, found.worst)
+
+
+def smaller_step(sampler: Sampler | None) -> str:
+    """How a smaller step is typed: a quarter of the step size, or a higher acceptance for a sampler with several."""
+    size = getattr(sampler, "step_size", None)
+    if isinstance(size, float):
+        return f"type sampler.step_size={size / 4:.2g}"
+    return "lower sampler.step_size" if size is None else "type target_accept=0.9"
 
 
 def starts(patient: Patient, chains: Chains, seed: int, stop: Callable[[], bool]) -> tuple[Probed, list[str]]:
@@ -92,7 +102,7 @@ def starts(patient: Patient, chains: Chains, seed: int, stop: Callable[[], bool]
     return probed, [f"mixing: {why}, not {OVERDISPERSED:g} times as wide: {probed.said}"]
 
 
-def not_at_temperature(patient: Patient, chains: Chains, against: list[str], unsure: list[str]) -> None:
+def not_at_temperature(patient: Patient, chains: Chains, found: Evidence, smaller: str) -> None:
     """Add where both temperatures that chains speak of are off T, by more than 4 standard errors and a tenth.
 
     T_conf = ⟨‖∇E‖²⟩/⟨ΔE⟩ (Rugh, 1997), which curvature that sits in kinks raises, and the virial ⟨(x − m)·∇E⟩/d
@@ -112,11 +122,11 @@ def not_at_temperature(patient: Patient, chains: Chains, against: list[str], uns
         return
     value, se = both[0]
     what = f"chains are at T = {show(value, se)}, not at {T:g}: step bias or not yet in equilibrium"
-    remedy = "lower sampler.step_size or raise burn_in"
+    remedy = f"{smaller} or {chains.after_burn_in()}"
     if abs(value - T) > FAR_OFF * T:
-        against.append(f"not mixed: {what}; {remedy}")
+        found.against.append(f"not mixed: {what}; {remedy}")
     else:
-        unsure.append(f"can't tell: {what}; {remedy}")
+        found.unsure.append(f"can't tell: {what}; {remedy}")
 
 
 def virial(energy: nn.Module, chains: Chains, draws: int) -> tuple[float, float]:

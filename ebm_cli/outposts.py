@@ -72,7 +72,7 @@ def cooled(
     step_size = 0.1 * spread_of(rows) ** 2 / rows[0].numel() / temperature
     for stage in range(STAGES):
         T = temperature * max(1.0, hottest ** (1 - stage / (STAGES / 2)))
-        kernel = MALA(step_size, T, scales=None, adapt="none", target=ACCEPTANCE)
+        kernel = MALA(step_size, T, scales=None)
         accept, x = moved(energy, x, kernel, 5, rng)
         _, x = moved(energy, x, dataclasses.replace(kernel, step_size=step_size / 10), 1, rng)
         step_size *= 1.6 if accept > ACCEPTANCE + 0.1 else 0.5 if accept < ACCEPTANCE - 0.1 else 1.0

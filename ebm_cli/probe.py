@@ -17,6 +17,7 @@ from ebm_cli.energy import device_of, space_of
 from ebm_cli.rng import generator
 from ebm_cli.sampler import Sampler
 from ebm_cli.start import Start
+from ebm_cli.wells import descend, spread_of, values
 
 # Spreads of the chains by which probes are thrown, in turn.
 FAR = (3.0, 5.0, 10.0)
@@ -30,6 +31,8 @@ NORMAL_SPREAD = 1.349
 KEPT, GROUPS = 2000, 32
 # A region of less than this share of the chains' mass is no mode that they lack.
 NEGLIGIBLE = 1e-3
+# Steps of descent from far out, and how many at a time.
+LOOKS, STEPS_A_LOOK = 20, 8
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def probe(
     if length < 2 * STATES:
         return Probed("unknown", f"chains of {total} steps are too short to probe from elsewhere; raise steps")
     rng = generator(seed, "probes", device_of(energy))
-    x = elsewhere(energy, chains, data, count, rng)
+    x = brought_down(energy, elsewhere(energy, chains, data, count, rng), chains, sampler.temperature)
     half = length // 2
     moved = run_chains(sampler, energy, x, half, rng, burn_in=length - half, thin=max(1, half // STATES), stop=stop)
     told = f"{count} probe chains of {length} steps"
@@ -119,6 +122,26 @@ def elsewhere(
     x = (middle + own * scale[:, None] * noise).view(count, *chains.event)
     if data is not None:
         x[: count // 2] = data.sample(count // 2, rng).x.to(x)
+    return x
+
+
+def brought_down(
+    energy: nn.Module, x: Float[Tensor, "n *event"], chains: Chains, temperature: float
+) -> Float[Tensor, "n *event"]:
+    """Return the states, those above all energies of the chains led down by steepest descent until they are not.
+
+    Far out slopes are steep, and a step that suits the chains may never be taken there. Descent ends in the basin that
+    a state lies in, so that a mode elsewhere is found as before.
+    """
+    if chains.potential is None or space_of(energy) != "continuous":
+        return x
+    highest, reach = float(np.max(chains.potential)), spread_of(x)
+    e = values(energy, x)
+    for _ in range(LOOKS):
+        above = (e > highest).nonzero().flatten()
+        if not len(above):
+            break
+        x[above], e[above] = descend(energy, x[above], temperature, reach, STEPS_A_LOOK)
     return x
 
 

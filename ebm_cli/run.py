@@ -15,7 +15,7 @@ from ebm_cli import stored
 from ebm_cli.check import InputError, count
 from ebm_cli.estimate import Estimate
 
-FORMAT = 5
+FORMAT = 6
 UNFINISHED = "unfinished"
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 # The mark, and files that `write_text` has not renamed yet.
@@ -23,7 +23,7 @@ BEFORE_CONFIG = re.compile(r"unfinished|\.(unfinished|config\.yaml|sweep\.yaml)\
 
 # Arguments that came with a format, with the values under which a class does what it did before them.
 NETWORK = {"base": 0, "spectral_norm": None}
-UNTUNED = {"scales": None, "adapt": "none"}
+UNSCALED = {"scales": None}
 RATE = {"restart_at": None, "restart_factor": 0.1}
 SINCE = {
     "ebm_cli.energy.mlp.MLP": {"frequencies": 0, "bandwidth": 1.0, "noise_level": None, **NETWORK},
@@ -37,14 +37,19 @@ SINCE = {
     },
     "ebm_cli.start.replay.Replay": {"begin": "noise", "age_limit": None, "shift": 0, "flip": 0.0, "jitter": 0.0},
     "ebm_cli.objective.contrastive.Contrastive": {"chains": None, "wait": 0},
-    "ebm_cli.sampler.sgld.SGLD": UNTUNED | {"target": 0.05},
-    "ebm_cli.sampler.sghmc.SGHMC": UNTUNED | {"target": 0.05},
-    "ebm_cli.sampler.mala.MALA": UNTUNED | {"target": 0.574},
+    "ebm_cli.sampler.sgld.SGLD": UNSCALED,
+    "ebm_cli.sampler.sghmc.SGHMC": UNSCALED,
+    "ebm_cli.sampler.mala.MALA": UNSCALED,
+    "ebm_cli.sampler.tempering.Tempering": {"short": 0.0},
+    "ebm_cli.sampler.hmc.HMC": {"short": 0.0},
     "ebm_cli.data.table.Table": {"columns": None, "label": None, "header": "names", "missing": "refuse"},
     "ebm_cli.optimizer.adam.Adam": RATE,
     "ebm_cli.optimizer.adamw.AdamW": RATE,
     "ebm_cli.optimizer.sgd.SGD": RATE,
 }
+# Until format 5 each of our kernels had these keys, which are the verb's now.
+UNTIL_5 = ("adapt", "target")
+TUNING_SINCE = {"adapt": "none", "target_accept": None, "target_bias": 0.05}
 TRAINER_SINCE = {"rollbacks": 0, "rollback_factor": 0.3, "nll_every": None}
 
 
@@ -264,7 +269,10 @@ def upgraded(config: dict[str, Any]) -> dict[str, Any]:
     if isinstance(config.get("trainer"), dict):
         full["trainer"] = TRAINER_SINCE | config["trainer"]
     if "sampler" in config:
-        full = {"engine": "eager"} | full
+        full = {"engine": "eager"} | TUNING_SINCE | full
+    sampler = full.get("sampler")
+    if isinstance(sampler, dict) and str(sampler.get("_target_")).startswith("ebm_cli.sampler."):
+        full["sampler"] = {key: value for key, value in sampler.items() if key not in UNTIL_5}
     return full
 
 

@@ -2,55 +2,33 @@
 
 import csv
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ebm_cli import __version__, chain_file, check, figure, rng, tails
+from ebm_cli import __version__, chain_file, figure, rng, tails
 from ebm_cli.build import Config, together
 from ebm_cli.chain_file import JUDGED, Chains
-from ebm_cli.chains import Trajectory, run_chains
+from ebm_cli.chains import Trajectory
 from ebm_cli.diagnostic import Patient, unit_of
-from ebm_cli.diagnostic.ess import ESS
+from ebm_cli.diagnostic.ess import ESS, LEAST_ESS
 from ebm_cli.diagnostic.r_hat import RHat
 from ebm_cli.estimate import Estimate, IfNotMixed, refused, under_mixing
+from ebm_cli.fresh_chains import LENGTH, Length, move, start_at, to_chains, tuning_of
 from ebm_cli.kernel_rows import kernel_rows, said
 from ebm_cli.machine import resolve
 from ebm_cli.mixing import judge
 from ebm_cli.parts import Parts, assemble, check_units, load_weights
+from ebm_cli.plain_sampler import plain_if_one_well
 from ebm_cli.run import Run
 from ebm_cli.sample_figures import copy_grid, energy_trace, state_figures
 from ebm_cli.screen import Screened, screen
-from ebm_cli.state import read_checkpoint, read_data_record
+from ebm_cli.state import read_data_record
 from ebm_cli.terminal import Stopped, Terminal, WorkFailed
 
 SMALL = 16
-
-
-@dataclass(frozen=True)
-class Length:
-    """How many chains, and how long. All in kernel steps; steps/thin draws are kept.
-
-    chains ≥ 1. steps ≥ 1, after burn_in ≥ 0. thin ≥ 1, at most steps.
-    """
-
-    chains: int
-    steps: int
-    burn_in: int
-    thin: int
-
-    def __post_init__(self) -> None:
-        check.every(
-            lambda: check.count("chains", self.chains),
-            lambda: check.count("steps", self.steps),
-            lambda: check.count("burn_in", self.burn_in, least=0),
-            lambda: check.count("thin", self.thin),
-        )
-        if self.thin > self.steps:
-            raise check.InputError(f"thin must be <= steps ({self.steps}), got {self.thin}")
 
 
 def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = None) -> dict[str, Estimate]:
@@ -63,7 +41,7 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
     with place.used():
         record = None if trained is None else read_data_record(trained)
         length, parts = together(
-            _length=lambda: Length(config["chains"], config["steps"], config["burn_in"], config["thin"]),
+            _length=lambda: Length(**{name: config[name] for name in LENGTH}),
             _parts=lambda: assemble(config, record),
         )
         if trained is not None:
@@ -72,15 +50,18 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
         for note in [*parts.notes, f"engine: {parts.engine}"]:
             terminal.say(note)
         generator = rng.generator(config["seed"], "chains", place.device)
-        trajectory = move(
-            parts, start_at(config, parts, trained, length.chains, generator), length, generator, terminal
-        )
-        chains = to_chains(trajectory, length)
+        x = start_at(config, parts, trained, length.chains, generator)
+        parts, sampler = plain_if_one_well(parts, config, x, terminal)
+        tuning = tuning_of(config, parts.sampler, length.burn_in)
+        moved = move(parts, x, length, tuning, generator, terminal)
+        trajectory = moved.trajectory
+        run.write_config(run.config() | sampler | moved.chosen(tuning))
+        chains = to_chains(trajectory, moved.thin)
         written = write(run, parts, chains, trajectory.last.x)
         screened = screen(chains)
         if screened.good is None and all(trajectory.broke >= 0):
             raise WorkFailed(all_broke(trajectory))
-        rows = kernel_rows(trajectory, parts.energy, chains, parts.sampler, generator)
+        rows = kernel_rows(trajectory, parts.energy, chains, tuning, generator)
         if line := said(rows):
             terminal.say(line)
         parts = dataclasses.replace(parts, sampler=trajectory.sampler)
@@ -96,61 +77,6 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
         run.write_metrics(estimates)
         raise Stopped(f"stopped after {trajectory.steps} steps; the draws so far are in {run.folder}")
     return estimates
-
-
-def start_at(config: Config, parts: Parts, trained: Run | None, n: int, generator: torch.Generator) -> Tensor:
-    """Where n chains begin; a replay start goes on from the trained run's buffer."""
-    if parts.start is None:
-        raise check.InputError("start must be chosen: start=noise or start=data")
-    if isinstance(parts.start, torch.nn.Module):
-        if trained is None:
-            raise check.InputError("start=replay goes on from a trained buffer: it needs run=RUN; use start=noise")
-        saved = read_checkpoint(trained.checkpoint(config["checkpoint"]))["objective"]
-        # An objective made of others has the start in one of them.
-        buffer = {key.rpartition("start.")[2]: value for key, value in saved.items() if "start." in key}
-        try:
-            parts.start.load_state_dict(buffer)
-        except RuntimeError:
-            raise check.InputError(
-                f"run={trained.folder} left no replay buffer; use start=noise or start=data"
-            ) from None
-    return parts.start.draw(n, None, generator).x
-
-
-def move(parts: Parts, x: Tensor, length: Length, generator: torch.Generator, terminal: Terminal) -> Trajectory:
-    """The chains themselves."""
-    with terminal.task("sample", length.burn_in + length.steps) as tick:
-        return run_chains(
-            parts.sampler,
-            parts.energy,
-            x,
-            length.steps,
-            generator,
-            burn_in=length.burn_in,
-            thin=length.thin,
-            progress=tick,
-            stop=terminal.stopping,
-            engine=parts.engine,
-        )
-
-
-def to_chains(trajectory: Trajectory, length: Length) -> Chains:
-    """A trajectory as arrays (chain, draw, …)."""
-
-    def array(x: Tensor) -> np.ndarray:
-        return x.transpose(0, 1).cpu().numpy()
-
-    return Chains(
-        x=array(trajectory.x),
-        potential=array(trajectory.energy),
-        acceptance=array(trajectory.accept),
-        broke=trajectory.broke.cpu().numpy(),
-        thin=length.thin,
-        diverging=array(trajectory.diverging),
-        gradients=round(float(trajectory.gradients.mean())),
-        names=list(range(length.chains)),
-        test_per_step=getattr(trajectory.sampler, "test_per_step", False) is True,
-    )
 
 
 def write(run: Run, parts: Parts, chains: Chains, last: Tensor) -> str:
@@ -215,7 +141,7 @@ def describe(chains: Chains, screened: Screened) -> dict[str, Estimate]:
         )
         rows["acceptance"] = acceptance.doubted([*screened.remarks, *diverged(good)])
     patient = Patient(chains)
-    rows["ess_bulk_min"] = ESS(least=25.0)(patient).estimates["ess_bulk_min"]
+    rows["ess_bulk_min"] = ESS(LEAST_ESS)(patient).estimates["ess_bulk_min"]
     return rows | RHat(mixed=1.01, apart=1.1)(patient).estimates
 
 

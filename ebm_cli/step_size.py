@@ -1,6 +1,5 @@
 """The step size of a sampler that replaces a recipe's, found before training and frozen."""
 
-import dataclasses
 from typing import Any
 
 import torch
@@ -8,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import adaptation, rng
+from ebm_cli.adaptation import Tuning
 from ebm_cli.baseline import mixture
 from ebm_cli.baseline.density import Density
 from ebm_cli.baseline.material import Material, material
@@ -18,7 +18,7 @@ from ebm_cli.estimate import show
 from ebm_cli.objective import LeadsSamples
 from ebm_cli.parts import Parts
 from ebm_cli.run import Run
-from ebm_cli.sampler import Adapts, HasLocalKernel, Sampler
+from ebm_cli.sampler import Sampler
 from ebm_cli.terminal import Terminal
 
 CHAINS, STEPS = 64, 200
@@ -70,7 +70,7 @@ def fit_step_size(parts: Parts, config: Config, run: Run, terminal: Terminal) ->
     x = parts.data.sample(CHAINS, generator).x
     sampler = parts.sampler
     if "sampler.step_size" not in typed:
-        sampler = found(sampler, energy, x, generator)
+        sampler = found(sampler, Tuning("step", config["target_accept"], config["target_bias"]), energy, x, generator)
     parts = parts.with_sampler(sampler)
     stored: Config = run.config() | {"adapt": "none"}
     stored["sampler"] |= changed(stored["sampler"], sampler)
@@ -104,16 +104,12 @@ def spaced(rows: Tensor, most: int) -> Tensor:
     return rows[:: -(-len(rows) // most)]
 
 
-def found(sampler: Any, energy: nn.Module, x: Tensor, generator: torch.Generator) -> Any:
+def found(sampler: Any, tuning: Tuning, energy: nn.Module, x: Tensor, generator: torch.Generator) -> Any:
     """The sampler with a step size that is tuned in a burn-in of chains at x; unchanged if it has none to tune."""
-    if isinstance(sampler, HasLocalKernel):
-        local: Any = found(sampler.local_kernel(), energy, x, generator)
-        return dataclasses.replace(sampler, step_size=local.step_size)  # pyright: ignore[reportArgumentType]
-    if not isinstance(sampler, Adapts):
+    if not adaptation.can_be_tuned(sampler):
         return sampler
-    tuned = dataclasses.replace(sampler, adapt="step")  # pyright: ignore[reportArgumentType]
     with torch.no_grad():
-        return adaptation.burn_in(tuned, energy, x, STEPS, generator, silent, never).sampler
+        return adaptation.burn_in(sampler, tuning, energy, x, STEPS, generator, silent, never).sampler
 
 
 def changed(node: Config, sampler: Any) -> Config:

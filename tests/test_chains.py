@@ -110,6 +110,6 @@ def test_a_draw_of_an_energy_that_is_unbounded_below_is_an_input_error() -> None
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.where(x[:, 0] > 3, -torch.inf, 0.1 * x.square().sum(1))
 
-    kernel = MALA(0.5, temperature=1.0, scales=None, adapt="none", target=0.6)
+    kernel = MALA(0.5, temperature=1.0, scales=None)
     with pytest.raises(InputError, match=r"energy is −∞ at x = \("):
         run_chains(kernel, Unbounded(), torch.zeros(64, 2), 400, generator(0, "test", "cpu"), thin=10)

@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from ebm_cli.adaptation import Tuning
 from ebm_cli.chains import Trajectory, run_chains
 from ebm_cli.cli import main
 from ebm_cli.energy.quadratic import Quadratic
-from ebm_cli.kernel_rows import as_tuned, chosen_in_burn_in, kernel_rows, said, swaps
-from ebm_cli.sample import Length, describe, to_chains
+from ebm_cli.fresh_chains import to_chains
+from ebm_cli.kernel_rows import as_tuned, kernel_rows, said, swaps, tuned
+from ebm_cli.sample import describe
 from ebm_cli.screen import screen
 from tests.contract import build
 
@@ -25,8 +27,8 @@ def trajectory(name: str, energy: torch.nn.Module, rng: torch.Generator, **chang
 def rows_of(name: str, rng: torch.Generator, **changes) -> dict:
     energy = Quadratic([A, A], None)
     done = trajectory(name, energy, rng, **changes)
-    chains = to_chains(done, Length(CHAINS, 60, 20, 3))
-    return kernel_rows(done, energy, chains, done.sampler, rng)
+    chains = to_chains(done, 3)
+    return kernel_rows(done, energy, chains, Tuning(), rng)
 
 
 def test_sgld_tells_what_mala_accepts(rng: torch.Generator, float64: None) -> None:
@@ -57,14 +59,14 @@ def test_exact_kernels_tell_no_bias(rng: torch.Generator) -> None:
 
 
 def test_what_burn_in_chose_is_told_in_words_that_fix_it() -> None:
-    asked = build("sampler", "mala", {"adapt": "all"})
+    asked = build("sampler", "mala")
     found = build("sampler", "mala", {"step_size": 0.25, "scales": [1.0, 2.0]})
-    rows = chosen_in_burn_in(found, asked)
+    rows = tuned(found)
     assert rows["step_size"].value == 0.25 and rows["scales"].value == [1.0, 2.0]
     assert said(rows) == "tuned in the burn-in and frozen: sampler.step_size=0.25 sampler.scales=[1,2]"
     metrics = {name: row.to_json() for name, row in rows.items()}
     assert as_tuned(asked, metrics) == found
-    assert chosen_in_burn_in(found, found) == {} and said({}) == "" and as_tuned(found, metrics) == found
+    assert said({}) == "" and as_tuned(asked, {}) == asked
 
 
 def test_rare_swaps_are_under_caution() -> None:
@@ -79,7 +81,7 @@ def test_refused_places_without_energy_are_told_beside_the_acceptance(rng: torch
             return torch.where(x[:, 0] < 1, 0.5 * x.square().sum(1), torch.nan)
 
     done = run_chains(build("sampler", "mala", {"step_size": 0.3}), Cliff(), torch.zeros(8, 2), 40, rng, thin=4)
-    chains = to_chains(done, Length(8, 40, 0, 4))
+    chains = to_chains(done, 4)
     found = describe(chains, screen(chains))["acceptance"]
     assert found.verdict == "caution" and f"{int(done.diverging.sum())} of 320 steps met a place" in found.reason
 
@@ -87,10 +89,10 @@ def test_refused_places_without_energy_are_told_beside_the_acceptance(rng: torch
 def test_a_tuned_run_can_be_fixed_and_diagnosed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     words = ["energy=double_well", "sampler=mala", "chains=8", "steps=40", "thin=4", "burn_in=100"]
-    assert main(["sample", *words, "sampler.adapt=all", "out=a"]) == 0
+    assert main(["sample", *words, "adapt=all", "out=a"]) == 0
     found = json.loads(Path("a/metrics.json").read_text())
     fixed = [f"sampler.{name}={found[name]['value']}".replace(" ", "") for name in ("step_size", "scales")]
-    assert main(["sample", *words, *fixed, "out=b"]) == 0
+    assert main(["sample", *words, *fixed, "adapt=none", "out=b"]) == 0
     again = json.loads(Path("b/metrics.json").read_text())
     assert "step_size" not in again and again["acceptance"]["value"] > 0.3
     assert main(["diagnose", "run=a", "diagnostic=[r_hat]", "out=c"]) == 0

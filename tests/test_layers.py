@@ -25,6 +25,8 @@ ROWS = (
         "ranking",
         "watch",
         "kernel_rows",
+        "fresh_chains",
+        "plain_sampler",
         "sample_figures",
     },
     {"build", "parts"},

@@ -9,6 +9,7 @@ import torch
 import yaml
 
 from ebm_cli import rollback
+from ebm_cli.adaptation import Tuning
 from ebm_cli.cli import main
 from ebm_cli.cli.compose import Base, compose, parse
 from ebm_cli.machine import resolve
@@ -67,7 +68,7 @@ def test_an_unadjusted_kernel_has_its_target_bias_in_the_datas_own_curvature(std
     assert parts.data is not None
     energy = reference(parts, parts.data)
     rng = torch.Generator().manual_seed(0)
-    sampler = found(parts.sampler, energy, parts.data.sample(64, rng).x, rng)
+    sampler = found(parts.sampler, Tuning("step"), energy, parts.data.sample(64, rng).x, rng)
     # η = 2b/(a(1 + b)) with a = 1/std² on a Gaussian; 500 rows give its variance to 6 %, four errors are 25 %.
     assert sampler.step_size == pytest.approx(2 * 0.05 / 1.05 * std**2, rel=0.25)
 
@@ -79,7 +80,7 @@ def test_an_adjusted_kernel_is_accepted_as_often_as_it_aims_at(name: str) -> Non
     energy = reference(parts, parts.data)
     rng = torch.Generator().manual_seed(0)
     x = parts.data.sample(64, rng).x
-    sampler = found(parts.sampler, energy, x, rng)
+    sampler = found(parts.sampler, Tuning("step"), energy, x, rng)
     if name == "jump_mala":
         assert sampler.jump == parts.sampler.jump  # pyright: ignore[reportAttributeAccessIssue]
         sampler = sampler.local_kernel()
@@ -90,7 +91,7 @@ def test_an_adjusted_kernel_is_accepted_as_often_as_it_aims_at(name: str) -> Non
             accepted.append(info.accept.mean())
     means = torch.stack(accepted)
     # Dual averaging itself is off by some hundredths after its steps.
-    assert abs(float(means.mean()) - sampler.target) < 0.08
+    assert abs(float(means.mean()) - sampler.best_acceptance) < 0.08
 
 
 def test_gradients_per_step_are_those_that_kernels_make() -> None:
@@ -170,7 +171,7 @@ def test_one_call_replaces_the_sampler_in_parts_made_of_parts() -> None:
     parts = parts_of(
         "data=digits", "experiment=null", "objective=joint_classifier", "energy=classifier", "sampler=mala"
     )
-    new = MALA(0.007, 1.0, None, "none", 0.5)
+    new = MALA(0.007, 1.0, None)
     parts = parts.with_sampler(new)
     parts.set_chain_steps(3)
     assert parts.objective is not None

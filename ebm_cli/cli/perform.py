@@ -165,10 +165,13 @@ def hold_numbers(job: Job) -> None:
 
             gather.attempt("trainer", lambda: construct(Trainer, job.config["trainer"]))
         if job.verb == "sample":
-            from ebm_cli.sample import Length
+            from ebm_cli.fresh_chains import LENGTH, Length
 
-            names = ("chains", "steps", "burn_in", "thin")
-            gather.attempt("", lambda: Length(**{name: job.config[name] for name in names}))
+            gather.attempt("", lambda: Length(**{name: job.config[name] for name in LENGTH}))
+        if "adapt" in config:
+            from ebm_cli.adaptation import Tuning
+
+            gather.attempt("", lambda: Tuning(config["adapt"], config["target_accept"], config["target_bias"]))
         for group in ("metric", "diagnostic"):
             for name, node in (job.config.get(group) or {}).items():
                 gather.attempt(f"{group}.{name}", lambda node=node: make(node))

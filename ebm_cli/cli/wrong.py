@@ -12,6 +12,9 @@ from ebm_cli import shipped
 from ebm_cli.check import nearest
 from ebm_cli.cli.answers import LIST_GROUPS, groups, verb_groups
 
+# Keys that have another name now, and what to type instead.
+MOVED = {"sampler.adapt": "adapt=step", "sampler.target": "target_accept=VALUE, or target_bias=VALUE without a test"}
+TUNES = ("train", "sample", "evaluate")
 # The name under which a run's own group stands in Hydra's store.
 OF_RUN = "of_run"
 
@@ -61,7 +64,7 @@ def wrong_keys(values: list[Override], config: DictConfig, verb: str) -> list[st
                 )
             continue
         if key not in known and not _is_there(config, key):
-            wrong.append(f"{key} is not a known key{suggestion(override, whole, verb)}")
+            wrong.append(moved_key(key, verb) or f"{key} is not a known key{suggestion(override, whole, verb)}")
             continue
         default = known.get(key)
         if override.is_sweep_override():
@@ -81,6 +84,16 @@ def wrong_keys(values: list[Override], config: DictConfig, verb: str) -> list[st
                 f"{key} is the class of the option that is chosen; for one of your own add {custom_word(group)}"
             )
     return wrong
+
+
+def moved_key(key: str, verb: str) -> str:
+    """What to say of a key that has another name now; empty for any other."""
+    now = MOVED.get(key)
+    if now is None:
+        return ""
+    if verb not in TUNES:
+        return f"{key} is no key of ebm {verb}, which moves no chains"
+    return f"{key} is a key of ebm {verb} itself now: type {now}"
 
 
 def _is_there(config: DictConfig, key: str) -> bool:

@@ -1,11 +1,28 @@
 """Effective sample size: how many independent draws the chains are worth."""
 
+import math
 from functools import partial
 
 from ebm_cli import check, figure
+from ebm_cli.chain_file import Chains
 from ebm_cli.diagnostic import Patient, of_each
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.finding import Finding
+
+# ESS a chain that an estimate of the ESS itself needs (Vehtari et al., 2021, section 4).
+LEAST_ESS = 25.0
+
+
+def bulk(chains: Chains) -> dict[str, float]:
+    """Bulk ESS of each coordinate and the energy, of all chains together."""
+    from arviz_stats.base.array import array_stats
+
+    return of_each(partial(array_stats.ess, chain_axis=0, draw_axis=1, method="bulk"), chains)
+
+
+def shortage(chains: Chains, least: float) -> float:
+    """How many times as long chains would have to be for `least` a chain; ≤ 1 where they are long enough."""
+    return least * len(chains.x) / min(bulk(chains).values(), default=math.inf)
 
 
 class ESS:
@@ -24,14 +41,11 @@ class ESS:
         self.least = least
 
     def __call__(self, patient: Patient) -> Finding:
-        from arviz_stats.base.array import array_stats
-
         screened = patient.screened()
         if screened.good is None:
             return Finding({"ess_bulk_min": refused(screened.fatal), "ess_per_gradient": refused(screened.fatal)})
         chains = screened.good
-        ess = partial(array_stats.ess, chain_axis=0, draw_axis=1, method="bulk")
-        values = of_each(ess, chains)
+        values = bulk(chains)
         if not values:
             reason = "ESS is undefined: every coordinate is constant"
             return Finding({"ess_bulk_min": refused(reason), "ess_per_gradient": refused(reason)})
@@ -40,7 +54,8 @@ class ESS:
         doubts = list(screened.remarks)
         if values[slowest] < self.least * count:
             doubts.append(
-                f"ESS of {slowest} is under {self.least:g} a chain ({count} chains), too few to trust it: raise steps"
+                f"ESS of {slowest} is under {self.least:g} a chain ({count} chains), too few to trust it: "
+                + chains.longer(self.least * count / values[slowest])
             )
         worth = f"{chains.x.shape[0] * chains.x.shape[1]} draws are worth about {values[slowest]:.0f} independent ones"
         estimates = {"ess_bulk_min": Estimate(values[slowest], meaning=worth, if_not_mixed="refused").doubted(doubts)}

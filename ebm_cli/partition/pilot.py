@@ -59,12 +59,12 @@ def kernel_of(recipe: Recipe) -> tuple[Mover, float]:
     """The kernel that a recipe names, and its longest step: a quarter of a standard normal's period."""
     if recipe.kernel == "mala":
         longest = QUARTER**2 / 2
-        return MALA(longest, temperature=1.0, scales=None, adapt="none", target=0.6), longest
+        return MALA(longest, temperature=1.0, scales=None), longest
     if recipe.kernel == "nuts":
         longest = QUARTER / 2
-        return NUTS(longest, max_depth=6, temperature=1.0, scales=None, adapt="none", target=0.8), longest
+        return NUTS(longest, max_depth=6, temperature=1.0, scales=None), longest
     L = recipe.leapfrog_steps
-    return HMC(QUARTER / L, L, jitter=0.3, temperature=1.0, scales=None, adapt="none", target=0.8), QUARTER / L
+    return HMC(QUARTER / L, L, jitter=0.3, short=0.0, temperature=1.0, scales=None), QUARTER / L
 
 
 def lead(way: Way, recipe: Recipe, rng: torch.Generator) -> tuple[Pilot | None, Seen]:
@@ -87,7 +87,7 @@ def lead(way: Way, recipe: Recipe, rng: torch.Generator) -> tuple[Pilot | None, 
         for _ in range(TRANSITIONS):
             state, info = kernel.step(way.at(beta), seen.state(beta), rng)
             seen = way.seen(state, beta)
-            size = kernel.step_size * math.exp(GAIN * (float(info.accept.mean()) - kernel.target))
+            size = kernel.step_size * math.exp(GAIN * (float(info.accept.mean()) - kernel.best_acceptance))
             kernel = dataclasses.replace(kernel, step_size=min(size, longest))
         betas.append(beta)
         sizes.append(kernel.step_size)

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ebm_cli.adaptation import Tuning
 from ebm_cli.chains import run_chains
 from ebm_cli.data import Batch
 from ebm_cli.energy import check_bounded, device_of, energy_and_grad
@@ -177,6 +178,7 @@ def explored(integrand: Integrand) -> Float[Tensor, "n *event"]:
     d = integrand.size
     plain = Whitened(integrand, torch.zeros(d, device=here), torch.eye(d, device=here))
     z = torch.randn(CHAINS, d, generator=rng, device=here)
-    kernel = HMC(0.1, leapfrog_steps=5, jitter=0.3, temperature=1.0, scales=None, adapt="step", target=0.8)
-    moved = run_chains(kernel, plain, z, STEPS // 2, rng, burn_in=STEPS // 2, thin=STEPS // 2 // DRAWS)
+    kernel = HMC(0.1, leapfrog_steps=5, jitter=0.3, short=0.0, temperature=1.0, scales=None)
+    half, tuning = STEPS // 2, Tuning("step")
+    moved = run_chains(kernel, plain, z, half, rng, burn_in=half, tuning=tuning, thin=half // DRAWS)
     return plain.states(moved.x.flatten(0, 1))

@@ -5,7 +5,7 @@ would compute again; nothing in a step waits for the device.
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 
-ADAPT = ("none", "step", "all")
+# The shortest step that `shortened` gives, as a share of the whole one.
+SHORTEST = 0.03
 
 
 class Info(NamedTuple):
@@ -89,29 +90,34 @@ class Kernel(ABC):
 
 
 @runtime_checkable
-class Adapts(Protocol):
-    """A sampler that can set its step size, and with `all` a scale a coordinate, during burn-in.
+class Tunable(Protocol):
+    """A kernel whose step size burn-in can set, and with it a scale a coordinate.
 
-    adapt: none, step or all. target: what the step size aims at: an acceptance, or for `Unadjusted` kernels a relative
-    bias. scales: the kernel moves x/scales.
+    adjusted: whether a Metropolis test makes it exact at any step size. scales: the kernel moves x/scales.
     """
 
-    @property
-    def adapt(self) -> str: ...
+    adjusted: ClassVar[bool]
 
     @property
-    def target(self) -> float: ...
+    def step_size(self) -> Any: ...
 
     @property
     def scales(self) -> list[float] | None: ...
 
 
 @runtime_checkable
-class Unadjusted(Protocol):
+class Adjusted(Tunable, Protocol):
+    """A kernel with a Metropolis test. best_acceptance: the mean acceptance at which it mixes fastest."""
+
+    best_acceptance: ClassVar[float]
+
+
+@runtime_checkable
+class Unadjusted(Tunable, Protocol):
     """A kernel without a test, whose stationary law is off by its step."""
 
-    def step_size_for(self, curvature: float) -> float:
-        """The step size whose relative bias in a well of this curvature is `target`."""
+    def step_size_for(self, curvature: float, bias: float) -> float:
+        """The step size whose relative bias in a well of this curvature is `bias`."""
         ...
 
 
@@ -135,22 +141,27 @@ class TellsBias(Protocol):
         ...
 
 
-def check_adaptation(sampler: Adapts) -> None:
-    """Raise InputError unless `adapt`, `target` and `scales` are what they can be."""
-    check.one_of("adapt", sampler.adapt, ADAPT)
-    check.positive("target", sampler.target)
-    if sampler.target >= 1:
-        raise check.InputError(f"target must be < 1, got {sampler.target}")
-    if sampler.scales is not None:
-        if not isinstance(sampler.scales, list) or not sampler.scales:
-            raise check.InputError(f"scales must be a list with one number a coordinate, got {sampler.scales!r}")
-        for scale in sampler.scales:
-            check.positive("scales", scale)
+def check_scales(scales: list[float] | None) -> None:
+    """Raise InputError unless `scales` is None or a list of numbers > 0."""
+    if scales is None:
+        return
+    if not isinstance(scales, list) or not scales:
+        raise check.InputError(f"scales must be a list with one number a coordinate, got {scales!r}")
+    for scale in scales:
+        check.positive("scales", scale)
 
 
 def uniform_like(x: Float[Tensor, "*shape"], rng: torch.Generator) -> Float[Tensor, "*shape"]:
     """Uniform numbers in [0, 1) of x's shape, type and device."""
     return torch.rand(x.shape, generator=rng, dtype=x.dtype, device=x.device)
+
+
+def shortened(u: Float[Tensor, " n"], share: float) -> Float[Tensor, " n"]:
+    """Factors of a step size: log-uniform from SHORTEST to 1 for a `share` > 0 of uniform numbers u, 1 for the others.
+
+    A kernel that draws its step size without a look at x is exact if it is so at each.
+    """
+    return torch.where(u < share, SHORTEST ** (u / share), 1.0)
 
 
 def per_chain(value: Tensor, like: Tensor) -> Tensor:

@@ -11,9 +11,6 @@ from ebm_cli.energy import energy_and_grad
 from ebm_cli.rng import normal_like
 from ebm_cli.sampler import Info, Kernel, State, chosen, mala, metropolis, uniform_like
 
-# Acceptance at which MALA mixes fastest (Roberts and Rosenthal, 1998).
-TARGET = 0.574
-
 
 @dataclass(frozen=True)
 class JumpMALA(Kernel):
@@ -28,6 +25,7 @@ class JumpMALA(Kernel):
     x; about the data's own spread, so that nothing lies beyond 3s. temperature: T > 0.
     """
 
+    adjusted = True
     test_per_step = True
 
     step_size: float
@@ -43,7 +41,7 @@ class JumpMALA(Kernel):
 
     def local_kernel(self) -> mala.MALA:
         """MALA, at which all steps but the jumps are made."""
-        return mala.MALA(self.step_size, self.temperature, scales=None, adapt="none", target=TARGET)
+        return mala.MALA(self.step_size, self.temperature, scales=None)
 
     def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> State:  # noqa: ARG002
         return State(x, *energy_and_grad(energy, x))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.energy import energy_and_grad
 from ebm_cli.rng import normal_like
-from ebm_cli.sampler import Info, Kernel, State, check_adaptation, metropolis, per_chain, uniform_like
+from ebm_cli.sampler import Info, Kernel, State, check_scales, metropolis, per_chain, uniform_like
 
 
 @dataclass(frozen=True)
@@ -20,22 +20,22 @@ class MALA(Kernel):
     log π = −E/T. Exact: π ∝ exp(−E/T) is stationary at any η, by detailed balance. A proposal whose
     energy or ratio is not finite is refused.
 
-    step_size: η > 0, in units of x² over energy. temperature: T > 0. target: acceptance in (0, 1); 0.574 mixes fastest
-    in many dimensions (Roberts and Rosenthal, 1998). scales, adapt: see `Adapts`.
+    step_size: η > 0, in units of x² over energy. temperature: T > 0. scales: see `Tunable`. An
+    acceptance of 0.574 mixes fastest in many dimensions (Roberts and Rosenthal, 1998).
     """
 
+    adjusted = True
+    best_acceptance = 0.574
     test_per_step = True
 
     step_size: float
     temperature: float
     scales: list[float] | None
-    adapt: str
-    target: float
 
     def __post_init__(self) -> None:
         check.positive("step_size", self.step_size)
         check.positive("temperature", self.temperature)
-        check_adaptation(self)
+        check_scales(self.scales)
 
     def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> State:  # noqa: ARG002
         return State(x, *energy_and_grad(energy, x))

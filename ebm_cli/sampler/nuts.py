@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.energy import energy_and_grad
 from ebm_cli.rng import normal_like
-from ebm_cli.sampler import Info, Moving, State, check_adaptation, chosen, kinetic, per_chain, uniform_like
+from ebm_cli.sampler import Info, Moving, State, check_scales, chosen, kinetic, per_chain, uniform_like
 
 # A leaf whose log-weight falls this far below the start's ends its flight: the usual bound of Stan.
 DIVERGED = 1000.0
@@ -52,16 +52,17 @@ class NUTS:
     π ∝ exp(−E/T) is stationary, by reversibility of the tree. Chains share batches, and one that has turned takes no
     more gradients. How far to fly depends on values, so a step waits for the device, and it is not compiled.
 
-    step_size: ε > 0, a time: in units of x over √energy. max_depth: in [1, 15]. temperature: T > 0. target: mean
-    acceptance over the leaves, in (0, 1); 0.8 is usual. scales, adapt: see `Adapts`.
+    step_size: ε > 0, a time: in units of x over √energy. max_depth: in [1, 15]. temperature: T > 0. scales: see
+    `Tunable`. The acceptance is the mean over the leaves; 0.8 is usual.
     """
+
+    adjusted = True
+    best_acceptance = 0.8
 
     step_size: float
     max_depth: int
     temperature: float
     scales: list[float] | None
-    adapt: str
-    target: float
 
     def __post_init__(self) -> None:
         check.positive("step_size", self.step_size)
@@ -69,7 +70,12 @@ class NUTS:
         if self.max_depth > 15:
             raise check.InputError(f"max_depth must be <= 15 (32,767 gradients a step), got {self.max_depth}")
         check.positive("temperature", self.temperature)
-        check_adaptation(self)
+        check_scales(self.scales)
+
+    @property
+    def passes(self) -> int:
+        """Evaluations of the energy that follow one another in a step, at most."""
+        return 2**self.max_depth - 1
 
     def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> State:  # noqa: ARG002
         return State(x, *energy_and_grad(energy, x))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.energy import energy_and_grad
 from ebm_cli.rng import normal_like
-from ebm_cli.sampler import Info, Kernel, Moving, check_adaptation, untested
+from ebm_cli.sampler import Info, Kernel, Moving, check_scales, untested
 
 
 @dataclass(frozen=True)
@@ -21,24 +21,23 @@ class SGHMC(Kernel):
     ηa ≥ 2(2 − α). At α = 1 it is SGLD.
 
     step_size: η > 0, in units of x² over energy. friction: α in (0, 1], the share of velocity lost a step.
-    temperature: T ≥ 0. target: the relative bias of that variance, in (0, 1). scales, adapt: see `Adapts`.
+    temperature: T ≥ 0. scales: see `Tunable`.
     """
 
+    adjusted = False
     test_per_step = True
 
     step_size: float
     friction: float
     temperature: float
     scales: list[float] | None
-    adapt: str
-    target: float
 
     def __post_init__(self) -> None:
         check.positive("step_size", self.step_size)
         check.positive("friction", self.friction)
         check.share("friction", self.friction)
         check.non_negative("temperature", self.temperature)
-        check_adaptation(self)
+        check_scales(self.scales)
 
     def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> Moving:
         v = (self.step_size * self.temperature) ** 0.5 * normal_like(x, rng)
@@ -55,6 +54,6 @@ class SGHMC(Kernel):
         e, grad = energy_and_grad(energy, x)
         return Moving(x, v, e, grad), untested(e)
 
-    def step_size_for(self, curvature: float) -> float:
-        """η with 1/(1 − ηa/(2(2 − α))) = 1 + target."""
-        return 2 * (2 - self.friction) * self.target / (curvature * (1 + self.target))
+    def step_size_for(self, curvature: float, bias: float) -> float:
+        """η with 1/(1 − ηa/(2(2 − α))) = 1 + bias, the relative bias of the variance."""
+        return 2 * (2 - self.friction) * bias / (curvature * (1 + bias))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.energy import energy_and_grad
 from ebm_cli.rng import normal_like
-from ebm_cli.sampler import Info, Kernel, State, check_adaptation, mala, probability, untested
+from ebm_cli.sampler import Info, Kernel, State, check_scales, mala, probability, untested
 
 
 @dataclass(frozen=True)
@@ -20,22 +20,21 @@ class SGLD(Kernel):
     E = a/2·x² the stationary variance is (T/a)/(1 − aη/2), that is T_eff = T/(1 − aη/2); unstable for
     aη ≥ 2.
 
-    step_size: η > 0, in units of x² over energy. temperature: T ≥ 0; 0 is gradient descent. target: the relative bias
-    of that variance, in (0, 1). scales, adapt: see `Adapts`.
+    step_size: η > 0, in units of x² over energy. temperature: T ≥ 0; 0 is gradient descent. scales: see
+    `Tunable`.
     """
 
+    adjusted = False
     test_per_step = True
 
     step_size: float
     temperature: float
     scales: list[float] | None
-    adapt: str
-    target: float
 
     def __post_init__(self) -> None:
         check.positive("step_size", self.step_size)
         check.non_negative("temperature", self.temperature)
-        check_adaptation(self)
+        check_scales(self.scales)
 
     def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> State:  # noqa: ARG002
         return State(x, *energy_and_grad(energy, x))
@@ -50,9 +49,9 @@ class SGLD(Kernel):
         e, grad = energy_and_grad(energy, x)
         return State(x, e, grad), untested(e)
 
-    def step_size_for(self, curvature: float) -> float:
-        """η with 1/(1 − aη/2) = 1 + target."""
-        return 2 * self.target / (curvature * (1 + self.target))
+    def step_size_for(self, curvature: float, bias: float) -> float:
+        """η with 1/(1 − aη/2) = 1 + bias, the relative bias of the variance."""
+        return 2 * bias / (curvature * (1 + bias))
 
     def bias(
         self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.energy import energy_and_grad
 from ebm_cli.rng import normal_like
-from ebm_cli.sampler import Info, Kernel, State, check_adaptation, mala, metropolis, per_chain, uniform_like
+from ebm_cli.sampler import Info, Kernel, State, check_scales, mala, metropolis, per_chain, shortened, uniform_like
 
 # A pair that never refuses a swap still counts this much, so that respacing keeps the rungs apart.
 LEAST_REJECTION = 0.01
@@ -66,23 +66,27 @@ class Tempering(Kernel):
 
     step_size: η > 0 of all rungs, or a list with one each, in units of x² over energy. temperature: T > 0.
     temperatures: τ, a rising list that begins with 1; auto for `replicas` of them, geometric up to `hottest` until
-    `adapt` spaces them for equal swap rates. replicas ≥ 2. hottest > 1. target: acceptance of the MALA steps, in
-    (0, 1). scales, adapt: see `Adapts`.
+    burn-in spaces them for equal swap rates. replicas ≥ 2. hottest > 1. short: the share in [0, 1] of Langevin steps,
+    drawn anew for each, that are shorter, by up to 33 times and log-uniformly, for places much narrower than most.
+    scales: see `Tunable`. The acceptance is that of the Langevin steps.
     """
+
+    adjusted = True
+    best_acceptance = 0.574
 
     step_size: float | list[float]
     temperature: float
     temperatures: str | list[float]
     replicas: int
     hottest: float
+    short: float
     scales: list[float] | None
-    adapt: str
-    target: float
 
     def __post_init__(self) -> None:
         check.positive("temperature", self.temperature)
         check.count("replicas", self.replicas, least=2)
         check.number("hottest", self.hottest)
+        check.share("short", self.short)
         if self.hottest <= 1:
             raise check.InputError(f"hottest must be > 1, got {self.hottest}")
         if isinstance(self.temperatures, list):
@@ -102,7 +106,7 @@ class Tempering(Kernel):
             )
         for step_size in self.step_sizes:
             check.positive("step_size", step_size)
-        check_adaptation(self)
+        check_scales(self.scales)
 
     @property
     def ladder(self) -> list[float]:
@@ -144,13 +148,16 @@ class Tempering(Kernel):
 
     def noise(self, state: Replicas, rng: torch.Generator) -> tuple[Tensor, ...]:
         e = state.rungs.energy
-        return normal_like(state.rungs.x, rng), uniform_like(e, rng), uniform_like(e, rng)
+        which = (uniform_like(e, rng),) if self.short > 0 else ()
+        return normal_like(state.rungs.x, rng), uniform_like(e, rng), uniform_like(e, rng), *which
 
     def update(self, energy: nn.Module, state: Replicas, noise: tuple[Tensor, ...]) -> tuple[Replicas, Info]:
-        ξ, u, w = noise
+        ξ, u, w, *which = noise
         K, old = len(state.temperatures), state.rungs
         n = len(old.energy) // K
         T, η = state.temperatures.repeat_interleave(n), state.steps.repeat_interleave(n)
+        for r in which:
+            η = η * shortened(r, self.short)
         y = old.x - per_chain(η, old.x) * old.grad + per_chain((2 * η * T) ** 0.5, old.x) * ξ
         new = State(y, *energy_and_grad(energy, y))
         moved, info = metropolis(old, new, mala.log_ratio(old, new, ξ, η, T), u)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.energy import energy_and_grad
 from ebm_cli.rng import normal_like
-from ebm_cli.sampler import Info, Kernel, Moving, check_adaptation, kinetic, untested
+from ebm_cli.sampler import Info, Kernel, Moving, check_scales, kinetic, untested
 
 
 @dataclass(frozen=True)
@@ -23,23 +23,22 @@ class Underdamped(Kernel):
     is of order η².
 
     step_size: η > 0, a time: in units of x over √energy. friction: γ > 0, in units of 1/time. temperature: T ≥ 0.
-    target: the relative bias of v's variance, in (0, 1). scales, adapt: see `Adapts`.
+    scales: see `Tunable`.
     """
 
+    adjusted = False
     test_per_step = True
 
     step_size: float
     friction: float
     temperature: float
     scales: list[float] | None
-    adapt: str
-    target: float
 
     def __post_init__(self) -> None:
         check.positive("step_size", self.step_size)
         check.positive("friction", self.friction)
         check.non_negative("temperature", self.temperature)
-        check_adaptation(self)
+        check_scales(self.scales)
 
     def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> Moving:
         return Moving(x, self.temperature**0.5 * normal_like(x, rng), *energy_and_grad(energy, x))
@@ -61,9 +60,9 @@ class Underdamped(Kernel):
         e, grad = energy_and_grad(energy, x)
         return Moving(x, after - 0.5 * η * grad, e, grad), before, after
 
-    def step_size_for(self, curvature: float) -> float:
-        """η with aη²/4 = target."""
-        return 2 * (self.target / curvature) ** 0.5
+    def step_size_for(self, curvature: float, bias: float) -> float:
+        """η with aη²/4 = bias, the relative bias of the velocity's variance."""
+        return 2 * (bias / curvature) ** 0.5
 
     def bias(
         self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator

@@ -5,7 +5,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import check
-from ebm_cli.adaptation import untuned
 from ebm_cli.chains import run_chains
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Data
@@ -36,8 +35,7 @@ class Descent:
         self.energy = energy
         self.event = data.event
         self.gaussian = fitted_gaussians("data", 1, data)
-        # What burn-in tunes is tuned on the chains that begin here.
-        self.sampler: Sampler = untuned(sampler)
+        self.sampler = sampler
 
     def draw(self, n: int, batch: Batch | None, rng: torch.Generator) -> Begun:  # noqa: ARG002
         x = self._noisiest(n, rng)

@@ -43,9 +43,9 @@ FLIGHT = 0.3
 LEAPFROG = 8
 MEANS, STDS, WEIGHTS = [[-2.0, 0.0], [2.0, 0.0]], [0.7, 0.7], [0.5, 0.5]
 KERNELS: dict[str, Sampler] = {
-    "mala": MALA(0.3, 1.0, None, "none", 0.574),
-    "hmc": HMC(FLIGHT, LEAPFROG, 0.0, 1.0, None, "none", 0.8),
-    "nuts": NUTS(FLIGHT, 10, 1.0, None, "none", 0.8),
+    "mala": MALA(0.3, 1.0, None),
+    "hmc": HMC(FLIGHT, LEAPFROG, 0.0, 0.0, 1.0, None),
+    "nuts": NUTS(FLIGHT, 10, 1.0, None),
 }
 SMALL, LARGE = "mixture, 2-D, 1,000 chains", "mixture, 2-D, 100,000 chains"
 PERCEPTRON, PATCHES, IMAGES = "MLP 2-128-128-1, 1,000 chains", "conv, 64 of 1×8×8", "conv, 64 of 1×28×28"
@@ -175,7 +175,7 @@ def langevin_variants(target: Target, device: str) -> dict[str, Run]:
     }
     variants: dict[str, Run] = {}
     for engine in engines(device):
-        sampler = SGLD(STEP, 1.0, None, "none", 0.05)
+        sampler = SGLD(STEP, 1.0, None)
         variants[f"ours {engine}"] = partial(ours, sampler, energy, x, target.steps, engine)
         if engine in looks:
             variants[f"floor {engine}"] = partial(floor, looks[engine], energy, x, target.steps)

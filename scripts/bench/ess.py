@@ -27,6 +27,7 @@ import torch
 from arviz_stats.base.array import array_stats
 from torch import Tensor, nn
 
+from ebm_cli.adaptation import Tuning
 from ebm_cli.chains import run_chains
 from ebm_cli.energy.funnel import Funnel
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
@@ -183,20 +184,20 @@ def plane_variances(energy: MullerBrown) -> Tensor:
 
 def first_kernels(target: Target) -> dict[str, list[Any]]:
     """For each kernel on the target, the settings among which the best is searched; most have one alone."""
-    adapt = "none" if target.curvature else "step"
     candidates = {
-        "sgld": [SGLD(1e-3, 1.0, None, adapt, BIAS)],
-        "sghmc": [SGHMC(1e-3, share, 1.0, None, adapt, BIAS) for share in SHARES],
-        "underdamped": [Underdamped(1e-2, friction, 1.0, None, adapt, BIAS) for friction in FRICTIONS],
-        "mala": [MALA(1e-2, 1.0, None, "all", 0.574)],
-        "hmc": [HMC(1e-2, flight, 0.2, 1.0, None, "all", 0.8) for flight in FLIGHTS],
-        "nuts": [NUTS(1e-2, 10, 1.0, None, "all", 0.8)],
-        "tempering": [Tempering(1e-2, 1.0, "auto", 8, 30.0, None, "step", 0.574)],
+        "sgld": [SGLD(1e-3, 1.0, None)],
+        "sghmc": [SGHMC(1e-3, share, 1.0, None) for share in SHARES],
+        "underdamped": [Underdamped(1e-2, friction, 1.0, None) for friction in FRICTIONS],
+        "mala": [MALA(1e-2, 1.0, None)],
+        "hmc": [HMC(1e-2, flight, 0.2, 0.0, 1.0, None) for flight in FLIGHTS],
+        "nuts": [NUTS(1e-2, 10, 1.0, None)],
+        "tempering": [Tempering(1e-2, 1.0, "auto", 8, 30.0, 0.0, None)],
     }
     if target.curvature:
         for name in UNADJUSTED:
             candidates[name] = [
-                dataclasses.replace(each, step_size=each.step_size_for(target.curvature)) for each in candidates[name]
+                dataclasses.replace(each, step_size=each.step_size_for(target.curvature, BIAS))
+                for each in candidates[name]
             ]
     return {name: candidates[name] for name in target.steps}
 
@@ -236,21 +237,29 @@ def drawn(sampler: Any, energy: nn.Module, x: Tensor, steps: int, thin: int, see
     return Draws(done.x.numpy(), float(done.gradients.sum()), time.perf_counter() - began)
 
 
-def tuned(sampler: Any, target: Target, burn_in: int) -> tuple[Any, Tensor]:
+def tuning_of(name: str, target: Target) -> Tuning:
+    """What burn-in tunes: nothing where the step size is known by closed form."""
+    if name in UNADJUSTED:
+        return Tuning("none" if target.curvature else "step", target_bias=BIAS)
+    return Tuning("step" if name == "tempering" else "all")
+
+
+def tuned(sampler: Any, tuning: Tuning, target: Target, burn_in: int) -> tuple[Any, Tensor]:
     """The sampler and the chains after a burn-in."""
     rng = torch.Generator().manual_seed(0)
-    done = run_chains(sampler, target.energy, target.start, 1, rng, burn_in=burn_in, thin=None)
+    done = run_chains(sampler, target.energy, target.start, 1, rng, burn_in=burn_in, tuning=tuning, thin=None)
     return done.sampler, done.last.x
 
 
 def best_of(candidates: Sequence[Any], name: str, target: Target, short: int) -> tuple[Any, Tensor]:
     """The candidate with most ESS a gradient in a run of some `short` gradients, tuned; with one there is no search."""
+    tuning = tuning_of(name, target)
     if len(candidates) == 1:
-        return tuned(candidates[0], target, short)
+        return tuned(candidates[0], tuning, target, short)
     best, most = None, -1.0
     for candidate in candidates:
         flight = candidate.passes
-        sampler, x = tuned(candidate, target, max(100, short // flight))
+        sampler, x = tuned(candidate, tuning, target, max(100, short // flight))
         steps = max(100, short // flight)
         draws = drawn(sampler, target.energy, x, steps, 1 if name == "hmc" else 10, 0, "eager")
         rate = np.nan_to_num(draws.ess / draws.gradients)
@@ -358,7 +367,7 @@ def measured(chosen: Sequence[Target], quick: bool) -> list[dict[str, Any]]:
 
 def equilibrated(target: Target) -> Tensor:
     """Chains that our NUTS has moved away from where all begin."""
-    return tuned(NUTS(1e-2, 10, 1.0, None, "step", 0.8), target, 200)[1]
+    return tuned(NUTS(1e-2, 10, 1.0, None), Tuning("step"), target, 200)[1]
 
 
 def rate(rows: Sequence[dict[str, Any]], target: str, kernels: Sequence[str], what: str) -> float | None:

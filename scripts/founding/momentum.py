@@ -43,7 +43,7 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     for name, color in (("sgld", figure.ORANGE), ("sghmc", figure.BLUE)):
         changes = {"friction": FRICTION} if name == "sghmc" else {}
         # The step at which the variance across the valley is BIAS too large.
-        η = part("sampler", name, changes | {"target": BIAS}).step_size_for(STIFF)
+        η = part("sampler", name, changes).step_size_for(STIFF, BIAS)
         rng = seeded(0)
         kernel = part("sampler", name, changes | {"step_size": η})
         run = run_chains(kernel, energy, energy.draw(CHAINS, 1.0, rng), STEPS, rng, burn_in=300)

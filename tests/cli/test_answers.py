@@ -92,7 +92,7 @@ def test_a_misspelt_option_is_told_in_under_seven_tenths_of_a_second():
 @pytest.mark.parametrize(
     ("line", "shown", "hidden"),
     [
-        ("train sampler=mala --help", "  sampler.target: 0.574", "sampler.friction"),
+        ("train sampler=mala --help", "  sampler.scales: null", "sampler.friction"),
         ("train --help sampler=hmc energy=conv", "  sampler.leapfrog_steps:", "sampler.friction"),
         ("train --help sampler=hmc energy=conv", "  energy.width:", "sampler.friction"),
         ("evaluate --help metric=nll", "  metric.nll.baselines:", "sampler.friction"),

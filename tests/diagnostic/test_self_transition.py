@@ -9,7 +9,7 @@ from ebm_cli.chains import run_chains
 from ebm_cli.diagnostic import Patient
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.estimate import Estimate
-from ebm_cli.sample import Length, to_chains
+from ebm_cli.fresh_chains import to_chains
 from tests.contract import build
 
 LEAVE = np.array([0.1, 0.4])  # 1 − P₀₀, 1 − P₁₁
@@ -71,12 +71,11 @@ def test_stays_between_draws_are_not_made_up() -> None:
 def test_thinned_chains_stay_as_often_as_those_of_every_step(name: str, thin: int, rng: torch.Generator) -> None:
     energy = Quadratic([4.0, 4.0], None)
     x = torch.randn(200, 2, generator=rng) / 2
-    changes = {"step_size": 1.0 if name == "hmc" else 0.45} | ({} if name == "jump_mala" else {"adapt": "none"})
-    sampler = build("sampler", name, changes)
+    sampler = build("sampler", name, {"step_size": 1.0 if name == "hmc" else 0.45})
     found = []
     for each in (1, thin):
         done = run_chains(sampler, energy, x, 140, torch.Generator().manual_seed(3), thin=each)
-        found.append(to_chains(done, Length(200, 140, 0, each)))
+        found.append(to_chains(done, each))
     every, few = found
     all_steps, thinned = self_transition(every), self_transition(few)
     assert thinned.verdict == all_steps.verdict == "ok" and thinned.value == pytest.approx(all_steps.value, rel=1e-5)
@@ -88,11 +87,9 @@ def test_thinned_chains_stay_as_often_as_those_of_every_step(name: str, thin: in
 
 def test_kernels_without_a_test_never_stay_however_thin(rng: torch.Generator) -> None:
     done = run_chains(build("sampler", "sgld"), Quadratic([1.0], None), torch.randn(8, 1), 60, rng, thin=6)
-    assert self_transition(to_chains(done, Length(8, 60, 0, 6))).value == 0
+    assert self_transition(to_chains(done, 6)).value == 0
 
 
 def test_kernels_whose_acceptance_is_another_thing_are_refused_when_thinned(rng: torch.Generator) -> None:
-    done = run_chains(
-        build("sampler", "nuts", {"adapt": "none"}), Quadratic([1.0], None), torch.randn(8, 1), 60, rng, thin=6
-    )
-    assert self_transition(to_chains(done, Length(8, 60, 0, 6))).verdict == "refused"
+    done = run_chains(build("sampler", "nuts"), Quadratic([1.0], None), torch.randn(8, 1), 60, rng, thin=6)
+    assert self_transition(to_chains(done, 6)).verdict == "refused"

@@ -15,7 +15,7 @@ from tests.contract import build
 from tests.partition.integrand import integrand, normal_rows
 from tests.partition.ways import Counted, unbounded, way_to
 
-KERNEL = HMC(0.3, leapfrog_steps=3, jitter=0.3, temperature=1.0, scales=None, adapt="none", target=0.8)
+KERNEL = HMC(0.3, leapfrog_steps=3, jitter=0.3, short=0.0, temperature=1.0, scales=None)
 
 
 @pytest.mark.usefixtures("float64")

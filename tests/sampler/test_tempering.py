@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from ebm_cli.adaptation import Tuning
 from ebm_cli.chains import run_chains
 from ebm_cli.check import InputError
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
@@ -24,9 +25,9 @@ def two_modes() -> GaussianMixture:
 def occupancy(seed: int, chains: int = 48, steps: int = 500) -> tuple[float, float]:
     """Share of draws in the lighter mode and its error over chains, all begun in the heavier one."""
     rng = torch.Generator().manual_seed(seed)
-    sampler = build("sampler", "tempering", {"adapt": "step", "replicas": 5, "hottest": 20.0})
+    sampler = build("sampler", "tempering", {"replicas": 5, "hottest": 20.0})
     x = torch.tensor([5.0, 0.0]) + torch.randn(chains, 2, generator=rng)
-    done = run_chains(sampler, two_modes(), x, steps, rng, burn_in=200, thin=5)
+    done = run_chains(sampler, two_modes(), x, steps, rng, burn_in=200, tuning=Tuning("step"), thin=5)
     share = (done.x[..., 0] < 0).double().mean(0)
     return float(share.mean()), float(share.std() / chains**0.5)
 
@@ -44,8 +45,9 @@ def test_it_weighs_them_in_twenty_seeds_of_twenty() -> None:
 
 
 def test_a_ladder_set_in_burn_in_swaps_evenly(rng: torch.Generator) -> None:
-    sampler = build("sampler", "tempering", {"adapt": "step", "replicas": 6, "hottest": 20.0})
-    done = run_chains(sampler, two_modes(), 5 * torch.randn(200, 2, generator=rng), 100, rng, burn_in=300, thin=5)
+    sampler = build("sampler", "tempering", {"replicas": 6, "hottest": 20.0})
+    x, tuning = 5 * torch.randn(200, 2, generator=rng), Tuning("step")
+    done = run_chains(sampler, two_modes(), x, 100, rng, burn_in=300, tuning=tuning, thin=5)
     geometric = run_chains(
         build("sampler", "tempering", {"replicas": 6, "hottest": 20.0, "step_size": 1.0}),
         two_modes(),

@@ -35,8 +35,8 @@ def test_x_has_no_bias_and_v_the_docstrings(step_size: float, friction: float, t
 
 
 def test_the_step_size_for_a_bias_has_it() -> None:
-    sampler = build("sampler", "underdamped", {"target": 0.1})
-    η = sampler.step_size_for(5.0)
+    sampler = build("sampler", "underdamped")
+    η = sampler.step_size_for(5.0, 0.1)
     assert 5.0 * η**2 / 4 == pytest.approx(0.1)
 
 

@@ -33,12 +33,6 @@ def test_with_the_true_energies_it_ends_at_the_datas_law(rng: torch.Generator) -
     assert (begun.age == 120).all()
 
 
-def test_a_sampler_that_adapts_in_burn_in_is_used_as_it_is(rng: torch.Generator) -> None:
-    data, sampler = Gaussian(2, 1.0, 0.7, None, 0), build("sampler", "mala", {"adapt": "step"})
-    descent = build("start", "descent", {"sigma": [0.5], "steps": 2}, energy=Truth(), data=data, sampler=sampler)
-    assert descent.draw(8, None, rng).x.isfinite().all()
-
-
 def test_an_energy_that_is_not_told_levels_and_no_data_are_refused() -> None:
     sampler, data = build("sampler", "mala"), Gaussian(2, 1.0, 0.7, None, 0)
     with pytest.raises(InputError, match=r"^sigma needs an energy that is told"):

@@ -1,0 +1,214 @@
+"""Fresh chains of a verb: where they begin, how their sampler is tuned, and how long they are."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ebm_cli import check
+from ebm_cli.adaptation import Tuning
+from ebm_cli.agreement import evidence
+from ebm_cli.build import Config
+from ebm_cli.chain_file import Chains
+from ebm_cli.chains import Trajectory, Walk
+from ebm_cli.diagnostic import Patient
+from ebm_cli.diagnostic.ess import LEAST_ESS, shortage
+from ebm_cli.energy import frozen
+from ebm_cli.estimate import rounded_up
+from ebm_cli.parts import Parts
+from ebm_cli.run import Run
+from ebm_cli.sampler import Sampler, Unadjusted
+from ebm_cli.state import read_checkpoint
+from ebm_cli.terminal import Terminal
+
+# Keys of the verb that make a `Length`.
+LENGTH = ("chains", "steps", "burn_in", "thin", "budget")
+# steps=auto records so many steps first, and keeps so many draws of each stretch.
+FIRST_STEPS, DRAWS = 1000, 100
+BURN_IN = 500
+THIN = 10
+# Of kernels whose every step is a flight of many gradients.
+FIRST_FLIGHTS, FLIGHTS_OF_BURN_IN = 300, 200
+# A stretch is so much longer than the last one asked for, as times of autocorrelation are estimates.
+MARGIN = 1.3
+# Chains that never moved may move in chains this many times as long.
+IF_STUCK = 4.0
+
+
+@dataclass(frozen=True)
+class Length:
+    """How many chains, and how long. All in kernel steps; steps/thin draws are kept.
+
+    chains ≥ 1. steps ≥ 1 after burn_in, or auto: until mixing is decided. burn_in ≥ 0, or auto: 500. thin ≥ 1, at most
+    steps, or auto: 10, or a hundredth of the steps. budget ≥ 1: gradients of all chains together that steps=auto may
+    take. flights: whether a step is a flight of many gradients, of which fewer are needed.
+    """
+
+    chains: int
+    steps: int | str
+    burn_in: int | str
+    thin: int | str
+    budget: int = 1
+    flights: bool = False
+
+    def __post_init__(self) -> None:
+        check.every(
+            lambda: check.count("chains", self.chains),
+            lambda: count_or_auto("steps", self.steps),
+            lambda: count_or_auto("burn_in", self.burn_in, least=0),
+            lambda: count_or_auto("thin", self.thin),
+            lambda: check.count("budget", self.budget),
+        )
+        if isinstance(self.thin, int) and isinstance(self.steps, int) and self.thin > self.steps:
+            raise check.InputError(f"thin must be <= steps ({self.steps}), got {self.thin}")
+
+    @property
+    def first_steps(self) -> int:
+        """Steps of the first stretch, the only one where steps are given; at least one draw's."""
+        if isinstance(self.steps, int):
+            return self.steps
+        return max(FIRST_FLIGHTS if self.flights else FIRST_STEPS, self.thin if isinstance(self.thin, int) else 1)
+
+    @property
+    def burn_in_steps(self) -> int:
+        """Steps before the first stretch."""
+        if isinstance(self.burn_in, int):
+            return self.burn_in
+        return FLIGHTS_OF_BURN_IN if self.flights else BURN_IN
+
+    def thin_of(self, steps: int) -> int:
+        """Steps between the draws of a stretch."""
+        return self.thin if isinstance(self.thin, int) else min(steps, max(1 if self.flights else THIN, steps // DRAWS))
+
+
+def count_or_auto(name: str, value: Any, least: int = 1) -> None:
+    """Raise InputError unless `value` is auto or a whole number, at least `least`."""
+    if isinstance(value, str):
+        check.one_of(name, value, ["auto"])
+    else:
+        check.count(name, value, least)
+
+
+def tuning_of(config: Config, sampler: Sampler, burn_in: int | str) -> Tuning:
+    """What burn-in tunes of the sampler; a step size that is typed, or a run's own without a test, stays under auto."""
+    chosen = config["made"]["chosen"]
+    own = config.get("run") is not None and "sampler" not in chosen and isinstance(sampler, Unadjusted)
+    typed = own or "sampler.step_size" in chosen
+    asked = Tuning(config["adapt"], config["target_accept"], config["target_bias"])
+    return asked.settled(sampler, typed, burn_in)
+
+
+def start_at(config: Config, parts: Parts, trained: Run | None, n: int, generator: torch.Generator) -> Tensor:
+    """Where n chains begin; a replay start goes on from the trained run's buffer."""
+    if parts.start is None:
+        raise check.InputError("start must be chosen: start=noise or start=data")
+    if isinstance(parts.start, torch.nn.Module):
+        if trained is None:
+            raise check.InputError("start=replay goes on from a trained buffer: it needs run=RUN; use start=noise")
+        saved = read_checkpoint(trained.checkpoint(config["checkpoint"]))["objective"]
+        # An objective made of others has the start in one of them.
+        buffer = {key.rpartition("start.")[2]: value for key, value in saved.items() if "start." in key}
+        try:
+            parts.start.load_state_dict(buffer)
+        except RuntimeError:
+            raise check.InputError(
+                f"run={trained.folder} left no replay buffer; use start=noise or start=data"
+            ) from None
+    return parts.start.draw(n, None, generator).x
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Recorded chains: kernel steps between their draws, all that were recorded, and those before, of their burn-in."""
+
+    trajectory: Trajectory
+    thin: int
+    steps: int
+    burn_in: int
+
+    def chosen(self, tuning: Tuning) -> Config:
+        """What `auto` came to mean, by the verb's keys."""
+        return {"steps": self.steps, "burn_in": self.burn_in, "thin": self.thin, "adapt": tuning.adapt}
+
+
+def move(
+    parts: Parts, x: Tensor, length: Length, tuning: Tuning, generator: torch.Generator, terminal: Terminal
+) -> Moved:
+    """Record chains from x as long as `length` says.
+
+    With steps=auto, stretches follow one another, each longer than all before, until one decides whether chains are
+    mixed or the next would exceed the budget; only the last is kept, and what came before is its burn-in.
+    """
+    length = replace(length, flights=getattr(parts.sampler, "passes", 1) > 1)
+    steps, before = length.first_steps, length.burn_in_steps
+    with frozen(parts.energy), torch.no_grad():
+        with terminal.task("sample", before + steps) as tick:
+            walk = Walk(
+                parts.sampler, parts.energy, x, generator, before, tuning, tick, terminal.stopping, parts.engine
+            )
+            thin = length.thin_of(steps)
+            trajectory = walk.record(steps, thin)
+        while length.steps == "auto" and not walk.stopped:
+            further = next_steps(to_chains(trajectory, thin), trajectory, length.budget, terminal.say)
+            if further is None:
+                break
+            before, steps = before + steps, further
+            thin = length.thin_of(steps)
+            with terminal.task("sample", before + steps, before) as tick:
+                walk.progress = tick
+                trajectory = walk.record(steps, thin)
+    return Moved(trajectory, thin, steps, before)
+
+
+def next_steps(chains: Chains, trajectory: Trajectory, budget: int, say: Callable[[str], None]) -> int | None:
+    """Steps of the next stretch; None where chains are decided or the budget would not last."""
+    times = times_as_long(chains)
+    if times <= 1:
+        return None
+    recorded = chains.x.shape[1] * chains.thin
+    steps = max(round(MARGIN * times * recorded), trajectory.steps)
+    steps = steps // DRAWS * DRAWS
+    spent = float(trajectory.gradients.sum())
+    each = spent / trajectory.steps
+    if spent + steps * each > budget:
+        say(
+            f"steps=auto: {trajectory.steps} steps took {spent:,.0f} gradients; about {rounded_up(times * recorded)} "
+            f"after burn-in would decide, which takes budget={rounded_up(spent + steps * each)}, not {budget}"
+        )
+        return None
+    say(f"steps=auto: {recorded} steps do not decide whether chains are mixed; {steps} more")
+    return steps
+
+
+def times_as_long(chains: Chains) -> float:
+    """How many times as long chains would have to be; ≤ 1: long enough.
+
+    To decide whether they are mixed; once that is decided, to give an ESS to trust.
+    """
+    screened = Patient(chains).screened()
+    if screened.good is None:
+        return 1.0
+    times = max(evidence(screened.good).times, IF_STUCK if screened.stuck else 1.0)
+    return times if times > 1 else shortage(screened.good, LEAST_ESS)
+
+
+def to_chains(trajectory: Trajectory, thin: int) -> Chains:
+    """A trajectory as arrays (chain, draw, …)."""
+
+    def array(x: Tensor) -> np.ndarray:
+        return x.transpose(0, 1).cpu().numpy()
+
+    return Chains(
+        x=array(trajectory.x),
+        potential=array(trajectory.energy),
+        acceptance=array(trajectory.accept),
+        broke=trajectory.broke.cpu().numpy(),
+        thin=thin,
+        diverging=array(trajectory.diverging),
+        gradients=round(float(trajectory.gradients.mean())),
+        names=list(range(trajectory.x.shape[1])),
+        test_per_step=getattr(trajectory.sampler, "test_per_step", False) is True,
+    )
