@@ -87,10 +87,14 @@ def _parts(config: Config, place: machine.Machine, gather: Gather, record: DataR
     seed = config["seed"] if isinstance(config["seed"], int) else 0
     data: Data | None = gather.attempt("data", lambda: _data(config, record)) if config.get("data") else None
     event = gather.attempt("", lambda: _given_event(config, data))
+    # Beside a wrong event its data still have a shape; without data nothing more is said of shapes.
+    event_is_wrong = event is None and config.get("event") is not None
+    if event_is_wrong and data is not None:
+        event = tuple(data.event)
     sampler = gather.attempt("sampler", lambda: part_of(config, "sampler"))
     energy: nn.Module | None = None
     # Without the data that it names a run has no shape; saying so as well would hide what is wrong.
-    if data is not None or not config.get("data"):
+    if data is not None or not (config.get("data") or event_is_wrong):
         with rng.seeded_layers(seed, "energy"):
             energy = gather.attempt("energy", lambda: _energy(config, event, data))
     if energy is not None:

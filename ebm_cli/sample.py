@@ -24,6 +24,7 @@ from ebm_cli.parts import Parts, assemble, check_units, load_weights
 from ebm_cli.run import Run
 from ebm_cli.sample_figures import copy_grid, energy_trace, state_figures
 from ebm_cli.screen import Screened, screen
+from ebm_cli.start import Start
 from ebm_cli.state import read_checkpoint, read_data_record
 from ebm_cli.terminal import Stopped, Terminal, WorkFailed
 
@@ -100,6 +101,11 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
 
 def start_at(config: Config, parts: Parts, trained: Run | None, n: int, generator: torch.Generator) -> Tensor:
     """Where n chains begin; a replay start goes on from the trained run's buffer."""
+    return ready_start(config, parts, trained).draw(n, None, generator).x
+
+
+def ready_start(config: Config, parts: Parts, trained: Run | None) -> Start:
+    """The start, with the trained run's buffer in it if it has one; InputError without a start or its buffer."""
     if parts.start is None:
         raise check.InputError("start must be chosen: start=noise or start=data")
     if isinstance(parts.start, torch.nn.Module):
@@ -114,7 +120,7 @@ def start_at(config: Config, parts: Parts, trained: Run | None, n: int, generato
             raise check.InputError(
                 f"run={trained.folder} left no replay buffer; use start=noise or start=data"
             ) from None
-    return parts.start.draw(n, None, generator).x
+    return parts.start
 
 
 def move(parts: Parts, x: Tensor, length: Length, generator: torch.Generator, terminal: Terminal) -> Trajectory:
