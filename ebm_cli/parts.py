@@ -222,7 +222,7 @@ def _part(name: str, config: Config) -> Part:
         if own["made"].get("verb") != "train":
             raise InputError("it is no run of ebm train")
         own |= {key: config[key] for key in ("device", "dtype", "threads")} | alone
-        with permitted(admit(run, own)):
+        with permitted(admit(run, own, part=True)):
             parts = assemble(own, read_data_record(run))
         load_weights(parts.energy, run, str(keys.get("checkpoint", "last")), keys.get("weights", "averaged"))
     except InputError as error:

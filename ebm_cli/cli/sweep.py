@@ -293,7 +293,9 @@ def status(run: Run) -> tuple[str, str]:
             return "damaged", error.messages[0]
         return "done", ""
     if failure.exists():
-        return "failed", (failure.read_text(errors="replace").strip().splitlines() or ["no reason is left"])[-1]
+        return "failed", (failure.read_text(errors="backslashreplace").strip().splitlines() or ["no reason is left"])[
+            -1
+        ]
     if (run.folder / "config.yaml").exists():
         return "stopped", f"it was stopped before its end; resume={run.folder.parent} runs it again"
     return "waiting", ""
