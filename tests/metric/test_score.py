@@ -96,12 +96,16 @@ def test_far_rows_score_low_and_reach_the_smallest_p_value(run: Path, tmp_path: 
     assert "smallest possible value is 0.0196" in capsys.readouterr().err
 
 
-def test_nll_of_another_file_is_in_the_units_of_the_run(run: Path, tmp_path: Path) -> None:
+def test_nll_of_another_file_is_in_the_units_of_the_run(run: Path, tmp_path: Path, capsys) -> None:
     near, far = frame(30, 2), frame(30, 2) + 30 * SCALE
     for name, each in (("near", near), ("far", far)):
         each.to_csv(tmp_path / f"{name}.csv", index=False)
         words = [f"data.path={tmp_path / name}.csv", "metric=[nll]", "metric.nll.baselines=[]"]
         assert main(["evaluate", f"run={run}", *words, f"out={tmp_path / name}"]) == 0
+        # All rows of the file are used, none of which was held out.
+        said = capsys.readouterr().err + (tmp_path / name / "report.html").read_text()
+        assert f"nll: of 30 rows of {name}.csv" in said and f"30 rows of {name}.csv," in said
+        assert "held-out mean" not in said and "30 held-out" not in said
     metrics = {name: json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("near", "far")}
     for name, each in (("near", near), ("far", far)):
         e, _, _ = by_numpy(run, each.to_numpy())
