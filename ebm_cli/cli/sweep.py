@@ -263,6 +263,8 @@ def table(folder: Path, plan: Plan) -> list[dict[str, str]]:
             row[f"{name}_value"] = "" if metric["value"] is None else str(metric["value"])
             row[f"{name}_se"] = str(metric.get("se", ""))
             row[f"{name}_verdict"] = metric["verdict"]
+            if metric.get("meaning"):
+                row[f"{name}_meaning"] = metric["meaning"]
         rows.append(row)
     columns = list(dict.fromkeys(key for row in rows for key in row))
     buffer = io.StringIO()
