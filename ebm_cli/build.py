@@ -76,8 +76,8 @@ def foreign(node: Any, key: str = "") -> dict[str, str]:
     return found
 
 
-def admit(run: Run, config: Config) -> Permission:
-    """Today's permission with the classes that `config`, stored in `run`, names.
+def admit(run: Run, config: Config, part: bool = False) -> Permission:
+    """Today's permission with the classes that `config`, stored in `run`, names. part: see `refuse`.
 
     Raises InputError, before any import, for classes that this package does not ship, in a run that this user did not
     make, unless they were typed again or the run is trusted.
@@ -91,12 +91,16 @@ def admit(run: Run, config: Config) -> Permission:
         permission = replace(permission, files=permission.files + known)
     if permission.trust or (found and run.is_signed()):
         return replace(permission, targets=permission.targets | set(found.values()))
-    refuse(f"run={run.folder}", {key: target for key, target in found.items() if target not in permission.targets})
+    unknown = {key: target for key, target in found.items() if target not in permission.targets}
+    refuse(f"run={run.folder}", unknown, part)
     return permission
 
 
-def refuse(place: str, found: dict[str, str]) -> None:
-    """Raise InputError for classes that `place` names and that may not be built, if there are any."""
+def refuse(place: str, found: dict[str, str], part: bool = False) -> None:
+    """Raise InputError for classes that `place` names and that may not be built, if there are any.
+
+    part: whether it is a run that another energy is composed of.
+    """
     if not found:
         return
     permission = _PERMISSION.get()
@@ -105,7 +109,9 @@ def refuse(place: str, found: dict[str, str]) -> None:
     typed = " ".join(shlex.quote(f"{key}={target}") for key, target in found.items())
     advice = permission.retry
     if "{trust}" in advice:
-        advice = advice.replace("{trust}", "trust=true") + ("" if len(typed) > 120 else f" (or {typed})")
+        # Typed again they change a run's own nodes, not those of runs that its energy is composed of.
+        again = "" if part or len(typed) > 120 else f" (or {typed})"
+        advice = advice.replace("{trust}", "trust=true") + again
     raise InputError(
         f"{place} names classes that are not of ebm, and you did not make it on this account: {classes}{more}",
         f"nothing of it was imported; if you trust it, type {advice}",

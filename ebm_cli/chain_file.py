@@ -18,6 +18,9 @@ JUDGED = "chains.sha256"
 # The attribute of posterior that says that every kernel step ends in one test, so that 1 − acceptance_rate is the
 # probability with which a step stays.
 TEST_PER_STEP = "one_test_per_step"
+KINDS = (".nc", ".npy")
+# How files of other kinds begin.
+HDF5, NETCDF3 = b"\x89HDF", b"CDF"
 MOST_EDGES = 200
 LEAST_TO_COMPARE = 2
 
@@ -36,7 +39,7 @@ class Chains:
     broke: the kernel step at which a chain was first not finite, −1 for never. names: each chain's number in
     its file. thin: kernel steps between draws. gradients: evaluations per chain. test_per_step: whether 1 − acceptance
     is the probability with which a kernel step stays. remarks: what is missing in the file, to doubt every number for.
-    notes: what of the file is not used.
+    notes: what of the file is not used. coordinates: the name of each number of a state, x, or x[i], if it is empty.
     """
 
     x: np.ndarray
@@ -50,6 +53,7 @@ class Chains:
     test_per_step: bool = False
     remarks: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    coordinates: list[str] = field(default_factory=list)
 
     @property
     def event(self) -> tuple[int, ...]:
@@ -67,6 +71,12 @@ class Chains:
     def flat(self) -> Float[np.ndarray, "chain draw size"]:
         """States as rows of numbers."""
         return self.x.reshape(*self.x.shape[:2], -1)
+
+    def coordinate(self, number: int) -> str:
+        """Return the name of one number of a state."""
+        if self.coordinates:
+            return self.coordinates[number]
+        return f"x[{number}]" if np.prod(self.event, dtype=int) > 1 else "x"
 
     def thinned(self, most: int) -> Float[np.ndarray, "chain draw *event"]:
         """At most `most` draws a chain, evenly spaced."""
@@ -138,11 +148,27 @@ def fingerprint(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def check_kind(path: Path, name: str = "") -> None:
+    """Raise InputError, with what to do, for a file that is of no kind that chains are read from.
+
+    name: how the user wrote it.
+    """
+    if path.suffix in KINDS:
+        return
+    advice = {
+        ".npz": "it is an archive of arrays: np.save('chains.npy', np.load(FILE)['NAME']) saves one of them",
+        ".csv": "it is a table: save its numbers with np.save as an array (chain, draw, *event)",
+        ".pt": "save the tensor as np.save('chains.npy', tensor.numpy()), of shape (chain, draw, *event)",
+        ".json": "arviz.from_json(FILE).to_netcdf('chains.nc') turns chains that ArviZ saved into one",
+    }
+    more = advice.get(path.suffix, "save the chains with np.save, as an array (chain, draw, *event)")
+    raise InputError(f"run={name or path} must be a run's folder, a .nc (ArviZ) or a .npy file; {more}")
+
+
 def read(path: Path) -> Chains:
-    """Chains from an ArviZ file with posterior/x, or a .npy array (chain, draw, *event); InputError otherwise."""
+    """Chains from the posterior of an ArviZ file, or a .npy array (chain, draw, *event); InputError otherwise."""
+    check_kind(path)
     readers: dict[str, Callable[[Path], Chains]] = {".nc": _read_netcdf, ".npy": _read_array}
-    if path.suffix not in readers:
-        raise InputError(f"run={path} must be a run's folder, a .nc or a .npy file")
     if not path.exists():
         raise InputError(f"run={path} is not there")
     try:
@@ -178,18 +204,25 @@ def _read_array(path: Path) -> Chains:
 def _read_netcdf(path: Path) -> Chains:
     import h5netcdf
 
+    with path.open("rb") as raw:
+        begins = raw.read(4)
+    if begins != HDF5:
+        kind = (
+            "a NetCDF3 file: save it as NetCDF4" if begins[:3] == NETCDF3 else "no NetCDF4 file, whatever its name says"
+        )
+        raise ValueError(f"it is {kind}; chains are read from a .nc (ArviZ, NetCDF4) or a .npy file")
     with h5netcdf.File(path, "r") as file:
-        if "posterior" not in file.groups or "x" not in file["posterior"].variables:
-            raise InputError(f"run={path} has no posterior/x")
+        if "posterior" not in file.groups:
+            groups = ", ".join(map(str, file.groups)) or "none"
+            raise InputError(f"run={path} has no group posterior, only {groups}: it is no ArviZ file of chains")
         posterior = file["posterior"]
-        x, filled = _by_chain_and_draw(posterior["x"], "posterior/x")
-        x = x if x.ndim > 2 else x[:, :, None]
+        chains, filled = _of_posterior(posterior)
+        x = chains.x
         thin = _count(posterior.attrs, "thin")
-        chains = Chains(
-            x=x,
+        chains = dataclasses.replace(
+            chains,
             thin=1 if thin is None else thin,
             gradients=_count(posterior.attrs, "gradients_per_chain"),
-            names=list(range(len(x))),
             test_per_step=bool(np.all(np.asarray(posterior.attrs.get(TEST_PER_STEP, 0)) == 1)),
         )
         # In a file of ours a chain that broke is not finite from then on.
@@ -197,6 +230,43 @@ def _read_netcdf(path: Path) -> Chains:
         if "sample_stats" in file.groups:
             chains = _with_statistics(chains, file["sample_stats"].variables, missing)
     return complete(chains, missing) if x.size else chains
+
+
+def _of_posterior(posterior: Any) -> tuple[Chains, Bool[np.ndarray, "chain draw"]]:
+    """Return the chains of every variable that holds real numbers, side by side, and where a draw is missing.
+
+    Other variables are left out with a note; coordinates of the file's dimensions are none. ValueError if none is left.
+    """
+    found: dict[str, np.ndarray] = {}
+    wrong: dict[str, str] = {}
+    missing = np.zeros((), dtype=bool)
+    for name, variable in posterior.variables.items():
+        if name in posterior.dimensions:
+            continue
+        try:
+            found[name], filled = _by_chain_and_draw(variable, f"posterior/{name}")
+        except ValueError as error:
+            wrong[name] = str(error)
+            continue
+        missing = missing | filled
+    if not found:
+        raise ValueError("; ".join([*wrong.values()][:2]) or "its group posterior has no variable")
+    notes = [
+        f"left out: {reason}"
+        for name, reason in wrong.items()
+        if {"chain", "draw"} & set(posterior.variables[name].dimensions)
+    ]
+    only = next(iter(found.values()))
+    x = only if len(found) == 1 else np.concatenate([v.reshape(*v.shape[:2], -1) for v in found.values()], 2)
+    x = x if x.ndim > 2 else x[:, :, None]
+    names = [] if list(found) == ["x"] else [c for name, values in found.items() for c in _coordinates(name, values)]
+    return Chains(x=x, names=list(range(len(x))), notes=notes, coordinates=names), missing
+
+
+def _coordinates(name: str, values: np.ndarray) -> list[str]:
+    """Return mu, or theta[0], theta[1], … or tau[0,0], …: the names of a variable's numbers."""
+    shape = values.shape[2:]
+    return [f"{name}[{','.join(map(str, index))}]" for index in np.ndindex(shape)] if shape else [name]
 
 
 def _with_statistics(chains: Chains, stats: Any, missing: Bool[np.ndarray, "chain draw"]) -> Chains:
@@ -214,10 +284,10 @@ def _with_statistics(chains: Chains, stats: Any, missing: Bool[np.ndarray, "chai
         if values.shape != chains.x.shape[:2]:
             notes.append(
                 f"left out: sample_stats/{name} has shape {values.shape}, "
-                f"posterior/x has {chains.x.shape[:2]} chains and draws"
+                f"posterior has {chains.x.shape[:2]} chains and draws"
             )
         elif (filled & ~missing).any():
-            notes.append(f"left out: sample_stats/{name} misses values of draws that posterior/x has")
+            notes.append(f"left out: sample_stats/{name} misses values of draws that posterior has")
         else:
             columns[role] = values
     return dataclasses.replace(chains, **columns, notes=[*chains.notes, *notes])

@@ -144,10 +144,15 @@ def with_samples(
                     drawn,
                     f"Ends of {config['steps']}-step chains of the model, unselected, at T = {subject.temperature:g}.",
                 ),
-                "held_out": (real, "Held-out rows with the same noise, for comparison."),
+                "held_out": (real, f"{capital(subject.compared)} with the same noise, for comparison."),
             },
         )
     return dataclasses.replace(subject, samples=x[finite], remarks=remarks)
+
+
+def capital(words: str) -> str:
+    """The words with a capital at the front."""
+    return words[:1].upper() + words[1:]
 
 
 def findings(

@@ -21,6 +21,7 @@ from ebm_cli.estimate import rounded_up
 from ebm_cli.parts import Parts
 from ebm_cli.run import Run
 from ebm_cli.sampler import Sampler, Unadjusted
+from ebm_cli.start import Start
 from ebm_cli.state import read_checkpoint
 from ebm_cli.terminal import Terminal
 
@@ -103,6 +104,11 @@ def tuning_of(config: Config, sampler: Sampler, burn_in: int | str) -> Tuning:
 
 def start_at(config: Config, parts: Parts, trained: Run | None, n: int, generator: torch.Generator) -> Tensor:
     """Where n chains begin; a replay start goes on from the trained run's buffer."""
+    return ready_start(config, parts, trained).draw(n, None, generator).x
+
+
+def ready_start(config: Config, parts: Parts, trained: Run | None) -> Start:
+    """The start, with the trained run's buffer in it if it has one; InputError without a start or its buffer."""
     if parts.start is None:
         raise check.InputError("start must be chosen: start=noise or start=data")
     if isinstance(parts.start, torch.nn.Module):
@@ -117,7 +123,7 @@ def start_at(config: Config, parts: Parts, trained: Run | None, n: int, generato
             raise check.InputError(
                 f"run={trained.folder} left no replay buffer; use start=noise or start=data"
             ) from None
-    return parts.start.draw(n, None, generator).x
+    return parts.start
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,17 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ebm_cli import check, machine, rng
 from ebm_cli.build import Config, Gather, Permission, admit, asks, locate, make, permitted, with_role
 from ebm_cli.check import InputError
 from ebm_cli.composition import Part, notes_of
-from ebm_cli.data import Data, DataRecord, HasRecord
+from ebm_cli.data import Data, DataRecord, HasRecord, HasUnits
 from ebm_cli.engine import choose
+from ebm_cli.estimate import Estimate
 from ebm_cli.objective import Objective, check_together
 from ebm_cli.optimizer import OptimizerRecipe
 from ebm_cli.partition.trained import log_z_of
@@ -87,10 +89,14 @@ def _parts(config: Config, place: machine.Machine, gather: Gather, record: DataR
     seed = config["seed"] if isinstance(config["seed"], int) else 0
     data: Data | None = gather.attempt("data", lambda: _data(config, record)) if config.get("data") else None
     event = gather.attempt("", lambda: _given_event(config, data))
+    # Beside a wrong event its data still have a shape; without data nothing more is said of shapes.
+    event_is_wrong = event is None and config.get("event") is not None
+    if event_is_wrong and data is not None:
+        event = tuple(data.event)
     sampler = gather.attempt("sampler", lambda: part_of(config, "sampler"))
     energy: nn.Module | None = None
     # Without the data that it names a run has no shape; saying so as well would hide what is wrong.
-    if data is not None or not config.get("data"):
+    if data is not None or not (config.get("data") or event_is_wrong):
         with rng.seeded_layers(seed, "energy"):
             energy = gather.attempt("energy", lambda: _energy(config, event, data))
     if energy is not None:
@@ -216,7 +222,7 @@ def _part(name: str, config: Config) -> Part:
         if own["made"].get("verb") != "train":
             raise InputError("it is no run of ebm train")
         own |= {key: config[key] for key in ("device", "dtype", "threads")} | alone
-        with permitted(admit(run, own)):
+        with permitted(admit(run, own, part=True)):
             parts = assemble(own, read_data_record(run))
         load_weights(parts.energy, run, str(keys.get("checkpoint", "last")), keys.get("weights", "averaged"))
     except InputError as error:
@@ -267,6 +273,10 @@ def check_units(config: Config, trained: Run, record: DataRecord | None, data: D
     say.say(f"warning: {old}; they are taken from {own.get('path')} as it is now")
 
 
+# What `ebm evaluate` spends on log Z, in gradients, and the width in nats at which it stops.
+LOG_Z_BUDGET, LOG_Z_TARGET = 3_000_000, 0.5
+
+
 class Loaded:
     """A run opened from its folder: its configuration, and its energy with the weights that it ended on."""
 
@@ -300,6 +310,44 @@ class Loaded:
     def data(self) -> Data | None:
         """The data that the run was trained on."""
         return self.parts.data
+
+    def encode(self, rows: Any) -> Tensor:
+        """Return rows in the units of the run's file as states x of the model.
+
+        rows: (n, columns) in the order of `data.columns`, or pictures (n, channels, height, width) of levels 0…255.
+        Raises InputError if the run keeps no units, or for rows of another shape.
+        """
+        if not isinstance(self.data, HasUnits):
+            raise check.InputError(f"run={self.run.folder} keeps no units of a file: its states need no encode")
+        rows = np.asarray(rows)
+        if rows.shape[1:] != self.parts.event:
+            raise check.InputError(f"rows must have shape (n, {str(self.parts.event)[1:-1]}), got {rows.shape}")
+        with self.parts.machine.used():
+            return self.data.encode(rows).to(self.parts.machine.device)
+
+    def decode(self, x: Tensor) -> np.ndarray:
+        """Return states x in the units of the run's data. Raises InputError if the run has no data."""
+        if self.data is None:
+            raise check.InputError(f"run={self.run.folder} has no data whose units states could be given in")
+        return self.data.decode(x)
+
+    @cached_property
+    def log_z(self) -> Estimate:
+        """log Z in nats at the run's temperature, estimated once with the defaults of `ebm evaluate`."""
+        parts = self.parts
+        with parts.machine.used():
+            T = parts.sampler.temperature
+            return log_z_of(parts.energy, parts.event, parts.data, T, LOG_Z_BUDGET, LOG_Z_TARGET)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Return log p(x) = −E(x)/T − log Z in nats, the density per unit of the model's coordinates x.
+
+        x: (n, *event), as `encode` gives it. The density per unit of the file is this less `data.log_unit`. Raises
+        InputError with the reason if log Z is refused; `log_z` has its bounds and its verdict.
+        """
+        if not isinstance(self.log_z.value, float):
+            raise check.InputError(f"log_prob needs log Z, which is refused: {self.log_z.reason}")
+        return -self.energy(x) / self.parts.sampler.temperature - self.log_z.value
 
 
 def load_run(

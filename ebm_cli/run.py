@@ -186,12 +186,14 @@ class Run:
         have = self.steps()
         if which in ("last", "best"):
             try:
-                name = (self.checkpoints / which).read_text(errors="replace").strip()
+                name = (self.checkpoints / which).read_text(errors="backslashreplace").strip()
             except OSError:
                 other = f"; it has steps {have}" if have else ": train it first, or to its first checkpoint"
                 raise InputError(f"run={self.folder} has no checkpoint named {which}{other}") from None
             if name not in {f"step-{step}" for step in have}:
-                raise InputError(f"checkpoint {name} of run={self.folder} is missing; it has steps {have}")
+                raise InputError(
+                    f"checkpoint {name[:40] or repr(name)} of run={self.folder} is missing; it has steps {have}"
+                )
             return self.checkpoints / name
         try:
             step = int(which)

@@ -42,7 +42,8 @@ def screen(chains: Chains) -> Screened:
         remarks.append(f"{listed([names[i] for i in broken])} not finite, left out")
     if stuck:
         remarks.append(f"{listed([names[i] for i in stuck])} never moved, left out")
-    if name := coordinates(never_moving(flat[sound]) if len(sound) and len(flat[0]) > 1 else []):
+    still = never_moving(flat[sound]) if len(sound) and len(flat[0]) > 1 else []
+    if name := together([chains.coordinate(i) for i in still]):
         remarks.append(f"{name} never moved in any chain, so nothing is known of it")
     if same := identical(flat[sound]):
         first, second = (names[sound[i]] for i in same)
@@ -76,9 +77,8 @@ def never_moving(flat: Float[np.ndarray, "chain draw size"]) -> list[int]:
     return np.flatnonzero((flat == flat[:, :1]).all((0, 1))).tolist()
 
 
-def coordinates(numbers: list[int]) -> str:
+def together(names: list[str]) -> str:
     """'x[1]', 'x[1] and x[2]', or 'x[1], x[2], x[3] and 40 more'; empty for none."""
-    names = [f"x[{i}]" for i in numbers]
     if len(names) > 4:
         names = [*names[:3], f"{len(names) - 3} more"]
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -224,7 +224,7 @@ def newest_whole(run: Run, limit: int | None = None) -> tuple[Path, list[str]]:
 def newest_name(run: Run) -> str | None:
     """What `last` names, None before the first checkpoint."""
     path = run.checkpoints / "last"
-    return path.read_text(errors="replace").strip() if path.exists() else None
+    return path.read_text(errors="backslashreplace").strip() if path.exists() else None
 
 
 def energy_weights(folder: Path, weights: str) -> dict[str, Tensor]:

@@ -19,7 +19,8 @@ PAGE = """<h1>{{ title }}</h1>
 {% for member in members %}
 <tr><td>{% if member.page %}<a href="{{ member.page }}">{{ member.job }}</a>{% else %}{{ member.job }}{% endif %}</td>
 {% for value in member.words %}<td>{{ value }}</td>{% endfor %}
-{% for cell in member.cells %}<td class="number {{ cell.verdict }}">{{ cell.value }}</td>{% endfor %}
+{% for cell in member.cells %}<td class="number {{ cell.verdict }}">{{ cell.value }}
+{% if cell.meaning %}<br><small>{{ cell.meaning }}</small>{% endif %}</td>{% endfor %}
 <td>{{ member.status }}</td></tr>
 {% endfor %}
 </tbody></table></div>
@@ -88,8 +89,8 @@ def member(
 
 
 def cell(metric: dict[str, Any] | None) -> dict[str, str]:
-    """A number with its error, coloured by its verdict."""
+    """A number with its error, coloured by its verdict, and what it means in plain words."""
     if metric is None:
-        return {"value": "", "verdict": ""}
+        return {"value": "", "verdict": "", "meaning": ""}
     value = "refused" if metric["value"] is None else show(metric["value"], metric.get("se"))
-    return {"value": value, "verdict": metric["verdict"]}
+    return {"value": value, "verdict": metric["verdict"], "meaning": metric.get("meaning", "")}

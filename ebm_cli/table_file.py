@@ -20,10 +20,19 @@ else:
     DataFrame = Series = Any
 
 
-def read(path: str, header: str = "names") -> DataFrame:
+class HeaderError(ValueError):
+    """A text file has a line of names where none is expected, or none where it is. header: what it has."""
+
+    def __init__(self, message: str, header: str) -> None:
+        super().__init__(message)
+        self.header = header
+
+
+def read(path: str, header: str = "names", trained: str | None = None) -> DataFrame:
     """The file as a DataFrame; InputError where it is not there or is not what its suffix says.
 
     header: none for a text file without a line of names, whose columns are then x0, x1, …
+    trained: that of the run's training file, None if there is no run.
     """
     found = own_path(path)
     if found.is_dir():
@@ -35,6 +44,11 @@ def read(path: str, header: str = "names") -> DataFrame:
         return reader(found, header)
     except UnicodeDecodeError:
         raise InputError(f"path={path} is not text in UTF-8; save it in that encoding") from None
+    except HeaderError as error:
+        other = {"names": "its first line has names", "none": "it has no line of names"}.get(str(trained))
+        differs = other is not None and trained != error.header
+        run = f" (of the run's training file, {other}; columns are then taken in its order)" if differs else ""
+        raise InputError(f"path={path} {error}: type data.header={error.header}{run}") from None
     # On a damaged file the readers raise nearly anything.
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -51,16 +65,17 @@ def read_csv(path: Path, header: str) -> DataFrame:
         raise ValueError("it is empty")
     mark = "\t" if path.suffix.lower() == ".tsv" else delimiter(head)
     names, *rows = csv.reader(head, delimiter=mark, skipinitialspace=mark != "\t")
+    if header == "none" and are_texts(names) and any(map(parses, rows[0] if rows else [])):
+        shown = listed([repr(name) for name in names], 3)
+        raise HeaderError(f"has names in its first line, {shown}, which data.header=none takes for a row", "names")
     if header == "none":
         names, rows = [f"x{i}" for i in range(len(names))], [names, *rows]
     # Without a word, pandas would take the first fields for an index.
     if rows and len(rows[0]) > len(names):
         raise ValueError(f"its first line has {len(names)} names for {len(rows[0])} fields in the next")
     if are_numbers(names):
-        raise ValueError(
-            f"its first line must name the columns, got the numbers {listed(names, 3)}; without such a line, type "
-            "data.header=none"
-        )
+        numbers = listed(names, 3)
+        raise HeaderError(f"has no names: its first line must name the columns, got the numbers {numbers}", "none")
     # Where fields are not cut by commas, 1,5 may be a number; 1,234 alone would not tell which.
     comma = mark != "," and any(re.search(r"\d,(?!\d{3}(?!\d))\d", line) for line in head)
     frame = pd.read_csv(
@@ -94,6 +109,26 @@ def parses(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def are_texts(names: list[str]) -> bool:
+    """Whether no field of a first line is a number or empty, as in a line of names."""
+    return all(name.strip() and not parses(name) for name in names)
+
+
+def by_position(frame: DataFrame, names: list[str]) -> tuple[DataFrame, list[str]]:
+    """The frame with its columns under the names of the training file, in their order, and a note that says so.
+
+    InputError unless the file has exactly one column for each name.
+    """
+    present, known = [str(name) for name in frame.columns], [repr(name) for name in names]
+    if len(present) != len(names):
+        raise InputError(
+            f"has {len(present)} columns for the run's {len(names)}, {listed(known)}, and they can only be taken in "
+            "order: give the file the names of the run's training file, as that has them"
+        )
+    shown = listed([f"{own!r} is {name}" if own != name else name for own, name in zip(present, known, strict=True)])
+    return frame.set_axis(names, axis=1), [f"has its columns taken in the run's order: {shown}"]
 
 
 def are_numbers(names: list[str]) -> bool:

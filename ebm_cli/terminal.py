@@ -65,5 +65,9 @@ class Quiet:
 
 
 def printable(message: str) -> str:
-    """The message without characters that steer a terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in message)
+    """The message, with characters that steer a terminal or stand for bytes that are no text as escapes."""
+
+    def is_shown(c: str) -> bool:
+        return c == "\n" or (c.isprintable() and c != "\N{REPLACEMENT CHARACTER}")
+
+    return "".join(c if is_shown(c) else ascii(c)[1:-1] for c in message)

@@ -9,6 +9,9 @@ import pytest
 
 from ebm_cli.chain_file import Chains, read, write
 from ebm_cli.check import InputError
+from ebm_cli.cli.runs import find
+from ebm_cli.diagnostic import quantities
+from ebm_cli.screen import screen
 
 CHAINS, DRAWS = 3, 5
 
@@ -178,7 +181,7 @@ def test_a_zip_of_arrays_is_an_input_error(tmp_path: Path) -> None:
     ("group", "name", "x"),
     [
         pytest.param("prior", "x", np.zeros((2, 3, 1)), id="no posterior"),
-        pytest.param("posterior", "theta", np.zeros((2, 3, 1)), id="no x"),
+        pytest.param("posterior", "theta", np.zeros((2, 3, 1)), id="no chain and draw"),
         pytest.param("posterior", "x", np.zeros(3), id="one axis"),
     ],
 )
@@ -189,6 +192,76 @@ def test_a_netcdf_without_chains_is_an_input_error(tmp_path: Path, group: str, n
 def test_a_wrong_suffix_is_an_input_error_that_names_the_right_ones(tmp_path: Path) -> None:
     (tmp_path / "chains.csv").write_text("1,2")
     assert ".nc" in refused(tmp_path / "chains.csv") and ".npy" in refused(tmp_path / "chains.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "advice"),
+    [
+        ("a.npz", b"PK", "np.load(FILE)['NAME']"),
+        ("a.csv", b"1,2", "np.save"),
+        ("a.pt", b"PK", "tensor.numpy()"),
+        ("a.json", b"{}", "to_netcdf"),
+        ("chains", b"", "np.save"),
+        ("a.nc", b"hello, this is text", "no NetCDF4 file"),
+        ("b.nc", b"CDF\x01\x00\x00\x00", "NetCDF3"),
+    ],
+)
+def test_a_file_of_another_kind_is_told_the_kinds_and_what_to_do(
+    tmp_path: Path, name: str, content: bytes, advice: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    message = refused(tmp_path / name)
+    assert advice in message and ".nc" in message and ".npy" in message
+    assert name.endswith(".nc") or str(tmp_path / name) in messages_of(lambda: find(str(tmp_path / name), "diagnose"))
+
+
+def messages_of(action: Any) -> str:
+    with pytest.raises(InputError) as caught:
+        action()
+    return str(caught.value)
+
+
+def posterior(path: Path, variables: dict[str, tuple[tuple[str, ...], np.ndarray]]) -> Path:
+    """An ArviZ file with these variables."""
+    with h5netcdf.File(path, "w") as file:
+        group = file.create_group("posterior")
+        for name, (axes, values) in variables.items():
+            for axis, size in zip(axes, values.shape, strict=True):
+                if axis not in group.dimensions:
+                    group.dimensions[axis] = size
+            group.create_variable(name, axes, data=values)
+    return path
+
+
+def test_every_variable_of_numbers_is_read_and_names_its_coordinates(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    mu, theta, tau = (random.standard_normal((3, 7, *event)) for event in ((), (2,), (2, 2)))
+    path = posterior(
+        tmp_path / "a.nc",
+        {
+            "chain": (("chain",), np.arange(3)),
+            "school": (("school",), np.array([b"a", b"b"])),
+            "mu": (("draw", "chain"), mu.T),
+            "theta": (("school", "chain", "draw"), np.moveaxis(theta, 2, 0)),
+            "tau": (("chain", "draw", "k", "l"), tau),
+            "word": (("chain", "draw"), np.full((3, 7), b"no")),
+        },
+    )
+    found = read(path)
+    parts = [mu[:, :, None], theta, tau.reshape(3, 7, 4)]
+    assert np.array_equal(found.x, np.concatenate(parts, 2))
+    names = ["mu", "theta[0]", "theta[1]", "tau[0,0]", "tau[0,1]", "tau[1,0]", "tau[1,1]"]
+    assert list(quantities(found)) == names == [found.only([0, 2]).coordinate(i) for i in range(7)]
+    assert len(found.notes) == 1 and "posterior/word" in found.notes[0] and "real numbers" in found.notes[0]
+
+
+def test_a_variable_of_another_name_keeps_its_shape_and_a_still_one_is_named(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).standard_normal((3, 9, 2, 2))
+    values[..., 1, 0] = 4.0
+    path = posterior(tmp_path / "a.nc", {"tau": (("chain", "draw", "k", "l"), values)})
+    found = read(path)
+    assert found.event == (2, 2) and np.array_equal(found.x, values)
+    assert screen(found).remarks == ["tau[1,0] never moved in any chain, so nothing is known of it"]
 
 
 def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:

@@ -42,6 +42,14 @@ class Base:
     experiment: str | None = None
 
 
+class WrongWords(InputError):
+    """Some words of a line are wrong by themselves: with what to say of each."""
+
+    def __init__(self, wrong: list[tuple[Override, str]]) -> None:
+        super().__init__(*(message for _, message in wrong))
+        self.words = [override for override, _ in wrong]
+
+
 def parse(arguments: list[str]) -> list[Override]:
     """Command-line words as Hydra overrides; InputError names each that cannot be read."""
     parser = OverridesParser.create()
@@ -119,7 +127,6 @@ def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
     wrong = wrong_options(chosen, known, verb)
     overrides = [o for o in overrides if not is_no_recipe(o)]
     spoilt = {o.key_or_group for o, _ in wrong}
-    messages = [message for _, message in wrong]
     chosen = [o for o in chosen if o.key_or_group not in spoilt and not is_no_recipe(o)]
     again = [o for o in chosen if names_again(o, base, known)]
     overrides, chosen = ([o for o in each if o not in again] for each in (overrides, chosen))
@@ -132,9 +139,9 @@ def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
         with open_dict(bare):
             bare.merge_with(base.values)
         values = [o for o in overrides if o not in chosen and o.key_or_group.partition(".")[0] not in spoilt]
-        messages += wrong_keys(values, bare, verb)
-        if messages:
-            raise InputError(*messages)
+        wrong += wrong_keys(values, bare, verb)
+        if wrong:
+            raise WrongWords(wrong)
         full = loader.load(verb, words, overrides, named, base.values)
     try:
         config = OmegaConf.to_container(full, resolve=True)

@@ -12,6 +12,7 @@ from ebm_cli.check import InputError
 from ebm_cli.cli import compose, runs
 from ebm_cli.cli.answers import groups
 from ebm_cli.cli.perform import Job, perform, wrong_input
+from ebm_cli.cli.precheck import check_job, further, left
 from ebm_cli.estimate import Estimate
 from ebm_cli.run import Run
 
@@ -31,7 +32,9 @@ def launch(verb: str, arguments: list[str]) -> int:
             from ebm_cli.cli.sweep import sweep
 
             return sweep(verb, overrides, Path(resumed) if resumed else None)
-        return finish(perform(prepare(verb, overrides)))
+        job = prepare(verb, overrides)
+        check_job(job)
+        return finish(perform(job))
     except InputError as error:
         return wrong_input(error)
 
@@ -71,8 +74,18 @@ def named_targets(value: Any) -> list[str]:
 def prepare(verb: str, overrides: list[Any], permission: Permission | None = None, place: str = "") -> Job:
     """The job that a command line without sweeps describes.
 
-    permission: what may be imported where the line was not typed but is stored in `place`.
+    permission: what may be imported where the line was not typed but is stored in `place`. InputError with all that is
+    wrong: the words that cannot be read, and what the rest of the line gets wrong.
     """
+    try:
+        return prepared(verb, overrides, permission, place)
+    except compose.WrongWords as error:
+        rest = left(overrides, error)
+        raise further(lambda: prepared(verb, rest, permission, place), error) from None
+
+
+def prepared(verb: str, overrides: list[Any], permission: Permission | None, place: str) -> Job:
+    """The job of a line, with what may be imported for it; WrongWords for words that are wrong by themselves."""
     allowed = permission_of(verb, overrides) if permission is None else permission
     with permitted(allowed):
         job, came = described(verb, [o for o in overrides if o.key_or_group != "trust"])

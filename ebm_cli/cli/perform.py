@@ -18,7 +18,7 @@ from typing import Any
 
 from ebm_cli import __version__, shipped
 from ebm_cli.build import NOTHING, Permission, files_of, permitted
-from ebm_cli.check import InputError, count
+from ebm_cli.check import InputError
 from ebm_cli.cli import compose
 from ebm_cli.estimate import Estimate
 from ebm_cli.run import FORMAT, NAME, Run, new_folder, write_text
@@ -145,40 +145,6 @@ def has_fixed_steps(config: dict[str, Any]) -> bool:
         return issubclass(locate(str((config.get("sampler") or {}).get("_target_"))), Kernel)
     except InputError:
         return config["engine"] != "auto"
-
-
-def hold_numbers(job: Job) -> None:
-    """Check the numbers of a job that need neither data nor energy; InputError with all that are wrong."""
-    from ebm_cli.build import Gather, asks, construct, make
-    from ebm_cli.machine import resolve
-
-    gather = Gather()
-    config = job.config
-    gather.attempt("", lambda: count("seed", config["seed"], least=0))
-    gather.attempt("", lambda: resolve(config["device"], config["dtype"], config["threads"]))
-    with permitted(job.permission):
-        for group in ("sampler", "optimizer"):
-            if (node := job.config.get(group)) and not asks(node):
-                gather.attempt(group, lambda node=node: make(node))
-        if job.verb == "train":
-            from ebm_cli.train import Trainer
-
-            gather.attempt("trainer", lambda: construct(Trainer, job.config["trainer"]))
-        if job.verb == "sample":
-            from ebm_cli.fresh_chains import LENGTH, Length
-
-            gather.attempt("", lambda: Length(**{name: job.config[name] for name in LENGTH}))
-        if "adapt" in config:
-            from ebm_cli.adaptation import Tuning
-
-            gather.attempt("", lambda: Tuning(config["adapt"], config["target_accept"], config["target_bias"]))
-        for group in ("metric", "diagnostic"):
-            for name, node in (job.config.get(group) or {}).items():
-                gather.attempt(f"{group}.{name}", lambda node=node: make(node))
-    try:
-        gather.finish()
-    except InputError as error:
-        raise typed_only(job, error) from None
 
 
 def typed_only(job: Job, error: InputError) -> InputError:

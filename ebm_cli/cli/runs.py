@@ -8,7 +8,6 @@ from ebm_cli.run import Run
 # Which runs a verb can use, by the verb that made them.
 USES = {"train": ("train",), "sample": ("train",), "evaluate": ("train",), "diagnose": ("sample",)}
 NEEDS = {"train": "checkpoints/last", "sample": "chains.nc"}
-CHAIN_FILES = (".nc", ".npy")
 
 
 def find(value: str, verb: str, key: str = "run") -> Run | Path:
@@ -17,12 +16,13 @@ def find(value: str, verb: str, key: str = "run") -> Run | Path:
     if word == "latest" and not Path(value).exists():
         return latest(verb, kind, key)
     path = Path(value).expanduser()
-    if verb == "diagnose" and path.suffix in CHAIN_FILES and not path.is_dir():
-        if not path.exists():
-            raise InputError(f"{key}={value} is not there{_neighbour(path)}")
-        return path.absolute()
     if not path.exists():
         raise InputError(f"{key}={value} is not there{_neighbour(path)}")
+    if verb == "diagnose" and not path.is_dir():
+        from ebm_cli.chain_file import check_kind
+
+        check_kind(path, value)
+        return path.absolute()
     run = Run(path.absolute())
     usable(run, verb, key)
     return run

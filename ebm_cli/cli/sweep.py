@@ -14,7 +14,8 @@ from ebm_cli.build import Permission, admit, permitted
 from ebm_cli.check import InputError
 from ebm_cli.cli import compose
 from ebm_cli.cli.launch import permission_of, prepare
-from ebm_cli.cli.perform import Job, hold_numbers, locked, perform, wrong_input
+from ebm_cli.cli.perform import Job, locked, perform, wrong_input
+from ebm_cli.cli.precheck import Precheck
 from ebm_cli.estimate import show
 from ebm_cli.run import Run, new_folder, write_text
 
@@ -64,18 +65,16 @@ def sweep(verb: str, overrides: list[Any], resumed: Path | None) -> int:
 
 
 def composed(plan: Plan) -> list[Job]:
-    """The jobs of all lines; InputError with everything that is wrong in any of them."""
+    """The jobs of all lines; InputError with everything that is wrong in any that has not begun."""
     jobs: list[Job] = []
     wrong: list[str] = []
     place = f"resume={plan.folder}"
-    for line in plan.jobs:
+    precheck = Precheck()
+    for number, line in enumerate(plan.jobs):
         try:
             jobs.append(prepare(plan.verb, compose.parse(line), plan.permission, place))
-        except InputError as error:
-            wrong += error.messages
-            continue
-        try:
-            hold_numbers(jobs[-1])
+            if plan.folder is None or not (plan.folder / str(number)).exists():
+                precheck.whole(jobs[-1])
         except InputError as error:
             wrong += error.messages
     if wrong:
@@ -264,6 +263,8 @@ def table(folder: Path, plan: Plan) -> list[dict[str, str]]:
             row[f"{name}_value"] = "" if metric["value"] is None else str(metric["value"])
             row[f"{name}_se"] = str(metric.get("se", ""))
             row[f"{name}_verdict"] = metric["verdict"]
+            if metric.get("meaning"):
+                row[f"{name}_meaning"] = metric["meaning"]
         rows.append(row)
     columns = list(dict.fromkeys(key for row in rows for key in row))
     buffer = io.StringIO()
@@ -294,7 +295,9 @@ def status(run: Run) -> tuple[str, str]:
             return "damaged", error.messages[0]
         return "done", ""
     if failure.exists():
-        return "failed", (failure.read_text(errors="replace").strip().splitlines() or ["no reason is left"])[-1]
+        return "failed", (failure.read_text(errors="backslashreplace").strip().splitlines() or ["no reason is left"])[
+            -1
+        ]
     if (run.folder / "config.yaml").exists():
         return "stopped", f"it was stopped before its end; resume={run.folder.parent} runs it again"
     return "waiting", ""

@@ -50,39 +50,38 @@ def wrong_options(chosen: list[Override], known: dict[str, dict[str, Path]], ver
     return wrong
 
 
-def wrong_keys(values: list[Override], config: DictConfig, verb: str) -> list[str]:
+def wrong_keys(values: list[Override], config: DictConfig, verb: str) -> list[tuple[Override, str]]:
     """What to say of keys that the configuration does not have, several values, and text where a number belongs."""
     whole = plain(config)
     known = dict(flat(whole))
-    wrong: list[str] = []
+    wrong: list[tuple[Override, str]] = []
     for override in values:
         key = override.key_or_group
         if override.is_add() or override.is_force_add():
             if override.is_add() and key in known:
-                wrong.append(
-                    f"{key} is there already: type {(override.input_line or key).lstrip('+')!r}, without the +"
-                )
+                plain_word = (override.input_line or key).lstrip("+")
+                wrong.append((override, f"{key} is there already: type {plain_word!r}, without the +"))
             continue
         if key not in known and not _is_there(config, key):
-            wrong.append(moved_key(key, verb) or f"{key} is not a known key{suggestion(override, whole, verb)}")
+            message = moved_key(key, verb) or f"{key} is not a known key{suggestion(override, whole, verb)}"
+            wrong.append((override, message))
             continue
         default = known.get(key)
         if override.is_sweep_override():
             several = f"{override.input_line!r} gives several values"
-            wrong.append(f"{several}: add -m to sweep over them, or quote a list as 'KEY=[A,B]'")
+            wrong.append((override, f"{several}: add -m to sweep over them, or quote a list as 'KEY=[A,B]'"))
         if override.is_delete() or override.is_sweep_override():
             continue
         given = override.value()
         is_number = isinstance(default, int | float) and not isinstance(default, bool)
         if is_number and isinstance(given, str | bool) and not str(given).startswith("${"):
-            wrong.append(f"{key} must be a number, got {given!r}")
+            wrong.append((override, f"{key} must be a number, got {given!r}"))
         if isinstance(default, bool) and not isinstance(given, bool):
-            wrong.append(f"{key} must be true or false, got {given!r}")
+            wrong.append((override, f"{key} must be true or false, got {given!r}"))
         if key.endswith("._target_") and default not in ("???", given):
             group = key.rpartition(".")[0]
-            wrong.append(
-                f"{key} is the class of the option that is chosen; for one of your own add {custom_word(group)}"
-            )
+            advice = f"for one of your own add {custom_word(group)}"
+            wrong.append((override, f"{key} is the class of the option that is chosen; {advice}"))
     return wrong
 
 

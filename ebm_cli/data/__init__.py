@@ -109,6 +109,15 @@ class FileRows(NamedTuple):
 
 
 @runtime_checkable
+class HasUnits(Protocol):
+    """A data set whose file has units of its own."""
+
+    def encode(self, numbers: np.ndarray) -> Float[Tensor, "n *event"]:
+        """Return rows in the file's own units as states."""
+        ...
+
+
+@runtime_checkable
 class ReadsFiles(Protocol):
     """A data set that reads other files in the units that training learned.
 

@@ -71,6 +71,8 @@ class UserFile(Rows, ABC):
         self._record = record
         self._recorded: Batch | None = None
         self._names: dict[Part, list[Any]] = {}
+        # The name of another file, all of whose rows stand in the place of held-out ones.
+        self.other_file = ""
         self.notes: list[str] = []
         if record is not None and record.purpose == "rows":
             self._from_record(record, path, noise)
@@ -156,6 +158,7 @@ class UserFile(Rows, ABC):
             else:
                 held = self._batch(contents, np.arange(len(contents.numbers)))
                 self._names["held_out"] = contents.names
+                self.other_file = Path(path).name
                 self.notes += [
                     f"all {len(contents.numbers)} rows of {path} are used, in the units of the run's training data",
                     *contents.notes,

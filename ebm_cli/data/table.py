@@ -13,6 +13,7 @@ from ebm_cli.data import DataRecord, listed
 from ebm_cli.data._user_file import Contents, Training, UserFile
 from ebm_cli.table_file import (
     DataFrame,
+    by_position,
     column_of,
     columns_of,
     differences,
@@ -118,11 +119,13 @@ class Table(UserFile):
             "location": rows.mean(0).tolist(),
             "scale": rows.std(0).tolist(),
             "levels": None if self._label is None else levels_of(column_of(frame, self._label).loc[complete]),
+            "header": self._header,
         }
         return learned, self._contents(frame, numbers, complete, learned["levels"], dropped(path, complete))
 
     def read(self, path: str, values: dict[str, Any], labeled: bool) -> Contents:
-        frame, names = read(path, self._header), values["columns"]
+        frame, matched = self._matched(path, values, labeled)
+        names = values["columns"]
         if not len(frame):
             raise InputError(f"path={path} has no rows below its first line")
         wrong = wrong_matches(frame, [*names, self._label] if labeled and self._label else names)
@@ -142,11 +145,29 @@ class Table(UserFile):
         complete = self._complete(frame, numbers, labeled)
         levels = values["levels"] if labeled else None
         known = [*names, *([] if self._label is None else [self._label])]
-        notes = [f"path={path} {note}" for note in differences(frame, names, known, numbers[complete])]
+        notes = [f"path={path} {note}" for note in [*matched, *differences(frame, names, known, numbers[complete])]]
         if not labeled and self._label in [str(name) for name in frame.columns]:
             # Scores use no labels, so that a new level is reported and no more.
             notes += [f"path={path} {note}" for note in unseen_levels(column_of(frame, self._label), values["levels"])]
         return self._contents(frame, numbers, complete, levels, [*notes, *dropped(path, complete)])
+
+    def _matched(self, path: str, values: dict[str, Any], labeled: bool) -> tuple[DataFrame, list[str]]:
+        """Another file, its columns under the run's names, and a note if these come from their order.
+
+        They do if one of the two files has names, the other none, and the line says so by `header`.
+        """
+        # A run of an older version does not say what its file had.
+        trained = values.get("header", self._header)
+        if self._record is not None and self._record.purpose == "rows" and path == self._record.path:
+            return read(path, trained), []
+        frame = read(path, self._header, trained)
+        names = [*values["columns"], *([self._label] if labeled and self._label is not None else [])]
+        if trained == self._header or set(names) <= {str(name) for name in frame.columns}:
+            return frame, []
+        try:
+            return by_position(frame, names)
+        except InputError as error:
+            raise InputError(f"path={path} {error}") from None
 
     def _features(self, frame: DataFrame, path: str) -> DataFrame:
         """The columns to model, in the order in which they are chosen or else stand in the file."""

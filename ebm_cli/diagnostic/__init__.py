@@ -65,9 +65,9 @@ def quantities(chains: Chains, most: int = 256) -> dict[str, np.ndarray]:
     """
     flat = chains.flat()
     size = flat.shape[2]
-    functions = {f"x[{i}]" if size > 1 else "x": flat[:, :, i] for i in evenly(size, most)}
+    functions = {chains.coordinate(i): flat[:, :, i] for i in evenly(size, most)}
     if chains.potential is not None:
-        functions["energy"] = chains.potential
+        functions["energy" if "energy" not in functions else "potential"] = chains.potential
     return dict(in_range(name, values) for name, values in functions.items())
 
 

@@ -54,6 +54,12 @@ class Subject:
     def __post_init__(self) -> None:
         Spending(self.budget, self.target)
 
+    @property
+    def compared(self) -> str:
+        """What `held_out` is, in words: the data's held-out rows, or all rows of another file that is named."""
+        name = getattr(self.data, "other_file", "")
+        return f"rows of {name}" if name else "held-out rows"
+
     def pair(self) -> tuple[Float[Tensor, "n *event"], Batch]:
         """Samples and held-out rows; InputError without data."""
         if self.samples is None or self.held_out is None:

@@ -43,7 +43,7 @@ class C2ST:
         n = min(len(samples), len(held_out.x), MOST)
         if n < LEAST:
             mend = "raise samples" if len(samples) < LEAST else "hold out more rows"
-            reason = f"needs {LEAST} samples and held-out rows, got {len(samples)} and {len(held_out.x)}: {mend}"
+            reason = f"needs {LEAST} samples and {subject.compared}, got {len(samples)} and {len(held_out.x)}: {mend}"
             return Finding({"c2st": refused(reason), "c2st_p_value": refused(reason)})
         x, y = rows(mixed(samples, n)), rows(mixed(held_out.x, n))
         score, label = scored(x, y)
@@ -51,9 +51,9 @@ class C2ST:
         value, se = right / tested, binomial_se(right, tested)
         p = p_value(score, label, self.permutations)
         caption = (
-            f"Scores of {tested // 2} samples and as many held-out rows ({noise_of(subject)}) by {TREES} randomised "
-            f"trees that learnt from others: {value:.1%} ± {se:.1%} are called by their own name, p = {p:.3g}. "
-            "Good: the two histograms lie over each other, 50 % and a p that is not small."
+            f"Scores of {tested // 2} samples and as many {subject.compared} ({noise_of(subject)}) by {TREES} "
+            f"randomised trees that learnt from others: {value:.1%} ± {se:.1%} are called by their own name, "
+            f"p = {p:.3g}. Good: the two histograms lie over each other, 50 % and a p that is not small."
         )
         doubts = list(subject.remarks)
         told = f"a classifier tells samples from data in {100 * value:.0f} % of cases (50 % is perfect)"

@@ -43,7 +43,7 @@ class Coverage:
         x, y, k = mixed(samples, MOST), mixed(held_out.x, MOST), self.neighbours
         n, m = len(x), len(y)
         if m < 2 * (k + 1):
-            reason = f"needs at least {2 * (k + 1)} held-out rows, got {m}: lower metric.coverage.neighbours"
+            reason = f"needs at least {2 * (k + 1)} {subject.compared}, got {m}: lower metric.coverage.neighbours"
             return Finding({"coverage": refused(reason), "coverage_expected": refused(reason)})
         features = subject.features
         folds = [distances(features(fold, x), features(fold, y)) for fold in range(features.folds)]
@@ -51,11 +51,11 @@ class Coverage:
         value, se = float(np.mean([margin <= 0 for margin in reach])), half_spread(folds, k)
         se, expected = max(se, binomial_se(value * m, m)), equal_laws(n, m, k)
         caption = (
-            f"{value:.1%} of {m} held-out rows have one of {n} samples within reach of their {k} nearest neighbours "
-            f"(± {se:.1%}); equal laws give {expected:.1%}. {features.name}; {noise_of(subject)}. "
+            f"{value:.1%} of {m} {subject.compared} have one of {n} samples within reach of their {k} nearest "
+            f"neighbours (± {se:.1%}); equal laws give {expected:.1%}. {features.name}; {noise_of(subject)}. "
         )
         drawn, shown = picture(subject, x, y, folds, np.mean(reach, axis=0), k)
-        near = f"{100 * value:.0f} % of held-out rows have a sample nearby ({100 * expected:.0f} % is perfect)"
+        near = f"{100 * value:.0f} % of {subject.compared} have a sample nearby ({100 * expected:.0f} % is perfect)"
         estimates = {
             "coverage": Estimate(value, se=se, meaning=near).doubted(list(subject.remarks)),
             "coverage_expected": Estimate(expected),

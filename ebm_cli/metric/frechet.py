@@ -54,7 +54,7 @@ class Frechet:
         meaning = f"samples are {ratio:.3g} times as far from held-out data as training data are (1 is perfect)"
         if abs(ratio - 1) <= 2 * ratio_se:
             meaning = "samples are as close to held-out data as training data are (1 is perfect)"
-        caption = f"{features.name}; {n} held-out rows; {noise_of(subject)}"
+        caption = f"{features.name}; {n} {subject.compared}; {noise_of(subject)}"
         return Finding(
             {
                 "frechet": Estimate(value, se=se, meaning=f"training data reach {base:.3g}").doubted(doubts),

@@ -21,7 +21,6 @@ from ebm_cli.partition.recipe import Recipe, plain
 from ebm_cli.wells import values
 
 SCORES = "scores.csv"
-PARTS: dict[Part, str] = {"held_out": "held-out", "train": "training"}
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,9 @@ class NLL(Recipe):
             "bits_per_dim": scored(e["held_out"], found.estimate, bits, "bits"),
         }
         σ = subject.data.noise
-        carried = f"rows with the data's noise, σ = {σ:g}, drawn once" if σ else "rows, which carry no noise"
-        notes = [f"nll: of {len(e['held_out'])} held-out {carried}", *([] if told else found.notes)]
+        carried = f"with the data's noise, σ = {σ:g}, drawn once" if σ else "which carry no noise"
+        words: dict[Part, str] = {"held_out": subject.compared, "train": "training rows"}
+        notes = [f"nll: of {len(e['held_out'])} {subject.compared}, {carried}", *([] if told else found.notes)]
         names = self.baselines
         if "train" not in e and names:
             notes.append("nll: other densities are left out, as they are fitted to training rows")
@@ -84,9 +84,9 @@ class NLL(Recipe):
         lines = [*own(estimates), *(line(b, densities[b.name]) for b in beside)]
         picture = likelihoods(lines) if lines else None
         caption = (
-            f"Mean log-density of the {' and '.join(f'{len(v)} {PARTS[k]}' for k, v in e.items())} {carried}; every "
+            f"Mean log-density of the {' and '.join(f'{len(v)} {words[k]}' for k, v in e.items())}, {carried}; every "
             "density was fitted to the training rows alone. The model's bar spans the two ends of its log Z. At the "
-            "right: the held-out mean, its standard error over rows, and seconds to fit."
+            f"right: the mean over {subject.compared}, its standard error over rows, and seconds to fit."
         )
         return Finding(estimates, picture, caption, notes, table)
 

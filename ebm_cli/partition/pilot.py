@@ -23,6 +23,8 @@ GAIN, TRANSITIONS = 0.5, 2
 # Of a standard normal's period, beyond which a flight turns back.
 QUARTER = math.pi / 2
 ROUNDS = 60
+# Evaluations that a pilot may make whatever the budget is, so that a refusal can name the budget of a round.
+ALLOWED = 10_000
 
 Mover = HMC | MALA | NUTS
 
@@ -68,19 +70,22 @@ def kernel_of(recipe: Recipe) -> tuple[Mover, float]:
 
 
 def lead(way: Way, recipe: Recipe, rng: torch.Generator) -> tuple[Pilot | None, Seen]:
-    """The pilot's path and where its population ends; None where 2,000 steps of β do not reach the model.
+    """The pilot's path and where its population ends; None if 2,000 steps of β, or the budget, do not reach the model.
 
     Adaptive sequential Monte Carlo (Del Moral, Doucet and Jasra, 2012, Stat. Comput. 22, 1009): β rises until the
     weights count as nine tenths of the population, which is resampled and moved by two transitions. log ε follows the
     acceptance, log ε' = log ε + GAIN·(acceptance − target).
     """
     kernel, longest = kernel_of(recipe)
+    before = way.spending.spent
     seen = way.begin(max(recipe.chains, FEWEST), rng)
     betas, sizes = [0.0], [kernel.step_size]
     while betas[-1] < 1:
         drive = seen.drive
         rise = largest_rise(drive, 1 - betas[-1])
         if rise == 0 or len(betas) > MOST_STEPS:
+            return None, seen
+        if way.spending.left == 0 and way.spending.spent - before > ALLOWED:
             return None, seen
         beta = betas[-1] + rise if rise < 1 - betas[-1] else 1.0
         seen = seen.rows(resampled((beta - betas[-1]) * drive[None], rng).flatten())

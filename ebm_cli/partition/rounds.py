@@ -96,9 +96,7 @@ def closed(way: Way, recipe: Recipe, seed: int) -> Estimate:
     with frozen(way.space), torch.no_grad():
         search = begun(way, recipe, seed, rng)
         if search is None:
-            return refused(
-                "no path leads from the base to the model in 2,000 steps: another base, or more data", "nats"
-            )
+            return refused(no_path(way.spending), "nats")
         size = first(search)
         if size is None:
             said = f"budget={way.spending.budget:,} is too small for a round: raise it beyond {search.least:,}"
@@ -115,6 +113,16 @@ def closed(way: Way, recipe: Recipe, seed: int) -> Estimate:
             size = following(search, size, found)
     assert found is not None
     return in_target(with_cost(found.estimate, way), way.spending)
+
+
+def no_path(spending: Spending) -> str:
+    """Why the pilot did not reach the model."""
+    if spending.left == 0:
+        return (
+            f"budget={spending.budget:,} is too small: it is spent before a path leads from the base to the model; "
+            "raise budget"
+        )
+    return "no path leads from the base to the model in 2,000 steps: another base, or more data"
 
 
 def begun(way: Way, recipe: Recipe, seed: int, rng: torch.Generator) -> Search | None:
@@ -179,12 +187,21 @@ def shifted(found: Bracketed, offset: float) -> Bracketed:
 
 
 def first(search: Search) -> Size | None:
-    """The recipe's own size, or as much of it as the budget allows; None where that is no round at all."""
+    """The recipe's own size, or as much of it as the budget allows; None where that is no round at all.
+
+    The model's chains make at least 100 steps, and paths have what is left.
+    """
     size = Size(search.recipe.temperatures, search.recipe.steps)
-    fixed = search.descents
-    share = min(1.0, (search.way.spending.left - fixed) / (search.cost(size) - fixed))
+    fixed, left = search.descents, search.way.spending.left
+    share = min(1.0, (left - fixed) / (search.cost(size) - fixed))
     size = Size(int(share * size.temperatures), int(share * size.steps))
-    return None if size.temperatures < 2 or size.steps < LEAST_STEPS else size
+    if size.steps < LEAST_STEPS:
+        rest = left - search.cost(Size(0, LEAST_STEPS))
+        affordable = size.temperatures if search.recipe.method == "ti" else int(rest / search.path_cost)
+        size = Size(min(size.temperatures, affordable), LEAST_STEPS)
+        if rest < 0:
+            return None
+    return None if size.temperatures < 2 else size
 
 
 def following(search: Search, size: Size, found: Bracketed) -> Size | None:

@@ -128,6 +128,8 @@ def without(key: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
 # Verb, damage, exit code, and what the line holds.
 DAMAGES = [
     ("sample", written("checkpoints/last", b"step-\xff4\n"), 2, ["checkpoint step-", "missing"]),
+    ("sample", written("checkpoints/last", b"\xff\xfe"), 2, ["checkpoint \\xff\\xfe of run=", "missing"]),
+    ("sample", written("checkpoints/last", b"\x1b[2J\xef\xbf\xbd"), 2, ["checkpoint \\x1b[2J\\ufffd of run="]),
     ("sample", written("checkpoints/last", b""), 2, ["missing"]),
     ("resume", written("checkpoints/last", b"\xc3\x28"), 2, ["missing"]),
     ("init", written("checkpoints/last", b"../../x"), 2, ["missing"]),

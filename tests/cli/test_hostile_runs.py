@@ -240,6 +240,9 @@ def test_energies_composed_of_runs_ask_for_each(here: Path, capsys) -> None:
     assert main(["sample", "energy=product", "energy.runs=[hostile,second]", *SHORT]) == 2
     err = capsys.readouterr().err
     assert harmless(here) and "mine.Own" in err and "hostile" in err and "trust=true" in err
+    # Typing a class again cannot reach a run inside of an energy.
+    advice = [line.partition("if you trust it, type ")[2] for line in err.splitlines()]
+    assert any(advice) and not any("_target_=" in line or "(or" in line for line in advice), err
 
 
 def test_a_stored_sweep_executes_nothing_and_needs_a_word(here: Path, capsys, monkeypatch) -> None:

@@ -91,6 +91,19 @@ MISTAKES = [
     ),
     ("sample energy=double_well chains=0 steps=0 sampler.step_size=-1", ["chains", "steps", "sampler.step_size"]),
     ("sample -m energy=double_well sampler.temperature=1,-1,abc", ["-1", "'abc'"]),
+    (
+        "sample energy=double_well sampler.step_size=abc steps=-1 chains=0 event=[0]",
+        ["sampler.step_size must be a number", "steps must be >= 1", "chains must be >= 1", "event must be >= 1"],
+    ),
+    (
+        "sample energy=double_well sampler=malla sampler.step_size=3 chains=0 start.law=unif",
+        ["'mala'", "chains must be >= 1", "start.law must be one of", "'uniform'"],
+    ),
+    (
+        "train experiment=gaussians_8 trainer.steps=ten optimizer.lr=-1 event=[3] start.scael=2",
+        ["trainer.steps must be a number", "optimizer.lr must be > 0", "event=[3] does not fit", "'start.scale'"],
+    ),
+    ("evaluate energy=double_well temperature=-1 budget=x samples=1", ["temperature", "budget", "samples"]),
     ("sample -m energy=double_well steps=0,5 sampler.step_size=0", ["steps must be", "sampler.step_size"]),
     # Sweeps.
     ("sample -m energy=double_well seed=glob(*)", ["seed=glob(*)", "lists no values to sweep over"]),
@@ -98,6 +111,13 @@ MISTAKES = [
     ("sample -m energy=double_well,dobule_well", ["dobule_well", "'double_well'"]),
     ("sample -m run=none,trained", ["run=none is not there"]),
     ("train -m experiment=gaussians_8 optimizer.lr=1,0", ["optimizer.lr must be > 0, got 0"]),
+    ("sample -m energy=double_well event=[0],[1],[-1]", ["event must be >= 1, got 0", "event must be >= 1, got -1"]),
+    ("sample -m energy=muller_brown sampler.temperature=1,2 event=[3]", ["event is [2]", "[3]"]),
+    ("sample -m energy=muller_brown start=noise,replay", ["start=replay", "run=RUN"]),
+    ("sample -m energy=muller_brown start=noise,data start.scale=-1", ["start.scale must be > 0", "data must be"]),
+    ("sample -m energy=muller_brown device=cpu,gpu", ["device must be", "'gpu'"]),
+    ("train -m experiment=gaussians_8 energy.width=8,0", ["energy.width must be >= 1, got 0"]),
+    ("train -m experiment=two_moons data=table data.path=a.csv,b.csv", ["a.csv", "b.csv"]),
     ("sample resume=sweep chains=3", ["resume=sweep", "no other key"]),
     ("train resume=sweep", ["sweep of ebm sample, not of ebm train"]),
     ("sample run=sweep", ["a sweep's folder"]),

@@ -325,3 +325,13 @@ def test_a_key_that_has_the_name_of_a_number_keeps_its_column(here: Path) -> Non
     words = ["energy=double_well,quadratic", "event=[2]", "sampler=mala", *SHORT]
     assert main(["sample", "-m", *words, f"out={here / 'named'}"]) == 0
     assert [row["energy"] for row in table(here / "named")] == ["double_well", "quadratic"]
+
+
+def test_a_sweep_says_in_words_what_numbers_mean_as_its_members_do(here: Path) -> None:
+    assert main(["sample", "-m", "energy=double_well", "sampler.temperature=1,2", *SHORT, "out=s"]) == 0
+    page = (here / "s" / "report.html").read_text()
+    for number, row in enumerate(table(here / "s")):
+        metrics = Run(here / "s" / str(number)).metrics()
+        meanings = {name: metric["meaning"] for name, metric in metrics.items() if "meaning" in metric}
+        assert meanings and all(row[f"{name}_meaning"] == words for name, words in meanings.items())
+        assert all(f"<small>{words.split(',')[0]}" in page for words in meanings.values())

@@ -220,6 +220,34 @@ def test_a_file_without_names_is_read_with_header_none(tmp_path, float64, suffix
     np.testing.assert_allclose(np.sort(rows, 0), np.sort(frame(30, 0).to_numpy(), 0), rtol=1e-9)
 
 
+@pytest.mark.parametrize(("trained", "other"), [("none", "names"), ("names", "none")])
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+def test_of_a_file_with_names_and_one_without_the_line_says_which_and_what_to_type(
+    tmp_path, float64, trained, other, suffix
+) -> None:
+    mark = {".csv": ",", ".tsv": "\t"}[suffix]
+    old, new = tmp_path / f"old{suffix}", tmp_path / f"new{suffix}"
+    frame(60, 0).to_csv(old, index=False, header=trained == "names", sep=mark)
+    frame(9, 1).to_csv(new, index=False, header=other == "names", sep=mark)
+    record = recorded(table(old, header=trained), tmp_path / "run")
+    data = table(old, header=trained, record=record)
+    with pytest.raises(InputError) as caught:
+        data.read_rows(str(new))
+    (message,) = caught.value.messages
+    assert f"type data.header={other}" in message and "training file" in message
+    assert ("names in its first line, 'tiny'" if other == "names" else "has no names") in message
+    # What it says to type works, and a note says how columns are matched.
+    typed = table(old, header=other, record=record)
+    rows = typed.read_rows(str(new))
+    np.testing.assert_allclose(typed.decode(rows.x), frame(9, 1).to_numpy(), rtol=1e-12)
+    assert len(rows.notes) == 1 and "taken in the run's order" in rows.notes[0]
+    # The run's own file is still read as it was in training.
+    assert torch.equal(typed.split("train").x, data.split("train").x)
+    frame(9, 1).iloc[:, :2].to_csv(new, index=False, header=other == "names", sep=mark)
+    with pytest.raises(InputError, match="has 2 columns for the run's 3"):
+        typed.read_rows(str(new))
+
+
 def test_tabs_cut_a_tsv_file_and_nothing_else(tmp_path: Path, float64: None) -> None:
     path = tmp_path / "mine.tsv"
     path.write_text("name, first\tb\n" + "".join(f"{i}.5\t{i * i}\n" for i in range(20)))

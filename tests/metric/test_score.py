@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from scipy.stats import norm
 
 from ebm_cli import load_run
 from ebm_cli.check import InputError
 from ebm_cli.cli import main
+from ebm_cli.estimate import refused
 from ebm_cli.metric._score import conformal, rows_of
 from tests.contract import build
 
@@ -94,12 +96,16 @@ def test_far_rows_score_low_and_reach_the_smallest_p_value(run: Path, tmp_path: 
     assert "smallest possible value is 0.0196" in capsys.readouterr().err
 
 
-def test_nll_of_another_file_is_in_the_units_of_the_run(run: Path, tmp_path: Path) -> None:
+def test_nll_of_another_file_is_in_the_units_of_the_run(run: Path, tmp_path: Path, capsys) -> None:
     near, far = frame(30, 2), frame(30, 2) + 30 * SCALE
     for name, each in (("near", near), ("far", far)):
         each.to_csv(tmp_path / f"{name}.csv", index=False)
         words = [f"data.path={tmp_path / name}.csv", "metric=[nll]", "metric.nll.baselines=[]"]
         assert main(["evaluate", f"run={run}", *words, f"out={tmp_path / name}"]) == 0
+        # All rows of the file are used, none of which was held out.
+        said = capsys.readouterr().err + (tmp_path / name / "report.html").read_text()
+        assert f"nll: of 30 rows of {name}.csv" in said and f"30 rows of {name}.csv," in said
+        assert "held-out mean" not in said and "30 held-out" not in said
     metrics = {name: json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("near", "far")}
     for name, each in (("near", near), ("far", far)):
         e, _, _ = by_numpy(run, each.to_numpy())
@@ -213,3 +219,48 @@ def test_a_large_table_keeps_units_and_order_when_run_and_file_have_moved(tmp_pa
     np.testing.assert_allclose(found["p_value"], p, atol=2e-3)
     if "log_density" in found:
         assert (found["log_density"] + e + np.log(train.std(0)).sum()).std() < 1e-2
+
+
+def test_a_loaded_run_gives_log_prob_in_its_own_units_and_the_files(tmp_path: Path) -> None:
+    frame(250, 0).to_csv(tmp_path / "mine.csv", index=False)
+    words = [*TINY, "energy=quadratic", "sampler.temperature=2", "trainer.steps=3", f"out={tmp_path}/run"]
+    words = [word for word in words if not word.startswith(("energy=mlp", "energy.width"))]
+    assert main(["train", "data=table", f"data.path={tmp_path}/mine.csv", *words]) == 0
+    loaded = load_run(tmp_path / "run")
+    values = loaded.data.values
+    location, scale = np.array(values["location"]), np.array(values["scale"])
+    rows = frame(9, 1).to_numpy()
+    x = loaded.encode(rows)
+    np.testing.assert_allclose(x.numpy(), (rows - location) / scale, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(loaded.decode(x), rows, atol=1e-5 * scale.max())
+    std = np.sqrt(2 / loaded.energy.state_dict()["a"].numpy())
+    found = loaded.log_prob(x).detach().numpy()
+    np.testing.assert_allclose(found, norm.logpdf(x.numpy(), scale=std).sum(1), rtol=1e-4)
+    exact = norm.logpdf(rows, loc=location, scale=std * scale).sum(1)
+    np.testing.assert_allclose(found - loaded.data.log_unit, exact, rtol=1e-4)
+    assert loaded.log_z is loaded.log_z
+    with pytest.raises(InputError, match="rows must have shape"):
+        loaded.encode(rows[:, :2])
+
+
+def test_log_prob_is_refused_where_log_z_is_and_encode_where_there_are_no_units(tmp_path: Path) -> None:
+    words = ["energy.width=8", "start.size=16", "trainer.batch_size=8", "objective.steps=1", "trainer.steps=2"]
+    assert main(["train", "experiment=gaussians_8", *words, f"out={tmp_path}/run"]) == 0
+    loaded = load_run(tmp_path / "run")
+    with pytest.raises(InputError, match="keeps no units"):
+        loaded.encode(np.zeros((3, 2)))
+    assert loaded.decode(torch.zeros(3, 2)).shape == (3, 2)
+    loaded.__dict__["log_z"] = refused("no finite integral", "nats")
+    with pytest.raises(InputError, match="log Z, which is refused: no finite integral"):
+        loaded.log_prob(torch.zeros(3, 2))
+
+
+def test_log_prob_of_a_network_integrates_to_one(tmp_path: Path) -> None:
+    words = ["energy.width=8", "start.size=16", "trainer.batch_size=8", "objective.steps=1", "trainer.steps=2"]
+    assert main(["train", "experiment=gaussians_8", *words, f"out={tmp_path}/run"]) == 0
+    loaded = load_run(tmp_path / "run")
+    along = torch.linspace(-25, 25, 1001)
+    x = torch.cartesian_prod(along, along)
+    with torch.no_grad():
+        mass = float(loaded.log_prob(x).double().exp().sum()) * 0.05**2
+    assert mass == pytest.approx(1, abs=0.01)

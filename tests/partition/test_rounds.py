@@ -54,6 +54,22 @@ def test_a_budget_that_is_too_small_is_refused_with_one_that_is_not() -> None:
     assert again.verdict != "refused" or "too small" not in again.reason
 
 
+def test_the_search_for_a_path_obeys_the_budget_and_says_so() -> None:
+    # Without a bound the search takes 74,240 evaluations.
+    spending = Spending(20_000, None)
+    found, _, counted = spend(spending, chains=512, wider=10.0)
+    assert found.verdict == "refused" and "budget=20,000 is too small: it is spent before a path" in found.reason
+    assert spending.spent == counted.states <= 20_000 + 2 * 512 * 8 + 512
+
+
+@pytest.mark.parametrize("budget", [33_000, 60_000])
+def test_a_budget_of_few_chain_steps_gives_a_wide_bracket_that_holds_the_truth(budget: int) -> None:
+    spending = Spending(budget, None)
+    found, truth, _ = spend(spending, temperatures=200, steps=300)
+    assert found.verdict != "refused" and found.lower < truth < found.upper
+    assert spending.spent <= 1.15 * budget
+
+
 def test_a_stop_after_the_first_round_leaves_its_value_and_one_before_leaves_none() -> None:
     first = Spending(None, None)
     one, _, _ = spend(first)
