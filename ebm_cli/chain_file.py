@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 
 from ebm_cli.check import InputError
 from ebm_cli.estimate import rounded_up
+from ebm_cli.run import write_bytes
 
 # Beside chains.nc: the fingerprint of the chains that metrics.json judges.
 JUDGED = "chains.sha256"
@@ -103,10 +105,17 @@ class Chains:
 def write(path: Path, chains: Chains, temperature: float, attributes: dict[str, str]) -> None:
     """Write an ArviZ file: posterior/x and, in sample_stats, lp = −E/T, energy = E/T, potential, acceptance_rate,
     diverging."""
+    # HDF5 crashes the process at its end when a disk is full, so it never writes to one.
+    content = BytesIO()
+    _fill(content, chains, temperature, attributes)
+    write_bytes(path, content.getbuffer())
+
+
+def _fill(content: BytesIO, chains: Chains, temperature: float, attributes: dict[str, str]) -> None:
     import h5netcdf
 
     count, draws = chains.x.shape[:2]
-    with h5netcdf.File(path, "w") as file:
+    with h5netcdf.File(content, "w") as file:
         file.attrs.update({"created_by": "ebm", **attributes})
         for name in ("posterior", "sample_stats"):
             group = file.create_group(name)

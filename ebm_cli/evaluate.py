@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from ebm_cli import check, figure, rng
@@ -20,7 +19,7 @@ from ebm_cli.machine import resolve
 from ebm_cli.metric import Metric, Subject
 from ebm_cli.metric._score import rows_of, score
 from ebm_cli.parts import Parts, assemble, check_units, load_weights
-from ebm_cli.run import Run, write_text
+from ebm_cli.run import Run, write_array, write_text
 from ebm_cli.sample_figures import denoised_figure
 from ebm_cli.state import read_data_record
 from ebm_cli.terminal import Stopped, Terminal, WorkFailed
@@ -132,7 +131,7 @@ def with_samples(
             f"{broken} of {n} chains became not finite; what usually helps: a lower sampler.step_size, start=data"
         )
     remarks = (f"{broken} of {n} chains became not finite and are left out",) if broken else ()
-    np.save(run.folder / "samples.npy", x.cpu().numpy())
+    write_array(run.folder / "samples.npy", x.cpu().numpy())
     if figure.can_show(parts.event) and parts.data is not None:
         drawn = figure.states(parts.data.decode(x[finite]), parts.event)
         real = figure.states(parts.data.decode(subject.held_out.x), parts.event)

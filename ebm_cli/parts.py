@@ -182,6 +182,10 @@ def _energy(config: Config, event: tuple[int, ...] | None, data: Data | None) ->
     energy = make(node, event=event, data=data)
     if not isinstance(energy, nn.Module) or type(energy).forward is nn.Module.forward:
         raise InputError(f"_target_={config['energy']['_target_']} must be a torch.nn.Module with a forward method")
+    if not hasattr(energy, "_modules"):
+        raise InputError(
+            f"_target_={config['energy']['_target_']} never calls super().__init__(): let its __init__ begin with that"
+        )
     # A user's own tensors may have been made elsewhere. Convolutions are faster over channels that lie together.
     energy = energy.to(device=torch.get_default_device(), dtype=torch.get_default_dtype())
     return energy.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

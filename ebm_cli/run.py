@@ -6,14 +6,19 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
+from io import BytesIO
 from pathlib import Path
 from types import NoneType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ebm_cli import stored
 from ebm_cli.check import InputError, count
 from ebm_cli.estimate import Estimate
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FORMAT = 6
 UNFINISHED = "unfinished"
@@ -236,6 +241,9 @@ def hold_types(config: dict[str, Any], path: Path) -> None:
         if key in config and (not isinstance(config[key], kinds) or isinstance(config[key], bool)):
             names = " or ".join("null" if kind is NoneType else kind.__name__ for kind in kinds)
             raise InputError(f"{path} is damaged: {key} must be of type {names}, got {str(config[key])[:40]!r}")
+    event = config.get("event")
+    if isinstance(event, list) and not all(type(side) is int for side in event):
+        raise InputError(f"{path} is damaged: event must hold whole numbers, got {str(event)[:40]!r}")
     for key in ("regularizer", "metric", "diagnostic"):
         members = config.get(key) or {}
         if isinstance(members, list) and members:
@@ -323,12 +331,26 @@ def read_json(path: Path) -> Any:
         return {}
 
 
+def is_of_ebm(folder: Path) -> bool:
+    """Whether a folder is a run's or a sweep's, damaged ones aside."""
+    for name, key in (("config.yaml", "made"), ("sweep.yaml", "jobs")):
+        with suppress(OSError, InputError):
+            if key in stored.load(stored.read_text(folder / name), folder / name):
+                return True
+    return False
+
+
 def write_text(path: Path, text: str) -> None:
+    """Replace a text file at once; see `write_bytes`."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Replace a file at once: written aside, synced, renamed."""
     handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         Path(aside).chmod(0o644)
@@ -337,6 +359,15 @@ def write_text(path: Path, text: str) -> None:
         Path(aside).unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def write_array(path: Path, values: "np.ndarray") -> None:
+    """Write a .npy file at once; numpy's own writing does not say why a disk took only half of it."""
+    import numpy as np
+
+    content = BytesIO()
+    np.save(content, values)
+    write_bytes(path, content.getbuffer())
 
 
 def sync_folder(folder: Path) -> None:
@@ -363,6 +394,8 @@ def new_folder(verb: str, name: str, out: str | None, root: Path | None = None) 
     """
     if NAME.fullmatch(name) is None:
         raise InputError(f"name must be of letters, digits, '.', '_' and '-' only, got {name!r}")
+    if out == "":
+        raise InputError("out must be a folder's name, got nothing")
     try:
         if out is not None:
             folder = Path(out)

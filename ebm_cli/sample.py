@@ -22,7 +22,7 @@ from ebm_cli.machine import resolve
 from ebm_cli.mixing import judge
 from ebm_cli.parts import Parts, assemble, check_units, load_weights
 from ebm_cli.plain_sampler import plain_if_one_well
-from ebm_cli.run import Run
+from ebm_cli.run import Run, write_array
 from ebm_cli.sample_figures import copy_grid, energy_trace, state_figures
 from ebm_cli.screen import Screened, screen
 from ebm_cli.state import read_data_record
@@ -90,7 +90,7 @@ def write(run: Run, parts: Parts, chains: Chains, last: Tensor) -> str:
         parts.sampler.temperature,
         {"ebm_version": __version__, "temperature": str(parts.sampler.temperature)},
     )
-    np.save(run.folder / "samples.npy", last.cpu().numpy())
+    write_array(run.folder / "samples.npy", last.cpu().numpy())
     columns = getattr(parts.data, "columns", None)
     if columns is not None and parts.data is not None:
         with (run.folder / "samples.csv").open("w", newline="") as file:

@@ -52,6 +52,10 @@ def read(path: str, header: str = "names", trained: str | None = None) -> DataFr
     # On a damaged file the readers raise nearly anything.
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if ragged := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", reason):
+            reason = "line {1} has {2} values, those before it {0}; a value with a comma needs quotes".format(
+                *ragged.groups()
+            )
         raise InputError(f"path={path} cannot be read: {reason[:200]}") from None
 
 

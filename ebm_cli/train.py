@@ -150,7 +150,12 @@ def begin(parts: Parts, trainer: Trainer, seed: int) -> TrainState:
     assert parts.objective is not None and parts.optimizer is not None
     parts.energy.train()
     parts.objective.train()
-    optimizer = parts.optimizer.build([*parts.energy.parameters(), *parts.objective.parameters()])
+    weights = [*parts.energy.parameters(), *parts.objective.parameters()]
+    if not weights:
+        raise check.InputError(
+            "energy has no torch.nn.Parameter, so there is nothing to train; ebm sample draws from it as it is"
+        )
+    optimizer = parts.optimizer.build(weights)
     averaged = None
     if trainer.average is not None:
         average = get_ema_multi_avg_fn(trainer.average)

@@ -208,3 +208,8 @@ def test_a_run_of_an_older_format_is_read_with_what_it_meant(tmp_path: Path) -> 
 def test_every_argument_that_an_older_run_lacks_is_one_of_its_class() -> None:
     for target, added in run_module.SINCE.items():
         assert set(added) <= set(inspect.signature(locate(target)).parameters)
+
+
+def test_an_empty_out_is_told_as_such() -> None:
+    with pytest.raises(InputError, match="out must be a folder's name, got nothing"):
+        new_folder("train", "mlp", "")

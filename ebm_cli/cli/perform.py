@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,12 @@ from ebm_cli.cli import compose
 from ebm_cli.estimate import Estimate
 from ebm_cli.run import FORMAT, NAME, Run, new_folder, write_text
 from ebm_cli.terminal import Stopped, WorkFailed, printable
+
+# What a disk or its limits refuse, which no change of this program mends.
+OF_THE_DISK = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE),
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, errno.ENFILE),
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ def perform(job: Job) -> tuple[Job, Run, int, dict[str, Estimate]]:
     if isinstance(job.source, Run) and not job.source.is_finished():
         terminal.say(f"note: run={job.source.folder} has not finished: it was stopped, or is still running")
     try:
-        with locked(run), permitted(job.permission), unfinished(run):
+        with locked(run), permitted(job.permission), unfinished(run), quiet_threads():
             config = settle(job, run)
             estimates = verb_of(job, config, run, terminal)()
             run.write_metrics(estimates)
@@ -75,9 +82,9 @@ def perform(job: Job) -> tuple[Job, Run, int, dict[str, Estimate]]:
     except WorkFailed as failure:
         return job, run, failed(run, str(failure)), estimates
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+        if not is_of_the_disk(error):
             return job, run, internal(run), estimates
-        return job, run, failed(run, f"{os.strerror(error.errno)}: {error.filename or folder}"), estimates
+        return job, run, failed(run, f"{os.strerror(error.errno or 0)}: {error.filename or folder}"), estimates
     except (MemoryError, RuntimeError) as error:
         if (
             "out of memory" not in str(error)
@@ -93,6 +100,27 @@ def perform(job: Job) -> tuple[Job, Run, int, dict[str, Estimate]]:
         )
     except Exception:
         return job, run, internal(run), estimates
+
+
+def is_of_the_disk(error: BaseException | None) -> bool:
+    """Whether a disk or its limits refused something."""
+    return isinstance(error, OSError) and error.errno in OF_THE_DISK
+
+
+@contextmanager
+def quiet_threads() -> Iterator[None]:
+    """TensorBoard's thread leaves what its disk refuses to our own, which raises it again: no traceback of it."""
+    before = threading.excepthook
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        if not is_of_the_disk(args.exc_value):
+            before(args)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def is_refused(job: Job, estimates: dict[str, Estimate]) -> bool:

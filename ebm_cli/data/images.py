@@ -14,6 +14,7 @@ from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.data import DataRecord, listed, own_path, pictures
 from ebm_cli.data._user_file import Contents, Training, UserFile
+from ebm_cli.run import is_of_ebm
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -31,8 +32,8 @@ class Images(UserFile):
     """All pictures under a folder, cut to one shape and scaled to [−1, 1], plus dequantisation noise N(0, noise²I).
 
     Each is turned as its EXIF says, laid over white where it is transparent, cropped in the middle to the shape's
-    aspect and resized; of several frames the first is taken. Hidden files, and those whose suffix is no picture's,
-    are left out.
+    aspect and resized; of several frames the first is taken. Hidden files, those whose suffix is no picture's, and
+    those in a run's or a sweep's folder below `path` are left out.
 
     path: the folder. size: pixels a side ≥ 2, or [height, width]. channels: 1 gray, 3 color. held_out: fraction of
     the pictures in (0, 1). noise: σ ≥ 0 in the scaled units, where one of 255 gray levels is 0.0078. seed: of the
@@ -152,7 +153,11 @@ def picture_names(folder: Path) -> list[str]:
     suffixes = {suffix for suffix, kind in Image.registered_extensions().items() if kind in readable}
     names = [file.relative_to(folder) for file in folder.rglob("*") if file.suffix.lower() in suffixes]
     visible = [name for name in names if not any(part.startswith(".") for part in name.parts)]
-    return sorted(name.as_posix() for name in visible if (folder / name).is_file())
+    # The figures of a run that was made beside the pictures are not among them.
+    inside = {parent for name in visible for parent in name.parents if parent != Path()}
+    made = {parent for parent in inside if is_of_ebm(folder / parent)}
+    own = [name for name in visible if made.isdisjoint(name.parents)]
+    return sorted(name.as_posix() for name in own if (folder / name).is_file())
 
 
 def read_picture(

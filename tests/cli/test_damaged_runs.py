@@ -177,3 +177,12 @@ def test_a_report_shows_what_is_left_of_damaged_relatives(here: Path) -> None:
     config = yaml.safe_load((here / "x" / "config.yaml").read_text())
     (here / "x" / "config.yaml").write_text(yaml.safe_dump(config | {"init": str(here / "x")}))
     assert "Verdicts" in write_report(Run(here / "x")).read_text()
+
+
+@pytest.mark.parametrize("event", [[{"_target_": "subprocess.Popen"}], ["x"], [2, None], [1.5]])
+def test_a_shape_that_is_none_names_the_file(event: list[Any], here: Path, capsys: pytest.CaptureFixture) -> None:
+    path = here / "x" / "config.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"event": event}))
+    for words in (VERBS["sample"], VERBS["init"]):
+        assert main(words) == 2
+        assert f"{path} is damaged: event must hold whole numbers" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Images: every mode, turn and transparency gives the picture that people see, and what is none is refused by name."""
 
+import shutil
 import struct
 import zlib
 from functools import cache
@@ -13,7 +14,8 @@ from PIL import Image
 
 from ebm_cli.check import InputError
 from ebm_cli.cli import main
-from ebm_cli.data.images import Images
+from ebm_cli.data.images import Images, picture_names
+from ebm_cli.run import Run
 from ebm_cli.sample import write_pictures
 from tests.contract import build, scratch
 
@@ -408,3 +410,25 @@ def test_a_grey_picture_is_written_as_grey_and_none_for_a_chain_that_broke(tmp_p
     with Image.open(tmp_path / "samples" / "0002.png") as picture:
         assert picture.mode == "L"
         np.testing.assert_allclose(np.asarray(picture), pictures[2] * 255, atol=0.51)
+
+
+@pytest.mark.parametrize("place", ["outputs/train/2026-01-01/00-00-00-x", "mine"])
+def test_the_figures_of_a_run_made_beside_the_pictures_are_not_among_them(place: str, tmp_path: Path) -> None:
+    folder_of(6, tmp_path)
+    alone = images(tmp_path).split("train").x
+    made, other = tmp_path / place, tmp_path / "other" / "figures"
+    for run, sweep in ((made, made / "sweep"), (other.parent, other.parent / "plan")):
+        for folder in (run / "figures", sweep):
+            folder.mkdir(parents=True)
+            folder_of(1, folder)
+    Run(made).write_config({"made": {"verb": "train"}})
+    (made / "sweep" / "sweep.yaml").write_text("verb: sample\njobs: []\n")
+    # Files of these names that others write make no folder ours.
+    (other.parent / "config.yaml").write_text("lr: 0.1\n")
+    (other.parent / "plan" / "sweep.yaml").write_text("method: grid\n")
+    own = [f"p{i:03d}.png" for i in range(6)]
+    assert picture_names(tmp_path) == ["other/figures/p000.png", "other/plan/p000.png", *own]
+    shutil.rmtree(tmp_path / "other")
+    torch.testing.assert_close(images(tmp_path).split("train").x, alone, rtol=0, atol=0)
+    # A run's own folder may still be asked for.
+    assert picture_names(made / "figures") == ["p000.png"]
