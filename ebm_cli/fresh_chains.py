@@ -87,9 +87,9 @@ class Length:
 
 def count_or_auto(name: str, value: Any, least: int = 1) -> None:
     """Raise InputError unless `value` is auto or a whole number, at least `least`."""
-    if isinstance(value, str):
-        check.one_of(name, value, ["auto"])
-    else:
+    if isinstance(value, str) and value != "auto":
+        raise check.InputError(f"{name} must be auto or a whole number, got {value!r}")
+    if value != "auto":
         check.count(name, value, least)
 
 

@@ -53,7 +53,7 @@ def test_what_a_run_says_cannot_break_the_page(tmp_path: Path) -> None:
     assert "few &lt;draws&gt; &amp; chains" in page and "a &lt; b" in page
 
 
-EVIL = "\"><script src=//evil.example/x.js></script><img src=http://evil.example onerror=alert(1)>'{{ 7*7 }}"
+EVIL = "\"><script src=//evil.example/x.js></script><img src=http://evil.example onerror=alert(1)>'{{ 7919*7907 }}"
 
 
 def test_nothing_that_a_folder_holds_becomes_markup(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_nothing_that_a_folder_holds_becomes_markup(tmp_path: Path) -> None:
     write_sweep_report(tmp_path, "sample", [EVIL], sweep, EVIL)
     for path in (run.folder / "report.html", child.folder / "report.html", tmp_path / "report.html"):
         page = path.read_text()
-        assert "evil.example" in page and "49" not in re.sub(r"base64,[^\"]*", "", page)
+        assert "evil.example" in page and "62615533" not in page
         assert "<script" not in page and "<img src=http" not in page and "<b>" not in page
         sources = re.findall(r"<[^>]*(?:src|href)\s*=\s*[\"']?([^\"' >]+)", page)
         assert all(source.startswith("data:") or source == "0/report.html" for source in sources)
@@ -186,7 +186,8 @@ def test_a_sweeps_page_shows_each_member_its_verdicts_and_the_way_to_its_page(tm
     ]
     page = write_sweep_report(tmp_path, "sample", ["sampler.temperature"], rows, "under it").read_text()
     assert 'href="0/report.html"' in page and 'href="1/report.html"' not in page
-    assert '<td class="number caution">12</td>' in page and '<td class="number refused">refused</td>' in page
+    page = page.replace("\n", "")
+    assert '<td class="number caution">12<' in page and '<td class="number refused">refused</td>' in page
     assert "few &lt;draws&gt; &amp; chains" in page and "&lt;2&gt;" in page and "all chains &amp; more broke" in page
     assert page.count("data:image/png;base64,") == 1 and "under it" in page
 

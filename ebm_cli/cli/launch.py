@@ -81,6 +81,8 @@ def prepare(verb: str, overrides: list[Any], permission: Permission | None = Non
         return prepared(verb, overrides, permission, place)
     except compose.WrongWords as error:
         rest = left(overrides, error)
+        if not rest:
+            raise
         raise further(lambda: prepared(verb, rest, permission, place), error) from None
 
 

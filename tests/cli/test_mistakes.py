@@ -46,7 +46,7 @@ MISTAKES = [
     ("train regularizer.gradient_nrom.at=line", ["'regularizer=[gradient_norm]'"]),
     ("evaluate energy=double_well metric.nll.base=flow", ["metric.nll.base", "'metric=[nll]'"]),
     # Numbers.
-    ("sample energy=double_well steps=ten", ["steps must be a number", "ten"]),
+    ("sample energy=double_well steps=ten", ["steps must be auto or a whole number", "ten"]),
     ("sample energy=double_well steps=0", ["steps must be >= 1"]),
     ("sample energy=double_well burn_in=-1", ["burn_in must be >= 0"]),
     ("sample energy=double_well thin=0", ["thin must be >= 1"]),

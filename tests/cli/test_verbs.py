@@ -158,7 +158,15 @@ def test_a_buffer_can_be_sampled_on(capsys):
 
 
 def test_a_sweep_ends_in_a_table_a_csv_and_a_picture_and_goes_on_after_a_failure(capsys):
-    words = ["energy=double_well", "sampler.step_size=0.01,9", "chains=4", "steps=20", "thin=1", "out=s"]
+    words = [
+        "energy=double_well",
+        "sampler=sgld",
+        "sampler.step_size=0.01,9",
+        "chains=4",
+        "steps=20",
+        "thin=1",
+        "out=s",
+    ]
     assert main(["sample", "-m", *words]) == 1
     out, err = capsys.readouterr()
     assert "sampler.step_size" in out
@@ -197,7 +205,7 @@ def test_divergence_stops_at_once_keeps_the_last_good_checkpoint_and_says_what_h
 
 
 def test_all_chains_broken_is_a_failure_that_names_the_first(capsys):
-    assert main(["sample", "energy=double_well", "sampler.step_size=9.0", "steps=50"]) == 1
+    assert main(["sample", "energy=double_well", "sampler=sgld", "sampler.step_size=9.0", "steps=50"]) == 1
     assert "all 64 chains became not finite" in capsys.readouterr().err
 
 

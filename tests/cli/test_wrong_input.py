@@ -54,7 +54,7 @@ WRONG = {
         ["adapt must be one of auto, none"],
     ),
     "an acceptance of all": ("sample energy=double_well target_accept=1", ["target_accept must be in (0, 1), got 1"]),
-    "steps in words": ("sample energy=double_well steps=many", ["steps must be one of auto, got 'many'"]),
+    "burn-in in words": ("sample energy=double_well burn_in=many", ["burn_in must be auto or a whole number"]),
     "no budget": ("sample energy=double_well budget=0", ["budget must be >= 1, got 0"]),
     "unknown device": ("sample energy=double_well device=gpu", ["device", "gpu"]),
     "custom without target": ("sample energy=custom", ["energy._target_"]),

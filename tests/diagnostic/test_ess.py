@@ -36,7 +36,7 @@ def test_ess_is_arvizs_least_over_coordinates_and_energy() -> None:
 
 def test_too_small_an_ess_is_under_caution() -> None:
     found = estimates(Chains(x=ar1(0.95, 8, 200, seed=1)[:, :, None]))["ess_bulk_min"]
-    assert found.verdict == "caution" and "raise steps" in found.reason
+    assert found.verdict == "caution" and "type steps=" in found.reason
 
 
 def test_ess_per_gradient_divides_by_all_gradients_of_all_chains() -> None:
