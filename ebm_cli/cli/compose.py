@@ -1,5 +1,6 @@
 """Configuration by Hydra, with every mistake found at once and named in one line each."""
 
+import copy
 import re
 import sys
 from dataclasses import dataclass, field
@@ -174,6 +175,11 @@ def is_key_of(override: Override, groups: set[str]) -> bool:
     return bool(mark) and group in groups
 
 
+# Configurations that were loaded already, by what they depend on: the jobs of a sweep share most of theirs.
+LOADED: dict[tuple[str, ...], DictConfig] = {}
+MOST_LOADED = 200
+
+
 class Loader:
     """Hydra's configuration loader over our folders, for the length of a `with` block."""
 
@@ -182,9 +188,9 @@ class Loader:
 
     def __enter__(self) -> "Loader":
         GlobalHydra.instance().clear()
-        ours, *own = conf_folders()
+        ours, *self.own = conf_folders()
         search = create_config_search_path(str(ours))
-        for folder in own:
+        for folder in self.own:
             # Hydra wants its schema source, which create_config_search_path puts last, to stay there.
             search.get_path().insert(-1, SearchPathElement("user", f"file://{folder}"))
         store = ConfigStore.instance()
@@ -241,6 +247,9 @@ class Loader:
         for key, value in flat(values or {}):
             if not any(word.lstrip("+~").startswith(f"{key}=") for word in line):
                 added.append(f"++{key}={quoted(value)}")
+        key = (verb, *line, *added, repr(self.base.nodes))
+        if key in LOADED and not self.own:
+            return copy.deepcopy(LOADED[key])
         try:
             config = self.loader.load_configuration(
                 config_name=verb, overrides=[*line, *added], run_mode=RunMode.RUN, from_shell=False
@@ -249,6 +258,9 @@ class Loader:
             raise InputError(" ".join(str(error).split())[:300]) from None
         with open_dict(config):
             del config["hydra"]
+        if len(LOADED) >= MOST_LOADED:
+            LOADED.clear()
+        LOADED[key] = copy.deepcopy(config)
         return config
 
 
