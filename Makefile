@@ -22,7 +22,7 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(READY)
-	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo.sh
+	PATH="$(CURDIR)/$(BIN):$$PATH" python scripts/demo.py
 
 claims: $(READY)
 	$(BIN)/python scripts/claims.py

@@ -17,7 +17,6 @@ from ebm_cli.diagnostic.effective_temperature import EffectiveTemperature
 from ebm_cli.energy import device_of, energy_and_grad, frozen, space_of
 from ebm_cli.estimate import Estimate, refused, show
 from ebm_cli.probe import OVERDISPERSED, Probed, probe, width_of_start
-from ebm_cli.sampler import Sampler
 from ebm_cli.screen import listed
 
 # Looked at for their temperature: so many of each chain, and more of few chains.
@@ -49,7 +48,7 @@ def judge(patient: Patient, seed: int, stop: Callable[[], bool] = never) -> Judg
     and nothing spoke against mixing before; without them, that is said and no more can be.
     """
     screened = patient.screened()
-    smaller = smaller_step(patient.sampler)
+    smaller = patient.smaller_step()
     if screened.stuck:
         return Judged(refused(f"not mixed: {listed(screened.stuck)} never moved; {smaller}"))
     if screened.good is None:
@@ -71,14 +70,6 @@ def judge(patient: Patient, seed: int, stop: Callable[[], bool] = never) -> Judg
         meaning = "1 stands for mixed: chains agree with each other and forget where they were"
         estimate = Estimate(1.0, reason=probed.said, meaning=meaning)
     return Judged(estimate, notes, found.worst)
-
-
-def smaller_step(sampler: Sampler | None) -> str:
-    """How a smaller step is typed: a quarter of the step size, or a higher acceptance for a sampler with several."""
-    size = getattr(sampler, "step_size", None)
-    if isinstance(size, float):
-        return f"type sampler.step_size={size / 4:.2g}"
-    return "lower sampler.step_size" if size is None else "type target_accept=0.9"
 
 
 def starts(patient: Patient, chains: Chains, seed: int, stop: Callable[[], bool]) -> tuple[Probed, list[str]]:

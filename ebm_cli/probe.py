@@ -93,7 +93,8 @@ def probe(
     count = min(max(FEWEST, int(len(chains.x) * SHARE)), MOST)
     length = int(min(total * SHARE, len(chains.x) * total / count))
     if length < 2 * STATES:
-        return Probed("unknown", f"chains of {total} steps are too short to probe from elsewhere; raise steps")
+        enough = chains.longer(2.2 * STATES / max(length, 1))
+        return Probed("unknown", f"chains of {total} steps are too short to probe from elsewhere; {enough}")
     rng = generator(seed, "probes", device_of(energy))
     x = brought_down(energy, elsewhere(energy, chains, data, count, rng), chains, sampler.temperature)
     half = length // 2
@@ -165,7 +166,7 @@ def judged(moved: Trajectory, chains: Chains, temperature: float, told: str) -> 
     stays = away & ~nearer & ~falling
     # One alone may be the last to arrive.
     if stays.sum() < 2:
-        return Probed("unknown", f"{away.sum()} of {told} begun elsewhere are still on their way; raise steps")
+        return Probed("unknown", f"{away.sum()} of {told} begun elsewhere are still on their way; {chains.longer(2)}")
     x, e = x[:, stays], e[:, stays]
     gap = 0.0
     if chains.potential is not None and temperature > 0:

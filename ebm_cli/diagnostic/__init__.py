@@ -35,6 +35,13 @@ class Patient:
         """The chains sorted into sound, broken and stuck."""
         return screen(self.chains)
 
+    def smaller_step(self) -> str:
+        """How a smaller step is typed: a quarter of the step size, or a higher acceptance where there are several."""
+        size = getattr(self.sampler, "step_size", None)
+        if isinstance(size, float):
+            return f"type sampler.step_size={size / 4:.2g}"
+        return "lower sampler.step_size" if size is None else "type target_accept=0.9"
+
 
 @runtime_checkable
 class Diagnostic(Protocol):

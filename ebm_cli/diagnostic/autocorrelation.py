@@ -57,10 +57,11 @@ class Autocorrelation:
         if draws < LEAST_TIMES * worst.tau:
             doubts.append(
                 f"{draws} draws a chain are only {draws / worst.tau:.0f} times τ of {slowest}, under {LEAST_TIMES}: "
-                "τ may be too low; raise steps"
+                f"τ may be too low; {chains.longer(LEAST_TIMES * worst.tau / draws)}"
             )
         if draws < 4 * worst.tau:
-            reason = f"chains are shorter than 4 τ of {slowest}, so τ is not known: raise steps"
+            reason = f"chains are shorter than 4 τ of {slowest}, so τ is not known: "
+            reason += chains.longer(LEAST_TIMES * worst.tau / draws)
             estimate = refused("; ".join([*screened.remarks, reason]), "steps")
         else:
             scale = chains.thin

@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import check, figure
+from ebm_cli.chain_file import Chains
 from ebm_cli.diagnostic import Patient
 from ebm_cli.energy import device_of, frozen
 from ebm_cli.estimate import Estimate, refused
@@ -64,7 +65,7 @@ class EffectiveTemperature:
         temperature = patient.temperature
         if not np.isfinite([value, se]).all():
             return Finding({name: refused("‖∇E‖² or ΔE overflow at some states")})
-        doubts = [*screened.remarks, *off(value, se, temperature)]
+        doubts = [*screened.remarks, *off(value, se, temperature, patient.smaller_step(), screened.good)]
         picture, (axes,) = figure.new(height=3.2)
         each = squares / laplacians
         axes.hist(each[np.isfinite(each)], bins=30, color=figure.BLUE)
@@ -80,11 +81,11 @@ class EffectiveTemperature:
         return Finding({name: estimate.doubted(doubts)}, picture, caption)
 
 
-def off(value: float, se: float, temperature: float) -> list[str]:
+def off(value: float, se: float, temperature: float, smaller: str, chains: Chains) -> list[str]:
     """Return why a temperature of value ± se does not show that chains are at T, or nothing.
 
     It does if its error is at most 5 % of T, and if it differs from T by at most 4 errors or 5 % of T, whichever is
-    more, and by at most 10 %.
+    more, and by at most 10 %. smaller: how a smaller step is typed.
     """
     if temperature <= 0:
         return []
@@ -94,12 +95,12 @@ def off(value: float, se: float, temperature: float) -> list[str]:
     if away > min(max(4 * error, CLOSE), FAR):
         if away > 4 * error:
             return [
-                f"chains are not at T: {numbers}; step bias or not yet in equilibrium, lower sampler.step_size or "
-                "raise burn_in"
+                f"chains are not at T: {numbers}; step bias or not yet in equilibrium; {smaller}, or "
+                f"{chains.after_burn_in()}"
             ]
-        return [f"not shown to be T: {numbers}; raise chains or steps, or lower sampler.step_size"]
+        return [f"not shown to be T: {numbers}; {chains.longer(4)}, or {smaller}"]
     if error > CLOSE:
-        return [f"not known well enough to be compared with T: {numbers}; raise chains or steps"]
+        return [f"not known well enough to be compared with T: {numbers}; {chains.longer((error / CLOSE) ** 2)}"]
     return []
 
 

@@ -92,7 +92,7 @@ class ModeOccupancy:
             doubts += [f"{len(missing) - 4} more modes are missing"] if len(missing) > 4 else []
             doubts += [f"{found.names[k]}, weight {judge[k]:.2f}, {said[k]}" for k in off[:4]]
         if missing:
-            doubts.append("raise steps, or start chains wider")
+            doubts.append(f"{screened.good.longer(4)}, or start chains wider: type start.scale=10")
         # That modes are missing is a fact about these chains; that none is says that they have found every one.
         listed = Estimate(
             [float(found.numbers[k]) for k in missing], if_not_mixed="caution" if missing else "refused"

@@ -30,7 +30,7 @@ class RHat:
     def __call__(self, patient: Patient) -> Finding:
         screened = patient.screened()
         if screened.stuck:
-            reason = f"undefined: {listed(screened.stuck)} never moved; lower sampler.step_size"
+            reason = f"undefined: {listed(screened.stuck)} never moved; {patient.smaller_step()}"
             return Finding({"r_hat_max": refused(reason)})
         if screened.good is None:
             return Finding({"r_hat_max": refused(screened.fatal)})
@@ -42,7 +42,8 @@ class RHat:
         value = values[worst]
         doubts = list(screened.remarks)
         if value > self.mixed:
-            doubts.append(f"R̂ of {worst} is above {self.mixed:g}: raise burn_in and steps")
+            times = (value**2 - 1) / (self.mixed**2 - 1)
+            doubts.append(f"R̂ of {worst} is above {self.mixed:g}: {screened.good.longer(times)}")
         picture, (axes,) = figure.new()
         figure.spread(axes, values, "rank-normalised R̂")
         axes.axvline(self.mixed, color=figure.GREEN, linestyle="--", label=f"mixed: {self.mixed:g}")

@@ -47,12 +47,12 @@ class SelfTransition:
         kept = stays[sound]
         if len(kept) < 2:
             stuck = [names[i] for i in np.flatnonzero(finite & (equal == 1))]
-            reason = f"{listed(stuck)} never moved; lower sampler.step_size" if stuck else screened.fatal
+            reason = f"{listed(stuck)} never moved; {patient.smaller_step()}" if stuck else screened.fatal
             return Finding({"self_transition": refused(reason or "fewer than 2 sound chains")})
         value, se = float(kept.mean()), float(kept.std(ddof=1) / len(kept) ** 0.5)
         doubts = list(screened.remarks)
         if value > HIGH:
-            doubts.append(f"chains stay in place more than {HIGH:.0%} of the time: lower sampler.step_size")
+            doubts.append(f"chains stay in place more than {HIGH:.0%} of the time: {patient.smaller_step()}")
         picture, (axes,) = figure.new(height=3.0)
         axes.bar(range(len(stays)), np.where(finite, stays, 0), color=figure.BLUE, width=1.0)
         axes.set(xlabel="chain", ylabel="fraction of kernel steps that stay", ylim=(0, 1))

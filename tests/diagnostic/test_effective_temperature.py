@@ -110,7 +110,8 @@ def test_asking_leaves_the_energy_trainable_and_without_gradients() -> None:
 def test_a_temperature_is_ok_only_if_it_is_known_and_near(
     value: float, se: float, fine: bool, temperature: float
 ) -> None:
-    reasons = off(value * temperature, se * temperature, temperature)
+    chains = Chains(x=np.zeros((4, 10, 1)))
+    reasons = off(value * temperature, se * temperature, temperature, "lower it", chains)
     assert bool(reasons) != fine
     if reasons:
         assert f"{abs(value - 1):.1%}" in reasons[0] and f"an error of {se:.1%}" in reasons[0]
