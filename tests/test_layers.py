@@ -18,6 +18,8 @@ ROWS = (
         "judgment",
         "report",
         "curves",
+        "run_events",
+        "tags",
         "step_size",
         "sweep_figure",
         "sweep_report",
@@ -41,7 +43,7 @@ ROWS = (
     {"optimizer", "sampler"},
     {"energy", "network", "convolutions", "grid", "composition", "levels"} | {"trial"},
     {"data", "table_file"},
-    {"run", "stored", "shipped", "machine", "terminal", "estimate"},
+    {"run", "stored", "shipped", "machine", "terminal", "estimate", "events"},
     {"check", "rng"},
 )
 LEVEL = {module: level for level, row in enumerate(ROWS) for module in row}

@@ -59,8 +59,10 @@ def perform(job: Job) -> tuple[Job, Run, int, dict[str, Estimate]]:
             estimates = verb_of(job, config, run, terminal)()
             run.write_metrics(estimates)
             from ebm_cli.report import write_report
+            from ebm_cli.run_events import close_record
 
             write_report(run)
+            close_record(run)
         return job, run, 1 if is_refused(job, estimates) else 0, estimates
     except InputError as error:
         if fresh and job.folder is None and not isinstance(error, InUse):
