@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ebm_cli import figure, tags
+from ebm_cli.data import known
 from ebm_cli.energy import frozen
 from ebm_cli.events import Events
 from ebm_cli.landscape import landscape
@@ -144,10 +145,30 @@ class Board:
                 picture.savefig(png, format="png", dpi=PICTURE_DPI)
                 self.events.picture(f"pictures/{name}", png.getvalue(), self.state.step, tags.PICTURES[name])
 
+    def last_samples(self, chains: Tensor | None) -> dict[str, tuple["figure.Figure", str]]:
+        """The chains as training leaves them, if they have a picture."""
+        if chains is None or not figure.can_show(self.parts.event):
+            return {}
+        assert self.parts.data is not None
+        shown = self.parts.data.decode(chains[:MOST_POINTS])
+        count = min(len(shown), SHOWN) if figure.is_image(self.parts.event) else len(shown)
+        caption = (
+            f"{count} of the {len(chains)} chains as training left them, the first ones and unselected: they started "
+            "from where earlier ones ended, not from noise. Good: not to be told from the data."
+        )
+        picture = figure.states(shown, self.parts.event, SHOWN)
+        if self.parts.event == (2,):
+            rows = self.parts.data.decode(known(self.parts.data).x)
+            left, right, bottom, top = figure.extent(rows, margin=0.5)
+            half = max(right - left, top - bottom) / 2
+            middle, height = (left + right) / 2, (bottom + top) / 2
+            picture.axes[0].set(xlim=(middle - half, middle + half), ylim=(height - half, height + half))
+        return {"samples": (picture, caption)}
+
     def finish(self, chains: Tensor | None) -> None:
         """The last flush, and the figures: the curves, and in the plane the model with its chains."""
         self.flush()
-        figure.save(self.run, {"training": figure.training(self.run.history())})
+        figure.save(self.run, {"training": figure.training(self.run.history())} | self.last_samples(chains))
         if self.parts.event == (2,):
             x = np.empty((0, 2)) if chains is None else chains[:MOST_POINTS].double().cpu().numpy()
             energy = self.parts.energy if self.state.averaged is None else self.state.averaged.module

@@ -101,7 +101,10 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     small = ["energy.width=8", "trainer.steps=20", "trainer.batch_size=16", "start.size=32", "objective.steps=1"]
     assert main(["train", "data=two_moons", "experiment=null", *small, f"out={here / 'train'}"]) == 0
     short = ["chains=4", "steps=20"]
-    assert main(["sample", "-m", f"run={here / 'train'}", "sampler.temperature=0.5,2", *short, f"out={here / 'sample'}"]) == 0
+    assert (
+        main(["sample", "-m", f"run={here / 'train'}", "sampler.temperature=0.5,2", *short, f"out={here / 'sample'}"])
+        == 0
+    )
     return here
 
 

@@ -41,11 +41,11 @@ class Job:
     permission: Permission = NOTHING
 
 
-def perform(job: Job) -> tuple[Job, Run, int, dict[str, Estimate]]:
-    """Do the work of one job in its folder; returns the exit code and the numbers."""
+def perform(job: Job, terminal: Any = None) -> tuple[Job, Run, int, dict[str, Estimate]]:
+    """Do the work of one job in its folder; returns the exit code and the numbers. terminal: one of its own if None."""
     from ebm_cli.cli.live import Live
 
-    terminal = Live()
+    terminal = terminal or Live()
     compose.append_current_folder()
     fresh = job.folder is None or not (job.folder / "config.yaml").exists()
     folder = job.folder or new_folder(job.verb, job_name(job), job.config.get("out"))
