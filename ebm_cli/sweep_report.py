@@ -8,7 +8,7 @@ from ebm_cli.estimate import show
 from ebm_cli.report import filled
 from ebm_cli.run import write_text
 from ebm_cli.sweep_members import Member, Sweep
-from ebm_cli.sweep_table import columns_of, rank, ranking_note
+from ebm_cli.sweep_table import columns_of, heads_of, rank, ranking_note
 
 PAGE = """<h1>{{ title }}</h1>
 <p class="path">{{ folder }}</p>
@@ -16,14 +16,13 @@ PAGE = """<h1>{{ title }}</h1>
 <figure><img alt="sweep" src="data:image/png;base64,{{ picture }}"><figcaption>{{ caption }}</figcaption></figure>
 {% endif %}
 <h2>Members</h2>
-<div class="scroll"><table><thead><tr><th>job</th>{% for key in keys %}<th>{{ key }}</th>{% endfor %}
-{% if ranked %}<th>rank</th>{% endif %}{% if by %}<th>{{ by }}</th>{% endif %}{% for name in names %}<th>{{ name }}</th>{% endfor %}<th>status</th></tr></thead><tbody>
+<div class="scroll"><table><thead><tr><th>job</th>{% if ranked %}<th>rank</th>{% endif %}{% for key in keys %}<th>{{ key }}</th>{% endfor %}
+{% if by %}<th>{{ by }}</th>{% endif %}{% for name in names %}<th>{{ name }}</th>{% endfor %}<th>status</th></tr></thead><tbody>
 {% for member in members %}
 <tr{% if member.best %} class="best"{% endif %}><td>{% if member.page %}<a href="{{ member.page }}">{{ member.job }}</a>{% else %}{{ member.job }}{% endif %}</td>
-{% for value in member.words %}<td>{{ value }}</td>{% endfor %}
-{% if ranked %}<td class="number">{{ member.rank }}</td>{% endif %}{% if by %}<td class="number">{{ member.score }}</td>{% endif %}
-{% for cell in member.cells %}<td class="number {{ cell.verdict }}">{{ cell.value }}
-{% if cell.meaning %}<br><small>{{ cell.meaning }}</small>{% endif %}</td>{% endfor %}
+{% if ranked %}<td class="number">{{ member.rank }}</td>{% endif %}{% for value in member.words %}<td>{{ value }}</td>{% endfor %}
+{% if by %}<td class="number">{{ member.score }}</td>{% endif %}
+{% for cell in member.cells %}<td class="number {{ cell.verdict }}">{{ cell.value }}{% if cell.meaning %}<br><small>{{ cell.meaning }}</small>{% endif %}</td>{% endfor %}
 <td>{{ member.status }}</td></tr>
 {% endfor %}
 </tbody></table></div>
@@ -55,7 +54,7 @@ def write_sweep_report(folder: Path, sweep: Sweep, caption: str) -> Path:
         folder=str(folder),
         picture=base64.b64encode(drawn.read_bytes()).decode() if drawn.exists() else "",
         caption=caption,
-        keys=columns_of(sweep),
+        keys=heads_of(columns_of(sweep)),
         names=names,
         ranked=bool(sweep.by),
         by="" if sweep.by in names else sweep.by,
