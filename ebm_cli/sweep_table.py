@@ -73,8 +73,8 @@ def printed(sweep: Sweep) -> tuple[list[str], list[list[str]]]:
     rows = [
         [
             str(each.number),
-            *(each.values.get(key, "") for key in keys),
             *([rank(each)] if sweep.by else []),
+            *(each.values.get(key, "") for key in keys),
             *(show(each.score) for _ in by),
             *(cell(each.metrics.get(name)) for name in names),
             *([each.status] if unfinished else []),
@@ -83,14 +83,8 @@ def printed(sweep: Sweep) -> tuple[list[str], list[list[str]]]:
     ]
     # A key that varies may have the name of a number, as energy has.
     heads = [f"measured {name}" if name in keys else name for name in names]
-    return [
-        "job",
-        *heads_of(keys),
-        *(["rank"] if sweep.by else []),
-        *by,
-        *heads,
-        *(["status"] if unfinished else []),
-    ], rows
+    ranks, states = ["rank"] if sweep.by else [], ["status"] if unfinished else []
+    return ["job", *ranks, *heads_of(keys), *by, *heads, *states], rows
 
 
 def heads_of(keys: list[str]) -> list[str]:
