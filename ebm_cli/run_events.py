@@ -12,7 +12,8 @@ from ebm_cli.run import Run
 Value = float | str | bool
 
 VERDICTS = {"refused": 0.0, "caution": 1.0, "ok": 2.0}
-VERDICT = "verdict/worst"
+# HParams shows the first five scalars by name; the digit puts this one behind the four of training.
+VERDICT = "2_verdict/worst"
 ABOUT_VERDICT = "The worst verdict among the run's numbers: 2 ok, 1 caution, 0 refused."
 # Groups that are compared by what they chose, and values by which runs are compared whether typed or not.
 CHOICES = ("energy", "data", "sampler", "start", "objective", "path")
@@ -35,7 +36,9 @@ def open_record(events: Events, run: Run) -> None:
     """Write what is known of a run before its work: hyperparameters, command and configuration."""
     config = run.config()
     made = config["made"]
-    trial = "/".join([made.get("verb", "train"), *run.folder.absolute().parts[-3:]])
+    # Its begin alone is shown.
+    *above, name = run.folder.absolute().parts[-3:]
+    trial = f"{name} in {'/'.join(above)} ({made.get('verb', 'train')})"
     events.hparams(hyperparameters(config), trial)
     events.text("command", f"`{made.get('command', '')}`\n\n{run.folder}", 0)
     shown = yaml.safe_dump({key: value for key, value in config.items() if key != "made"}, sort_keys=False)

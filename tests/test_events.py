@@ -51,7 +51,7 @@ def test_scalars_are_those_of_metrics_jsonl_in_groups_with_descriptions(runs: di
         events = [(event.step, event.value) for event in board.Scalars(tags.tag(name))]
         assert events == [(row["step"], pytest.approx(row[name], rel=1e-6)) for row in rows if name in row]
         assert board.SummaryMetadata(tags.tag(name)).summary_description == tags.ABOUT[name][1]
-    assert set(board.Tags()["scalars"]) == {tags.tag(name) for name in names} | {"verdict/worst"}
+    assert set(board.Tags()["scalars"]) == {tags.tag(name) for name in names} | {"2_verdict/worst"}
     assert not [path for path in runs["train"].glob("**/events.*") if path.parent != runs["train"]]
 
 
@@ -76,9 +76,9 @@ def test_runs_compare_by_hyperparameter_and_by_verdict(runs: dict[str, Path]) ->
     for folder in runs.values():
         verdicts = [row["verdict"] for row in json.loads((folder / "metrics.json").read_text()).values()]
         worst = min(["refused", "caution", "ok"].index(verdict) for verdict in verdicts)
-        assert [event.value for event in shown(folder).Scalars("verdict/worst")] == [worst]
+        assert [event.value for event in shown(folder).Scalars("2_verdict/worst")] == [worst]
     # Four steps of four chains: this must not look like a run that mixed.
-    assert shown(runs["sample"]).Scalars("verdict/worst")[0].value == 0
+    assert shown(runs["sample"]).Scalars("2_verdict/worst")[0].value == 0
 
 
 def test_a_verb_shows_its_numbers_figures_and_texts(runs: dict[str, Path]) -> None:

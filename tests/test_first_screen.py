@@ -1,5 +1,6 @@
 """TensorBoard in a real browser: its first screen shows the loss, the energies of both phases and their gap."""
 
+import json
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ebm_cli.cli import main
+from ebm_cli.run import Run
 from tests.test_browser import CHROMIUM, FLAGS, looked_at
 
 pytestmark = [
@@ -96,15 +98,12 @@ def served(logdir: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def logged(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained run in the plane and its samples at two temperatures."""
+    """A trained run in the plane, and chains of a quadratic at two temperatures."""
     here = tmp_path_factory.mktemp("logged")
     small = ["energy.width=8", "trainer.steps=20", "trainer.batch_size=16", "start.size=32", "objective.steps=1"]
     assert main(["train", "data=two_moons", "experiment=null", *small, f"out={here / 'train'}"]) == 0
-    short = ["chains=4", "steps=20"]
-    assert (
-        main(["sample", "-m", f"run={here / 'train'}", "sampler.temperature=0.5,2", *short, f"out={here / 'sample'}"])
-        == 0
-    )
+    words = ["energy=quadratic", "event=[2]", "sampler=hmc", "chains=8", "steps=800", "burn_in=100", "thin=1"]
+    assert main(["sample", "-m", *words, "sampler.temperature=0.5,2", f"out={here / 'sample'}"]) == 0
     return here
 
 
@@ -124,3 +123,23 @@ def test_the_first_screen_of_tensorboard_shows_the_energies(
         found, _ = looked_at(f"{address}/look/{dashboard}", tmp_path, flags)
     for text in expected:
         assert any(part == text or part.endswith(f"/{text}") for part in found), (text, found)
+
+
+def test_tensorboard_compares_temperatures_by_their_verdict(logged: Path) -> None:
+    asked = {"startIndex": 0, "sliceSize": 10, "allowedStatuses": ["STATUS_SUCCESS"]}
+    with served(logged) as address:
+        data = json.dumps(asked).encode()
+        request = urllib.request.Request(
+            f"{address}/data/plugin/hparams/session_groups", data, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request) as reply:
+            groups = json.load(reply)["sessionGroups"]
+    shown = {
+        group["hparams"]["sampler.temperature"]: metric["value"]
+        for group in groups
+        for metric in group["metricValues"]
+        if metric["name"]["tag"] == "2_verdict/worst"
+    }
+    for number, temperature in enumerate((0.5, 2)):
+        verdicts = [row["verdict"] for row in Run(logged / "sample" / str(number)).metrics().values()]
+        assert shown[temperature] == min(["refused", "caution", "ok"].index(verdict) for verdict in verdicts)
