@@ -20,8 +20,8 @@ MAIN = {
     "diagnose": ("iat_max", "ess_bulk_min", "r_hat_max", "effective_temperature"),
 }
 LABELS = {
-    "nll_upper": "nll of the best checkpoint, nats",
-    "sample_mmd": "MMD² of the best checkpoint",
+    "nll_upper": "best checkpoint's nll, nats",
+    "sample_mmd": "best checkpoint's MMD²",
     "e_data": "mean energy of data",
     "e_model": "mean energy of chains",
     "energy": "mean energy E",

@@ -57,7 +57,7 @@ def test_with_seeds_a_point_is_their_mean_with_the_error_between_them() -> None:
 
 def test_over_two_axes_numbers_are_colors_and_the_best_is_framed() -> None:
     drawn, _ = sweep_figure(made([T, LR, "seed"], refused=0)) or pytest.fail("nothing is drawn")
-    panel = next(axes for axes in drawn.axes if axes.get_title() == "MMD² of the best checkpoint")
+    panel = next(axes for axes in drawn.axes if axes.get_title() == "best checkpoint's MMD²")
     rows, columns = [0.5, 1, 2], [0.001, 0.1]
     expected = np.array([[t + 100 * lr + 7 for lr in columns] for t in rows])
     # Of the first combination (T = 2, lr = 0.1) the job of seed 0 is refused: two of three are left.
