@@ -1,37 +1,39 @@
 """Training's record: a line a logged step in metrics.jsonl, the same and pictures in TensorBoard."""
 
+import io
 import math
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ebm_cli import figure
+from ebm_cli import figure, tags
+from ebm_cli.data import known
 from ebm_cli.energy import frozen
-from ebm_cli.estimate import Estimate
+from ebm_cli.events import Events
 from ebm_cli.landscape import landscape
 from ebm_cli.objective import Outcome
 from ebm_cli.parts import Parts
 from ebm_cli.run import Run
+from ebm_cli.run_events import open_record
 from ebm_cli.start import fresh
 from ebm_cli.start.replay import Replay
 from ebm_cli.state import TrainState
 
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
-
 PICTURES = 10
+PICTURE_DPI = 100
 SHOWN = 64
 MOST_POINTS = 1000
+# Beyond it the width of a histogram overflows.
+MAX_ENERGY = 1e100
 
 
 class Board:
     """Writes both records of one training run; TensorBoard's is cut at `purge` when a run is resumed.
 
-    Pictures and histograms are drawn ten times over a run and use no generator of the training state, so that
-    what is logged never changes what is trained.
+    Histograms come with every logged step and pictures with every tenth; both use no generator of the training state,
+    so that what is logged never changes what is trained.
     """
 
     def __init__(self, run: Run, parts: Parts, state: TrainState, purge: int | None) -> None:
@@ -39,16 +41,16 @@ class Board:
         self.parts = parts
         self.state = state
         self.logged = len(run.history())
-        self.writer = self._writer(purge)
+        self.events = self._open(purge)
 
     def __enter__(self) -> "Board":
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.writer.close()
+        self.events.close()
 
     def flush(self) -> None:
-        self.writer.flush()
+        self.events.flush()
 
     def log(self, outcome: Outcome, norm: Tensor, rate: float, extra: dict[str, float]) -> dict[str, float]:
         """Log one step, `extra` beside its own scalars; returns all of them."""
@@ -68,10 +70,9 @@ class Board:
         row["lr"] = self.state.schedule.get_last_lr()[0]
         finite = {name: value for name, value in row.items() if math.isfinite(value)}
         self.run.log_metrics({"step": step, **finite, "steps_per_second": rate})
-        for name, value in {**finite, "steps_per_second": rate}.items():
-            self.writer.add_scalar(name, value, step)
+        self.scalars({**finite, "steps_per_second": rate})
+        self.histograms(outcome)
         if self.logged % PICTURES == 0:
-            self.histograms(outcome)
             self.pictures(outcome)
         self.logged += 1
         return row
@@ -79,21 +80,32 @@ class Board:
     def rank(self, scores: dict[str, float]) -> dict[str, float]:
         """Log what a checkpoint is ranked by; returns it."""
         self.run.log_metrics({"step": self.state.step, **scores})
-        for name, value in scores.items():
-            self.writer.add_scalar(name, value, self.state.step)
+        self.scalars(scores)
         return scores
+
+    def warn(self, warning: str) -> None:
+        """Keep a warning of the present step."""
+        self.events.text("warnings", warning, self.state.step)
+
+    def scalars(self, values: dict[str, float]) -> None:
+        """Scalars of the present step, each in its group and with its description, and a chart if it is to have one."""
+        if not self.known.issuperset(values):
+            self.known.update(values)
+            self.events.layout(tags.layout(self.known))
+        for name, value in values.items():
+            self.events.scalar(tags.tag(name), value, self.state.step, tags.description(name))
 
     def rewind(self) -> None:
         """Go on from the state's step: what was logged beyond it is dropped, in TensorBoard hidden."""
         self.run.cut_history(self.state.step)
-        self.writer.close()
-        self.writer = self._writer(self.state.step + 1)
+        self.events.close()
+        self.events = self._open(self.state.step + 1)
 
-    def _writer(self, purge: int | None) -> "SummaryWriter":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            from torch.utils.tensorboard import SummaryWriter
-        return SummaryWriter(str(self.run.folder), purge_step=purge, flush_secs=10)
+    def _open(self, purge: int | None) -> Events:
+        events = Events(self.run.folder, purge)
+        open_record(events, self.run)
+        self.known: set[str] = set()
+        return events
 
     def histograms(self, outcome: Outcome) -> None:
         """Energies of data, model and noise."""
@@ -103,10 +115,9 @@ class Board:
             energies["model"] = outcome.e_model.detach()
         energies["noise"] = self.noise_energies(outcome.x_data)
         for name, values in energies.items():
-            # TensorBoard's bins end at 1e20 and it fails when nothing falls inside.
-            within = values[values.abs() < 1e19]
-            if len(within):
-                self.writer.add_histogram(f"energy/{name}", within, step)
+            finite = values[values.abs() < MAX_ENERGY].double().cpu().numpy()
+            if len(finite):
+                self.events.histogram(f"energies/{name}", finite, step, tags.HISTOGRAMS[name])
 
     def noise_energies(self, like: Tensor) -> Tensor:
         """Energies of noise of the start's law, uniform on [−1, 1] where it has none; the same rows each time.
@@ -130,15 +141,34 @@ class Board:
         for name, x in shown.items():
             if x is not None and figure.can_show(self.parts.event):
                 picture = figure.states(self.parts.data.decode(x[:SHOWN].detach()), self.parts.event)
-                self.writer.add_figure(name, picture, self.state.step)
+                png = io.BytesIO()
+                picture.savefig(png, format="png", dpi=PICTURE_DPI)
+                self.events.picture(f"pictures/{name}", png.getvalue(), self.state.step, tags.PICTURES[name])
 
-    def finish(self, chains: Tensor | None, estimates: dict[str, Estimate]) -> None:
-        """The verdict, the last flush, and the figures: the curves, and in the plane the model with its chains."""
-        for name, row in estimates.items():
-            if row.verdict != "ok":
-                self.writer.add_text(f"verdict/{name}", f"{row.verdict}: {row.reason}", self.state.step)
+    def last_samples(self, chains: Tensor | None) -> dict[str, tuple["figure.Figure", str]]:
+        """The chains as training leaves them, if they have a picture."""
+        if chains is None or not figure.can_show(self.parts.event):
+            return {}
+        assert self.parts.data is not None
+        shown = self.parts.data.decode(chains[:MOST_POINTS])
+        count = min(len(shown), SHOWN) if figure.is_image(self.parts.event) else len(shown)
+        caption = (
+            f"{count} of the {len(chains)} chains as training left them, the first ones and unselected: they started "
+            "from where earlier ones ended, not from noise. Good: not to be told from the data."
+        )
+        picture = figure.states(shown, self.parts.event, SHOWN)
+        if self.parts.event == (2,):
+            rows = self.parts.data.decode(known(self.parts.data).x)
+            left, right, bottom, top = figure.extent(rows, margin=0.5)
+            half = max(right - left, top - bottom) / 2
+            middle, height = (left + right) / 2, (bottom + top) / 2
+            picture.axes[0].set(xlim=(middle - half, middle + half), ylim=(height - half, height + half))
+        return {"samples": (picture, caption)}
+
+    def finish(self, chains: Tensor | None) -> None:
+        """The last flush, and the figures: the curves, and in the plane the model with its chains."""
         self.flush()
-        figure.save(self.run, {"training": figure.training(self.run.history())})
+        figure.save(self.run, {"training": figure.training(self.run.history())} | self.last_samples(chains))
         if self.parts.event == (2,):
             x = np.empty((0, 2)) if chains is None else chains[:MOST_POINTS].double().cpu().numpy()
             energy = self.parts.energy if self.state.averaged is None else self.state.averaged.module

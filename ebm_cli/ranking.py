@@ -87,12 +87,20 @@ def chains_of(parts: Parts, outcome: Outcome | None) -> Tensor | None:
     return None if x is None else x.detach()
 
 
+def scores_of(run: Run, by: str) -> dict[int, float]:
+    """The scores of that name of the checkpoints that are still there, by their step."""
+    have = set(run.steps())
+    return {row["step"]: row[by] for row in run.history() if row["step"] in have and by in row}
+
+
+def best_score(run: Run, by: str) -> float | None:
+    """The lowest score of that name, None if no checkpoint has one."""
+    return min(scores_of(run, by).values(), default=None)
+
+
 def point_at_best(run: Run) -> None:
     """Let checkpoints/best name the checkpoint of the lowest score among those that are still there."""
-    have = set(run.steps())
-    rows = [row for row in run.history() if row["step"] in have]
-    by = LIKELIHOOD if any(LIKELIHOOD in row for row in rows) else SCORE
-    scores = {row["step"]: row[by] for row in rows if by in row}
+    scores = scores_of(run, LIKELIHOOD) or scores_of(run, SCORE)
     if scores:
         write_text(run.checkpoints / "best", f"step-{min(scores, key=lambda step: scores[step])}\n")
     else:

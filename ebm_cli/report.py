@@ -37,6 +37,7 @@ h1, h2, td:last-child { overflow-wrap: anywhere; }
   .cards td:first-child { display: none; } .cards td:last-child { grid-column: 1 / -1; }
   .cards td.number { white-space: normal; }
 }
+tr.best td { background: #eef6f1; font-weight: 600; }
 details { margin: 1rem 0; } pre { overflow-x: auto; background: #f6f6f6; padding: .6rem; font-size: .8rem; }
 """
 

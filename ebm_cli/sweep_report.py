@@ -6,7 +6,9 @@ from typing import Any
 
 from ebm_cli.estimate import show
 from ebm_cli.report import filled
-from ebm_cli.run import Run, write_text
+from ebm_cli.run import write_text
+from ebm_cli.sweep_members import Member, Sweep
+from ebm_cli.sweep_table import columns_of, heads_of, rank, ranking_note
 
 PAGE = """<h1>{{ title }}</h1>
 <p class="path">{{ folder }}</p>
@@ -14,18 +16,19 @@ PAGE = """<h1>{{ title }}</h1>
 <figure><img alt="sweep" src="data:image/png;base64,{{ picture }}"><figcaption>{{ caption }}</figcaption></figure>
 {% endif %}
 <h2>Members</h2>
-<div class="scroll"><table><thead><tr><th>job</th>{% for key in keys %}<th>{{ key }}</th>{% endfor %}
-{% for name in names %}<th>{{ name }}</th>{% endfor %}<th>status</th></tr></thead><tbody>
+<div class="scroll"><table><thead><tr><th>job</th>{% if ranked %}<th>rank</th>{% endif %}{% for key in keys %}<th>{{ key }}</th>{% endfor %}
+{% if by %}<th>{{ by }}</th>{% endif %}{% for name in names %}<th>{{ name }}</th>{% endfor %}<th>status</th></tr></thead><tbody>
 {% for member in members %}
-<tr><td>{% if member.page %}<a href="{{ member.page }}">{{ member.job }}</a>{% else %}{{ member.job }}{% endif %}</td>
-{% for value in member.words %}<td>{{ value }}</td>{% endfor %}
-{% for cell in member.cells %}<td class="number {{ cell.verdict }}">{{ cell.value }}
-{% if cell.meaning %}<br><small>{{ cell.meaning }}</small>{% endif %}</td>{% endfor %}
+<tr{% if member.best %} class="best"{% endif %}><td>{% if member.page %}<a href="{{ member.page }}">{{ member.job }}</a>{% else %}{{ member.job }}{% endif %}</td>
+{% if ranked %}<td class="number">{{ member.rank }}</td>{% endif %}{% for value in member.words %}<td>{{ value }}</td>{% endfor %}
+{% if by %}<td class="number">{{ member.score }}</td>{% endif %}
+{% for cell in member.cells %}<td class="number {{ cell.verdict }}">{{ cell.value }}{% if cell.meaning %}<br><small>{{ cell.meaning }}</small>{% endif %}</td>{% endfor %}
 <td>{{ member.status }}</td></tr>
 {% endfor %}
 </tbody></table></div>
 <p class="path">Green: trust the value within its error. Brown: the value stands, under caution. Red: refused. ± is one
-standard error. A job's number leads to its own page.</p>
+standard error. A job's number leads to its own page.
+{% if note %}{{ note }}.{% endif %}</p>
 <h2>What to doubt</h2>
 {% for member in members if member.doubts %}
 <p><strong>{{ member.label }}</strong></p><div class="scroll"><table class="cards"><tbody>
@@ -41,46 +44,45 @@ standard error. A job's number leads to its own page.</p>
 """
 
 
-def write_sweep_report(folder: Path, verb: str, keys: list[str], rows: list[dict[str, str]], caption: str) -> Path:
-    """Write report.html of the sweep in `folder`; rows as in sweep.csv, caption that of sweep.png."""
-    metrics = [metrics_of(folder / row["job"], row["status"]) for row in rows]
-    names = list(dict.fromkeys(name for each in metrics for name in each))
+def write_sweep_report(folder: Path, sweep: Sweep, caption: str) -> Path:
+    """Write report.html of the sweep in `folder`; caption: that of sweep.png."""
+    names = list(dict.fromkeys(name for each in sweep.members for name in each.metrics))
     drawn = folder / "sweep.png"
     page = filled(
         PAGE,
-        title=f"ebm {verb} -m: {folder.name}",
+        title=f"ebm {sweep.verb} -m: {folder.name}",
         folder=str(folder),
         picture=base64.b64encode(drawn.read_bytes()).decode() if drawn.exists() else "",
         caption=caption,
-        keys=keys,
+        keys=heads_of(columns_of(sweep)),
         names=names,
-        members=[member(folder, row, keys, names, each) for row, each in zip(rows, metrics, strict=True)],
+        ranked=bool(sweep.by),
+        by="" if sweep.by in names else sweep.by,
+        note=ranking_note(sweep),
+        members=[shown(each, sweep, names) for each in sweep.members],
     )
     write_text(folder / "report.html", page)
     return folder / "report.html"
 
 
-def metrics_of(folder: Path, status: str) -> dict[str, Any]:
-    """The numbers of a member that is done."""
-    return Run(folder).metrics() if status == "done" else {}
-
-
-def member(
-    folder: Path, row: dict[str, str], keys: list[str], names: list[str], metrics: dict[str, Any]
-) -> dict[str, Any]:
-    """What the page shows of one member; reasons that several of its numbers share are said once."""
-    page = f"{row['job']}/report.html"
+def shown(member: Member, sweep: Sweep, names: list[str]) -> dict[str, Any]:
+    """What the page shows of one job; reasons that several of its numbers share are said once."""
+    page = f"{member.number}/report.html"
+    words = {key: member.values.get(key, "") for key in columns_of(sweep)}
     reasons: dict[tuple[str, str], list[str]] = {}
-    for name, metric in metrics.items():
+    for name, metric in member.metrics.items():
         if metric["verdict"] != "ok":
             reasons.setdefault((metric["verdict"], metric.get("reason", "")), []).append(name)
     return {
-        "job": row["job"],
-        "label": " ".join([f"job {row['job']}:", *(f"{key}={row[key]}" for key in keys)]),
-        "page": page if (folder / page).exists() else "",
-        "words": [row[key] for key in keys],
-        "cells": [cell(metrics.get(name)) for name in names],
-        "status": ": ".join(filter(None, (row["status"], row["reason"]))),
+        "job": member.number,
+        "label": " ".join([f"job {member.number}:", *(f"{key}={value}" for key, value in words.items())]),
+        "page": page if (member.folder / "report.html").exists() else "",
+        "words": list(words.values()),
+        "rank": rank(member),
+        "best": member.rank == 1,
+        "score": "" if member.score is None else show(member.score),
+        "cells": [cell(member.metrics.get(name)) for name in names],
+        "status": member.status if member.status == "done" else f"{member.status}: {member.reason}".rstrip(": "),
         "doubts": [
             {"names": ", ".join(shared), "verdict": verdict, "reason": reason}
             for (verdict, reason), shared in reasons.items()

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 class Ticker(Protocol):
     """A running task's bar."""
 
-    def __call__(self, done: int, **figures: float) -> None: ...
+    def __call__(self, done: float, **figures: float) -> None: ...
 
 
 @runtime_checkable
@@ -58,7 +58,7 @@ class Quiet:
 
     @contextmanager
     def task(self, name: str, total: int | None, begin: int = 0) -> Iterator[Ticker]:  # noqa: ARG002
-        def tick(done: int, **figures: float) -> None:
+        def tick(done: float, **figures: float) -> None:
             """Nothing is shown."""
 
         yield tick

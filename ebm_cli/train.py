@@ -195,6 +195,7 @@ def loop(
                 row = board.log(outcome, norm, done / (time.perf_counter() - began), extra)
                 for warning in watch.look(state.step, row):
                     terminal.say(warning)
+                    board.warn(warning)
             tick(state.step, **{k: row[k] for k in ("e_data", "e_model", "acceptance", "nll") if k in row})
             if saving or stopping:
                 if likelihood is not None and trainer.scores(state.step):
@@ -204,7 +205,7 @@ def loop(
                 raise Stopped(f"stopped at step {state.step}, saved; ebm train resume={run.folder} goes on")
     rate = done / (time.perf_counter() - began) if done else None
     estimates = summary(run, state.step, rate, parts)
-    board.finish(chains_of(parts, outcome), estimates)
+    board.finish(chains_of(parts, outcome))
     return estimates
 
 

@@ -51,25 +51,28 @@ POLICY = (
 
 def seen(page: Path, width: int, folder: Path) -> dict[str, Any]:
     """What Chromium makes of a page on a screen of this width: its figures, its own width, requests and errors."""
-    assert CHROMIUM is not None
     folder.mkdir()
     text = page.read_text()
     (folder / "page.html").write_text(text.replace("<head>", "<head>" + POLICY + LOOK, 1))
     (folder / "frame.html").write_text(FRAME.replace("WIDTH", str(width)))
+    result, log = looked_at((folder / "frame.html").as_uri(), folder)
+    result["errors"] = [line for line in log.splitlines() if "CONSOLE" in line]
+    return result
+
+
+def looked_at(address: str, folder: Path, flags: str = FLAGS) -> tuple[Any, str]:
+    """What a page writes into its element `seen`, and Chromium's log."""
+    assert CHROMIUM is not None
     command = [
         CHROMIUM,
-        *(flag.replace("_", " ") for flag in FLAGS.split()),
+        *(flag.replace("_", " ") for flag in flags.split()),
         f"--user-data-dir={folder / 'profile'}",
         "--dump-dom",
     ]
-    done = subprocess.run(
-        [*command, (folder / "frame.html").as_uri()], capture_output=True, text=True, timeout=120, check=True
-    )
+    done = subprocess.run([*command, address], capture_output=True, text=True, timeout=120, check=True)
     found = re.search(r'<pre id="seen">(.+?)</pre>', done.stdout, re.S)
     assert found, done.stderr
-    result = json.loads(unescape(found[1]))
-    result["errors"] = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    return result
+    return json.loads(unescape(found[1])), done.stderr
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,13 @@ ROWS = (
         "judgment",
         "report",
         "curves",
+        "run_events",
+        "tags",
         "step_size",
         "sweep_figure",
+        "sweep_members",
+        "sweep_pictures",
+        "sweep_table",
         "sweep_report",
         "rollback",
         "ranking",
@@ -43,7 +48,7 @@ ROWS = (
     {"optimizer", "sampler"},
     {"energy", "network", "convolutions", "grid", "composition", "levels"} | {"trial"},
     {"data", "table_file"},
-    {"run", "stored", "shipped", "machine", "terminal", "estimate"},
+    {"run", "stored", "shipped", "machine", "terminal", "estimate", "events"},
     {"check", "rng"},
 )
 LEVEL = {module: level for level, row in enumerate(ROWS) for module in row}

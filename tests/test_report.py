@@ -3,7 +3,6 @@
 import errno
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,10 @@ from ebm_cli import figure, report
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.report import write_report
 from ebm_cli.run import Run, write_text
+from ebm_cli.sweep_members import read_sweep
 from ebm_cli.sweep_report import write_sweep_report
 
+T = "sampler.temperature"
 ESTIMATES = {
     "nll": Estimate(1.2345, se=0.01, unit="nats"),
     "ess_bulk_min": Estimate(12.0, verdict="caution", reason="few <draws> & chains"),
@@ -66,13 +67,10 @@ def test_nothing_that_a_folder_holds_becomes_markup(tmp_path: Path) -> None:
     (run.folder / "metrics.json").write_text(json.dumps(rows))
     child = made(tmp_path / "child", "sample", source=run)
     write_report(child)
-    (tmp_path / "0").mkdir()
-    shutil.copy(run.folder / "metrics.json", tmp_path / "0" / "metrics.json")
-    sweep = [
-        {"job": "0", EVIL: EVIL, "status": "done", "reason": EVIL},
-        {"job": "1", EVIL: EVIL, "status": "failed", "reason": EVIL},
-    ]
-    write_sweep_report(tmp_path, "sample", [EVIL], sweep, EVIL)
+    for number, name in enumerate(("metrics.json", "failure.txt")):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / name).write_text(json.dumps(rows) if number == 0 else EVIL)
+    write_sweep_report(tmp_path, read_sweep("sample", [EVIL], tmp_path, [{EVIL: EVIL}] * 2), EVIL)
     for path in (run.folder / "report.html", child.folder / "report.html", tmp_path / "report.html"):
         page = path.read_text()
         assert "evil.example" in page and "62615533" not in page
@@ -179,12 +177,11 @@ def test_a_child_that_is_gone_does_not_break_the_parent(tmp_path: Path) -> None:
 def test_a_sweeps_page_shows_each_member_its_verdicts_and_the_way_to_its_page(tmp_path: Path) -> None:
     write_report(made(tmp_path / "0", "sample"))
     (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "failure.txt").write_text("all chains & more broke")
     figure.new()[0].savefig(tmp_path / "sweep.png")
-    rows = [
-        {"job": "0", "sampler.temperature": "0.5", "status": "done", "reason": ""},
-        {"job": "1", "sampler.temperature": "<2>", "status": "failed", "reason": "all chains & more broke"},
-    ]
-    page = write_sweep_report(tmp_path, "sample", ["sampler.temperature"], rows, "under it").read_text()
+    sweep = read_sweep("sample", [T], tmp_path, [{T: "0.5", "seed": "0"}, {T: "<2>", "seed": "1"}])
+    page = write_sweep_report(tmp_path, sweep, "under it").read_text()
+    assert '<tr class="best"><td><a href="0/report.html">0</a>' in page and page.count('class="best"') == 1
     assert 'href="0/report.html"' in page and 'href="1/report.html"' not in page
     page = page.replace("\n", "")
     assert '<td class="number caution">12<' in page and '<td class="number refused">refused</td>' in page
@@ -194,8 +191,8 @@ def test_a_sweeps_page_shows_each_member_its_verdicts_and_the_way_to_its_page(tm
 
 def test_a_sweep_of_which_all_is_ok_leaves_nothing_to_doubt(tmp_path: Path) -> None:
     made(tmp_path / "0", "sample").write_metrics({"energy": Estimate(1.0, se=0.1)})
-    rows = [{"job": "0", "status": "done", "reason": ""}]
-    assert "Nothing: every number" in write_sweep_report(tmp_path, "sample", [], rows, "").read_text()
+    sweep = read_sweep("sample", [], tmp_path, [{}])
+    assert "Nothing: every number" in write_sweep_report(tmp_path, sweep, "").read_text()
 
 
 def test_a_training_of_one_row_is_drawn_whatever_its_size() -> None:

@@ -3,7 +3,7 @@
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from ebm_cli.judgment import judgment
 from ebm_cli.terminal import Ticker, printable
 
 PLAIN_EVERY = 10.0
+LONGEST_WORD = 20
 COLOURS = {"ok": "green", "caution": "yellow", "refused": "red"}
 
 
@@ -75,12 +76,12 @@ class Live:
     def _bar(progress: Progress, task: Any, total: int | None, begin: int) -> Ticker:
         first, last = time.monotonic(), 0.0
 
-        def tick(done: int, **figures: float) -> None:
+        def tick(done: float, **figures: float) -> None:
             nonlocal last
             now = time.monotonic()
             if now - last > 0.1 or (total is not None and done >= total):
                 last = now
-                rate = f"{(done - begin) / max(now - first, 1e-9):.1f}/s"
+                rate = _rate((done - begin) / max(now - first, 1e-9))
                 progress.update(task, completed=done, rate=rate, figures=_figures(figures))
 
         return tick
@@ -88,7 +89,7 @@ class Live:
     def _lines(self, name: str, total: int | None, begin: int) -> Ticker:
         first = last = time.monotonic()
 
-        def tick(done: int, **figures: float) -> None:
+        def tick(done: float, **figures: float) -> None:
             nonlocal last
             now = time.monotonic()
             if now - last < PLAIN_EVERY:
@@ -96,10 +97,15 @@ class Live:
             last = now
             rate = (done - begin) / (now - first)
             left = f"{(total - done) / rate:.0f} s left" if rate > 0 and total is not None else ""
-            count = f"{done}" if total is None else f"{done}/{total}"
-            self.say(f"{name} {count}  {rate:.1f}/s  {left}  {_figures(figures)}".rstrip())
+            count = f"{int(done)}" if total is None else f"{int(done)}/{total}"
+            self.say(f"{name} {count}  {_rate(rate)}  {left}  {_figures(figures)}".rstrip())
 
         return tick
+
+
+def _rate(rate: float) -> str:
+    """Per second, or per minute what takes long."""
+    return f"{rate:.1f}/s" if rate >= 0.1 or not rate else f"{60 * rate:.1f}/min"
 
 
 def _figures(figures: dict[str, float]) -> str:
@@ -125,14 +131,18 @@ def print_judgment(verb: str, estimates: dict[str, Estimate]) -> None:
         console().print(_plain(sentence), soft_wrap=True)
 
 
-def print_rows(header: list[str], rows: list[list[str]]) -> None:
-    """Any table, on stdout."""
+def print_rows(header: list[str], rows: list[list[str]], notes: Sequence[str] = ()) -> None:
+    """Any table, and the notes that belong under it, on stdout."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in header:
-        table.add_column(_plain(column), overflow="fold")
+    for column, cells in zip(header, zip(*rows, strict=True) if rows else [()] * len(header), strict=True):
+        # No word is broken, unless it is as long as a path.
+        longest = max(len(word) for cell in (column, *cells) for word in cell.split() or [""])
+        table.add_column(_plain(column), overflow="fold", min_width=min(longest, LONGEST_WORD))
     for row in rows:
         table.add_row(*(_plain(cell) for cell in row))
     console().print(table)
+    for note in notes:
+        console().print(_plain(note), soft_wrap=True)
 
 
 def console() -> Console:

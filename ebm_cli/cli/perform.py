@@ -48,11 +48,11 @@ class Job:
     permission: Permission = NOTHING
 
 
-def perform(job: Job) -> tuple[Job, Run, int, dict[str, Estimate]]:
-    """Do the work of one job in its folder; returns the exit code and the numbers."""
+def perform(job: Job, terminal: Any = None) -> tuple[Job, Run, int, dict[str, Estimate]]:
+    """Do the work of one job in its folder; returns the exit code and the numbers. terminal: one of its own if None."""
     from ebm_cli.cli.live import Live
 
-    terminal = Live()
+    terminal = terminal or Live()
     compose.append_current_folder()
     fresh = job.folder is None or not (job.folder / "config.yaml").exists()
     folder = job.folder or new_folder(job.verb, job_name(job), job.config.get("out"))
@@ -66,8 +66,10 @@ def perform(job: Job) -> tuple[Job, Run, int, dict[str, Estimate]]:
             estimates = verb_of(job, config, run, terminal)()
             run.write_metrics(estimates)
             from ebm_cli.report import write_report
+            from ebm_cli.run_events import close_record
 
             write_report(run)
+            close_record(run)
         return job, run, 1 if is_refused(job, estimates) else 0, estimates
     except InputError as error:
         if fresh and job.folder is None and not isinstance(error, InUse):

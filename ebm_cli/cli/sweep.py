@@ -1,13 +1,11 @@
 """`-m`: one job a combination of values, each in its own folder, ending in a table and a picture."""
 
-import csv
-import io
 import itertools
 import sys
 from contextlib import chdir
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ebm_cli import stored
 from ebm_cli.build import Permission, admit, permitted
@@ -16,13 +14,14 @@ from ebm_cli.cli import compose
 from ebm_cli.cli.launch import permission_of, prepare
 from ebm_cli.cli.perform import Job, locked, perform, wrong_input
 from ebm_cli.cli.precheck import Precheck
-from ebm_cli.estimate import show
+from ebm_cli.cli.sweep_progress import JobTerminal
 from ebm_cli.run import Run, new_folder, write_text
+
+if TYPE_CHECKING:
+    from ebm_cli.sweep_members import Sweep
 
 OWN_KEYS = ("out", "name")
 MAX_JOBS = 10_000
-# Numbers that sweep.csv alone holds, so that the printed table fits a terminal.
-UNPRINTED = {"mean", "scales", "temperatures", "mala_acceptance", "energy_error", "effective_temperature"}
 
 
 @dataclass(frozen=True)
@@ -86,11 +85,11 @@ def finish(folder: Path, plan: Plan) -> None:
     """Write sweep.csv, sweep.png and report.html, and print the table."""
     from ebm_cli.cli.live import print_rows
     from ebm_cli.sweep_report import write_sweep_report
+    from ebm_cli.sweep_table import notes, printed
 
-    rows = table(folder, plan)
-    caption = draw(folder, plan)
-    write_sweep_report(folder, plan.verb, plan.keys, rows, caption)
-    print_rows(*shown(rows, plan.keys))
+    found = table(folder, plan)
+    write_sweep_report(folder, found, draw(folder, found))
+    print_rows(*printed(found), notes(found))
 
 
 def planned(verb: str, overrides: list[Any]) -> Plan:
@@ -101,7 +100,12 @@ def planned(verb: str, overrides: list[Any]) -> Plan:
     lines = [[compose.text(o) for o in job] for job in compose.sweep_jobs(inner, MAX_JOBS)]
     if verb != "diagnose":
         lines = [pinned(line, verb) for line in lines]
-    return Plan(verb, compose.swept(inner), lines, Path.cwd())
+    return Plan(verb, compose.swept(inner), [seeded(line, number) for number, line in enumerate(lines)], Path.cwd())
+
+
+def seeded(line: list[str], number: int) -> list[str]:
+    """The line with a seed of its own, the job's number, unless it has one."""
+    return line if "seed" in values_of(line) else [*line, f"seed={number}"]
 
 
 def pinned(line: list[str], verb: str) -> list[str]:
@@ -194,26 +198,28 @@ def _same_folder(one: Path, other: Path) -> bool:
 
 def run_all(folder: Path, jobs: list[Job], plan: Plan) -> list[int]:
     """Run the jobs that are not done yet, one after the other; sweep.csv is up to date after each."""
-    codes = []
-    for number, job in enumerate(jobs):
-        place = folder / str(number)
-        if Run(place).is_finished():
-            continue
-        sys.stderr.write(f"job {number + 1} of {len(jobs)}: {label(plan.jobs[number], plan.keys)}\n")
-        try:
-            code = run_one(job, place)
-        except InputError as error:
-            code = wrong_input(error)
-        codes.append(code)
-        table(folder, plan)
-        if code > 2:
-            break
-        if code:
-            sys.stderr.write(f"job {number + 1} of {len(jobs)} failed; the others go on\n")
+    from ebm_cli.cli.live import Live
+
+    terminal, codes = Live(), []
+    left = [number for number in range(len(jobs)) if not Run(folder / str(number)).is_finished()]
+    with terminal.task("sweep", len(jobs), begin=len(jobs) - len(left)) as tick:
+        for done, number in enumerate(left, len(jobs) - len(left)):
+            terminal.say(f"job {number} of {len(jobs)}: {label(plan.jobs[number], plan.keys)}")
+            try:
+                code = run_one(jobs[number], folder / str(number), JobTerminal(terminal, tick, done))
+            except InputError as error:
+                code = wrong_input(error)
+            tick(done + 1)
+            codes.append(code)
+            table(folder, plan)
+            if code > 2:
+                break
+            if code:
+                terminal.say(f"job {number} of {len(jobs)} failed; the others go on")
     return codes
 
 
-def run_one(job: Job, place: Path) -> int:
+def run_one(job: Job, place: Path, terminal: JobTerminal) -> int:
     """One job in its own numbered folder; a training run that was stopped goes on from its checkpoint."""
     if place.exists():
         # A folder that another ebm works in is neither renamed nor used.
@@ -228,7 +234,7 @@ def run_one(job: Job, place: Path) -> int:
     if not place.exists():
         place.mkdir()
         job = replace(job, folder=place)
-    return perform(job)[2]
+    return perform(job, terminal)[2]
 
 
 def _free(place: Path) -> Path:
@@ -249,102 +255,21 @@ def values_of(line: list[str]) -> dict[str, str]:
     return {key: compose.unquoted(value) for key, _, value in pairs}
 
 
-def table(folder: Path, plan: Plan) -> list[dict[str, str]]:
-    """Write sweep.csv, a row a job: its overrides, its numbers with errors and verdicts, or why it failed."""
-    rows = []
-    for number, line in enumerate(plan.jobs):
-        values = values_of(line)
-        row = {"job": str(number)} | {key: values.get(key, "") for key in plan.keys}
-        run = Run(folder / str(number))
-        row["status"], row["reason"] = status(run)
-        for name, metric in metrics_of(run).items():
-            # A key that varies may have the name of a number, as energy has.
-            row[name if name not in row else measured(name)] = show(metric.get("value"), metric.get("se"))
-            row[f"{name}_value"] = "" if metric["value"] is None else str(metric["value"])
-            row[f"{name}_se"] = str(metric.get("se", ""))
-            row[f"{name}_verdict"] = metric["verdict"]
-            if metric.get("meaning"):
-                row[f"{name}_meaning"] = metric["meaning"]
-        rows.append(row)
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    buffer = io.StringIO()
-    writer = csv.DictWriter(
-        buffer,
-        [c for c in columns if c in plan.keys or not _is_shown(c.removeprefix(measured("")), columns)],
-        extrasaction="ignore",
-        restval="",
-    )
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(folder / "sweep.csv", buffer.getvalue())
-    return rows
+def table(folder: Path, plan: Plan) -> "Sweep":
+    """Write sweep.csv as far as jobs have come; returns what it was made of."""
+    from ebm_cli.sweep_members import read_sweep
+    from ebm_cli.sweep_table import as_csv
+
+    found = read_sweep(plan.verb, plan.keys, folder, [values_of(line) for line in plan.jobs])
+    write_text(folder / "sweep.csv", as_csv(found))
+    return found
 
 
-def measured(name: str) -> str:
-    """The printed form of a number whose name is a key of the sweep."""
-    return f"measured {name}"
-
-
-def status(run: Run) -> tuple[str, str]:
-    """How far a job has come, and why no further."""
-    failure = run.folder / "failure.txt"
-    if run.is_finished():
-        try:
-            run.whole_metrics()
-        except InputError as error:
-            return "damaged", error.messages[0]
-        return "done", ""
-    if failure.exists():
-        return "failed", (failure.read_text(errors="backslashreplace").strip().splitlines() or ["no reason is left"])[
-            -1
-        ]
-    if (run.folder / "config.yaml").exists():
-        return "stopped", f"it was stopped before its end; resume={run.folder.parent} runs it again"
-    return "waiting", ""
-
-
-def metrics_of(run: Run) -> dict[str, dict[str, Any]]:
-    """The numbers of a job that is done, none of any other."""
-    try:
-        return run.whole_metrics() if run.is_finished() else {}
-    except InputError:
-        return {}
-
-
-def _is_shown(column: str, columns: list[str]) -> bool:
-    """Whether a column is the printed form of one that is there in numbers."""
-    return f"{column}_value" in columns
-
-
-def shown(rows: list[dict[str, str]], keys: list[str]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of the table that is printed: what varies, the numbers, a mark for their verdicts."""
-    names = list(dict.fromkeys(k.removesuffix("_verdict") for row in rows for k in row if k.endswith("_verdict")))
-    names = [name for name in names if name not in UNPRINTED]
-    failed = any(row["status"] != "done" for row in rows)
-    marks = {"ok": "", "caution": " ?", "refused": ""}
-    table = []
-    for row in rows:
-        values = [row.get(measured(name) if name in keys else name, "") for name in names]
-        cells = [v + marks.get(row.get(f"{n}_verdict", ""), "") for n, v in zip(names, values, strict=True)]
-        cells = ["refused" if row.get(f"{n}_verdict") == "refused" else c for n, c in zip(names, cells, strict=True)]
-        table.append(
-            [
-                *(row[key] for key in keys),
-                *cells,
-                *([" ".join(filter(None, (row["status"], row["reason"])))] if failed else []),
-            ]
-        )
-    heads = [measured(name) if name in keys else name for name in names]
-    return [*keys, *heads, *(["status"] if failed else [])], table
-
-
-def draw(folder: Path, plan: Plan) -> str:
-    """sweep.png: the main numbers against the key that varies. Returns the sentence that belongs under it."""
+def draw(folder: Path, found: "Sweep") -> str:
+    """sweep.png. Returns the sentence that belongs under it, empty if there is nothing to draw."""
     from ebm_cli.sweep_figure import sweep_figure
 
-    folders = [folder / str(number) for number in range(len(plan.jobs))]
-    values = [values_of(line) for line in plan.jobs]
-    drawn = sweep_figure(plan.verb, plan.keys, values, [metrics_of(Run(place)) for place in folders], folders)
+    drawn = sweep_figure(found)
     if drawn is None:
         return ""
     picture, caption = drawn

@@ -136,7 +136,7 @@ def test_a_run_killed_twice_before_its_first_checkpoint_logs_each_step_once(here
     assert differences(Path("whole"), Path("broken")) == []
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    shown = EventAccumulator("broken").Reload().Scalars("loss")
+    shown = EventAccumulator("broken").Reload().Scalars("1_train/loss")
     assert [event.step for event in shown] == list(range(1, 9))
 
 

@@ -196,7 +196,8 @@ def test_members_of_several_shapes_share_a_picture(here: Path) -> None:
     assert (here / "s" / "sweep.png").exists()
     mixed = ["chains=8", "steps=1500", "burn_in=200", "thin=1"]
     assert main(["sample", "-m", "energy=quadratic", "event=[2],[3]", "sampler=hmc", *mixed, "out=t"]) == 0
-    assert [len(json.loads(row["std_value"])) for row in table(here / "t")] == [2, 3]
+    rows = table(here / "t")
+    assert [sum(bool(row.get(f"std[{i}]_value")) for i in range(3)) for row in rows] == [2, 3]
     assert (here / "t" / "sweep.png").exists()
 
 
