@@ -88,12 +88,15 @@ def served(logdir: Path) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Nothing is printed."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Window) as window:
-        threading.Thread(target=window.serve_forever, daemon=True).start()
+    window = ThreadingHTTPServer(("127.0.0.1", 0), Window)
+    threading.Thread(target=window.serve_forever, daemon=True).start()
+    try:
         yield f"http://127.0.0.1:{window.server_port}"
+    finally:
         window.shutdown()
-    board.terminate()
-    board.communicate(timeout=30)
+        window.server_close()
+        board.terminate()
+        board.communicate(timeout=30)
 
 
 @pytest.fixture(scope="module")
