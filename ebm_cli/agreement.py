@@ -8,7 +8,7 @@ from scipy.special import ndtri
 from scipy.stats import chi2, norm, rankdata
 
 from ebm_cli.chain_file import Chains
-from ebm_cli.diagnostic import quantities, rank_r_hat
+from ebm_cli.diagnostic import bulk_ess, quantities, rank_r_hat
 from ebm_cli.diagnostic.autocorrelation import autocovariance
 from ebm_cli.estimate import digits
 from ebm_cli.screen import listed
@@ -31,13 +31,15 @@ class Evidence:
     """What speaks against mixing.
 
     against: why chains are not mixed. unsure: why it cannot be told. worst: the function with the largest R̂. times: how
-    many times as long the chains would have to be, at least, for both to be empty.
+    many times as long the chains would have to be, at least, for both to be empty. likely: how many times as long would
+    do, going by how far chains differ from each other, which early chains overstate.
     """
 
     against: list[str] = field(default_factory=list)
     unsure: list[str] = field(default_factory=list)
     worst: str = ""
     times: float = 1.0
+    likely: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -81,12 +83,13 @@ def evidence(chains: Chains, smaller: str = "lower sampler.step_size") -> Eviden
     needed = [LEAST_TIMES / times, IF_HALTED if against else 1.0, IF_DRIFTING if drift_of(found) else 1.0]
     # Before chains are long R̂ says little of how long they have to be.
     needed += [excess(each) for each in found.values()] if times >= LEAST_TIMES else []
-    evidence = Evidence(against, [], worst, max(needed))
+    by_ess = [LEAST_TIMES * len(values) / bulk_ess(values) for values in (varying[worst], varying[slowest])]
+    evidence = Evidence(against, [], worst, max(needed), max(needed + by_ess if max(needed) > 1 else needed))
     disagreement(found, worst, evidence, chains)
     if times < LEAST_TIMES:
         evidence.unsure.append(
             f"can't tell: too short, {draws} draws a chain are {times:.0f} times τ of {slowest}, under {LEAST_TIMES}; "
-            + chains.longer(LEAST_TIMES / times)
+            + chains.longer(evidence.likely)
         )
     drifting(found, evidence, chains)
     cycles = max(found, key=lambda name: found[name].cycle)
@@ -114,7 +117,7 @@ def disagreement(found: dict[str, Traits], worst: str, evidence: Evidence, chain
     value = beyond[name].r_hat
     # A table gives one R̂ of a set of chains, the largest; that of another function would be a second one.
     shown = f"R̂ = {digits(value, 4)} of {name}" if name == worst else f"R̂ of {name}"
-    remedy = chains.longer(evidence.times)
+    remedy = chains.longer(evidence.likely)
     if value > APART:
         remedy += ", or sampler=tempering, which crosses barriers"
         evidence.against.append(f"not mixed: {shown} is above {APART:g}; {remedy}")

@@ -171,7 +171,7 @@ def move(
 
 def next_steps(chains: Chains, trajectory: Trajectory, budget: int, say: Callable[[str], None]) -> int | None:
     """Steps of the next stretch; None where chains are decided or the budget would not last."""
-    times = times_as_long(chains)
+    times, likely = times_as_long(chains)
     if times <= 1:
         return None
     recorded = chains.x.shape[1] * chains.thin
@@ -180,25 +180,30 @@ def next_steps(chains: Chains, trajectory: Trajectory, budget: int, say: Callabl
     spent = float(trajectory.gradients.sum())
     each = spent / trajectory.steps
     if spent + steps * each > budget:
+        enough = rounded_up(spent + MARGIN * likely * recorded * each)
         say(
-            f"steps=auto: {trajectory.steps} steps took {spent:,.0f} gradients; about {rounded_up(times * recorded)} "
-            f"after burn-in would decide, which takes budget={rounded_up(spent + steps * each)}, not {budget}"
+            f"steps=auto: {trajectory.steps} steps took {spent:,.0f} gradients; about {rounded_up(likely * recorded)} "
+            f"after burn-in would decide, which takes budget={enough}, not {budget}"
         )
         return None
     say(f"steps=auto: {recorded} steps do not decide whether chains are mixed; {steps} more")
     return steps
 
 
-def times_as_long(chains: Chains) -> float:
-    """How many times as long chains would have to be; ≤ 1: long enough.
+def times_as_long(chains: Chains) -> tuple[float, float]:
+    """How many times as long chains would have to be, at least and likely; ≤ 1: long enough.
 
     To decide whether they are mixed; once that is decided, to give an ESS to trust.
     """
     screened = Patient(chains).screened()
     if screened.good is None:
-        return 1.0
-    times = max(evidence(screened.good).times, IF_STUCK if screened.stuck else 1.0)
-    return times if times > 1 else shortage(screened.good, LEAST_ESS)
+        return 1.0, 1.0
+    found, stuck = evidence(screened.good), IF_STUCK if screened.stuck else 1.0
+    times = max(found.times, stuck)
+    if times > 1:
+        return times, max(found.likely, stuck)
+    short = shortage(screened.good, LEAST_ESS)
+    return short, short
 
 
 def to_chains(trajectory: Trajectory, thin: int) -> Chains:

@@ -108,9 +108,9 @@ def test_the_times_that_are_asked_for_are_those_of_the_autocorrelation(rho: floa
     chains = 64
     x = ar1(rho, chains, draws, seed=0)[..., None]
     needed = 20 * (1 + rho) / (1 - rho) / draws
-    asked = times_as_long(Chains(x=x, potential=x[..., 0] ** 2 / 2))
-    # Where mixing is decided only 25 independent draws a chain are asked for.
-    assert (asked <= 1.3) if needed < 0.9 else (0.7 * needed < asked < 1.6 * needed)
+    least, likely = times_as_long(Chains(x=x, potential=x[..., 0] ** 2 / 2))
+    # Where mixing is decided only 25 independent draws a chain are asked for; τ of short chains comes out too low.
+    assert (likely <= 1.3) if needed < 0.96 else (0.7 * needed < likely < 1.6 * needed and least <= likely)
 
 
 def test_a_stretch_goes_on_where_the_last_one_ended(rng: torch.Generator) -> None:

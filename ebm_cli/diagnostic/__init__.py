@@ -64,6 +64,13 @@ def rank_r_hat(values: np.ndarray) -> float:
     return float(np.asarray(array_stats.rhat(values, chain_axis=0, draw_axis=1, method="rank")))
 
 
+def bulk_ess(values: np.ndarray) -> float:
+    """Bulk ESS of one function of the state (chain, draw), of all chains together; NaN if it is undefined."""
+    from arviz_stats.base.array import array_stats
+
+    return float(np.asarray(array_stats.ess(values, chain_axis=0, draw_axis=1, method="bulk")))
+
+
 def quantities(chains: Chains, most: int = 256) -> dict[str, np.ndarray]:
     """Return the functions of a state that are looked at: coordinates (at most `most`, evenly chosen) and the energy.
 

@@ -1,11 +1,10 @@
 """Effective sample size: how many independent draws the chains are worth."""
 
 import math
-from functools import partial
 
 from ebm_cli import check, figure
 from ebm_cli.chain_file import Chains
-from ebm_cli.diagnostic import Patient, of_each
+from ebm_cli.diagnostic import Patient, bulk_ess, of_each
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.finding import Finding
 
@@ -15,9 +14,7 @@ LEAST_ESS = 25.0
 
 def bulk(chains: Chains) -> dict[str, float]:
     """Bulk ESS of each coordinate and the energy, of all chains together."""
-    from arviz_stats.base.array import array_stats
-
-    return of_each(partial(array_stats.ess, chain_axis=0, draw_axis=1, method="bulk"), chains)
+    return of_each(bulk_ess, chains)
 
 
 def shortage(chains: Chains, least: float) -> float:
