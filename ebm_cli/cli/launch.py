@@ -10,14 +10,12 @@ from typing import Any
 from ebm_cli.build import NOTHING, Permission, admit, current, foreign, locate, permitted, refuse
 from ebm_cli.check import InputError
 from ebm_cli.cli import compose, runs
-from ebm_cli.cli.answers import groups
+from ebm_cli.cli.keys import OF_MODEL, OF_TRAINING, RESUME_MAY, groups
 from ebm_cli.cli.perform import Job, perform, wrong_input
 from ebm_cli.cli.precheck import check_job, further, left
 from ebm_cli.estimate import Estimate
 from ebm_cli.run import Run
 
-RESUME_MAY = ("trainer.steps", "trainer.checkpoint_every", "trainer.log_every", "device", "threads")
-OF_TRAINING = ("energy", "data", "sampler", "start", "objective", "regularizer", "optimizer")
 SHARED = ("event", "dtype")
 
 
@@ -81,6 +79,8 @@ def prepare(verb: str, overrides: list[Any], permission: Permission | None = Non
         return prepared(verb, overrides, permission, place)
     except compose.WrongWords as error:
         rest = left(overrides, error)
+        if not rest:
+            raise
         raise further(lambda: prepared(verb, rest, permission, place), error) from None
 
 
@@ -177,7 +177,7 @@ def base_of(verb: str, source: Run | Path | None, overrides: list[Any]) -> tuple
             nodes = {group: own[group] for group in OF_TRAINING if own.get(group)}
             values = {key: own[key] for key in ("trainer", *SHARED)}
             return compose.Base(nodes, values), overrides
-        nodes = {group: own[group] for group in ("energy", "data", "sampler") if own.get(group)}
+        nodes = {group: own[group] for group in OF_MODEL if own.get(group)}
         chosen = value_of(overrides, "start")
         with permitted(vouched(source, own)):
             led = led_start(own, chosen)

@@ -140,6 +140,8 @@ def further(job: Callable[[], Job], error: compose.WrongWords) -> InputError:
     more: list[str] = []
     with suppress(compose.WrongWords):
         more = messages_of(lambda: Precheck().whole(job()))
+    # What was meant is missing only because it is misspelt.
+    keys |= {name for message in error.messages for name in re.findall(r"did you mean '([\w.]+)'", message)}
     last = {key.rpartition(".")[2] for key in keys}
     apart = [message for message in more if not follows(message, keys, last)]
     return InputError(*dict.fromkeys([*error.messages, *apart]))

@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ebm_cli import shipped
 from ebm_cli.check import nearest
-from ebm_cli.cli.answers import LIST_GROUPS, groups, verb_groups
+from ebm_cli.cli.keys import LIST_GROUPS, groups, verb_groups
 
 # Keys that have another name now, and what to type instead.
 MOVED = {"sampler.adapt": "adapt=step", "sampler.target": "target_accept=VALUE, or target_bias=VALUE without a test"}
