@@ -70,6 +70,13 @@ def is_image(event: tuple[int, ...]) -> bool:
     return len(event) == 3 and event[0] in (1, 3)
 
 
+def as_pictures(x: Float[np.ndarray, "n c h w"]) -> np.ndarray:
+    """States as pictures, (n, height, width) or (n, height, width, 3), in [0, 1] but for the outermost 0.1 %."""
+    low, high = np.quantile(x, [0.001, 0.999])
+    levels = np.clip((x - low) / max(high - low, 1e-12), 0, 1)
+    return levels[:, 0] if levels.shape[1] == 1 else np.moveaxis(levels, 1, -1)
+
+
 def states(x: np.ndarray, event: tuple[int, ...], most: int = 60) -> Figure:
     """A grid of images, a scatter of points in the plane, or a histogram of one number."""
     if is_image(event):

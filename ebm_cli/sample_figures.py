@@ -58,8 +58,7 @@ def state_figures(parts: Parts, trajectory: Trajectory) -> dict[str, tuple["figu
         return {"samples": landscape(parts.energy, T, parts.data, good.double().cpu().numpy())}
     shown = parts.data.decode(good) if parts.data is not None else good.cpu().numpy()
     if figure.is_image(parts.event) and parts.data is None:
-        low, high = np.quantile(shown, [0.001, 0.999])
-        shown = np.clip((shown - low) / max(high - low, 1e-12), 0, 1).squeeze(1)
+        shown = figure.as_pictures(shown)
     drawn = {
         "samples": (
             figure.states(shown, parts.event, SHOWN),

@@ -123,15 +123,15 @@ def record_for(run: Run, init: Run | None) -> DataRecord | None:
 
 
 def say_policy(parts: Parts, trainer: Trainer, terminal: Terminal) -> None:
-    """One line of where the model's chains begin, go on and end."""
+    """Tell in one line where the model's chains start, continue and restart."""
     steps = getattr(parts.objective, "steps", None)
     teller = parts.objective if isinstance(parts.objective, HasPolicy) else parts.start
     if steps is not None and isinstance(teller, HasPolicy):
         kernel = type(parts.sampler).__name__
         chains = getattr(parts.objective, "chains", None) or trainer.batch_size
         policy = teller.policy(chains, steps)
-        each = f"{steps} steps of {kernel} each, engine {parts.engine}"
-        terminal.say(f"chains: {chains} a training step, {each}; {policy}")
+        how = "" if parts.engine == "eager" else f" ({parts.engine})"
+        terminal.say(f"chains: each training step moves {chains} by {steps} steps of {kernel}{how}; {policy}")
 
 
 def warn_of_decay(parts: Parts, trainer: Trainer, terminal: Terminal) -> None:

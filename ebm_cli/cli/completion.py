@@ -30,7 +30,8 @@ SCRIPTS = {
     COMPREPLY=()
     local reply
     while IFS= read -r reply; do COMPREPLY+=("${reply#"$prefix"}"); done < <(ebm _complete "$line" 2>/dev/null)
-    [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *[=.] ]] && compopt -o nospace
+    reply="$prefix${COMPREPLY[0]}"
+    [[ ${#COMPREPLY[@]} -eq 1 && ( $reply == *[=.] || $reply == *=[[]*[^]] ) ]] && compopt -o nospace
 }
 complete -o default -F _ebm ebm
 """,

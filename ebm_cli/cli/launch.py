@@ -273,6 +273,12 @@ def refuse_what_is_done(run: Run, named: str, steps: Any) -> None:
         )
 
 
+def shown_folder(folder: Path) -> Path:
+    """The folder as the last line names it: for a reader at a terminal from where it is, so that it fits a line."""
+    here = Path.cwd()
+    return folder.relative_to(here) if sys.stdout.isatty() and folder.is_relative_to(here) else folder
+
+
 def finish(result: tuple[Job, Run, int, dict[str, Estimate]]) -> int:
     """Print the numbers and, last, the folder."""
     job, run, code, estimates = result
@@ -282,5 +288,5 @@ def finish(result: tuple[Job, Run, int, dict[str, Estimate]]) -> int:
         print_estimates(estimates)
         print_judgment(job.verb, estimates)
     if code != 2 and run.folder.exists():
-        sys.stdout.write(f"{run.folder}\n")
+        sys.stdout.write(f"{shown_folder(run.folder)}\n")
     return code

@@ -98,14 +98,18 @@ class Replay(nn.Module):
         self.age[rows] = begun.age + steps
 
     def policy(self, chains: int, steps: int) -> str:
-        between = self.size / chains
-        at = "training rows" if self.begin == "data" else noise_name(self.law, self.scale)
-        again = "training rows" if self.begin == "data" else "noise"
-        lives = f"{steps / self.restart:,.0f} kernel steps on average" if self.restart else "without end"
+        at = "noised training samples" if self.begin == "data" else noise_name(self.law, self.scale)
+        times = []
+        if self.restart:
+            times.append(f"after {steps / self.restart:,.0f} kernel steps on average")
         if self.age_limit is not None:
-            lives += f", {self.age_limit:,} at most"
+            times.append(
+                f"after {self.age_limit:,} at the latest" if times else f"after {self.age_limit:,} kernel steps"
+            )
+        again = f"restarts there {' and '.join(times)}" if times else "never restarts"
+        moves = self.moves.policy()
         return (
-            f"a buffer of {self.size:,} begun at {at}; each is taken every {between:.3g} training steps; "
-            f"{self.restart:.3g} of those taken restart at {again}: a chain lives {lives}; "
-            f"moves on the buffer: {self.moves.policy()}"
+            f"they are taken from a buffer of {self.size:,} chains that start at {at}; "
+            f"each continues every {self.size / chains:.3g} training steps and {again}"
+            + (f"; before it continues, {moves}" if moves else "")
         )
