@@ -36,6 +36,22 @@ class Start(Protocol):
 
 
 @runtime_checkable
+class Buffered(Protocol):
+    """A start that keeps chains from one training step to the next.
+
+    Its state is stored apart from checkpoints and only for those that training can go back to.
+    """
+
+    def holds_chains(self) -> bool:
+        """Whether it has any yet."""
+        ...
+
+    def clear(self) -> None:
+        """Forget all chains: they start again with the next draw."""
+        ...
+
+
+@runtime_checkable
 class HasPolicy(Protocol):
     """A start that tells in one line where its chains start and when they restart."""
 

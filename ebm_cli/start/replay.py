@@ -17,7 +17,8 @@ class Replay(nn.Module):
     size/(n·restart) steps on average, or when it has `age_limit` kernel steps behind it. The rows that go on may be
     moved before they do, as Du et al., 2021 (arXiv 2012.01316), section 3.3, move theirs: a shift, a mirror image
     or some noise takes a chain where its gradient would not. It is no step of a kernel, so that a chain's law is the
-    model's only as far as later steps make it so. The buffer and the ages are part of the checkpoint.
+    model's only as far as later steps make it so. The buffer and the ages
+    are stored apart from the checkpoints, with the newest only unless training may roll back to others.
 
     size: rows ≥ 1, at least the chains of a step. begin: noise, or data for noised training rows, where rows begin and
     begin anew. restart: share in [0, 1]. age_limit: kernel steps ≥ 1, or None. law, scale: of the noise, as in
@@ -82,6 +83,13 @@ class Replay(nn.Module):
             x = torch.where(anew.view(-1, *[1] * len(self.event)), self._anew(n, rng), x)
             age = torch.where(anew, 0, age)
         return Begun(x, age, rows)
+
+    def holds_chains(self) -> bool:
+        return bool(self.filled)
+
+    def clear(self) -> None:
+        for buffer in self.buffers():
+            buffer.zero_()
 
     def _anew(self, n: int, rng: torch.Generator) -> Float[Tensor, "n *event"]:
         """Where n chains begin."""
