@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 FORMAT = 7
+FIGURES = ("png", "svg", "pdf")
 UNFINISHED = "unfinished"
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 # The mark, and files that `write_text` has not renamed yet.
@@ -64,6 +65,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("regularizer", "metric", "diagnostic"), (dict, list, NoneType)),
     **dict.fromkeys(("run", "init"), (str, NoneType)),
     **dict.fromkeys(("device", "dtype", "engine", "weights"), (str,)),
+    "figures": (str,),
     "trainer": (dict,),
     "seed": (int,),
     "threads": (int, str),
@@ -116,6 +118,13 @@ class Run:
         if lacks:
             raise InputError(f"run={self.folder} is damaged: its config.yaml lacks {', '.join(lacks)}")
         return config
+
+    def figure_format(self) -> str:
+        """In which format figures are written in addition to png; png for none, as in runs of before."""
+        try:
+            return str(self.config().get("figures", "png"))
+        except InputError:
+            return "png"
 
     def is_signed(self) -> bool:
         """Whether config.yaml is as this user's ebm wrote it."""

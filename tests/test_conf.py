@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ebm_cli import check
 from ebm_cli.adaptation import Tuning
 from ebm_cli.build import OFFERED, locate, make
 from ebm_cli.check import InputError
@@ -15,7 +16,7 @@ from ebm_cli.cli.keys import LIST_GROUPS, Key, keys_of
 from ebm_cli.engine import choose
 from ebm_cli.machine import resolve
 from ebm_cli.parts import assemble, load_weights
-from ebm_cli.run import Run
+from ebm_cli.run import FIGURES, Run
 from ebm_cli.train import Trainer
 from tests.contract import CONF, PACKAGE, build, config, options
 
@@ -93,6 +94,7 @@ def test_alternatives_in_a_comment_are_those_that_the_class_takes(group: str, na
 
 TAKERS: dict[str, Callable[[str], object]] = {
     "device": lambda word: resolve(word, "float32", 1),
+    "figures": lambda word: check.one_of("figures", word, FIGURES),
     "dtype": lambda word: resolve("cpu", word, 1),
     "engine": lambda word: choose(word, "cpu", True, 1),
     "adapt": lambda word: Tuning(word, None, 0.05),

@@ -5,6 +5,7 @@ import textwrap
 from rich.text import Text
 
 from ebm_cli.estimate import Estimate, show
+from ebm_cli.judgment import news
 from ebm_cli.terminal import printable
 
 COLORS = {"ok": "green", "caution": "yellow", "refused": "red"}
@@ -16,14 +17,16 @@ MOST_VALUE = 34
 
 def printed(estimates: dict[str, Estimate], width: int) -> list[Text]:
     """The lines of the table, at most `width` columns wide but for words that are longer."""
-    cells = {name: cells_of(name, estimate, news(name, estimate, estimates)) for name, estimate in estimates.items()}
+    rows = {name: estimate.to_json() for name, estimate in estimates.items()}
+    told = {name: filter(None, (estimate.meaning, news(name, rows))) for name, estimate in estimates.items()}
+    cells = {name: cells_of(name, estimate, "\n".join(told[name])) for name, estimate in estimates.items()}
     names = max(len(name) for name in ("quantity", *(cell[0] for cell in cells.values())))
     verdicts = max(len(estimate.verdict) for estimate in estimates.values())
     room = width - names - verdicts - 2 * len(GAP)
     values = min(max(len(cell[1]) for cell in cells.values()), MOST_VALUE, max(room, 1))
     beside = room - values - len(GAP)
-    told = any(words for _, _, words in cells.values())
-    heading = "meaning, and reason for doubt" if told and beside >= LEAST_WORDS else ""
+    has_words = any(words for _, _, words in cells.values())
+    heading = "meaning, and reason for doubt" if has_words and beside >= LEAST_WORDS else ""
     header = ("quantity".ljust(names), "value".ljust(values), "verdict".ljust(verdicts), heading)
     lines = [Text(GAP.join(header).rstrip(), style="bold")]
     for name, estimate in estimates.items():
@@ -46,15 +49,6 @@ def cells_of(name: str, estimate: Estimate, words: str) -> tuple[str, str, str]:
     """Name, value with its unit, and words, as text that does not steer a terminal."""
     value = " ".join(filter(None, (show(estimate.value, estimate.se), estimate.unit)))
     return printable(name), printable(value), printable(words)
-
-
-def news(name: str, estimate: Estimate, estimates: dict[str, Estimate]) -> str:
-    """What a number means and why it is doubted; what its chains' mixing already says stands in that row only."""
-    mixing = estimates.get("mixing")
-    known = set() if mixing is None or name == "mixing" else set(mixing.reason.split("; "))
-    reasons = [reason for reason in estimate.reason.split("; ") if reason and reason not in known]
-    taken = "see mixing" if estimate.reason and len(reasons) < len(estimate.reason.split("; ")) else ""
-    return "\n".join(filter(None, (estimate.meaning, "; ".join(filter(None, [*reasons, taken])))))
 
 
 def broken(text: str, width: int) -> list[str]:
