@@ -2,8 +2,12 @@
 
 import difflib
 import math
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
+
+UNITS = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
+SIZE = re.compile(rf"\d+(\.\d+)?({'|'.join(UNITS)})")
 
 
 class InputError(ValueError):
@@ -57,6 +61,20 @@ def count(name: str, value: Any, least: int = 1) -> None:
         raise InputError(f"{name} must be a whole number, got {value!r}")
     if value < least:
         raise InputError(f"{name} must be >= {least}, got {value}")
+
+
+def count_or_size(name: str, value: Any) -> None:
+    """Raise InputError unless `value` is a whole number ≥ 1 or a size such as 200MB."""
+    if not isinstance(value, str):
+        count(name, value)
+    elif not SIZE.fullmatch(value) or size(value) == 0:
+        raise InputError(f"{name} must be a whole number or a size such as 200MB, got {value!r}")
+
+
+def size(text: str) -> float:
+    """The bytes of a size such as 200MB."""
+    number, unit = re.findall(r"([\d.]+)(\w+)", text)[0]
+    return float(number) * UNITS[unit]
 
 
 def share(name: str, value: Any) -> None:

@@ -133,8 +133,9 @@ def with_samples(
     remarks = (f"{broken} of {n} chains became not finite and are left out",) if broken else ()
     write_array(run.folder / "samples.npy", x.cpu().numpy())
     if figure.can_show(parts.event) and parts.data is not None:
-        drawn = figure.states(parts.data.decode(x[finite]), parts.event)
-        real = figure.states(parts.data.decode(subject.held_out.x), parts.event)
+        rows = parts.data.decode(subject.held_out.x)
+        drawn = figure.states(parts.data.decode(x[finite]), parts.event, like=rows)
+        real = figure.states(rows, parts.event)
         figure.save(
             run,
             denoised_figure(parts, x[finite])

@@ -1,12 +1,12 @@
 """Figures in one style: colour-blind safe, axes named, legible in print; never through pyplot's global state."""
 
 import textwrap
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import torch
-from cycler import cycler
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,31 +15,11 @@ from torch import nn
 from ebm_cli.energy import device_of
 from ebm_cli.run import Run
 
-# Okabe and Ito's palette: distinct under every common colour blindness.
-BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#CC79A7",
-    "#56B4E9",
-    "#000000",
-)
+STYLE: Any = mpl.rc_params_from_file(Path(__file__).with_name("ebm.mplstyle"), use_default_template=False)
+CYCLE: tuple[str, ...] = tuple(STYLE["axes.prop_cycle"].by_key()["color"])
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY = CYCLE
+BLACK = "#000000"
 FEW = 12
-CYCLE = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
-STYLE: Any = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.25,
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-    "figure.constrained_layout.use": True,
-    "savefig.dpi": 150,
-    "axes.prop_cycle": cycler(color=CYCLE),
-}
 
 
 def new(columns: int = 1, width: float = 6.4, height: float = 3.6) -> tuple[Figure, list[Axes]]:
@@ -50,12 +30,24 @@ def new(columns: int = 1, width: float = 6.4, height: float = 3.6) -> tuple[Figu
     return picture, list(axes)
 
 
+def panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
+    """A figure with rows × columns axes, in inches, and these axes."""
+    with mpl.rc_context(STYLE):
+        picture = Figure(figsize=(width, height), layout="constrained")
+        return picture, picture.subplots(rows, columns, squeeze=False)
+
+
 def save(run: Run, pictures: dict[str, tuple[Figure, str]]) -> None:
-    """Write figures/NAME.png and remember each caption, beside those that are there already."""
+    """Write figures/NAME.png, a vector copy if figures= asks for one, and remember each caption with the others."""
     run.figures.mkdir(exist_ok=True)
-    captions = run.captions()
+    captions, kinds = run.captions(), dict.fromkeys(("png", run.figure_format()))
     for name, (picture, caption) in pictures.items():
-        picture.savefig(run.figures / f"{name}.png", dpi=150)
+        for legend in [*picture.legends, *(axes.get_legend() for axes in picture.axes)]:
+            if legend is not None:
+                legend.set_frame_on(STYLE["legend.frameon"])
+        with mpl.rc_context(STYLE):
+            for kind in kinds:
+                picture.savefig(run.figures / f"{name}.{kind}", dpi=150)
         captions[name] = caption
     run.write_captions(captions)
 
@@ -70,15 +62,27 @@ def is_image(event: tuple[int, ...]) -> bool:
     return len(event) == 3 and event[0] in (1, 3)
 
 
-def states(x: np.ndarray, event: tuple[int, ...], most: int = 60) -> Figure:
-    """A grid of images, a scatter of points in the plane, or a histogram of one number."""
+def as_pictures(x: Float[np.ndarray, "n c h w"]) -> np.ndarray:
+    """States as pictures, (n, height, width) or (n, height, width, 3), in [0, 1] but for the outermost 0.1 %."""
+    low, high = np.quantile(x, [0.001, 0.999])
+    levels = np.clip((x - low) / max(high - low, 1e-12), 0, 1)
+    return levels[:, 0] if levels.shape[1] == 1 else np.moveaxis(levels, 1, -1)
+
+
+def states(x: np.ndarray, event: tuple[int, ...], most: int = 60, like: np.ndarray | None = None) -> Figure:
+    """A grid of images, a scatter of points in the plane, or a histogram of one number.
+
+    like: the points that the window is to fit.
+    """
     if is_image(event):
         return grid(x[:most])
-    picture, (axes,) = new(width=4.2, height=4.0)
     if event == (2,):
+        box = extent(x if like is None else like, x)
+        picture, (axes,) = new(width=4.6, height=min(max(3.9 * (box[3] - box[2]) / (box[1] - box[0]), 1.6), 6.0) + 0.6)
         axes.scatter(x[:, 0], x[:, 1], s=6, alpha=0.6, color=BLUE, linewidths=0)
-        axes.set(xlabel="x₁", ylabel="x₂", aspect="equal")
+        axes.set(xlabel="x₁", ylabel="x₂", aspect="equal", xlim=box[:2], ylim=box[2:])
     else:
+        picture, (axes,) = new(width=4.2, height=4.0)
         axes.hist(x.reshape(len(x), -1)[:, 0], bins=40, density=True, color=BLUE)
         axes.set(xlabel="x", ylabel="density")
     return picture
@@ -100,11 +104,27 @@ def grid(images: np.ndarray, columns: int = 10) -> Figure:
     return picture
 
 
-def extent(points: Float[np.ndarray, "n 2"], margin: float = 0.25) -> tuple[float, float, float, float]:
-    """(left, right, bottom, top) around points with a margin, leaving out the outermost 0.1 %."""
+def window(
+    points: Float[np.ndarray, "n d"], others: Float[np.ndarray, "m d"] | None = None, margin: float = 0.25
+) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and highest value of each coordinate to show: around points, leaving out the outermost 0.1 %.
+
+    others: what is compared with the points; it widens the window by at most a margin on each side, so that the
+    points fill half of it or more.
+    """
     low, high = np.quantile(points, [0.001, 0.999], axis=0)
     pad = margin * np.maximum(high - low, 1e-3)
-    low, high = low - pad, high + pad
+    if others is not None and len(others):
+        far, away = np.quantile(others, [0.001, 0.999], axis=0)
+        low, high = np.clip(far, low - pad, low), np.clip(away, high, high + pad)
+    return low - pad, high + pad
+
+
+def extent(
+    points: Float[np.ndarray, "n 2"], others: Float[np.ndarray, "m 2"] | None = None, margin: float = 0.25
+) -> tuple[float, float, float, float]:
+    """(left, right, bottom, top) of the window in the plane."""
+    low, high = window(points, others, margin)
     return float(low[0]), float(high[0]), float(low[1]), float(high[1])
 
 

@@ -22,7 +22,7 @@ from ebm_cli.parts import Parts
 from ebm_cli.run import Run
 from ebm_cli.sampler import Sampler, Unadjusted
 from ebm_cli.start import Start
-from ebm_cli.state import read_checkpoint
+from ebm_cli.state import chains_of, reached, read_checkpoint
 from ebm_cli.terminal import Terminal
 
 # Keys of the verb that make a `Length`.
@@ -114,7 +114,15 @@ def ready_start(config: Config, parts: Parts, trained: Run | None) -> Start:
     if isinstance(parts.start, torch.nn.Module):
         if trained is None:
             raise check.InputError("start=replay goes on from a trained buffer: it needs run=RUN; use start=noise")
-        saved = read_checkpoint(trained.checkpoint(config["checkpoint"]))["objective"]
+        folder = trained.checkpoint(config["checkpoint"])
+        tree = read_checkpoint(folder)
+        chains, lacks = chains_of(folder, tree)
+        if lacks:
+            raise check.InputError(
+                f"checkpoint={config['checkpoint']} of run={trained.folder} has no replay buffer any more, only the "
+                f"newest has, of step {reached(trained)}: use checkpoint=last, or start=noise"
+            )
+        saved = tree["objective"] | chains
         # An objective made of others has the start in one of them.
         buffer = {key.rpartition("start.")[2]: value for key, value in saved.items() if "start." in key}
         try:

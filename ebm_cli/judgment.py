@@ -98,6 +98,14 @@ def alarming(row: dict[str, Any] | None, mixing: dict[str, Any] | None) -> bool:
     return any(reason not in taken for reason in str(row["reason"]).split("; "))
 
 
+def news(name: str, rows: Rows) -> str:
+    """Why a row is doubted or refused, in a table of all rows: what it took over from mixing stands in that row."""
+    reasons = str(rows[name].get("reason", "")).split("; ")
+    known = set() if name == "mixing" else set(str(rows.get("mixing", {}).get("reason", "")).split("; "))
+    own = [reason for reason in reasons if reason not in known]
+    return "; ".join(filter(None, [*own, "see mixing" if len(own) < len(reasons) and any(reasons) else ""]))
+
+
 def tally(rows: Rows) -> str:
     """How many numbers of a run are ok, for a run of which no sentence says more."""
     verdicts = [row["verdict"] for row in rows.values()]

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from ebm_cli.check import InputError
 from ebm_cli.estimate import show
-from ebm_cli.judgment import judgment
+from ebm_cli.judgment import judgment, news
 from ebm_cli.run import Run, read_json, write_text
 
 STYLE = """:root { color-scheme: light; }
@@ -30,10 +30,12 @@ td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .verdict { font-weight: 600; }
 figure { margin: 1.2rem 0; } figure img { max-width: 100%; height: auto; } figcaption { color: #333; font-size: .92rem; }
 h1, h2, td:last-child { overflow-wrap: anywhere; }
+.whose th { background: #f3f3f3; } .whose .path { font-weight: 400; }
 @media (max-width: 40rem) {
   .cards thead { display: none; }
   .cards tr { display: grid; grid-template-columns: 1fr auto auto; border-bottom: 1px solid #ccc; padding: .3rem 0; }
   .cards td { border: 0; padding: .1rem .4rem .1rem 0; }
+  .cards tr.whose { display: block; } .cards .whose th { display: block; border: 0; overflow-wrap: anywhere; }
   .cards td:first-child { display: none; } .cards td:last-child { grid-column: 1 / -1; }
   .cards td.number { white-space: normal; }
 }
@@ -54,7 +56,9 @@ PAGE = """<h1>{{ title }}</h1>
 {% if judgment %}<p><strong>{{ judgment }}</strong></p>{% endif %}
 <h2>Verdicts</h2>
 <div class="scroll"><table class="cards"><thead><tr><th>from</th><th>quantity</th><th>value</th><th>verdict</th><th>meaning, and reason for doubt</th></tr></thead><tbody>
-{% for section in sections %}{% for row in section.rows %}
+{% for section in sections %}
+<tr class="whose"><th colspan="5">{{ section.heading }}<br><span class="path">{{ section.about }}</span></th></tr>
+{% for row in section.rows %}
 <tr><td>{{ section.source }}</td><td>{{ row.name }}</td><td class="number">{{ row.value }}</td>
 <td class="verdict {{ row.verdict }}">{{ row.verdict }}</td><td>{% if row.meaning %}{{ row.meaning }}{% if row.reason %}<br>{% endif %}{% endif %}{{ row.reason }}</td></tr>
 {% endfor %}{% endfor %}
@@ -134,7 +138,7 @@ def section(run: Run, page_of: Run) -> dict[str, Any]:
             "name": name,
             "value": show(row.get("value"), row.get("se")) + (f" {row['unit']}" if row.get("unit") else ""),
             "verdict": row["verdict"],
-            "reason": row.get("reason", ""),
+            "reason": news(name, metrics),
             "meaning": row.get("meaning", ""),
         }
         for name, row in metrics.items()
@@ -151,6 +155,7 @@ def section(run: Run, page_of: Run) -> dict[str, Any]:
         "metrics": metrics,
         "created": str(config["made"].get("created", "")),
         "elsewhere": elsewhere,
+        "about": " · ".join(filter(None, (data_of(config), str(config["made"].get("created", ""))))),
         "measured": measured(config, elsewhere),
         "folder": str(run.folder),
         "command": config["made"].get("command", ""),

@@ -11,7 +11,7 @@ from ebm_cli.optimizer import Rate
 from ebm_cli.parts import Parts
 from ebm_cli.run import Run, read_json, write_text
 from ebm_cli.sampler import Sampler
-from ebm_cli.state import TrainState, newest_whole, reached
+from ebm_cli.state import TrainState, drop_chains, newest_whole, reached
 from ebm_cli.terminal import WorkFailed
 
 REMEDIES = (
@@ -113,6 +113,7 @@ def go_back(run: Run, step: int) -> None:
     write_text(run.checkpoints / "last", f"step-{step}\n")
     for beyond in [other for other in run.steps() if other > step]:
         rmtree(run.checkpoints / f"step-{beyond}")
+    drop_chains(run, all_kept=True)
 
 
 def load(state: TrainState, run: Run) -> list[str]:
@@ -121,15 +122,15 @@ def load(state: TrainState, run: Run) -> list[str]:
     A rollback that a kill cut short, recorded but with `last` still beyond it, is finished first.
     """
     folder, problems = newest_whole(run)
-    state.load(folder)
+    lacks = state.load(folder)
     done = record(run)
     if state.rollbacks < len(done) and state.step >= done[-1]["to"]:
         folder, more = newest_whole(run, done[-1]["to"])
         problems += [problem for problem in more if problem not in problems]
         go_back(run, int(folder.name.removeprefix("step-")))
-        state.load(folder)
+        lacks = state.load(folder)
     write_text(run.checkpoints / "last", folder.name + "\n")
-    return problems
+    return problems + lacks
 
 
 def apply(parts: Parts, state: TrainState, run: Run) -> Parts:

@@ -13,14 +13,15 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-from ebm_cli import stored
-from ebm_cli.check import InputError, count
+from ebm_cli import check, stored
+from ebm_cli.check import InputError
 from ebm_cli.estimate import Estimate
 
 if TYPE_CHECKING:
     import numpy as np
 
-FORMAT = 6
+FORMAT = 7
+FIGURES = ("png", "svg", "pdf")
 UNFINISHED = "unfinished"
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 # The mark, and files that `write_text` has not renamed yet.
@@ -64,6 +65,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("regularizer", "metric", "diagnostic"), (dict, list, NoneType)),
     **dict.fromkeys(("run", "init"), (str, NoneType)),
     **dict.fromkeys(("device", "dtype", "engine", "weights"), (str,)),
+    "figures": (str,),
     "trainer": (dict,),
     "seed": (int,),
     "threads": (int, str),
@@ -116,6 +118,13 @@ class Run:
         if lacks:
             raise InputError(f"run={self.folder} is damaged: its config.yaml lacks {', '.join(lacks)}")
         return config
+
+    def figure_format(self) -> str:
+        """In which format figures are written in addition to png; png for none, as in runs of before."""
+        try:
+            return str(self.config().get("figures", "png"))
+        except InputError:
+            return "png"
 
     def is_signed(self) -> bool:
         """Whether config.yaml is as this user's ebm wrote it."""
@@ -432,14 +441,50 @@ def _first_free(parent: Path, name: str) -> Path:
     raise InputError(f"{parent / name} and 9,999 suffixes are all taken")
 
 
-def prune(run: Run, keep: int, spare: Iterable[str] = ()) -> None:
-    """Remove all but the newest `keep` checkpoints and those that `last`, `best` or `spare` name."""
-    count("keep", keep)
+def size_of(path: Path) -> int:
+    """Bytes of all files below a folder."""
+    return sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
+
+
+def megabytes(size: float) -> str:
+    """Bytes in words: 0.4 MB, 57 MB."""
+    return f"{size / 1e6:.1f} MB" if size < 1e7 else f"{size / 1e6:,.0f} MB"
+
+
+def disk_use(run: Run) -> str:
+    """What a run's folder takes on the disk, in one line."""
+    folders = [run.checkpoints / f"step-{step}" for step in run.steps()]
+    each, whole = [size_of(folder) for folder in folders], size_of(run.folder)
+    chains = sum(size_of(folder) for folder in run.checkpoints.glob("chains-*"))
+    buffers = f", replay buffers {megabytes(chains)}" if chains else ""
+    count = f"{len(each)} checkpoint{'s' if len(each) != 1 else ''}"
+    return f"disk: {megabytes(whole)}, of which {count} {megabytes(sum(each))}{buffers}"
+
+
+def surplus(run: Run, keep: int | str) -> list[int]:
+    """The steps of checkpoints beyond the newest `keep`, a number or the size that they may take together."""
+    check.count_or_size("keep", keep)
+    steps = run.steps()
+    if isinstance(keep, int):
+        return steps[:-keep]
+    room = check.size(keep)
+    for number, step in enumerate(reversed(steps)):
+        room -= size_of(run.checkpoints / f"step-{step}")
+        if room < 0:
+            return steps[: len(steps) - number]
+    return []
+
+
+def prune(run: Run, keep: int | str, spare: Iterable[str] = ()) -> None:
+    """Remove all but the newest checkpoints, as many or as large as `keep` says, and those that are named.
+
+    They are named by `last`, `best` or `spare`.
+    """
     named = set(spare)
     for pointer in ("last", "best"):
         path = run.checkpoints / pointer
         if path.exists():
             named.add(path.read_text(errors="replace").strip())
-    for step in run.steps()[:-keep]:
+    for step in surplus(run, keep):
         if f"step-{step}" not in named:
             shutil.rmtree(run.checkpoints / f"step-{step}", ignore_errors=True)

@@ -47,7 +47,8 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
         if trained is not None:
             check_units(config, trained, record, parts.data, terminal)
             load_weights(parts.energy, trained, config["checkpoint"], config["weights"])
-        for note in [*parts.notes, f"engine: {parts.engine}"]:
+        compiled = [] if parts.engine == "eager" else [f"engine: {parts.engine}"]
+        for note in [*parts.notes, *compiled]:
             terminal.say(note)
         generator = rng.generator(config["seed"], "chains", place.device)
         x = start_at(config, parts, trained, length.chains, generator)

@@ -9,6 +9,8 @@ from torch import Tensor
 from ebm_cli import figure
 from ebm_cli.chain_file import Chains
 from ebm_cli.chains import Trajectory
+from ebm_cli.columns_figure import marginals, pairs
+from ebm_cli.data import noised_known
 from ebm_cli.energy import energy_and_grad, frozen
 from ebm_cli.landscape import landscape
 from ebm_cli.parts import Parts
@@ -52,14 +54,16 @@ def state_figures(parts: Parts, trajectory: Trajectory) -> dict[str, tuple["figu
     x = trajectory.last.x
     good = x[torch.isfinite(x.flatten(1)).all(1)]
     T = parts.sampler.temperature
+    if len(good) and len(parts.event) == 1 and (parts.event[0] > 2 or hasattr(parts.data, "columns")):
+        drawn = column_figures(parts, good)
+        return drawn if parts.event[0] != 2 else drawn | {"samples": in_the_plane(parts, good)}
     if not len(good) or not figure.can_show(parts.event):
         return {}
     if parts.event == (2,):
-        return {"samples": landscape(parts.energy, T, parts.data, good.double().cpu().numpy())}
+        return {"samples": in_the_plane(parts, good)}
     shown = parts.data.decode(good) if parts.data is not None else good.cpu().numpy()
     if figure.is_image(parts.event) and parts.data is None:
-        low, high = np.quantile(shown, [0.001, 0.999])
-        shown = np.clip((shown - low) / max(high - low, 1e-12), 0, 1).squeeze(1)
+        shown = figure.as_pictures(shown)
     drawn = {
         "samples": (
             figure.states(shown, parts.event, SHOWN),
@@ -68,6 +72,21 @@ def state_figures(parts: Parts, trajectory: Trajectory) -> dict[str, tuple["figu
         )
     }
     return drawn | denoised_figure(parts, good)
+
+
+def in_the_plane(parts: Parts, x: Tensor) -> tuple["figure.Figure", str]:
+    """States of two numbers, next to the densities of data and model."""
+    return landscape(parts.energy, parts.sampler.temperature, parts.data, x.double().cpu().numpy())
+
+
+def column_figures(parts: Parts, x: Tensor) -> dict[str, tuple["figure.Figure", str]]:
+    """States of many coordinates: columns and pairs of them, in the data's own units and next to the data."""
+    data = parts.data
+    shown = x.double().cpu().numpy() if data is None else data.decode(x)
+    rows = None if data is None else data.decode(noised_known(data, 0).x)
+    names = list(getattr(data, "columns", [f"x[{i}]" for i in range(shown.shape[1])]))
+    drawn = {"marginals": marginals(names, shown, rows)}
+    return {"samples": pairs(names, shown, rows)} | drawn if len(names) > 1 else drawn
 
 
 def denoised_figure(parts: Parts, x: Tensor) -> dict[str, tuple["figure.Figure", str]]:

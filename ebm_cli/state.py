@@ -21,10 +21,13 @@ from ebm_cli.check import InputError
 from ebm_cli.data import DataRecord
 from ebm_cli.objective import Objective
 from ebm_cli.run import FORMAT, Run, replace_folder, sync_folder, write_text
+from ebm_cli.start import Buffered
 
 GENERATORS = ("data", "chains")
 # Beside the checkpoints, which share it: what training learned from its data.
 DATA = "data"
+# Next to step-N, chains-N: the chains that starts keep.
+CHAINS = "chains-"
 RECORDED = ("target", "path", "values", "fingerprint", "held_out")
 
 
@@ -69,24 +72,51 @@ class TrainState:
             "rollbacks": self.rollbacks,
         }
 
+    def buffered(self) -> dict[str, Buffered]:
+        """The starts inside the objective that keep chains, by the prefix of their names in its state."""
+        modules = self.objective.named_modules(remove_duplicate=False)
+        return {f"{name}.": module for name, module in modules if isinstance(module, Buffered)}
+
+    def split(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """`tree()` without the chains that starts keep, and these; `chains` of the tree tells whether there are any."""
+        tree, prefixes = self.tree(), tuple(self.buffered())
+        apart = {name: value for name, value in tree["objective"].items() if name.startswith(prefixes)}
+        tree["objective"] = {name: value for name, value in tree["objective"].items() if name not in apart}
+        has_chains = any(start.holds_chains() for start in self.buffered().values())
+        return tree | {"chains": has_chains}, apart if has_chains else {}
+
     def reseed(self, purpose: str) -> None:
         """Start all generators anew, torch's global ones too, from the run's seed and `purpose`."""
         for name, generator in self.generators.items():
             generator.manual_seed(rng.derive(self.seed, f"{name}/{purpose}"))
         torch.manual_seed(rng.derive(self.seed, f"layers/{purpose}"))
 
+    def cleared(self) -> dict[str, Tensor]:
+        """The state of starts without any chain."""
+        prefixes = tuple(self.buffered())
+        for start in self.buffered().values():
+            start.clear()
+        return {name: value for name, value in self.objective.state_dict().items() if name.startswith(prefixes)}
+
     def save(self, run: Run) -> Path:
         """Write checkpoints/step-N aside, read it back, rename it, then let `last` name it."""
         final = run.checkpoints / f"step-{self.step}"
         if final.is_dir() and newest_name(run) == final.name:
             return final
-        put_checkpoint(final, self.tree())
+        tree, chains = self.split()
+        if chains:
+            put_checkpoint(chains_folder(final), chains)
+        put_checkpoint(final, tree)
         write_text(run.checkpoints / "last", final.name + "\n")
         return final
 
-    def load(self, folder: Path) -> None:
-        """Take over what a checkpoint holds; generators come last, so that nothing here moves them."""
+    def load(self, folder: Path) -> list[str]:
+        """Take over what a checkpoint holds; generators come last, so that nothing here moves them.
+
+        Returns what it lacks: chains that are not stored with it any more, or are damaged, start again.
+        """
         tree = read_checkpoint(folder)
+        chains, lacks = chains_of(folder, tree)
         problem = misfit(self.energy, tree["energy"]) if isinstance(tree.get("energy"), dict) else "it has no energy"
         if problem:
             raise InputError(f"checkpoint {folder} does not fit this run's energy: {problem}")
@@ -95,7 +125,9 @@ class TrainState:
             if self.averaged is not None:
                 self.averaged.module.load_state_dict(tree["averaged"])
                 self.averaged.n_averaged.copy_(tree["averaged_count"])
-            self.objective.load_state_dict(tree["objective"])
+            if not chains and "chains" in tree:
+                chains = self.cleared()
+            self.objective.load_state_dict(tree["objective"] | chains)
             self.optimizer.load_state_dict(tree["optimizer"])
             self.schedule.load_state_dict(tree["schedule"])
             self.step = tree["step"]
@@ -108,6 +140,7 @@ class TrainState:
                 f"checkpoint {folder} does not fit this run: its objective, optimizer or generators are not those of "
                 f"config.yaml ({type(error).__name__})"
             ) from error
+        return lacks
 
 
 def put_checkpoint(final: Path, tree: dict[str, Any]) -> None:
@@ -122,6 +155,33 @@ def put_checkpoint(final: Path, tree: dict[str, Any]) -> None:
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
+
+
+def chains_folder(folder: Path) -> Path:
+    """Where the chains of a checkpoint's starts are stored."""
+    return folder.with_name(folder.name.replace("step-", CHAINS))
+
+
+def chains_of(folder: Path, tree: dict[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
+    """The chains that were stored with a checkpoint, and why there are none if it had some."""
+    if not tree.get("chains"):
+        return {}, []
+    place = chains_folder(folder)
+    if not place.is_dir():
+        return {}, [f"{folder} has no replay buffer any more, and its chains start again"]
+    try:
+        return read_checkpoint(place), []
+    except InputError as error:
+        return {}, [f"{error}, and its chains start again"]
+
+
+def drop_chains(run: Run, all_kept: bool) -> None:
+    """Remove stored chains beyond `last` and, but for it, those of all checkpoints, or of those that are gone."""
+    newest = reached(run)
+    kept = {step for step in run.steps() if step <= newest} if all_kept else {newest}
+    for place in run.checkpoints.glob(f"{CHAINS}*"):
+        if place.name.removeprefix(CHAINS) not in {str(step) for step in kept}:
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def save_data_record(run: Run, record: DataRecord) -> None:

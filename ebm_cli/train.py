@@ -20,9 +20,9 @@ from ebm_cli.optimizer import Rate
 from ebm_cli.parts import Parts, assemble, load_weights
 from ebm_cli.ranking import SCORE, Likelihood, Ranking, chains_of, point_at_best
 from ebm_cli.rollback import Diverged, Rollbacks
-from ebm_cli.run import Run, prune
+from ebm_cli.run import Run, disk_use, prune
 from ebm_cli.start import HasPolicy
-from ebm_cli.state import TrainState, has_checkpoint, read_data_record, save_data_record
+from ebm_cli.state import TrainState, drop_chains, has_checkpoint, read_data_record, save_data_record
 from ebm_cli.step_size import fit_step_size
 from ebm_cli.terminal import Stopped, Terminal
 from ebm_cli.watch import NO_CHAINS, Watch
@@ -37,9 +37,9 @@ class Trainer:
 
     steps: absolute step to end at ≥ 1. batch_size: rows a step ≥ 1. average: decay of the averaged weights in
     [0, 1), or null for none. checkpoint_every, log_every: in steps. nll_every: steps between brackets of the held-out
-    nll, each with a checkpoint, or null for none. keep: checkpoints kept ≥ 1, beside the best and,
-    with rollback, step 0. on_divergence: stop or rollback. rollbacks: at most so many ≥ 0. rollback_factor: in (0, 1),
-    by which each makes the rate or the chains' step smaller.
+    nll, each with a checkpoint, or null for none. keep: checkpoints kept ≥ 1, or the size that they may take, such as
+    200MB; the newest, the best and, with rollback, step 0 stay in any case. on_divergence: stop or rollback.
+    rollbacks: at most so many ≥ 0. rollback_factor: in (0, 1), by which each multiplies the rate or the chains' step.
     """
 
     steps: int
@@ -48,15 +48,16 @@ class Trainer:
     checkpoint_every: int
     log_every: int
     nll_every: int | None
-    keep: int
+    keep: int | str
     on_divergence: str
     rollbacks: int
     rollback_factor: float
 
     def __post_init__(self) -> None:
-        counts = ("steps", "batch_size", "checkpoint_every", "log_every", "keep")
+        counts = ("steps", "batch_size", "checkpoint_every", "log_every")
         check.every(
             *(partial(check.count, name, getattr(self, name)) for name in counts),
+            lambda: check.count_or_size("keep", self.keep),
             lambda: self.nll_every is None or check.count("nll_every", self.nll_every),
             lambda: self.average is None or check.half_open("average", self.average),
             lambda: check.one_of("on_divergence", self.on_divergence, ["stop", "rollback"]),
@@ -68,6 +69,11 @@ class Trainer:
     def saves(self, step: int) -> bool:
         """Whether a checkpoint is due."""
         return step % self.checkpoint_every == 0 or step == self.steps or self.scores(step)
+
+    @property
+    def may_go_back(self) -> bool:
+        """Whether training can go back to checkpoints other than the newest."""
+        return self.on_divergence == "rollback"
 
     def scores(self, step: int) -> bool:
         """Whether a bracket of nll is due."""
@@ -103,14 +109,17 @@ def train(config: Config, run: Run, terminal: Terminal, init: Run | None = None)
         if resumed:
             for problem in rollback.load(state, run):
                 terminal.say(f"warning: {problem}; going on from step-{state.step}")
+            tidy(trainer, run)
             parts = rollback.apply(parts, state, run)
             warn_of_decay(parts, trainer, terminal)
-        elif trainer.on_divergence == "rollback":
+        elif trainer.may_go_back:
             state.save(run)
         say_policy(parts, trainer, terminal)
         run.cut_history(state.step)
         with curves.Board(run, parts, state, purge=state.step + 1 if begun else None) as board:
-            return loop(parts, trainer, state, run, board, terminal)
+            estimates = loop(parts, trainer, state, run, board, terminal)
+        terminal.say(disk_use(run))
+        return estimates
 
 
 def record_for(run: Run, init: Run | None) -> DataRecord | None:
@@ -123,15 +132,16 @@ def record_for(run: Run, init: Run | None) -> DataRecord | None:
 
 
 def say_policy(parts: Parts, trainer: Trainer, terminal: Terminal) -> None:
-    """One line of where the model's chains begin, go on and end."""
+    """Tell in one line where the model's chains start, continue and restart."""
     steps = getattr(parts.objective, "steps", None)
     teller = parts.objective if isinstance(parts.objective, HasPolicy) else parts.start
     if steps is not None and isinstance(teller, HasPolicy):
         kernel = type(parts.sampler).__name__
         chains = getattr(parts.objective, "chains", None) or trainer.batch_size
         policy = teller.policy(chains, steps)
-        each = f"{steps} steps of {kernel} each, engine {parts.engine}"
-        terminal.say(f"chains: {chains} a training step, {each}; {policy}")
+        plural = "" if steps == 1 else "s"
+        how = "" if parts.engine == "eager" else f" ({parts.engine})"
+        terminal.say(f"chains: each training step moves {chains} by {steps} step{plural} of {kernel}{how}; {policy}")
 
 
 def warn_of_decay(parts: Parts, trainer: Trainer, terminal: Terminal) -> None:
@@ -173,7 +183,7 @@ def loop(
     row: dict[str, float] = {}
     watch, ranking = Watch(parts.data), Ranking(parts.data)
     likelihood = None if trainer.nll_every is None else Likelihood(parts.data, state.seed)
-    rollbacks = Rollbacks(trainer.rollbacks if trainer.on_divergence == "rollback" else 0, trainer.rollback_factor)
+    rollbacks = Rollbacks(trainer.rollbacks if trainer.may_go_back else 0, trainer.rollback_factor)
     with terminal.task("train", trainer.steps, begin=state.step) as tick:
         while state.step < trainer.steps:
             try:
@@ -226,7 +236,13 @@ def save(
     board.flush()
     state.save(run)
     point_at_best(run)
+    tidy(trainer, run)
+
+
+def tidy(trainer: Trainer, run: Run) -> None:
+    """Remove the checkpoints, and the chains stored with some, that training no longer needs."""
     prune(run, trainer.keep, spare=["step-0"])
+    drop_chains(run, all_kept=trainer.may_go_back)
 
 
 def step(parts: Parts, trainer: Trainer, state: TrainState, run: Run) -> tuple[Outcome, Tensor]:

@@ -126,13 +126,14 @@ def killed(words: list[str], folder: Path, moments: list[float]) -> int:
 def found(run: Path) -> dict[str, Any]:
     """All of a run that must not depend on kills, by the name of its file."""
     name = (run / "checkpoints" / "last").read_text().strip()
-    state = run / "checkpoints" / name
+    folders = [run / "checkpoints" / name, run / "checkpoints" / name.replace("step-", "chains-")]
+    files = [path for folder in folders for path in sorted(folder.glob("state.*"))]
     history = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     config = yaml.safe_load((run / "config.yaml").read_text())
     rollbacks = run / "rollbacks.json"
     return {
         "last": name,
-        **{file: (state / file).read_bytes() for file in ("state.safetensors", "state.json")},
+        **{f"{path.parent.name}/{path.name}": path.read_bytes() for path in files},
         "metrics.jsonl": [without(row, WALL_CLOCK) for row in history],
         "metrics.json": without(json.loads((run / "metrics.json").read_text()), WALL_CLOCK),
         "config.yaml": without(config, MADE),
@@ -150,7 +151,7 @@ def differences(whole: Path, broken: Path) -> list[str]:
         return ["the runs of the sweep"]
     pairs = zip(members(whole), members(broken), strict=True)
     both = [(run.name, found(run), found(other)) for run, other in pairs]
-    return [f"{name}/{file}" for name, one, other in both for file in one if one[file] != other[file]]
+    return [f"{name}/{file}" for name, one, other in both for file in one | other if one.get(file) != other.get(file)]
 
 
 def try_one(name: str, more: list[str], early: int, late: int, moments: random.Random) -> bool:

@@ -2,14 +2,22 @@
 
 import inspect
 import re
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from ebm_cli import check
+from ebm_cli.adaptation import Tuning
 from ebm_cli.build import OFFERED, locate, make
-from ebm_cli.cli.answers import LIST_GROUPS
+from ebm_cli.check import InputError
 from ebm_cli.cli.compose import Base, compose, parse
+from ebm_cli.cli.keys import LIST_GROUPS, Key, keys_of
+from ebm_cli.engine import choose
 from ebm_cli.machine import resolve
-from ebm_cli.parts import assemble
+from ebm_cli.parts import assemble, load_weights
+from ebm_cli.run import FIGURES, Run
+from ebm_cli.train import Trainer
 from tests.contract import CONF, PACKAGE, build, config, options
 
 GROUPS = (
@@ -66,6 +74,44 @@ def test_every_key_has_a_comment(group: str, name: str) -> None:
     lines = (CONF / group / f"{name}.yaml").read_text().splitlines()
     keys = [line for line in lines if re.match(r"\s*[a-z]\w*:", line)]
     assert [line for line in keys if not re.search(r"  # \S", line)] == []
+
+
+CHOICES = [
+    (group, name, key) for group, name in FILES for key in keys_of(CONF / group / f"{name}.yaml") if key.alternatives
+]
+
+
+@pytest.mark.parametrize(("group", "name", "key"), CHOICES, ids=lambda each: getattr(each, "name", each))
+def test_alternatives_in_a_comment_are_those_that_the_class_takes(group: str, name: str, key: Key) -> None:
+    odd = "no_such" if key.default[0] != "[" else ["no_such"]
+    data, sampler, start = build("data", "gaussians_8"), build("sampler", "sgld"), build("start", "noise", event=(2,))
+    offered = {"event": (2,), "data": data, "sampler": sampler, "start": start, "engine": "eager"}
+    with pytest.raises(InputError, match="must be one of") as caught:
+        build(group, name, {key.name: odd}, **offered)
+    taken = re.findall(rf"{key.name} must be one of (.+), got", str(caught.value))[0]
+    assert taken.split(", ") == key.alternatives
+
+
+TAKERS: dict[str, Callable[[str], object]] = {
+    "device": lambda word: resolve(word, "float32", 1),
+    "figures": lambda word: check.one_of("figures", word, FIGURES),
+    "dtype": lambda word: resolve("cpu", word, 1),
+    "engine": lambda word: choose(word, "cpu", True, 1),
+    "adapt": lambda word: Tuning(word, None, 0.05),
+    "weights": lambda word: load_weights(build("energy", "double_well", event=(1,)), Run(Path()), "last", word),
+    "checkpoint": lambda word: Run(Path()).checkpoint(word),
+    "trainer.on_divergence": lambda word: Trainer(1, 1, None, 1, 1, None, 1, word, 1, 0.5),
+}
+
+
+@pytest.mark.parametrize("verb", ["train", "sample", "evaluate", "diagnose"])
+def test_a_verbs_alternatives_are_those_that_it_takes(verb: str) -> None:
+    for key in keys_of(CONF / f"{verb}.yaml"):
+        if key.alternatives:
+            with pytest.raises(InputError) as caught:
+                TAKERS[key.name]("no_such")
+            taken = re.findall(r"must be (?:one of )?(.+), got", str(caught.value))[0]
+            assert re.split(", | or ", taken.replace(" or a step", "")) == key.alternatives
 
 
 @pytest.mark.parametrize("group", GROUPS)

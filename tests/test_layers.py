@@ -33,6 +33,7 @@ ROWS = (
         "fresh_chains",
         "plain_sampler",
         "sample_figures",
+        "columns_figure",
     },
     {"build", "parts"},
     {"state"},

@@ -1,15 +1,16 @@
 """What is answered at once, without Hydra or torch: help, version, completion, a misspelt verb."""
 
 import difflib
-import re
 import sys
-from pathlib import Path
+from collections.abc import Iterable
 
 from ebm_cli import __version__
-from ebm_cli.shipped import conf_folder
+from ebm_cli.check import InputError
+from ebm_cli.cli.keys import LIST_GROUPS, about, about_group, groups, keys_of, verb_file, verb_groups
 
 COMPLETE = "_complete"
-LIST_GROUPS = ("regularizer", "metric", "diagnostic")
+HELP = ("--help", "-h")
+ASKED = ("help", "choices", "completion")
 VERB_LINES = {
     "train": "fit an energy to data",
     "sample": "run chains of a trained run, or of an energy that needs no training",
@@ -52,60 +53,78 @@ EXAMPLES = {
 }
 
 
-def conf_folders() -> list[Path]:
-    """Where groups are looked up: ours (beside the package in a wheel, above it in a checkout), then ./conf."""
-    ours = conf_folder()
-    own = Path.cwd() / "conf"
-    return [ours, own] if own.is_dir() and own.resolve() != ours else [ours]
-
-
-def groups() -> dict[str, dict[str, Path]]:
-    """Every group with its options, in alphabetical order; ours win over a user's of the same name."""
-    found: dict[str, dict[str, Path]] = {}
-    for folder in conf_folders():
-        for path in sorted(folder.glob("*/*.yaml")):
-            found.setdefault(path.parent.name, {}).setdefault(path.stem, path)
-    return dict(sorted(found.items()))
-
-
-def verb_groups(verb: str) -> list[str]:
-    """The groups in a verb's defaults list, in its order."""
-    return re.findall(r"^  - (\w+):", (conf_folders()[0] / f"{verb}.yaml").read_text(), flags=re.MULTILINE)
-
-
-def about(path: Path) -> str:
-    """The first comment of a YAML file that is not a package line."""
-    for line in path.read_text().splitlines():
-        if line.startswith("# ") and not line.startswith("# @"):
-            return line[2:]
-    return ""
-
-
 def answer(arguments: list[str], verbs: tuple[str, ...]) -> int | None:
     """Answer what needs no heavy import; None when a verb has to run."""
-    first = arguments[0] if arguments else "--help"
-    if first in ("--help", "-h", "help"):
-        if len(arguments) > 1 and first == "help":
-            # `ebm help VERB …` is `ebm VERB … --help`.
-            return answer([*arguments[1:], "--help"], verbs)
-        print(general_help())  # noqa: T201
-        return 0
-    if first == "--version":
-        print(f"ebm {__version__}")  # noqa: T201
-        return 0
+    first, *rest = arguments or ["--help"]
     if first in ("completion", COMPLETE):
         from ebm_cli.cli.completion import completion
 
-        return completion(first, arguments[1:], verbs)
-    if first not in verbs:
-        close = difflib.get_close_matches(first, verbs, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        sys.stderr.write(f"error: {first!r} is none of {', '.join(verbs)}{hint}\n")
+        return completion(first, rest, verbs)
+    try:
+        text = answered(first, rest, verbs)
+    except InputError as error:
+        sys.stderr.write(f"error: {error}\n")
         return 2
-    if any(argument in ("--help", "-h") for argument in arguments[1:]):
-        print(verb_help(first, arguments[1:]))  # noqa: T201
+    if text is not None:
+        print(text)  # noqa: T201
         return 0
     return None
+
+
+def answered(first: str, rest: list[str], verbs: tuple[str, ...]) -> str | None:
+    """The text that answers a line; None for a verb that has to run, InputError for a word that is none."""
+    asks = any(word in HELP for word in rest)
+    if first in HELP or first == "help" or (first == "choices" and asks):
+        words = [word for word in rest if word not in HELP]
+        if not words or first == "choices":
+            return general_help()
+        return verb_help(words[0], words[1:]) if words[0] in verbs else "\n\n".join(map(help_on, words))
+    if first == "--version":
+        return f"ebm {__version__}"
+    if first == "choices":
+        return choices(*rest)
+    if first not in verbs:
+        raise InputError(f"{first!r} is none of {', '.join([*verbs, *ASKED])}{near(first, [*verbs, *ASKED])}")
+    return verb_help(first, [word for word in rest if word not in HELP]) if asks else None
+
+
+def help_on(word: str) -> str:
+    """`ebm help GROUP`, `ebm help GROUP=NAME`, `ebm help 'GROUP=[NAME,NAME]'`."""
+    group, mark, value = word.partition("=")
+    if group not in groups():
+        asked = [*VERB_LINES, *groups()]
+        raise InputError(f"{group!r} is neither a verb nor a group: {', '.join(asked)}{near(group, asked)}")
+    return "\n\n".join(choices(group, name) for name in listed(value)) if mark else choices(group)
+
+
+def choices(group: str = "", name: str = "", *more: str) -> str:
+    """`ebm choices [GROUP] [NAME]`: the groups, the options of one, or the keys of an option, a line each."""
+    known = groups()
+    if more:
+        raise InputError(f"ebm choices takes a group and a name, got {more[0]!r} as well")
+    if "=" in group:
+        return help_on(group)
+    if not group:
+        return "\n".join(f"{each:<11} {about_group(each)}" for each in known)
+    if group not in known:
+        raise InputError(f"{group!r} is no group: {', '.join(known)}{near(group, known)}")
+    options = known[group]
+    if not name:
+        return "\n".join(f"{each:<26} {about(path)}" for each, path in options.items())
+    if name not in options:
+        raise InputError(f"{group} has no option {name!r}{near(name, options)} (options: {', '.join(options)})")
+    return "\n".join([f"{group}={name}: {about(options[name])}", *option_lines(group, name)])
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """A hint at the nearest known word."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def listed(value: str) -> list[str]:
+    """The names in NAME or [NAME,NAME]."""
+    return [name.strip(" '\"") for name in value.strip("[]'\"").split(",")]
 
 
 def chosen_options(words: list[str], verb: str) -> dict[str, list[str]]:
@@ -114,7 +133,7 @@ def chosen_options(words: list[str], verb: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for word in words:
         group, mark, value = word.partition("=")
-        names = [name.strip(" '\"") for name in value.strip("[]").split(",")]
+        names = listed(value)
         if mark and group in verb_groups(verb):
             found[group] = [name for name in names if name in known.get(group, {})]
     return {group: names for group, names in found.items() if names}
@@ -136,7 +155,11 @@ def general_help() -> str:
         "",
     ]
     lines += example_lines("")
-    lines += ["", "ebm VERB --help shows all keys · ebm completion bash|zsh|fish · ebm --version"]
+    lines += [
+        "",
+        "ebm VERB --help shows a verb's keys, ebm choices GROUP NAME those of an option",
+        "ebm completion bash|zsh|fish · ebm --version",
+    ]
     return "\n".join(lines)
 
 
@@ -175,11 +198,12 @@ def verb_help(verb: str, words: list[str] | None = None) -> str:
 
 def option_lines(group: str, name: str) -> list[str]:
     """The keys of an option as they are typed, with their defaults and meanings, or what a recipe sets."""
-    text = groups()[group][name].read_text()
+    path = groups()[group][name]
     if group == "experiment":
-        return [f"  {line}" for line in text.splitlines() if line.strip()]
+        return [f"  {line}" for line in path.read_text().splitlines() if line.strip()]
     prefix = f"{group}.{name}" if group in LIST_GROUPS else group
-    return [f"  {prefix}.{line}" for line in text.splitlines() if re.match(r"[a-z]\w*:", line)]
+    shown = [key for key in keys_of(path) if key.name != "_target_" or key.default == "???"]
+    return [f"  {prefix}.{key.name}: {key.default}  # {key.comment}" for key in shown]
 
 
 def example_lines(verb: str) -> list[str]:
@@ -188,5 +212,5 @@ def example_lines(verb: str) -> list[str]:
 
 def key_lines(verb: str) -> list[str]:
     """The verb's own keys as they stand in its YAML, after the defaults list."""
-    text = (conf_folders()[0] / f"{verb}.yaml").read_text().split("\n\n", 1)[1]
+    text = verb_file(verb).read_text().split("\n\n", 1)[1]
     return [f"  {line}" for line in text.splitlines() if line.strip()]

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from ebm_cli.check import InputError
-from ebm_cli.cli.answers import LIST_GROUPS, conf_folders, groups, verb_groups
+from ebm_cli.cli.keys import LIST_GROUPS, conf_folders, groups, verb_groups
 from ebm_cli.cli.wrong import OF_RUN, flat, missing_keys, wrong_keys, wrong_options
 
 # Keys whose value is a path, and those of them that take one path only.

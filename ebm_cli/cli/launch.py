@@ -10,14 +10,12 @@ from typing import Any
 from ebm_cli.build import NOTHING, Permission, admit, current, foreign, locate, permitted, refuse
 from ebm_cli.check import InputError
 from ebm_cli.cli import compose, runs
-from ebm_cli.cli.answers import groups
+from ebm_cli.cli.keys import OF_MODEL, OF_TRAINING, RESUME_MAY, groups
 from ebm_cli.cli.perform import Job, perform, wrong_input
 from ebm_cli.cli.precheck import check_job, further, left
 from ebm_cli.estimate import Estimate
 from ebm_cli.run import Run
 
-RESUME_MAY = ("trainer.steps", "trainer.checkpoint_every", "trainer.log_every", "device", "threads")
-OF_TRAINING = ("energy", "data", "sampler", "start", "objective", "regularizer", "optimizer")
 SHARED = ("event", "dtype")
 
 
@@ -179,7 +177,7 @@ def base_of(verb: str, source: Run | Path | None, overrides: list[Any]) -> tuple
             nodes = {group: own[group] for group in OF_TRAINING if own.get(group)}
             values = {key: own[key] for key in ("trainer", *SHARED)}
             return compose.Base(nodes, values), overrides
-        nodes = {group: own[group] for group in ("energy", "data", "sampler") if own.get(group)}
+        nodes = {group: own[group] for group in OF_MODEL if own.get(group)}
         chosen = value_of(overrides, "start")
         with permitted(vouched(source, own)):
             led = led_start(own, chosen)
@@ -275,6 +273,12 @@ def refuse_what_is_done(run: Run, named: str, steps: Any) -> None:
         )
 
 
+def shown_folder(folder: Path) -> Path:
+    """The folder as the last line names it: for a reader at a terminal from where it is, so that it fits a line."""
+    here = Path.cwd()
+    return folder.relative_to(here) if sys.stdout.isatty() and folder.is_relative_to(here) else folder
+
+
 def finish(result: tuple[Job, Run, int, dict[str, Estimate]]) -> int:
     """Print the numbers and, last, the folder."""
     job, run, code, estimates = result
@@ -284,5 +288,5 @@ def finish(result: tuple[Job, Run, int, dict[str, Estimate]]) -> int:
         print_estimates(estimates)
         print_judgment(job.verb, estimates)
     if code != 2 and run.folder.exists():
-        sys.stdout.write(f"{run.folder}\n")
+        sys.stdout.write(f"{shown_folder(run.folder)}\n")
     return code

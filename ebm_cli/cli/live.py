@@ -8,17 +8,20 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress, ProgressColumn, Task, TextColumn
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ebm_cli.estimate import Estimate, show
+from ebm_cli.cli.rows import broken, printed
+from ebm_cli.estimate import Estimate
 from ebm_cli.judgment import judgment
 from ebm_cli.terminal import Ticker, printable
 
 PLAIN_EVERY = 10.0
 LONGEST_WORD = 20
-COLOURS = {"ok": "green", "caution": "yellow", "refused": "red"}
+# A bar is so many columns wide; details are dropped before it would be narrower than the least.
+LEAST_BAR, MOST_BAR = 10, 40
 
 
 class Live:
@@ -28,7 +31,7 @@ class Live:
     """
 
     def __init__(self) -> None:
-        self.errors = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.errors = Console(stderr=True, highlight=False)
         self.signal: int | None = None
         self.progress: Progress | None = None
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -40,7 +43,10 @@ class Live:
         self.say("stopping after this step; once more to leave at once")
 
     def say(self, message: str) -> None:
-        self.errors.print(printable(message), markup=False)
+        """Print a message: on a terminal between its edges, a word never broken; elsewhere on one line."""
+        text = printable(message)
+        lines = broken(text, self.errors.width) if self.errors.is_terminal else [text]
+        self.errors.print("\n".join(lines), markup=False, soft_wrap=True)
 
     def stopping(self) -> bool:
         return self.signal is not None
@@ -51,29 +57,20 @@ class Live:
         if not self.errors.is_terminal:
             yield self._lines(name, total, begin)
         elif self.progress is not None:
-            task = self.progress.add_task(name, total=total, completed=begin, rate="", figures="")
-            try:
-                yield self._bar(self.progress, task, total, begin)
-            finally:
-                self.progress.remove_task(task)
+            yield from self._bar(self.progress, name, total, begin)
         else:
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]}"),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[figures]}"),
-            )
+            columns = (TextColumn("{task.description}"), Bar(), TextColumn("{task.fields[words]}", markup=False))
             try:
                 with Progress(*columns, console=self.errors, refresh_per_second=4) as self.progress:
-                    task = self.progress.add_task(name, total=total, completed=begin, rate="", figures="")
-                    yield self._bar(self.progress, task, total, begin)
+                    yield from self._bar(self.progress, name, total, begin)
             finally:
                 self.progress = None
 
     @staticmethod
-    def _bar(progress: Progress, task: Any, total: int | None, begin: int) -> Ticker:
+    def _bar(progress: Progress, name: str, total: int | None, begin: int) -> Iterator[Ticker]:
+        """One bar, for as long as its task runs."""
+        width, words = fitted(progress.console.width, name, ticks(begin, total), "", [])
+        task = progress.add_task(name, total=total, completed=begin, width=width, words=words)
         first, last = time.monotonic(), 0.0
 
         def tick(done: float, **figures: float) -> None:
@@ -81,10 +78,16 @@ class Live:
             now = time.monotonic()
             if now - last > 0.1 or (total is not None and done >= total):
                 last = now
-                rate = _rate((done - begin) / max(now - first, 1e-9))
-                progress.update(task, completed=done, rate=rate, figures=_figures(figures))
+                rate = (done - begin) / max(now - first, 1e-9)
+                left = "" if seconds_left(done, total, rate) is None else clock(seconds_left(done, total, rate) or 0)
+                details = [_rate(rate), *_figures(figures)]
+                width, words = fitted(progress.console.width, name, ticks(done, total), left, details)
+                progress.update(task, completed=done, width=width, words=words)
 
-        return tick
+        try:
+            yield tick
+        finally:
+            progress.remove_task(task)
 
     def _lines(self, name: str, total: int | None, begin: int) -> Ticker:
         first = last = time.monotonic()
@@ -96,11 +99,47 @@ class Live:
                 return
             last = now
             rate = (done - begin) / (now - first)
-            left = f"{(total - done) / rate:.0f} s left" if rate > 0 and total is not None else ""
-            count = f"{int(done)}" if total is None else f"{int(done)}/{total}"
-            self.say(f"{name} {count}  {_rate(rate)}  {left}  {_figures(figures)}".rstrip())
+            left = seconds_left(done, total, rate)
+            words = [ticks(done, total), _rate(rate), "" if left is None else f"{left:.0f} s left"]
+            self.say("  ".join(filter(None, [f"{name} {words[0]}", *words[1:], *_figures(figures)])))
 
         return tick
+
+
+class Bar(ProgressColumn):
+    """The bar of a task, as wide as its field `width` says."""
+
+    def render(self, task: Task) -> ProgressBar:
+        return ProgressBar(total=task.total, completed=task.completed, width=task.fields["width"])
+
+
+def fitted(console: int, name: str, count: str, left: str, details: list[str]) -> tuple[int, str]:
+    """The width of a bar and the words after it: step and time left always, details as far as they fit."""
+    words = "  ".join(filter(None, [count, left]))
+    room = console - len(name) - len(words) - 3
+    for detail in details:
+        if room - len(detail) - 2 < LEAST_BAR:
+            break
+        words += f"  {detail}"
+        room -= len(detail) + 2
+    return max(min(room, MOST_BAR), 1), words
+
+
+def ticks(done: float, total: int | None) -> str:
+    """What is done, of how much where that is known."""
+    return f"{int(done)}" if total is None else f"{int(done)}/{total}"
+
+
+def seconds_left(done: float, total: int | None, rate: float) -> float | None:
+    """Seconds to the end at this rate, 0 beyond it; None where there is no telling."""
+    return max(total - done, 0) / rate if total is not None and rate > 0 else None
+
+
+def clock(seconds: float) -> str:
+    """Seconds as 0:05 or 1:02:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d} left" if hours else f"{minutes}:{rest:02d} left"
 
 
 def _rate(rate: float) -> str:
@@ -108,27 +147,22 @@ def _rate(rate: float) -> str:
     return f"{rate:.1f}/s" if rate >= 0.1 or not rate else f"{60 * rate:.1f}/min"
 
 
-def _figures(figures: dict[str, float]) -> str:
-    return "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+def _figures(figures: dict[str, float]) -> list[str]:
+    return [f"{name} {value:.4g}" for name, value in figures.items()]
 
 
 def print_estimates(estimates: dict[str, Estimate]) -> None:
     """The table of a run's numbers, on stdout."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("quantity", "value", "", "verdict", "meaning, and reason for doubt"):
-        table.add_column(column, overflow="fold")
-    for name, estimate in estimates.items():
-        cells = (name, show(estimate.value, estimate.se), estimate.unit or "")
-        verdict = Text(estimate.verdict, style=COLOURS[estimate.verdict])
-        words = "\n".join(filter(None, (estimate.meaning, estimate.reason)))
-        table.add_row(*map(_plain, cells), verdict, _plain(words))
-    console().print(table)
+    out = console()
+    for line in printed(estimates, out.width):
+        out.print(line, soft_wrap=True)
 
 
 def print_judgment(verb: str, estimates: dict[str, Estimate]) -> None:
     """One sentence on a run's numbers, on stdout."""
     if sentence := judgment([(verb, {name: row.to_json() for name, row in estimates.items()})]):
-        console().print(_plain(sentence), soft_wrap=True)
+        lines = broken(printable(sentence), console().width) if sys.stdout.isatty() else [sentence]
+        console().print(_plain("\n".join(lines)), soft_wrap=True)
 
 
 def print_rows(header: list[str], rows: list[list[str]], notes: Sequence[str] = ()) -> None:

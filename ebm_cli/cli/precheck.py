@@ -7,10 +7,10 @@ from contextlib import suppress
 from typing import Any
 
 from ebm_cli.build import permitted
-from ebm_cli.check import InputError, count, non_negative
+from ebm_cli.check import InputError, count, non_negative, one_of
 from ebm_cli.cli import compose
 from ebm_cli.cli.perform import Job, typed_only
-from ebm_cli.run import Run
+from ebm_cli.run import FIGURES, Run
 
 # A line whose data or recipe is misspelt has another recipe, whose keys are others.
 OF_RECIPE = ("data", "experiment")
@@ -74,6 +74,7 @@ def check_numbers(job: Job) -> None:
     config = job.config
     gather.attempt("", lambda: count("seed", config["seed"], least=0))
     gather.attempt("", lambda: resolve(config["device"], config["dtype"], config["threads"]))
+    gather.attempt("", lambda: one_of("figures", config.get("figures", "png"), FIGURES))
     compose.append_current_folder()
     with permitted(job.permission):
         for group in ("sampler", "optimizer"):
@@ -140,6 +141,8 @@ def further(job: Callable[[], Job], error: compose.WrongWords) -> InputError:
     more: list[str] = []
     with suppress(compose.WrongWords):
         more = messages_of(lambda: Precheck().whole(job()))
+    # What was meant is missing only because it is misspelt.
+    keys |= {name for message in error.messages for name in re.findall(r"did you mean '([\w.]+)'", message)}
     last = {key.rpartition(".")[2] for key in keys}
     apart = [message for message in more if not follows(message, keys, last)]
     return InputError(*dict.fromkeys([*error.messages, *apart]))

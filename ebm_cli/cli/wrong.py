@@ -10,10 +10,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ebm_cli import shipped
 from ebm_cli.check import nearest
-from ebm_cli.cli.answers import LIST_GROUPS, groups, verb_groups
+from ebm_cli.cli.keys import LIST_GROUPS, groups, verb_groups
 
 # Keys that have another name now, and what to type instead.
 MOVED = {"sampler.adapt": "adapt=step", "sampler.target": "target_accept=VALUE, or target_bias=VALUE without a test"}
+# Keys of a number that also take a size, such as 200MB.
+SIZES = ("trainer.keep",)
 TUNES = ("train", "sample", "evaluate")
 # The name under which a run's own group stands in Hydra's store.
 OF_RUN = "of_run"
@@ -74,7 +76,7 @@ def wrong_keys(values: list[Override], config: DictConfig, verb: str) -> list[tu
             continue
         given = override.value()
         is_number = isinstance(default, int | float) and not isinstance(default, bool)
-        if is_number and isinstance(given, str | bool) and not str(given).startswith("${"):
+        if is_number and key not in SIZES and isinstance(given, str | bool) and not str(given).startswith("${"):
             wrong.append((override, f"{key} must be a number, got {given!r}"))
         if isinstance(default, bool) and not isinstance(given, bool):
             wrong.append((override, f"{key} must be true or false, got {given!r}"))

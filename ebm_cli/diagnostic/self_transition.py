@@ -53,6 +53,11 @@ class SelfTransition:
         doubts = list(screened.remarks)
         if value > HIGH:
             doubts.append(f"chains stay in place more than {HIGH:.0%} of the time: {patient.smaller_step()}")
+        meaning = f"a chain stays where it is in {100 * value:.1f} % of its kernel steps"
+        estimate = Estimate(value, se=se, meaning=meaning, if_not_mixed="caution").doubted(doubts)
+        if not stays[finite].any():
+            # There is nothing to draw of chains that always move.
+            return Finding({"self_transition": estimate})
         picture, (axes,) = figure.new(height=3.0)
         axes.bar(range(len(stays)), np.where(finite, stays, 0), color=figure.BLUE, width=1.0)
         axes.set(xlabel="chain", ylabel="fraction of kernel steps that stay", ylim=(0, 1))
@@ -60,6 +65,4 @@ class SelfTransition:
             f"Fraction of kernel steps in which each chain stays, mean {value:.4f} ± {se:.4f}. "
             "Good: alike for all chains and well below 1."
         )
-        meaning = f"a chain stays where it is in {100 * value:.1f} % of its kernel steps"
-        estimate = Estimate(value, se=se, meaning=meaning, if_not_mixed="caution").doubted(doubts)
         return Finding({"self_transition": estimate}, picture, caption)

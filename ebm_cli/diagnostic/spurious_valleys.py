@@ -267,7 +267,7 @@ def plane(
     """Valleys and data rows over contours of E/T, one every T above the lowest."""
     points = rows.double().cpu().numpy()
     draws = [valley.draws.double().cpu().numpy() for valley in valleys]
-    box = figure.extent(np.concatenate([points, *draws]))
+    box = figure.extent(points, np.concatenate([points, *draws]))
     tall = (box[3] - box[2]) / (box[1] - box[0])
     drawn, (axes,) = figure.new(width=5.8, height=min(max(4.4 * tall, 1.8), 6.0) + 0.7)
     u, v, e = figure.energy_on_grid(energy, box, 160)

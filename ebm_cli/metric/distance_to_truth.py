@@ -72,7 +72,9 @@ class DistanceToTruth:
             f"Density of the data (left) and of the model (right): tv {tv:.3f}, kl {kl:.3f} nats. "
             "Good: no visible difference."
         )
-        return Finding(estimates, picture(p, q.exp(), box, self.resolution), caption)
+        near = visible(p, q.exp(), box, self.resolution)
+        p, q, *_ = densities(subject, near, self.resolution)
+        return Finding(estimates, picture(p, q.exp(), near, self.resolution), caption)
 
     def _box(self, subject: Subject) -> list[tuple[float, float]] | None:
         """Sides that hold data and model, None when none does."""
@@ -116,6 +118,20 @@ def divergence(p: Float[Tensor, " cells"], log_q: Float[Tensor, " cells"], cell:
     return float(kl), float(0.5 * (p - log_q.exp()).abs().sum() * cell)
 
 
+def visible(p: Tensor, q: Tensor, box: list[tuple[float, float]], size: int) -> list[tuple[float, float]]:
+    """The window of the picture: around all but 0.1 % of the data and, as far as `figure.window` lets it, the model."""
+    ends = []
+    for density in (p, q):
+        mass = (density / density.sum()).reshape([size] * len(box))
+        sides = [mass.sum([other for other in range(len(box)) if other != axis] or None) for axis in range(len(box))]
+        share = [(side if len(box) > 1 else mass).cumsum(0) for side in sides]
+        ends.append([[int(torch.searchsorted(each, level)) / size for each in share] for level in (0.0005, 0.9995)])
+    edges = np.array(box)
+    corners = [edges[:, 0] + np.array(each) * (edges[:, 1] - edges[:, 0]) for each in ends]
+    low, high = figure.window(corners[0], corners[1])
+    return list(zip(low.tolist(), high.tolist(), strict=True))
+
+
 def picture(p: Tensor, q: Tensor, box: list[tuple[float, float]], size: int) -> "figure.Figure":
     """Both densities, side by side in the plane, over each other on the line."""
     if len(box) == 1:
@@ -126,7 +142,8 @@ def picture(p: Tensor, q: Tensor, box: list[tuple[float, float]], size: int) -> 
         axes.set(xlabel="x", ylabel="density")
         axes.legend()
         return drawn
-    drawn, both = figure.new(2, width=7.6, height=3.6)
+    tall = (box[1][1] - box[1][0]) / (box[0][1] - box[0][0])
+    drawn, both = figure.new(2, width=7.6, height=min(max(2.9 * tall, 1.2), 6.0) + 0.8)
     top = float(p.max())
     sides = [np.linspace(*side, size) for side in box]
     for axes, density, title in zip(both, (p, q), ("data", "model"), strict=True):

@@ -65,8 +65,8 @@ class DenoisingRecovery(Objective):
 
     def policy(self, chains: int, steps: int) -> str:  # noqa: ARG002
         """Where chains begin, in words."""
-        where = "at its row" if self.begin == "data" else "at its row with noise"
-        return f"each anew {where}, given that with noise, at {len(self.sigma)} levels"
+        where = "a training sample" if self.begin == "data" else "a training sample with noise"
+        return f"each starts at {where}, at one of {len(self.sigma)} noise levels"
 
     def forward(self, energy: nn.Module, batch: Batch, rng: torch.Generator) -> Outcome:
         ladder, T = self._ladder(energy), self.sampler.temperature

@@ -36,11 +36,27 @@ class Start(Protocol):
 
 
 @runtime_checkable
+class Buffered(Protocol):
+    """A start that keeps chains from one training step to the next.
+
+    Its state is stored apart from checkpoints and only for those that training can go back to.
+    """
+
+    def holds_chains(self) -> bool:
+        """Whether it has any yet."""
+        ...
+
+    def clear(self) -> None:
+        """Forget all chains: they start again with the next draw."""
+        ...
+
+
+@runtime_checkable
 class HasPolicy(Protocol):
-    """A start that says in one line what becomes of its chains."""
+    """A start that tells in one line where its chains start and when they restart."""
 
     def policy(self, chains: int, steps: int) -> str:
-        """Where `chains` chains a training step, moved by `steps` kernel steps each, begin, go on and end."""
+        """Where `chains` chains per training step, each moved by `steps` kernel steps, start, continue and restart."""
         ...
 
 
@@ -55,8 +71,12 @@ def fresh(
 
 
 def noise_name(law: str, scale: float) -> str:
-    """The law that `fresh` draws from, in words."""
-    return f"uniform noise on [−{scale:g}, {scale:g}]" if law == "uniform" else f"normal noise of σ = {scale:g}"
+    """The distribution that `fresh` draws from, in words."""
+    return (
+        f"uniform noise on [−{scale:g}, {scale:g}]"
+        if law == "uniform"
+        else f"normal noise of standard deviation {scale:g}"
+    )
 
 
 class Moves:
@@ -87,11 +107,11 @@ class Moves:
         return x
 
     def policy(self) -> str:
-        """The moves in words."""
-        said = [f"shifted by up to {self.shift} pixels"] if self.shift else []
-        said += [f"{self.flip:.3g} mirrored"] if self.flip else []
-        said += [f"noise of σ = {self.jitter:g} added"] if self.jitter else []
-        return ", ".join(said) or "none"
+        """The moves in words; nothing if there are none."""
+        said = [f"it is shifted by up to {self.shift} pixels"] if self.shift else []
+        said += [f"it is mirrored with probability {self.flip:.3g}"] if self.flip else []
+        said += [f"noise of standard deviation {self.jitter:g} is added"] if self.jitter else []
+        return ", ".join(said)
 
 
 def shifted(x: Float[Tensor, "n c h w"], most: int, rng: torch.Generator) -> Float[Tensor, "n c h w"]:

@@ -31,4 +31,4 @@ class AtData:
         """Nothing is kept."""
 
     def policy(self, chains: int, steps: int) -> str:  # noqa: ARG002
-        return f"anew each step from the training rows of that step: CD-{steps}"
+        return f"they start at the training samples of each step (contrastive divergence, CD-{steps})"

@@ -49,7 +49,8 @@ class Descent:
         """Nothing is kept."""
 
     def policy(self, chains: int, steps: int) -> str:  # noqa: ARG002
-        return f"each from σ = {self.ladder.sigma[-1]:g} down {self.ladder.rungs} levels, {self.steps} steps a level"
+        levels = f"{self.ladder.rungs} noise levels down from σ = {self.ladder.sigma[-1]:g}"
+        return f"they pass {levels}, {self.steps} steps per level"
 
     def _noisiest(self, n: int, rng: torch.Generator) -> Float[Tensor, "n *event"]:
         """Rows of the Gaussian fitted to the training rows, with the last level's noise."""

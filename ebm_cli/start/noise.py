@@ -33,4 +33,4 @@ class Noise:
         """Nothing is kept."""
 
     def policy(self, chains: int, steps: int) -> str:  # noqa: ARG002
-        return f"anew each step from {noise_name(self.law, self.scale)}"
+        return f"they start from {noise_name(self.law, self.scale)} in every step"

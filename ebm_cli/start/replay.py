@@ -17,7 +17,8 @@ class Replay(nn.Module):
     size/(n·restart) steps on average, or when it has `age_limit` kernel steps behind it. The rows that go on may be
     moved before they do, as Du et al., 2021 (arXiv 2012.01316), section 3.3, move theirs: a shift, a mirror image
     or some noise takes a chain where its gradient would not. It is no step of a kernel, so that a chain's law is the
-    model's only as far as later steps make it so. The buffer and the ages are part of the checkpoint.
+    model's only as far as later steps make it so. The buffer and the ages
+    are stored apart from the checkpoints, with the newest only unless training may roll back to others.
 
     size: rows ≥ 1, at least the chains of a step. begin: noise, or data for noised training rows, where rows begin and
     begin anew. restart: share in [0, 1]. age_limit: kernel steps ≥ 1, or None. law, scale: of the noise, as in
@@ -83,6 +84,13 @@ class Replay(nn.Module):
             age = torch.where(anew, 0, age)
         return Begun(x, age, rows)
 
+    def holds_chains(self) -> bool:
+        return bool(self.filled)
+
+    def clear(self) -> None:
+        for buffer in self.buffers():
+            buffer.zero_()
+
     def _anew(self, n: int, rng: torch.Generator) -> Float[Tensor, "n *event"]:
         """Where n chains begin."""
         if self.begin == "data":
@@ -98,14 +106,18 @@ class Replay(nn.Module):
         self.age[rows] = begun.age + steps
 
     def policy(self, chains: int, steps: int) -> str:
-        between = self.size / chains
-        at = "training rows" if self.begin == "data" else noise_name(self.law, self.scale)
-        again = "training rows" if self.begin == "data" else "noise"
-        lives = f"{steps / self.restart:,.0f} kernel steps on average" if self.restart else "without end"
+        at = "noised training samples" if self.begin == "data" else noise_name(self.law, self.scale)
+        times = []
+        if self.restart:
+            times.append(f"after {steps / self.restart:,.0f} kernel steps on average")
         if self.age_limit is not None:
-            lives += f", {self.age_limit:,} at most"
+            times.append(
+                f"after {self.age_limit:,} at the latest" if times else f"after {self.age_limit:,} kernel steps"
+            )
+        again = f"restarts there {' and '.join(times)}" if times else "never restarts"
+        moves = self.moves.policy()
         return (
-            f"a buffer of {self.size:,} begun at {at}; each is taken every {between:.3g} training steps; "
-            f"{self.restart:.3g} of those taken restart at {again}: a chain lives {lives}; "
-            f"moves on the buffer: {self.moves.policy()}"
+            f"they are taken from a buffer of {self.size:,} chains that start at {at}; "
+            f"each continues every {self.size / chains:.3g} training steps and {again}"
+            + (f"; before it continues, {moves}" if moves else "")
         )

@@ -1,16 +1,18 @@
 """Help, version and completion: complete, and quick enough to be felt as instant."""
 
+import difflib
 import os
 import re
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from ebm_cli.cli import VERBS, main
-from ebm_cli.cli.answers import groups
 from ebm_cli.cli.completion import candidates
+from ebm_cli.cli.keys import groups
 
 EBM = [sys.executable, "-m", "ebm_cli"]
 
@@ -58,10 +60,38 @@ def test_version(capsys):
         ("ebm train trainer.st", "trainer.steps="),
         ("ebm sample run=", "run=latest"),
         ("ebm completion z", "zsh"),
+        ("ebm choices sampler ma", "mala"),
+        ("ebm evaluate 'metric=[nll,fre", "metric=[nll,frechet"),
+        ("ebm train 'regularizer=[denoising]' regularizer.den", "regularizer.denoising.weight="),
+        ("ebm sample device=", "device=cpu"),
+        ("ebm train trainer.on_divergence=r", "trainer.on_divergence=rollback"),
+        ("ebm train resume=latest tr", "trainer.steps="),
     ],
 )
 def test_completion_reads_the_whole_line(line, expected):
     assert expected in candidates(line, VERBS)
+
+
+def test_completion_offers_the_runs_own_keys_its_checkpoints_and_its_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    line = ["train", "data=gaussians_8", "sampler=underdamped", "regularizer=[gradient_norm]", "name=own"]
+    tiny = ["trainer.steps=2", "trainer.batch_size=4", "start.size=8", "objective.steps=1", "energy.width=4"]
+    assert main([*line, *tiny]) == 0
+    (folder,) = Path("outputs").glob("train/*/*-own")
+    assert {f"run={folder}", "run=latest"} == set(candidates("ebm sample run=", VERBS))
+    for run in ("latest", str(folder)):
+        assert candidates(f"ebm sample run={run} sampler.fr", VERBS) == ["sampler.friction="]
+        assert candidates(f"ebm sample run={run} sampler=mala sampler.fr", VERBS) == []
+        assert candidates(f"ebm sample run={run} checkpoint=2", VERBS) == ["checkpoint=2"]
+        at = f"ebm train init={run} regularizer.gradient_norm.at"
+        assert candidates(at, VERBS) == ["regularizer.gradient_norm.at="]
+        assert candidates(f"{at}=l", VERBS) == ["regularizer.gradient_norm.at=line"]
+    assert cpu_seconds(["_complete", f"ebm sample run={folder} sampler."]) < 0.3
+
+
+def test_list_members_are_offered_once():
+    assert "metric=[nll,nll" not in candidates("ebm evaluate metric=[nll,", VERBS)
+    assert candidates("ebm evaluate metric=[nll,mmd", VERBS) == ["metric=[nll,mmd", "metric=[nll,mmd]"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -89,9 +119,50 @@ def test_a_misspelt_option_is_told_in_under_seven_tenths_of_a_second():
     assert cpu_seconds(["sample", "energy=doubel_well"]) < 0.7
 
 
+@pytest.mark.parametrize("group", ["", *groups()])
+def test_choices_has_a_line_for_each_with_what_it_is(group, capsys):
+    assert main(["choices", *([group] if group else [])]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.split()[0] for line in lines} == set(groups()[group] if group else groups())
+    assert all(re.fullmatch(r"\w+ +\S.+", line) for line in lines)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "choices samper",
+        "choices sampler mela",
+        "help trian",
+        "help sampler=mela",
+        "smaple energy=double_well",
+        "sample enrgy=double_well",
+        "sample energy=duoble_well",
+        "sample energy=double_well sampler=mela",
+        "sample energy=double_well sampler.stepsize=0.1",
+        "sample energy=double_well stpes=3",
+        "sample energy=double_well start.law=unifrom",
+        "sample energy=double_well dtype=flaot64",
+        "sample energy=double_well adapt=stpe",
+    ],
+)
+def test_a_hint_is_one_line_and_works_when_typed(line, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tiny = ["chains=2", "steps=4", "thin=1"] if "energy" in line else []
+    assert main([*line.split(), *tiny]) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    hint = re.findall(r"did you mean '([^']+)'", error)[0]
+    words = re.findall(r"[\w.]+", line)
+    (wrong,) = difflib.get_close_matches(hint, [word for word in words if word not in hint], n=1)
+    assert main([*line.replace(wrong, hint).split(), *[word for word in tiny if word[:5] not in line]]) == 0
+
+
 @pytest.mark.parametrize(
     ("line", "shown", "hidden"),
     [
+        ("help sampler=mala", "  sampler.scales: null  # a list", "sampler.friction"),
+        ("help metric=[nll,log_z]", "  metric.log_z.method:", "sampler.friction"),
+        ("help sampler", "mala  ", "sampler.friction"),
+        ("choices sampler mala", "  sampler.scales: null  # a list", "sampler.friction"),
         ("train sampler=mala --help", "  sampler.scales: null", "sampler.friction"),
         ("train --help sampler=hmc energy=conv", "  sampler.leapfrog_steps:", "sampler.friction"),
         ("train --help sampler=hmc energy=conv", "  energy.width:", "sampler.friction"),

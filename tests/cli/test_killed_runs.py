@@ -85,9 +85,19 @@ def killed_at(target: str, words: list[str], call: int = 1, when: Callable[..., 
             main(["train", *words])
 
 
+def is_checkpoint(final: Path, tree: dict) -> bool:
+    """Whether what is stored is a checkpoint, whose chains are stored before it."""
+    return final.name.startswith("step-")
+
+
 def names_last(path: Path, text: str) -> bool:
     """Whether a file that is written is checkpoints/last."""
     return path.name == "last"
+
+
+def has_older_chains(run: Run, all_kept: bool) -> bool:
+    """Whether chains of more than one checkpoint are stored."""
+    return len(list(run.checkpoints.glob("chains-*"))) > 1
 
 
 # Where a run is killed, in the order in which it comes there.
@@ -95,7 +105,9 @@ MOMENTS: dict[str, tuple[str, Callable[..., bool]]] = {
     "configuration written": ("ebm_cli.train.record_for", lambda *_: True),
     "step size found": ("ebm_cli.train.begin", lambda *_: True),
     "first steps logged": ("ebm_cli.train.save", lambda *_: True),
+    "chains without their checkpoint": ("ebm_cli.state.put_checkpoint", is_checkpoint),
     "first checkpoint without its name": ("ebm_cli.state.write_text", names_last),
+    "second checkpoint next to older chains": ("ebm_cli.train.drop_chains", has_older_chains),
     "all steps made": ("ebm_cli.train.summary", lambda *_: True),
     "numbers written": ("ebm_cli.report.write_report", lambda *_: True),
 }

@@ -82,7 +82,7 @@ def test_a_buffer_begins_and_begins_anew_at_training_rows_where_it_is_told_to(rn
     replay.keep(begun, begun.x + 100, steps=5)
     again = replay.draw(300, None, rng)
     assert torch.equal(at_data(again.x), again.age == 0) and 0 < (again.age == 0).sum() < 300
-    assert "begun at training rows" in replay.policy(8, 20) and "restart at training rows" in replay.policy(8, 20)
+    assert "start at noised training samples" in replay.policy(8, 20) and "restarts there" in replay.policy(8, 20)
 
 
 def test_to_begin_at_data_needs_data() -> None:
@@ -162,6 +162,8 @@ def test_every_start_says_what_becomes_of_its_chains() -> None:
     replay = build("start", "replay", {"size": 256, "restart": 0.005, "shift": 2}, event=(1, 8, 8)).policy(128, 20)
     for word in ("256", "every 2 training steps", "4,000 kernel steps on average", "up to 2 pixels"):
         assert word in replay
+    still = build("start", "replay", {"restart": 0}, event=(2,)).policy(128, 20)
+    assert "never restarts" in still and "before it continues" not in still
     assert "uniform noise on [−1, 1]" in build("start", "noise", event=(2,)).policy(8, 20)
     assert "CD-20" in build("start", "data", data=build("data", "gaussians_8")).policy(8, 20)
 
