@@ -122,6 +122,7 @@ def test_dropout_is_resumed_on_the_same_bits():
         "objective.steps=2",
         "trainer.batch_size=16",
         "trainer.checkpoint_every=5",
+        "trainer.on_divergence=rollback",
     ]
     assert main(["train", *words, "trainer.steps=10", "out=whole"]) == 0
     assert main(["train", *words, "trainer.steps=10", "out=parts"]) == 0
