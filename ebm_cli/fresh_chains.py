@@ -169,11 +169,13 @@ def move(
             further = next_steps(to_chains(trajectory, thin), trajectory, length.budget, terminal.say)
             if further is None:
                 break
-            before, steps = before + steps, further
-            thin = length.thin_of(steps)
-            with terminal.task("sample", before + steps, before) as tick:
+            spacing = length.thin_of(further)
+            with terminal.task("sample", before + steps + further, before + steps) as tick:
                 walk.progress = tick
-                trajectory = walk.record(steps, thin)
+                longer = walk.record(further, spacing)
+            # A stretch that was cut short is kept if it has more draws than the one before.
+            if len(longer.x) >= len(trajectory.x):
+                before, steps, thin, trajectory = before + steps, further, spacing, longer
     return Moved(trajectory, thin, steps, before)
 
 

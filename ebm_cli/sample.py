@@ -56,6 +56,8 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
         tuning = tuning_of(config, parts.sampler, length.burn_in)
         moved = move(parts, x, length, tuning, generator, terminal)
         trajectory = moved.trajectory
+        if terminal.stopping() and not len(trajectory.x):
+            raise Stopped(f"stopped after {trajectory.steps} steps, before a draw was kept; {run.folder} holds none")
         run.write_config(run.config() | sampler | moved.chosen(tuning))
         chains = to_chains(trajectory, moved.thin)
         written = write(run, parts, chains, trajectory.last.x)

@@ -3,6 +3,8 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -14,7 +16,9 @@ from ebm_cli.chain_file import Chains
 from ebm_cli.chains import Walk, never, run_chains, silent
 from ebm_cli.cli import main
 from ebm_cli.energy import frozen
-from ebm_cli.fresh_chains import Length, times_as_long
+from ebm_cli.fresh_chains import Length, move, times_as_long
+from ebm_cli.parts import Parts
+from ebm_cli.terminal import Quiet
 from tests.contract import build
 from tests.diagnostic.ar1 import ar1
 
@@ -130,3 +134,27 @@ def test_lengths_that_auto_means() -> None:
     assert (local.burn_in_steps, local.first_steps, local.thin_of(1000), local.thin_of(30000)) == (500, 1000, 10, 300)
     assert (flights.burn_in_steps, flights.first_steps, flights.thin_of(300)) == (200, 300, 3)
     assert Length(4, 7, 3, "auto").thin_of(7) == 7
+
+
+class Halts(Quiet):
+    """A terminal that asks to stop at one of the looks at it."""
+
+    def __init__(self, look: int) -> None:
+        self.looks, self.look = 0, look
+
+    def stopping(self) -> bool:
+        self.looks += 1
+        return self.looks >= self.look
+
+
+@pytest.mark.parametrize(("look", "draws"), [(1700, 100), (1, 0)])
+def test_a_stop_keeps_the_longest_stretch(look: int, draws: int, rng: torch.Generator) -> None:
+    parts = SimpleNamespace(
+        sampler=build("sampler", "mala", {"step_size": 0.01}),
+        energy=build("energy", "quadratic", event=(1,)),
+        engine="eager",
+    )
+    length = Length(8, "auto", "auto", "auto", budget=10**7)
+    moved = move(cast(Parts, parts), torch.randn(8, 1, generator=rng), length, Tuning(), rng, Halts(look))
+    # The first stretch ends after 1,500 looks; the second one had 200 steps.
+    assert len(moved.trajectory.x) == draws and moved.steps == 1000
