@@ -25,7 +25,7 @@ def landscape(
     good = x[np.isfinite(x).all(1)]
     rows = known(data).x.double().cpu().numpy() if data is not None else None
     shown = [part for part in (rows, good) if part is not None and len(part)]
-    box = figure.extent(shown[0], *shown[1:2]) if shown else (-1.0, 1.0, -1.0, 1.0)
+    box = figure.extent(shown[0], shown[1] if len(shown) > 1 else None) if shown else (-1.0, 1.0, -1.0, 1.0)
     u, v, e = figure.energy_on_grid(energy, box, SIZE)
     level = (e - np.nanmin(e)) / max(temperature, 1e-12)
     cell = (u[1] - u[0]) * (v[1] - v[0])

@@ -3,8 +3,6 @@
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import numpy as np
 import pytest
@@ -17,6 +15,7 @@ from ebm_cli.chains import Walk, never, run_chains, silent
 from ebm_cli.cli import main
 from ebm_cli.energy import frozen
 from ebm_cli.fresh_chains import Length, move, times_as_long
+from ebm_cli.machine import resolve
 from ebm_cli.parts import Parts
 from ebm_cli.terminal import Quiet
 from tests.contract import build
@@ -149,12 +148,10 @@ class Halts(Quiet):
 
 @pytest.mark.parametrize(("look", "draws"), [(1700, 100), (1, 0)])
 def test_a_stop_keeps_the_longest_stretch(look: int, draws: int, rng: torch.Generator) -> None:
-    parts = SimpleNamespace(
-        sampler=build("sampler", "mala", {"step_size": 0.01}),
-        energy=build("energy", "quadratic", event=(1,)),
-        engine="eager",
-    )
+    place, sampler = resolve("cpu", "float32", 1), build("sampler", "mala", {"step_size": 0.01})
+    energy = build("energy", "quadratic", event=(1,))
+    parts = Parts(place, (1,), energy, None, sampler, None, None, {}, None, "eager")
     length = Length(8, "auto", "auto", "auto", budget=10**7)
-    moved = move(cast(Parts, parts), torch.randn(8, 1, generator=rng), length, Tuning(), rng, Halts(look))
+    moved = move(parts, torch.randn(8, 1, generator=rng), length, Tuning(), rng, Halts(look))
     # The first stretch ends after 1,500 looks; the second one had 200 steps.
     assert len(moved.trajectory.x) == draws and moved.steps == 1000
