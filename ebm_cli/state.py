@@ -176,9 +176,14 @@ def chains_of(folder: Path, tree: dict[str, Any]) -> tuple[dict[str, Tensor], li
 
 
 def drop_chains(run: Run, all_kept: bool) -> None:
-    """Remove stored chains beyond `last` and, but for it, those of all checkpoints, or of those that are gone."""
+    """Remove stored chains beyond `last` and, but for two checkpoints, those of all, or of those that are gone.
+
+    The checkpoint before the newest keeps its chains, so that training goes on from it on the same bits if the newest
+    one is damaged.
+    """
     newest = reached(run)
-    kept = {step for step in run.steps() if step <= newest} if all_kept else {newest}
+    kept = sorted(step for step in run.steps() if step <= newest)
+    kept = kept if all_kept else kept[-2:]
     for place in run.checkpoints.glob(f"{CHAINS}*"):
         if place.name.removeprefix(CHAINS) not in {str(step) for step in kept}:
             shutil.rmtree(place, ignore_errors=True)

@@ -29,10 +29,10 @@ def stored(run: Run) -> list[str]:
     return sorted(path.name for path in run.checkpoints.glob("chains-*"))
 
 
-def test_a_replay_buffer_is_stored_once_and_only_its_checkpoint_serves_start_replay(capsys) -> None:
+def test_a_replay_buffer_is_stored_with_two_checkpoints_and_only_they_serve_start_replay(capsys) -> None:
     assert main(["train", *TINY, "out=run"]) == 0
     run = Run(Path("run"))
-    assert run.steps() == [2, 4, 6] and stored(run) == ["chains-6"]
+    assert run.steps() == [2, 4, 6] and stored(run) == ["chains-4", "chains-6"]
     buffer = read_checkpoint(run.checkpoints / "chains-6")["start.x"]
     assert buffer.shape == (4000, 2) and "start.x" not in read_checkpoint(run.checkpoints / "step-2")["objective"]
     (line,) = re.findall(r"^disk: .+$", capsys.readouterr().err, re.MULTILINE)

@@ -18,7 +18,7 @@ class Replay(nn.Module):
     moved before they do, as Du et al., 2021 (arXiv 2012.01316), section 3.3, move theirs: a shift, a mirror image
     or some noise takes a chain where its gradient would not. It is no step of a kernel, so that a chain's law is the
     model's only as far as later steps make it so. The buffer and the ages
-    are stored apart from the checkpoints, with the newest only unless training may roll back to others.
+    are stored apart from the checkpoints, with the two newest only unless training may roll back to others.
 
     size: rows ≥ 1, at least the chains of a step. begin: noise, or data for noised training rows, where rows begin and
     begin anew. restart: share in [0, 1]. age_limit: kernel steps ≥ 1, or None. law, scale: of the noise, as in
