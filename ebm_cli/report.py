@@ -29,6 +29,7 @@ td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .ok { color: #00603f; } .caution { color: #8a5a00; } .refused { color: #a33c00; }
 .verdict { font-weight: 600; }
 figure { margin: 1.2rem 0; } figure img { max-width: 100%; height: auto; } figcaption { color: #333; font-size: .92rem; }
+.cards td.number { white-space: normal; min-width: 9rem; } .cards td:last-child { min-width: 16rem; }
 h1, h2, td:last-child { overflow-wrap: anywhere; }
 .whose th { background: #f3f3f3; } .whose .path { font-weight: 400; }
 @media (max-width: 40rem) {
@@ -37,7 +38,7 @@ h1, h2, td:last-child { overflow-wrap: anywhere; }
   .cards td { border: 0; padding: .1rem .4rem .1rem 0; }
   .cards tr.whose { display: block; } .cards .whose th { display: block; border: 0; overflow-wrap: anywhere; }
   .cards td:first-child { display: none; } .cards td:last-child { grid-column: 1 / -1; }
-  .cards td.number { white-space: normal; }
+  .cards td.number, .cards td:last-child { min-width: 0; }
 }
 tr.best td { background: #eef6f1; font-weight: 600; }
 details { margin: 1rem 0; } pre { overflow-x: auto; background: #f6f6f6; padding: .6rem; font-size: .8rem; }

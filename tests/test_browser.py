@@ -39,7 +39,9 @@ LOOK = """<script nonce="test">addEventListener("load", () => {
   });
   const asked = performance.getEntriesByType("resource").map(entry => entry.name).filter(name => !/^data:/.test(name));
   const page = document.documentElement.scrollWidth;
-  parent.postMessage(JSON.stringify({asked, wide: innerWidth, page, figures}), "*");
+  const cards = [...document.querySelectorAll(".cards")];
+  const cut = cards.filter(each => each.scrollWidth > each.parentElement.clientWidth);
+  parent.postMessage(JSON.stringify({asked, wide: innerWidth, page, figures, cut: cut.length}), "*");
 });</script>"""
 # Whatever a page would ask of anyone is refused, and the refusal is an error in the console. What Chromium asks of its
 # makers is none of the page's doing; it finds no host.
@@ -95,7 +97,7 @@ def test_a_page_is_whole_on_any_screen_and_asks_nothing(
 ) -> None:
     found = seen(pages[name], width, tmp_path / "browser")
     assert found["errors"] == [] and found["asked"] == []
-    assert found["wide"] == width and found["page"] <= width
+    assert found["wide"] == width and found["page"] <= width and found["cut"] == 0
     assert len(found["figures"]) >= {"plane": 8, "images": 3, "sweep": 1}[name]
     for each in found["figures"]:
         assert each["natural"] > 0 and each["height"] > 50, each
