@@ -222,12 +222,13 @@ def caption(names: list[str], sweep: Sweep, axes: list[str], has_pictures: bool)
         *([f"means over {', '.join(rest)} (the two keys with the most values are drawn)"] if rest else []),
         *(["means over seeds"] if sweep.has_replicates else []),
     ]
+    many = ", 2 of 3 that two of a cell's three jobs have a number" if means else ""
     errors = "two standard errors" + (" over the jobs of a point" if means else "")
     labels = ", ".join(LABELS.get(name, name) for name in names)
     look = (
         f"Bars are {errors}; hollow points are under caution, refused ones left out"
         if len(axes) == 1
-        else f"± is {errors}; ? is caution, – refused, 2 of 3 that one of three is; the best combination is framed"
+        else f"± is {errors}; ? is caution, – refused{many}; the best combination is framed"
     )
     which = "; pictures are of the first job of each combination" if has_pictures else ""
     return (

@@ -70,6 +70,13 @@ def test_over_two_axes_numbers_are_colors_and_the_best_is_framed() -> None:
     assert [frame.get_xy() for frame in frames] == [(-0.5, -0.5)]
 
 
+def test_a_caption_explains_the_marks_that_its_cells_can_have() -> None:
+    explained = "2 of 3 that two of a cell's three jobs have a number"
+    for keys, may_be_part in (([LR, T], False), ([LR, T, "seed"], True)):
+        _, caption = sweep_figure(made(keys)) or pytest.fail("nothing is drawn")
+        assert "? is caution, – refused" in caption and (explained in caption) == may_be_part
+
+
 def test_of_more_axes_the_two_with_the_most_values_are_drawn_and_the_caption_says_so() -> None:
     drawn, caption = sweep_figure(made([LR, WIDTH, T])) or pytest.fail("nothing is drawn")
     panel = next(axes for axes in drawn.axes if axes.get_title() == "loss")
