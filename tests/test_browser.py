@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 from ebm_cli.cli import main
+from ebm_cli.estimate import Estimate
+from ebm_cli.report import write_report
+from ebm_cli.run import Run
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [
@@ -103,6 +106,21 @@ def test_a_page_is_whole_on_any_screen_and_asks_nothing(
         assert each["natural"] > 0 and each["height"] > 50, each
         assert each["left"] >= 0 and each["right"] <= width, each
         assert "Good:" in each["caption"] and re.search(r"\d", each["caption"]), each
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_a_long_list_of_numbers_leaves_the_reasons_their_width(width: int, tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    about = {"verb": "diagnose", "ebm": "0", "torch": "2", "created": "now", "command": "ebm diagnose", "format": 1}
+    run.write_config({"seed": 0, "run": None, "made": about})
+    many = [0.0738, 0.1026, 0.0107, 0.0988]
+    run.write_metrics(
+        {
+            "effective_temperature": Estimate(1.0966, se=0.0056, verdict="caution", reason="not at T; " * 12),
+            "occupancy": Estimate(many, se=[each / 10 for each in many]),
+        }
+    )
+    assert seen(write_report(run), width, tmp_path / "browser")["cut"] == 0
 
 
 def test_a_page_that_asks_for_something_is_found_out(tmp_path: Path) -> None:
