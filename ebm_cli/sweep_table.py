@@ -74,17 +74,17 @@ def printed(sweep: Sweep) -> tuple[list[str], list[list[str]]]:
         [
             str(each.number),
             *([rank(each)] if sweep.by else []),
+            *([each.status] if unfinished else []),
             *(each.values.get(key, "") for key in keys),
             *(show(each.score) for _ in by),
             *(cell(each.metrics.get(name)) for name in names),
-            *([each.status] if unfinished else []),
         ]
         for each in sweep.members
     ]
     # A key that varies may have the name of a number, as energy has.
     heads = [f"measured {name}" if name in keys else name for name in names]
     ranks, states = ["rank"] if sweep.by else [], ["status"] if unfinished else []
-    return ["job", *ranks, *heads_of(keys), *by, *heads, *states], rows
+    return ["job", *ranks, *states, *heads_of(keys), *by, *heads], rows
 
 
 def heads_of(keys: list[str]) -> list[str]:
@@ -109,7 +109,8 @@ def cell(metric: dict[str, Any] | None) -> str:
 
 def notes(sweep: Sweep) -> list[str]:
     """What the rank goes by, and the first reason for doubt of every job that has one, once for jobs that share it."""
-    lines = [ranking_note(sweep)]
+    doubted = any(metric["verdict"] == "caution" for each in sweep.members for metric in each.metrics.values())
+    lines = [ranking_note(sweep), "?: a number to doubt; sweep.csv and report.html say why" if doubted else ""]
     shared: dict[str, list[Member]] = {}
     for each in sweep.members:
         if each.reason:

@@ -22,6 +22,8 @@ PLAIN_EVERY = 10.0
 LONGEST_WORD = 20
 # A bar is so many columns wide; details are dropped before it would be narrower than the least.
 LEAST_BAR, MOST_BAR = 10, 40
+# Between two columns.
+GAP = 2
 
 
 class Live:
@@ -166,17 +168,36 @@ def print_judgment(verb: str, estimates: dict[str, Estimate]) -> None:
 
 
 def print_rows(header: list[str], rows: list[list[str]], notes: Sequence[str] = ()) -> None:
-    """Any table, and the notes that belong under it, on stdout."""
+    """A sweep's table on stdout, without the last columns where they do not fit, and the notes that belong under it."""
+    screen = console()
+    columns = [list(column) for column in zip(header, *rows, strict=True)]
+    widths = fitting(columns, screen.width)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column, cells in zip(header, zip(*rows, strict=True) if rows else [()] * len(header), strict=True):
-        # No word is broken, unless it is as long as a path.
-        longest = max(len(word) for cell in (column, *cells) for word in cell.split() or [""])
-        table.add_column(_plain(column), overflow="fold", min_width=min(longest, LONGEST_WORD))
+    for column, width in zip(columns, widths, strict=False):
+        table.add_column(_plain(column[0]), overflow="fold", width=width)
     for row in rows:
-        table.add_row(*(_plain(cell) for cell in row))
-    console().print(table)
-    for note in notes:
-        console().print(_plain(note), soft_wrap=True)
+        table.add_row(*(_plain(cell) for cell in row[: len(widths)]))
+    screen.print(table)
+    left_out = ", ".join(header[len(widths) :])
+    for note in filter(None, (left_out and f"no room for {left_out}: sweep.csv has them", *notes)):
+        screen.print(_plain(note), soft_wrap=True)
+
+
+def fitting(columns: list[list[str]], room: int) -> list[int]:
+    """Widths of as many columns as fit, at least one: no word is broken that is shorter than a path, then the leftmost
+    columns get what is left."""
+    least = [
+        min(max(len(word) for cell in column for word in cell.split() or [""]), LONGEST_WORD) for column in columns
+    ]
+    while len(least) > 1 and sum(least) + GAP * (len(least) - 1) > room:
+        least.pop()
+    left = max(room - sum(least) - GAP * (len(least) - 1), 0)
+    widths = []
+    for width, column in zip(least, columns, strict=False):
+        more = min(max(map(len, column)) - width, left)
+        widths.append(width + more)
+        left -= more
+    return widths
 
 
 def console() -> Console:

@@ -9,7 +9,7 @@ import yaml
 
 from ebm_cli.cli import main
 from ebm_cli.cli.compose import parse
-from ebm_cli.cli.live import Live
+from ebm_cli.cli.live import Live, print_rows
 from ebm_cli.cli.sweep import begin, planned
 from ebm_cli.cli.sweep_progress import JobTerminal
 from ebm_cli.run import Run
@@ -84,6 +84,17 @@ def test_jobs_on_other_data_are_not_ranked(here: Path, capsys) -> None:
     assert main(["train", "-m", *words, *SMALL, "data=two_moons,rings", "out=s"]) == 0
     assert [(row["rank"], row["score_name"]) for row in table(here / "s")] == [("", "")] * 2
     assert "best" not in capsys.readouterr().out
+
+
+def test_no_number_is_cut_and_what_has_no_room_is_named(capsys) -> None:
+    header = ["job", "sampler", *(f"number_{i}" for i in range(12))]
+    rows = [["0", "mala", *(f"{i}.2345 ± 0.0067 ?" for i in range(12))]]
+    print_rows(header, rows)
+    table, _, note = capsys.readouterr().out.rpartition("no room for ")
+    for name, cell in zip(header, rows[0], strict=True):
+        shown = cell.split()[0] in table
+        assert (name in table) == shown and (name in note.split(":")[0].split(", ")) != shown
+    assert note.endswith("sweep.csv has them\n") and "number_0" in table and "number_11" in note
 
 
 def test_one_line_covers_the_whole_sweep() -> None:
