@@ -197,7 +197,7 @@ def construct(cls: type, arguments: dict[str, Any], target: str = "", **offered:
         if name not in parameters and not open_ended
     ]
     wrong += [
-        f"{name} must be given: {cls.__name__} has no default for it"
+        f"{name} must be given: {cls.__name__} has no default for it; type a + before its name"
         for name, p in parameters.items()
         if name not in arguments and p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
     ]

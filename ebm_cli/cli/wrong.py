@@ -48,7 +48,10 @@ def wrong_options(chosen: list[Override], known: dict[str, dict[str, Path]], ver
             elif name is not None and str(name) not in [*known[group], OF_RUN]:
                 options = ", ".join(known[group])
                 hint = nearest(str(name), known[group])
-                wrong.append((override, f"{group} has no option {str(name)!r}{hint} (options: {options})"))
+                own = (
+                    f"; a class of your own: {custom_word(group)} {class_key(group)}={name}" if "." in str(name) else ""
+                )
+                wrong.append((override, f"{group} has no option {str(name)!r}{own or hint} (options: {options})"))
     return wrong
 
 
@@ -109,6 +112,11 @@ def custom_word(group: str) -> str:
     """How a user's own class is chosen in a group, or in a list group's GROUP.MEMBER."""
     top = group.partition(".")[0]
     return f"'{top}=[custom]'" if top in LIST_GROUPS else f"{top}=custom"
+
+
+def class_key(group: str) -> str:
+    """The key that names a user's own class in a group."""
+    return f"{group}.custom._target_" if group in LIST_GROUPS else f"{group}._target_"
 
 
 def suggestion(override: Override, config: dict[str, Any], verb: str) -> str:

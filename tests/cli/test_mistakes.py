@@ -154,9 +154,11 @@ MISTAKES = [
     ("train data=table data.path=empty", ["empty is a folder"]),
     ("train data=images data.path=none", ["none"]),
     # A user's own classes.
+    ("sample energy=mine.Ring event=[2]", ["energy=custom energy._target_=mine.Ring"]),
+    ("evaluate energy=double_well metric=[mine.Own]", ["'metric=[custom]' metric.custom._target_=mine.Own"]),
     (OWN + "Ring +energy.radius=2", ["event is not known"]),
     (OWN + "Ring energy.radius=2 event=[2]", ["energy.radius", "+energy.radius=2"]),
-    (OWN + "Ring event=[2]", ["energy.radius must be given"]),
+    (OWN + "Ring event=[2]", ["energy.radius must be given", "type a + before"]),
     (OWN + "Ring +energy.raduis=2 event=[2]", ["energy.raduis", "'radius'"]),
     (OWN + "Rign event=[2]", ["Rign", "'Ring'"]),
     (OWN + "ring event=[2]", ["mine has no class 'ring'"]),
