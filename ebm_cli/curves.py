@@ -163,6 +163,8 @@ class Board:
             half = max(right - left, top - bottom) / 2
             middle, height = (left + right) / 2, (bottom + top) / 2
             picture.axes[0].set(xlim=(middle - half, middle + half), ylim=(height - half, height + half))
+            if columns := getattr(self.parts.data, "columns", None):
+                picture.axes[0].set(xlabel=columns[0], ylabel=columns[1])
         return {"samples": (picture, caption)}
 
     def finish(self, chains: Tensor | None) -> None:

@@ -42,14 +42,16 @@ def landscape(
     paint(axes[-2], u, v, model, top, "model")
     drawn.colorbar(axes[-2].collections[0], ax=axes[:-1], label="density")
     chains(drawn, axes[-1], u, v, level, good)
+    columns = getattr(data, "columns", None)
+    names = [f"{column}, scaled" for column in columns] if columns else ["x₁", "x₂"]
     for each in axes:
-        each.set(xlabel="x₁", ylabel="x₂", xlim=box[:2], ylim=box[2:], aspect="equal")
+        each.set(xlabel=names[0], ylabel=names[1], xlim=box[:2], ylim=box[2:], aspect="equal")
         each.grid(False)
     left = "Density of the data (left), density of the model (middle)" if rows is not None else "Density (left)"
-    caption = (
-        f"{left} and {len(good)} states of chains over the energy (right), at T = {temperature:g}. "
-        "Good: the densities look alike, and points fill the light wells by their mass."
-    )
+    states = f"{len(good)} states of chains over the energy" if len(good) else "the energy"
+    look = "the densities look alike" if rows is not None else "wells where states should be likely"
+    filled = ", and points fill the light wells by their mass" if len(good) else ""
+    caption = f"{left} and {states} (right), at T = {temperature:g}. Good: {look}{filled}."
     return drawn, caption
 
 
@@ -79,5 +81,5 @@ def chains(
     levels = np.arange(0, DEEPEST + 0.5, 1)
     filled = axes.contourf(u, v, np.minimum(level, DEEPEST), levels=levels, cmap="Greys", alpha=0.65)
     axes.scatter(x[:, 0], x[:, 1], s=7, color=figure.ORANGE, linewidths=0, alpha=0.7)
-    axes.set_title("chains over the energy")
+    axes.set_title("chains over the energy" if len(x) else "energy")
     drawn.colorbar(filled, ax=axes, label=f"(E − min E)/T, cut at {DEEPEST}")
