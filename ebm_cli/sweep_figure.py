@@ -207,7 +207,7 @@ def cell_text(point: Point | None) -> str:
         return "–"
     value, _, error = show(point.value, 2 * point.error).partition(" ± ")
     if not error or len(value) > LONGEST_NUMBER:
-        value, error = digits(point.value, 3), error and digits(2 * point.error, 1)
+        value, error = digits(point.value, 3 if abs(point.value) < 1e3 else 4), error and digits(2 * point.error, 1)
     rows = [value + ("" if point.is_ok else " ?"), f"± {error}" if error else "", point.part]
     return "\n".join(filter(None, rows)).replace("-", "−")
 
