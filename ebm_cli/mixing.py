@@ -90,7 +90,7 @@ def starts(patient: Patient, chains: Chains, seed: int, stop: Callable[[], bool]
         why = "chains began to one side of where they are"
     else:
         why = f"chains began {width:.2g} times as wide as they are"
-    return probed, [f"mixing: {why}, not {OVERDISPERSED:g} times as wide: {probed.said}"]
+    return probed, [f"mixing: {why}; below {OVERDISPERSED:g} times, others are begun elsewhere: {probed.said}"]
 
 
 def not_at_temperature(patient: Patient, chains: Chains, found: Evidence, smaller: str) -> None:
