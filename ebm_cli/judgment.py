@@ -10,6 +10,7 @@ Rows = dict[str, dict[str, Any]]
 # Of each subject the first row that has a value speaks for it.
 SUBJECTS = (
     ("model", ("tv", "nll", "kl")),
+    ("rows", ("rare_fraction",)),
     ("samples", ("c2st", "frechet_ratio", "mmd", "coverage", "mean_error")),
 )
 # Bad news that belongs in the sentence, whatever else is in it.
@@ -20,7 +21,7 @@ def judgment(runs: Iterable[tuple[str, Rows]]) -> str:
     """Return one sentence on the rows of metrics.json of runs that belong together, oldest first; empty for none.
 
     A later run of a verb replaces an earlier one. Every part is a row's verdict or its meaning, in the order training,
-    model, samples, chains.
+    model, rows, samples, chains.
     """
     latest: dict[str, Rows] = {}
     for verb, rows in runs:

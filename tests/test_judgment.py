@@ -64,6 +64,11 @@ def sentence(*runs: tuple[str, dict[str, Estimate]]) -> str:
         pytest.param(
             [("evaluate", {"c2st": refused("too few")})], "Samples: not compared, too few.", id="not compared"
         ),
+        pytest.param(
+            [("evaluate", {"energy": Estimate(1.0), "rare_fraction": Estimate(0.4, meaning="40 % are rare")})],
+            "40 % are rare.",
+            id="scores",
+        ),
         pytest.param([("evaluate", {"odd": Estimate(1.0)})], "Verdicts: 1 ok.", id="no meaning"),
         pytest.param(
             [("sample", {"mixing": STUCK}), ("sample", {"mixing": MIXED})], "Chains: mixed.", id="the later one"

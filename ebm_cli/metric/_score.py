@@ -69,7 +69,11 @@ def score(subject: Subject, scored: Scored) -> Finding:
         calm = energies(subject, held_out.x if held_out.clean is None else held_out.clean)
         columns["p_value"] = p = conformal(e, calm)
         rare = float((p <= RARE).mean())
-        estimates["rare_fraction"] = Estimate(rare, se=(rare * (1 - rare) / len(p)) ** 0.5)
+        estimates["rare_fraction"] = Estimate(
+            rare,
+            se=(rare * (1 - rare) / len(p)) ** 0.5,
+            meaning=f"{100 * rare:.0f} % of the rows are as rare as one held-out row in {1 / RARE:.0f} ({100 * RARE:.0f} % is usual)",
+        )
         smallest = 1 / (1 + len(calm))
         notes.append(
             f"p_value: compared with {len(calm)} held-out rows, so that its smallest possible value is {smallest:.3g}; "

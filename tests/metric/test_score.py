@@ -87,6 +87,7 @@ def test_scores_agree_with_numpy_in_the_files_order_with_its_own_columns(run: Pa
     assert lower.mean() - 1e-3 <= exact <= upper.mean() + 1e-3
     assert metrics["log_density"]["value"] == pytest.approx(found["log_density"].mean())
     assert metrics["rare_fraction"]["value"] == (found["p_value"] <= 0.05).mean()
+    assert "of the rows are as rare as one held-out row in 20" in metrics["rare_fraction"]["meaning"]
 
 
 def test_far_rows_score_low_and_reach_the_smallest_p_value(run: Path, tmp_path: Path, capsys) -> None:
