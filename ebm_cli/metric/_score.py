@@ -69,11 +69,7 @@ def score(subject: Subject, scored: Scored) -> Finding:
         calm = energies(subject, held_out.x if held_out.clean is None else held_out.clean)
         columns["p_value"] = p = conformal(e, calm)
         rare = float((p <= RARE).mean())
-        estimates["rare_fraction"] = Estimate(
-            rare,
-            se=(rare * (1 - rare) / len(p)) ** 0.5,
-            meaning=f"{100 * rare:.0f} % of the rows are as rare as one held-out row in {1 / RARE:.0f} ({100 * RARE:.0f} % is usual)",
-        )
+        estimates["rare_fraction"] = share_of_rare(rare, len(p))
         smallest = 1 / (1 + len(calm))
         notes.append(
             f"p_value: compared with {len(calm)} held-out rows, so that its smallest possible value is {smallest:.3g}; "
@@ -82,6 +78,13 @@ def score(subject: Subject, scored: Scored) -> Finding:
         drawn, caption = histogram(e, calm, rare)
     table = {SCORES: beside(rows, columns, notes)}
     return Finding(estimates, drawn, caption, notes, table)
+
+
+def share_of_rare(rare: float, rows: int) -> Estimate:
+    """The share of rows with p_value ≤ RARE, with the error that so many rows leave."""
+    usual = f"one held-out row in {1 / RARE:.0f} ({100 * RARE:.0f} % is usual)"
+    meaning = f"{100 * rare:.0f} % of the rows are as rare as {usual}"
+    return Estimate(rare, se=(rare * (1 - rare) / rows) ** 0.5, meaning=meaning)
 
 
 def rows_of(energy: nn.Module, event: tuple[int, ...], data: Data | None, path: str) -> Scored:
