@@ -29,6 +29,7 @@ def measure(place: Path) -> Claim:
             "train",
             "energy=mlp",
             "energy.width=32",
+            "energy.confinement=1.0",
             "trainer.steps=300",
             *words,
             "optimizer.lr=0.01",
