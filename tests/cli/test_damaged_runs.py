@@ -23,7 +23,7 @@ from ebm_cli.train import Trainer
 
 TINY = ["trainer.steps=4", "trainer.checkpoint_every=2", "trainer.log_every=1", "trainer.batch_size=8"]
 SMALL = ["start.size=16", "objective.steps=1", "energy.width=8"]
-SHORT = ["chains=2", "steps=4", "thin=1"]
+SHORT = ["chains=2", "steps=4", "thin=1", "burn_in=0"]
 VERBS = {
     "sample": ["sample", "run=x", *SHORT],
     "evaluate": ["evaluate", "run=x", "metric=[moments]", "samples=4", "steps=2"],

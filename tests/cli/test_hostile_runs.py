@@ -17,7 +17,7 @@ from ebm_cli.parts import assemble
 from ebm_cli.run import Run
 
 TINY = ["trainer.steps=2", "trainer.batch_size=8", "start.size=16", "objective.steps=2", "energy.width=8"]
-SHORT = ["chains=4", "steps=8", "thin=1"]
+SHORT = ["chains=4", "steps=8", "thin=1", "burn_in=0"]
 GROUPS = ("energy", "data", "sampler", "start", "objective", "optimizer")
 OPENED = {
     "sample": ["sample", "run=hostile", *SHORT],

@@ -26,7 +26,7 @@ from ebm_cli.cli.sweep import Plan, begin, composed, planned, reopen
 from ebm_cli.cli.sweep import table as write_table
 from ebm_cli.run import Run
 
-SHORT = ["chains=2", "steps=4", "thin=1"]
+SHORT = ["chains=2", "steps=4", "thin=1", "burn_in=0"]
 TRAIN = ["trainer.batch_size=8", "start.size=16", "objective.steps=1", "energy.width=8"]
 EBM = [sys.executable, "-m", "ebm_cli"]
 
