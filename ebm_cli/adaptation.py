@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -202,6 +202,11 @@ class Tuning:
             lambda: None if self.target_accept is None else check.inside("target_accept", self.target_accept),
             lambda: check.inside("target_bias", self.target_bias),
         )
+
+    @staticmethod
+    def of(config: Mapping[str, Any]) -> "Tuning":
+        """What the keys of a verb say."""
+        return Tuning(config["adapt"], config["target_accept"], config["target_bias"])
 
     def settled(self, sampler: Sampler, typed: bool, burn_in: int | str) -> "Tuning":
         """The same for this sampler, with what adapt=auto means for it.

@@ -80,11 +80,11 @@ def evidence(chains: Chains, smaller: str = "lower sampler.step_size") -> Eviden
     draws = chains.x.shape[1]
     slowest = max(found, key=lambda name: found[name].tau)
     times = draws / found[slowest].tau
-    needed = [LEAST_TIMES / times, IF_HALTED if against else 1.0, IF_DRIFTING if drift_of(found) else 1.0]
-    # Before chains are long R̂ says little of how long they have to be.
-    needed += [excess(each) for each in found.values()] if times >= LEAST_TIMES else []
-    by_ess = [LEAST_TIMES * len(values) / bulk_ess(values) for values in (varying[worst], varying[slowest])]
-    evidence = Evidence(against, [], worst, max(needed), max(needed + by_ess if max(needed) > 1 else needed))
+    needed = max(LEAST_TIMES / times, IF_HALTED if against else 1.0, IF_DRIFTING if drift_of(found) else 1.0)
+    if times >= LEAST_TIMES:
+        # Before chains are long R̂ says little of how long they have to be.
+        needed = max(needed, *map(excess, found.values()))
+    evidence = Evidence(against, [], worst, needed, likely(needed, [varying[worst], varying[slowest]]))
     disagreement(found, worst, evidence, chains)
     if times < LEAST_TIMES:
         evidence.unsure.append(
@@ -99,6 +99,14 @@ def evidence(chains: Chains, smaller: str = "lower sampler.step_size") -> Eviden
             "of the chains; change sampler.step_size or the sampler"
         )
     return evidence
+
+
+def likely(needed: float, functions: list[np.ndarray]) -> float:
+    """How many times as long chains likely have to be, if more than as long, by the ESS of these functions as well."""
+    if needed <= 1:
+        return needed
+    by_ess = (LEAST_TIMES * len(values) / bulk_ess(values) for values in functions)
+    return max([needed, *filter(np.isfinite, by_ess)])
 
 
 def excess(traits: Traits) -> float:

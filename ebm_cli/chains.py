@@ -110,7 +110,7 @@ class Walk:
         self.state: Any = self.sampler.init(inner, self.units.into(burned.x), rng)
         self.tally = Tally.zero(x)
         self.steps = 0
-        self.stopped = tuning.adapt != "none" and stop is not never and stop()
+        self.stopped = tuning.adapt != "none" and stop()
         if tuning.adapt == "none":
             self._advance(burn_in)
 

@@ -63,6 +63,14 @@ def count(name: str, value: Any, least: int = 1) -> None:
         raise InputError(f"{name} must be >= {least}, got {value}")
 
 
+def count_or_auto(name: str, value: Any, least: int = 1) -> None:
+    """Raise InputError unless `value` is auto or a whole number, at least `least`."""
+    if isinstance(value, str) and value != "auto":
+        raise InputError(f"{name} must be auto or a whole number, got {value!r}")
+    if value != "auto":
+        count(name, value, least)
+
+
 def count_or_size(name: str, value: Any) -> None:
     """Raise InputError unless `value` is a whole number ≥ 1 or a size such as 200MB."""
     if not isinstance(value, str):

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,13 +13,13 @@ from ebm_cli.agreement import evidence
 from ebm_cli.build import Config
 from ebm_cli.chain_file import Chains
 from ebm_cli.chains import Trajectory, Walk
-from ebm_cli.diagnostic import Patient
 from ebm_cli.diagnostic.ess import LEAST_ESS, shortage
 from ebm_cli.energy import frozen
 from ebm_cli.estimate import rounded_up
 from ebm_cli.parts import Parts
 from ebm_cli.run import Run
 from ebm_cli.sampler import Sampler, Unadjusted
+from ebm_cli.screen import screen
 from ebm_cli.start import Start
 from ebm_cli.state import chains_of, reached, read_checkpoint
 from ebm_cli.terminal import Terminal
@@ -58,9 +57,9 @@ class Length:
     def __post_init__(self) -> None:
         check.every(
             lambda: check.count("chains", self.chains),
-            lambda: count_or_auto("steps", self.steps),
-            lambda: count_or_auto("burn_in", self.burn_in, least=0),
-            lambda: count_or_auto("thin", self.thin),
+            lambda: check.count_or_auto("steps", self.steps),
+            lambda: check.count_or_auto("burn_in", self.burn_in, least=0),
+            lambda: check.count_or_auto("thin", self.thin),
             lambda: check.count("budget", self.budget),
         )
         if isinstance(self.thin, int) and isinstance(self.steps, int) and self.thin > self.steps:
@@ -85,21 +84,12 @@ class Length:
         return self.thin if isinstance(self.thin, int) else min(steps, max(1 if self.flights else THIN, steps // DRAWS))
 
 
-def count_or_auto(name: str, value: Any, least: int = 1) -> None:
-    """Raise InputError unless `value` is auto or a whole number, at least `least`."""
-    if isinstance(value, str) and value != "auto":
-        raise check.InputError(f"{name} must be auto or a whole number, got {value!r}")
-    if value != "auto":
-        check.count(name, value, least)
-
-
 def tuning_of(config: Config, sampler: Sampler, burn_in: int | str) -> Tuning:
     """What burn-in tunes of the sampler; a step size that is typed, or a run's own without a test, stays under auto."""
     chosen = config["made"]["chosen"]
     own = config.get("run") is not None and "sampler" not in chosen and isinstance(sampler, Unadjusted)
     typed = own or "sampler.step_size" in chosen
-    asked = Tuning(config["adapt"], config["target_accept"], config["target_bias"])
-    return asked.settled(sampler, typed, burn_in)
+    return Tuning.of(config).settled(sampler, typed, burn_in)
 
 
 def start_at(config: Config, parts: Parts, trained: Run | None, n: int, generator: torch.Generator) -> Tensor:
@@ -119,8 +109,8 @@ def ready_start(config: Config, parts: Parts, trained: Run | None) -> Start:
         chains, lacks = chains_of(folder, tree)
         if lacks:
             raise check.InputError(
-                f"checkpoint={config['checkpoint']} of run={trained.folder} has no replay buffer any more, only the "
-                f"newest has, of step {reached(trained)}: use checkpoint=last, or start=noise"
+                f"checkpoint={config['checkpoint']} of run={trained.folder} has no replay buffer any more; the "
+                f"newest checkpoint, of step {reached(trained)}, has one: use checkpoint=last, or start=noise"
             )
         saved = tree["objective"] | chains
         # An objective made of others has the start in one of them.
@@ -205,7 +195,7 @@ def times_as_long(chains: Chains) -> tuple[float, float]:
 
     To decide whether they are mixed; once that is decided, to give an ESS to trust.
     """
-    screened = Patient(chains).screened()
+    screened = screen(chains)
     if screened.good is None:
         return 1.0, 1.0
     found, stuck = evidence(screened.good), IF_STUCK if screened.stuck else 1.0

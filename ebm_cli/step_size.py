@@ -1,5 +1,6 @@
 """The step size of a sampler that replaces a recipe's, found before training and frozen."""
 
+import dataclasses
 from typing import Any
 
 import torch
@@ -70,7 +71,7 @@ def fit_step_size(parts: Parts, config: Config, run: Run, terminal: Terminal) ->
     x = parts.data.sample(CHAINS, generator).x
     sampler = parts.sampler
     if "sampler.step_size" not in typed:
-        sampler = found(sampler, Tuning("step", config["target_accept"], config["target_bias"]), energy, x, generator)
+        sampler = found(sampler, dataclasses.replace(Tuning.of(config), adapt="step"), energy, x, generator)
     parts = parts.with_sampler(sampler)
     stored: Config = run.config() | {"adapt": "none"}
     stored["sampler"] |= changed(stored["sampler"], sampler)

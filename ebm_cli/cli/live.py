@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ebm_cli.cli.rows import broken, printed
+from ebm_cli.cli.rows import GAP, broken, printed
 from ebm_cli.estimate import Estimate
 from ebm_cli.judgment import judgment
 from ebm_cli.terminal import Ticker, printable
@@ -22,8 +22,6 @@ PLAIN_EVERY = 10.0
 LONGEST_WORD = 20
 # A bar is so many columns wide; details are dropped before it would be narrower than the least.
 LEAST_BAR, MOST_BAR = 10, 40
-# Between two columns.
-GAP = 2
 
 
 class Live:
@@ -189,9 +187,9 @@ def fitting(columns: list[list[str]], room: int) -> list[int]:
     least = [
         min(max(len(word) for cell in column for word in cell.split() or [""]), LONGEST_WORD) for column in columns
     ]
-    while len(least) > 1 and sum(least) + GAP * (len(least) - 1) > room:
+    while len(least) > 1 and sum(least) + len(GAP) * (len(least) - 1) > room:
         least.pop()
-    left = max(room - sum(least) - GAP * (len(least) - 1), 0)
+    left = max(room - sum(least) - len(GAP) * (len(least) - 1), 0)
     widths = []
     for width, column in zip(least, columns, strict=False):
         more = min(max(map(len, column)) - width, left)

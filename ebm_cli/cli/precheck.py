@@ -91,7 +91,7 @@ def check_numbers(job: Job) -> None:
         if "adapt" in config:
             from ebm_cli.adaptation import Tuning
 
-            gather.attempt("", lambda: Tuning(config["adapt"], config["target_accept"], config["target_bias"]))
+            gather.attempt("", lambda: Tuning.of(config))
         if job.verb == "evaluate":
             gather.attempt("", lambda: count("budget", config["budget"]))
             gather.attempt(
