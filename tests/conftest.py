@@ -4,6 +4,7 @@
 import os
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import matplotlib
 import pytest
@@ -33,6 +34,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def same_weights() -> None:
     """A network that a test makes begins at the same weights in whatever order tests run."""
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, the current one for the length of the test."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture

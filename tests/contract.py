@@ -1,6 +1,7 @@
 """What the contract tests share: every implementation of a role, found by walking conf/, and integrals."""
 
 import atexit
+import csv
 import importlib
 import math
 import shutil
@@ -84,6 +85,11 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
         yield
     finally:
         torch.set_default_dtype(before)
+
+
+def sweep_rows(folder: Path) -> list[dict[str, str]]:
+    """The rows of a sweep's sweep.csv."""
+    return list(csv.DictReader((folder / "sweep.csv").read_text().splitlines()))
 
 
 class Formula(nn.Module):

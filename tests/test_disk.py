@@ -13,16 +13,12 @@ from ebm_cli.run import Run, prune
 from ebm_cli.state import read_checkpoint, write_checkpoint
 from tests.cli.test_verbs import rows, state
 
+pytestmark = pytest.mark.usefixtures("here")
+
 TINY = [
     *("experiment=gaussians_8", "energy.width=8", "start.size=4000", "trainer.batch_size=16", "objective.steps=1"),
     *("trainer.checkpoint_every=2", "trainer.log_every=1", "trainer.steps=6"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def stored(run: Run) -> list[str]:

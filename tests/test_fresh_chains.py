@@ -22,12 +22,6 @@ from tests.contract import build
 from tests.diagnostic.ar1 import ar1
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def sampled(*words: str) -> tuple[dict, dict]:
     """config.yaml and metrics.json of `ebm sample WORDS`."""
     assert main(["sample", *words, "out=r"]) == 0

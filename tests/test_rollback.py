@@ -12,6 +12,8 @@ from ebm_cli.cli import main
 from ebm_cli.rollback import RECORD
 from tests.cli.test_verbs import rows, state
 
+pytestmark = pytest.mark.usefixtures("here")
+
 TINY = [
     "experiment=two_moons",
     "sampler=sgld",
@@ -30,12 +32,6 @@ PROVOKED = {
     "step": ["sampler.step_size=50", "energy.confinement=1.0"],
     "confinement": ["energy.confinement=0", "optimizer.lr=3000", "optimizer.warmup=0", "optimizer.clip=null"],
 }
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def record() -> list[dict]:

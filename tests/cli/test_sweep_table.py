@@ -1,6 +1,5 @@
 """sweep.csv: one value per cell, each job's own seed, ranks and reasons; one progress line for all jobs."""
 
-import csv
 from pathlib import Path
 from statistics import mean
 
@@ -13,6 +12,9 @@ from ebm_cli.cli.live import Live, print_rows
 from ebm_cli.cli.sweep import begin, planned
 from ebm_cli.cli.sweep_progress import JobTerminal
 from ebm_cli.run import Run
+from tests.contract import sweep_rows
+
+pytestmark = pytest.mark.usefixtures("here")
 
 T = "sampler.temperature"
 TRAIN = ["data=two_moons", "experiment=null", "energy.width=8", "trainer.steps=4", "trainer.checkpoint_every=2"]
@@ -20,26 +22,15 @@ SMALL = ["trainer.batch_size=16", "start.size=32", "objective.steps=1", "trainer
 SHORT = ["energy=double_well", "chains=2", "steps=4", "thin=1", "burn_in=0", "threads=1"]
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def table(folder: Path) -> list[dict[str, str]]:
-    """The rows of sweep.csv."""
-    return list(csv.DictReader((folder / "sweep.csv").read_text().splitlines()))
-
-
 def seeds(folder: Path) -> list[int]:
     """The seeds that the jobs of a sweep ran with."""
-    return [Run(folder / row["job"]).config()["seed"] for row in table(folder)]
+    return [Run(folder / row["job"]).config()["seed"] for row in sweep_rows(folder)]
 
 
 def test_training_jobs_are_ranked_by_their_best_checkpoint_over_seeds(here: Path, capsys) -> None:
     words = [f"{T}=0.5,2", "seed=3,4"]
     assert main(["train", "-m", *TRAIN, *SMALL, *words, "out=s"]) == 0
-    rows = table(here / "s")
+    rows = sweep_rows(here / "s")
     scores: dict[str, list[float]] = {}
     for number, row in enumerate(rows):
         run = Run(here / "s" / row["job"])
@@ -62,15 +53,15 @@ def test_each_job_has_a_seed_of_its_own_that_resume_keeps_unless_one_is_typed(he
     plan = yaml.safe_load((folder / "sweep.yaml").read_text())
     assert [job[-1] for job in plan["jobs"]] == ["seed=0", "seed=1", "seed=2"]
     assert main(["sample", "resume=s"]) == 0
-    assert seeds(here / "s") == [int(row["seed"]) for row in table(here / "s")] == [0, 1, 2]
+    assert seeds(here / "s") == [int(row["seed"]) for row in sweep_rows(here / "s")] == [0, 1, 2]
     assert main(["sample", "-m", *SHORT, f"{T}=1,2", "seed=7", "out=t"]) == 0
-    assert seeds(here / "t") == [int(row["seed"]) for row in table(here / "t")] == [7, 7]
+    assert seeds(here / "t") == [int(row["seed"]) for row in sweep_rows(here / "t")] == [7, 7]
 
 
 def test_cells_hold_one_value_and_rows_say_why_they_are_refused(here: Path) -> None:
     still = ["sampler=sgld", "sampler.step_size=1e-6", "start.scale=3"]
     assert main(["sample", "-m", *SHORT, *still, f"{T}=1,2", "out=s"]) == 0
-    for row in table(here / "s"):
+    for row in sweep_rows(here / "s"):
         metrics = Run(here / "s" / row["job"]).metrics()
         assert row["verdict"] == "refused" and metrics["mixing"]["reason"].split("; ")[0] in row["reason"]
         assert row["rank"] == "" and not [cell for cell in row.values() if cell.startswith("[")]
@@ -82,7 +73,7 @@ def test_cells_hold_one_value_and_rows_say_why_they_are_refused(here: Path) -> N
 def test_jobs_on_other_data_are_not_ranked(here: Path, capsys) -> None:
     words = [word for word in TRAIN if not word.startswith("data=")]
     assert main(["train", "-m", *words, *SMALL, "data=two_moons,rings", "out=s"]) == 0
-    assert [(row["rank"], row["score_name"]) for row in table(here / "s")] == [("", "")] * 2
+    assert [(row["rank"], row["score_name"]) for row in sweep_rows(here / "s")] == [("", "")] * 2
     assert "best" not in capsys.readouterr().out
 
 

@@ -1,6 +1,5 @@
 """A sweep interrupted, resumed elsewhere, twice at once, or on a full disk ends in the right table or in a line."""
 
-import csv
 import errno
 import fcntl
 import json
@@ -25,21 +24,13 @@ from ebm_cli.cli.perform import Job
 from ebm_cli.cli.sweep import Plan, begin, composed, planned, reopen
 from ebm_cli.cli.sweep import table as write_table
 from ebm_cli.run import Run
+from tests.contract import sweep_rows
+
+pytestmark = pytest.mark.usefixtures("here")
 
 SHORT = ["chains=2", "steps=4", "thin=1", "burn_in=0"]
 TRAIN = ["trainer.batch_size=8", "start.size=16", "objective.steps=1", "energy.width=8"]
 EBM = [sys.executable, "-m", "ebm_cli"]
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def table(folder: Path) -> list[dict[str, str]]:
-    """The rows of sweep.csv."""
-    return list(csv.DictReader((folder / "sweep.csv").read_text().splitlines()))
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +71,7 @@ def test_a_job_that_was_interrupted_is_run_again(here: Path) -> None:
     assert main(["sample", "resume=s"]) == 0
     for number in "01":
         assert chain_file.read(here / "s" / number / "chains.nc").x.shape[:2] == (64, 20)
-    assert [row["status"] for row in table(here / "s")] == ["done", "done"]
+    assert [row["status"] for row in sweep_rows(here / "s")] == ["done", "done"]
 
 
 def test_a_kill_at_any_moment_leaves_a_job_that_is_not_done(here: Path) -> None:
@@ -100,7 +91,7 @@ def test_a_row_says_that_its_job_was_stopped(here: Path) -> None:
     Run(here / "s" / "1").begin()
     lines = yaml.safe_load((here / "s" / "sweep.yaml").read_text())["jobs"]
     write_table(here / "s", Plan("sample", ["sampler.temperature"], lines, here))
-    rows = table(here / "s")
+    rows = sweep_rows(here / "s")
     assert [row["status"] for row in rows] == ["done", "stopped"]
     assert rows[0]["acceptance_value"] and not rows[1]["acceptance_value"]
     assert "stopped before its end" in rows[1]["reason"]
@@ -180,7 +171,7 @@ def test_any_sweep_ends_in_a_table_or_in_a_line(words: list[str], here: Path, ca
     assert "Traceback" not in err and "report it" not in err
     assert code in (0, 1, 2)
     if code == 0:
-        assert all(row["status"] == "done" for row in table(here / "s"))
+        assert all(row["status"] == "done" for row in sweep_rows(here / "s"))
         assert (here / "s" / "report.html").exists() and (here / "s" / "sweep.png").exists()
     assert (code == 2) == ("error:" in err and not (here / "s").exists())
 
@@ -188,7 +179,7 @@ def test_any_sweep_ends_in_a_table_or_in_a_line(words: list[str], here: Path, ca
 def test_members_of_several_shapes_share_a_picture(here: Path) -> None:
     words = ["energy=double_well,funnel", "sampler=mala,sgld", *SHORT, "out=s"]
     assert main(["sample", "-m", *words]) == 0
-    rows = table(here / "s")
+    rows = sweep_rows(here / "s")
     assert len(rows) == 4 and all(row["acceptance_verdict"] and row["status"] == "done" for row in rows)
     # Chains of four steps are not known to be mixed: mean, spread and energy are doubted alike.
     verdicts = [{row[f"{name}_verdict"] for name in ("mean", "std", "energy")} for row in rows]
@@ -196,7 +187,7 @@ def test_members_of_several_shapes_share_a_picture(here: Path) -> None:
     assert (here / "s" / "sweep.png").exists()
     mixed = ["chains=8", "steps=1500", "burn_in=200", "thin=1"]
     assert main(["sample", "-m", "energy=quadratic", "event=[2],[3]", "sampler=hmc", *mixed, "out=t"]) == 0
-    rows = table(here / "t")
+    rows = sweep_rows(here / "t")
     assert [sum(bool(row.get(f"std[{i}]_value")) for i in range(3)) for row in rows] == [2, 3]
     assert (here / "t" / "sweep.png").exists()
 
@@ -244,7 +235,7 @@ def test_a_full_disk_ends_a_sweep_in_a_line(here: Path, monkeypatch: pytest.Monk
     assert "No space left on device" in err and "resume=" in err and "Traceback" not in err
     monkeypatch.setattr("ebm_cli.cli.sweep.write_text", real)
     assert main(["sample", "resume=s"]) == 0
-    assert [row["status"] for row in table(here / "s")] == ["done", "done"]
+    assert [row["status"] for row in sweep_rows(here / "s")] == ["done", "done"]
 
 
 @pytest.mark.parametrize(
@@ -276,7 +267,7 @@ def test_the_verbs_work_in_a_folder_with_a_comma_and_a_quote(here: Path, trained
     shutil.copytree(trained, place / "r")
     monkeypatch.chdir(place)
     assert main(["sample", "-m", f"run={place / 'r'}", "sampler.temperature=1,2", *SHORT, "out=5"]) == 0
-    assert len(table(place / "5")) == 2
+    assert len(sweep_rows(place / "5")) == 2
 
 
 @pytest.mark.parametrize("key", ["run", "init", "resume"])
@@ -326,13 +317,13 @@ def test_wrong_input_of_a_later_try_leaves_a_finished_run_finished(here: Path, t
 def test_a_key_that_has_the_name_of_a_number_keeps_its_column(here: Path) -> None:
     words = ["energy=double_well,quadratic", "event=[2]", "sampler=mala", *SHORT]
     assert main(["sample", "-m", *words, f"out={here / 'named'}"]) == 0
-    assert [row["energy"] for row in table(here / "named")] == ["double_well", "quadratic"]
+    assert [row["energy"] for row in sweep_rows(here / "named")] == ["double_well", "quadratic"]
 
 
 def test_a_sweep_says_in_words_what_numbers_mean_as_its_members_do(here: Path) -> None:
     assert main(["sample", "-m", "energy=double_well", "sampler.temperature=1,2", *SHORT, "out=s"]) == 0
     page = (here / "s" / "report.html").read_text()
-    for number, row in enumerate(table(here / "s")):
+    for number, row in enumerate(sweep_rows(here / "s")):
         metrics = Run(here / "s" / str(number)).metrics()
         meanings = {name: metric["meaning"] for name, metric in metrics.items() if "meaning" in metric}
         assert meanings and all(row[f"{name}_meaning"] == words for name, words in meanings.items())

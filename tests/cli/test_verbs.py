@@ -15,6 +15,8 @@ import yaml
 from ebm_cli import load_run
 from ebm_cli.cli import main
 
+pytestmark = pytest.mark.usefixtures("here")
+
 TINY = [
     "experiment=gaussians_8",
     "energy.width=8",
@@ -25,12 +27,6 @@ TINY = [
     "trainer.checkpoint_every=5",
 ]
 EBM = [sys.executable, "-m", "ebm_cli"]
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def last_line(capsys: pytest.CaptureFixture[str]) -> Path:
