@@ -6,8 +6,8 @@ import io
 from pathlib import Path
 from typing import Any
 
-from ebm_cli.report import filled
-from ebm_cli.run import write_text
+from ebm_cli.report.page import filled
+from ebm_cli.run.folder import write_text
 from scripts.founding import Claim
 
 COLUMNS = ("claim", "section", "sentence", "quantity", "relation", "exact", "measured", "se", "verdict")

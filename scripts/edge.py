@@ -16,9 +16,9 @@ from scipy.integrate import quad
 from torch import Tensor, nn
 
 from ebm_cli import partition
+from ebm_cli.assembly.trained import PLAIN
 from ebm_cli.estimate import Estimate, digits
 from ebm_cli.partition.spending import Spending
-from ebm_cli.partition.trained import PLAIN
 from ebm_cli.partition.whitened import Integrand
 
 SEEDS = (0, 1, 2)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ebm_cli import figure, load_run
 from ebm_cli.data import known
-from ebm_cli.landscape import density_of, paint
+from ebm_cli.figure.landscape import density_of, paint
 
 SIZE = 300
 

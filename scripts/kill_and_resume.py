@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 
-from ebm_cli.run import Run
+from ebm_cli.run.folder import Run
 
 EARLY_SECONDS = 4.0
 OFTEN = ["trainer.checkpoint_every=20", "trainer.log_every=5"]

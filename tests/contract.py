@@ -16,7 +16,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from ebm_cli.build import make
+from ebm_cli.assembly.build import make
 from ebm_cli.check import InputError
 
 CONF = Path(__file__).parents[1] / "conf"

@@ -12,8 +12,8 @@ import pytest
 
 from ebm_cli.cli import main
 from ebm_cli.estimate import Estimate
-from ebm_cli.report import write_report
-from ebm_cli.run import Run
+from ebm_cli.report.page import write_report
+from ebm_cli.run.folder import Run
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [

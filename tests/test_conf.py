@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from ebm_cli import check
-from ebm_cli.adaptation import Tuning
-from ebm_cli.build import OFFERED, locate, make
+from ebm_cli.assembly.build import OFFERED, locate, make
+from ebm_cli.assembly.parts import assemble, load_weights
+from ebm_cli.chain.burn_in import Tuning
+from ebm_cli.chain.engine import choose
 from ebm_cli.check import InputError
 from ebm_cli.cli.compose import Base, compose, parse
 from ebm_cli.cli.keys import LIST_GROUPS, Key, keys_of
-from ebm_cli.engine import choose
-from ebm_cli.machine import resolve
-from ebm_cli.parts import assemble, load_weights
-from ebm_cli.run import FIGURES, Run
-from ebm_cli.train import Trainer
+from ebm_cli.run.folder import FIGURES, Run
+from ebm_cli.run.machine import resolve
+from ebm_cli.verb.train import Trainer
 from tests.contract import CONF, PACKAGE, build, config, options
 
 GROUPS = (

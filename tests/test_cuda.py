@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from ebm_cli.chains import run_chains
+from ebm_cli.chain.loop import run_chains
 from ebm_cli.cli import main
 from ebm_cli.energy import frozen
 from tests.contract import build, options

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ebm_cli.cli import main
-from ebm_cli.run import Run
+from ebm_cli.run.folder import Run
 from tests.test_browser import CHROMIUM, FLAGS, looked_at
 
 pytestmark = [

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from ebm_cli.chain_file import Chains
+from ebm_cli.chain.chain_file import Chains
 from ebm_cli.diagnostic import Patient
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.metric.nll import beside_the_best

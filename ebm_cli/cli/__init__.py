@@ -3,7 +3,7 @@
 import signal
 import sys
 
-from ebm_cli.cli.answers import COMPLETE, answer
+from ebm_cli.cli.help import COMPLETE, answer
 
 VERBS = ("train", "sample", "evaluate", "diagnose")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ebm_cli.check import InputError
 from ebm_cli.cli import runs
-from ebm_cli.cli.answers import ASKED, COMPLETE
+from ebm_cli.cli.help import ASKED, COMPLETE
 from ebm_cli.cli.keys import (
     LIST_GROUPS,
     OF_MODEL,
@@ -19,7 +19,7 @@ from ebm_cli.cli.keys import (
     verb_file,
     verb_groups,
 )
-from ebm_cli.run import Run
+from ebm_cli.run.folder import Run
 
 SCRIPTS = {
     "bash": """_ebm() {

@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ebm_cli.check import InputError
 from ebm_cli.cli.keys import LIST_GROUPS, conf_folders, groups, verb_groups
-from ebm_cli.cli.wrong import OF_RUN, flat, missing_keys, wrong_keys, wrong_options
+from ebm_cli.cli.validation import OF_RUN, flat, missing_keys, wrong_keys, wrong_options
 
 # Keys whose value is a path, and those of them that take one path only.
 PATHS = ("out", "name", "run", "init", "resume", "data.path", "score", "log_weights")

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ebm_cli.shipped import conf_folder
+from ebm_cli.run.shipped import conf_folder
 
 LIST_GROUPS = ("regularizer", "metric", "diagnostic")
 # What can change when a training run is taken up again.

@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ebm_cli.build import NOTHING, Permission, admit, current, foreign, locate, permitted, refuse
+from ebm_cli.assembly.build import NOTHING, Permission, admit, current, foreign, locate, permitted, refuse
 from ebm_cli.check import InputError
 from ebm_cli.cli import compose, runs
+from ebm_cli.cli.job import Job, perform, wrong_input
 from ebm_cli.cli.keys import OF_MODEL, OF_TRAINING, RESUME_MAY, groups
-from ebm_cli.cli.perform import Job, perform, wrong_input
 from ebm_cli.cli.precheck import check_job, further, left
 from ebm_cli.estimate import Estimate
-from ebm_cli.run import Run
+from ebm_cli.run.folder import Run
 
 SHARED = ("event", "dtype")
 
@@ -260,7 +260,7 @@ def refuse_what_is_done(run: Run, named: str, steps: Any) -> None:
     A run that was killed before its first checkpoint or before its last lines were written, or whose last checkpoint is
     damaged, has.
     """
-    from ebm_cli import state
+    from ebm_cli.training import state
 
     if not state.has_checkpoint(run):
         return
@@ -283,7 +283,7 @@ def finish(result: tuple[Job, Run, int, dict[str, Estimate]]) -> int:
     """Print the numbers and, last, the folder."""
     job, run, code, estimates = result
     if estimates:
-        from ebm_cli.cli.live import print_estimates, print_judgment
+        from ebm_cli.cli.console import print_estimates, print_judgment
 
         print_estimates(estimates)
         print_judgment(job.verb, estimates)

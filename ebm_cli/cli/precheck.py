@@ -6,11 +6,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from ebm_cli.build import permitted
+from ebm_cli.assembly.build import permitted
 from ebm_cli.check import InputError, count, non_negative, one_of
 from ebm_cli.cli import compose
-from ebm_cli.cli.perform import Job, typed_only
-from ebm_cli.run import FIGURES, Run
+from ebm_cli.cli.job import Job, typed_only
+from ebm_cli.run.folder import FIGURES, Run
 
 # A line whose data or recipe is misspelt has another recipe, whose keys are others.
 OF_RECIPE = ("data", "experiment")
@@ -67,8 +67,8 @@ def likeness(job: Job) -> dict[str, Any]:
 
 def check_numbers(job: Job) -> None:
     """Check the numbers of a job that need neither data nor energy; InputError with all that are wrong."""
-    from ebm_cli.build import Gather, asks, construct, make
-    from ebm_cli.machine import resolve
+    from ebm_cli.assembly.build import Gather, asks, construct, make
+    from ebm_cli.run.machine import resolve
 
     gather = Gather()
     config = job.config
@@ -81,15 +81,15 @@ def check_numbers(job: Job) -> None:
             if (node := config.get(group)) and not asks(node):
                 gather.attempt(group, lambda node=node: make(node))
         if job.verb == "train":
-            from ebm_cli.train import Trainer
+            from ebm_cli.verb.train import Trainer
 
             gather.attempt("trainer", lambda: construct(Trainer, config["trainer"]))
         if job.verb == "sample":
-            from ebm_cli.fresh_chains import LENGTH, Length
+            from ebm_cli.sampling.fresh_chains import LENGTH, Length
 
             gather.attempt("", lambda: Length(**{name: config[name] for name in LENGTH}))
         if "adapt" in config:
-            from ebm_cli.adaptation import Tuning
+            from ebm_cli.chain.burn_in import Tuning
 
             gather.attempt("", lambda: Tuning.of(config))
         if job.verb == "evaluate":
@@ -108,10 +108,10 @@ def check_parts(job: Job) -> None:
     """Raise InputError for all that is wrong with the parts of a job, which are built as the verb builds them."""
     if job.verb == "diagnose" or job.folder is not None:
         return
-    from ebm_cli.fresh_chains import ready_start
-    from ebm_cli.machine import resolve
-    from ebm_cli.parts import assemble
-    from ebm_cli.state import read_data_record
+    from ebm_cli.assembly.parts import assemble
+    from ebm_cli.run.machine import resolve
+    from ebm_cli.sampling.fresh_chains import ready_start
+    from ebm_cli.training.state import read_data_record
 
     config = job.config
     try:

@@ -5,8 +5,8 @@ import textwrap
 from rich.text import Text
 
 from ebm_cli.estimate import Estimate, show
-from ebm_cli.judgment import news
-from ebm_cli.terminal import printable
+from ebm_cli.report.judgment import news
+from ebm_cli.run.terminal import printable
 
 COLORS = {"ok": "green", "caution": "yellow", "refused": "red"}
 GAP = "  "

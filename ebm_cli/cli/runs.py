@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ebm_cli.check import InputError, nearest
-from ebm_cli.run import Run
+from ebm_cli.run.folder import Run
 
 # Which runs a verb can use, by the verb that made them.
 USES = {"train": ("train",), "sample": ("train",), "evaluate": ("train",), "diagnose": ("sample",)}
@@ -19,7 +19,7 @@ def find(value: str, verb: str, key: str = "run") -> Run | Path:
     if not path.exists():
         raise InputError(f"{key}={value} is not there{_neighbour(path)}")
     if verb == "diagnose" and not path.is_dir():
-        from ebm_cli.chain_file import check_kind
+        from ebm_cli.chain.chain_file import check_kind
 
         check_kind(path, value)
         return path.absolute()

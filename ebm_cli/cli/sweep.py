@@ -7,18 +7,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ebm_cli import stored
-from ebm_cli.build import Permission, admit, permitted
+from ebm_cli.assembly.build import Permission, admit, permitted
 from ebm_cli.check import InputError
 from ebm_cli.cli import compose
+from ebm_cli.cli.job import Job, locked, perform, wrong_input
 from ebm_cli.cli.launch import permission_of, prepare
-from ebm_cli.cli.perform import Job, locked, perform, wrong_input
 from ebm_cli.cli.precheck import Precheck
 from ebm_cli.cli.sweep_progress import JobTerminal
-from ebm_cli.run import Run, new_folder, write_text
+from ebm_cli.run import signed_yaml as stored
+from ebm_cli.run.folder import Run, new_folder, write_text
 
 if TYPE_CHECKING:
-    from ebm_cli.sweep_members import Sweep
+    from ebm_cli.report.sweep_members import Sweep
 
 OWN_KEYS = ("out", "name")
 MAX_JOBS = 10_000
@@ -83,9 +83,9 @@ def composed(plan: Plan) -> list[Job]:
 
 def finish(folder: Path, plan: Plan) -> None:
     """Write sweep.csv, sweep.png and report.html, and print the table."""
-    from ebm_cli.cli.live import print_rows
-    from ebm_cli.sweep_report import write_sweep_report
-    from ebm_cli.sweep_table import notes, printed
+    from ebm_cli.cli.console import print_rows
+    from ebm_cli.report.sweep_page import write_sweep_report
+    from ebm_cli.report.sweep_table import notes, printed
 
     found = table(folder, plan)
     write_sweep_report(folder, found, draw(folder, found))
@@ -198,7 +198,7 @@ def _same_folder(one: Path, other: Path) -> bool:
 
 def run_all(folder: Path, jobs: list[Job], plan: Plan) -> list[int]:
     """Run the jobs that are not done yet, one after the other; sweep.csv is up to date after each."""
-    from ebm_cli.cli.live import Live
+    from ebm_cli.cli.console import Live
 
     terminal, codes = Live(), []
     left = [number for number in range(len(jobs)) if not Run(folder / str(number)).is_finished()]
@@ -257,8 +257,8 @@ def values_of(line: list[str]) -> dict[str, str]:
 
 def table(folder: Path, plan: Plan) -> "Sweep":
     """Write sweep.csv as far as jobs have come; returns what it was made of."""
-    from ebm_cli.sweep_members import read_sweep
-    from ebm_cli.sweep_table import as_csv
+    from ebm_cli.report.sweep_members import read_sweep
+    from ebm_cli.report.sweep_table import as_csv
 
     found = read_sweep(plan.verb, plan.keys, folder, [values_of(line) for line in plan.jobs])
     write_text(folder / "sweep.csv", as_csv(found))
@@ -267,7 +267,7 @@ def table(folder: Path, plan: Plan) -> "Sweep":
 
 def draw(folder: Path, found: "Sweep") -> str:
     """sweep.png. Returns the sentence that belongs under it, empty if there is nothing to draw."""
-    from ebm_cli.sweep_figure import sweep_figure
+    from ebm_cli.report.sweep_figure import sweep_figure
 
     drawn = sweep_figure(found)
     if drawn is None:

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ebm_cli.terminal import Ticker
+from ebm_cli.run.terminal import Ticker
 
 if TYPE_CHECKING:
-    from ebm_cli.cli.live import Live
+    from ebm_cli.cli.console import Live
 
 # Of what is left of a job, the part that each of its tasks takes: the first one is nearly always the work.
 PART = 0.9

@@ -14,7 +14,7 @@ from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.data import DataRecord, listed, own_path, pictures
 from ebm_cli.data._user_file import Contents, Training, UserFile
-from ebm_cli.run import is_of_ebm
+from ebm_cli.run.folder import is_of_ebm
 
 if TYPE_CHECKING:
     from PIL.Image import Image

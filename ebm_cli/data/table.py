@@ -10,8 +10,7 @@ from torch import Tensor
 from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.data import DataRecord, listed
-from ebm_cli.data._user_file import Contents, Training, UserFile
-from ebm_cli.table_file import (
+from ebm_cli.data._table_file import (
     DataFrame,
     by_position,
     column_of,
@@ -29,6 +28,7 @@ from ebm_cli.table_file import (
     wrong_spread,
     wrong_values,
 )
+from ebm_cli.data._user_file import Contents, Training, UserFile
 
 LEAST = 10
 

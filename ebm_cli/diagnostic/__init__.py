@@ -7,11 +7,11 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from torch import nn
 
-from ebm_cli.chain_file import Chains, evenly
+from ebm_cli.chain.chain_file import Chains, evenly
+from ebm_cli.chain.screening import Screened, screen
 from ebm_cli.data import Data
-from ebm_cli.finding import Finding
+from ebm_cli.figure.finding import Finding
 from ebm_cli.sampler import Sampler
-from ebm_cli.screen import Screened, screen
 from ebm_cli.start import Start
 
 

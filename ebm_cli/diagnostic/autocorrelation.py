@@ -9,7 +9,7 @@ from scipy.fft import irfft, next_fast_len, rfft
 from ebm_cli import check, figure
 from ebm_cli.diagnostic import Patient, quantities
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.finding import Finding
+from ebm_cli.figure.finding import Finding
 
 LEAST_TIMES = 50
 

@@ -3,10 +3,10 @@
 import math
 
 from ebm_cli import check, figure
-from ebm_cli.chain_file import Chains
+from ebm_cli.chain.chain_file import Chains
 from ebm_cli.diagnostic import Patient, bulk_ess, of_each
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.finding import Finding
+from ebm_cli.figure.finding import Finding
 
 # ESS a chain that an estimate of the ESS itself needs (Vehtari et al., 2021, section 4).
 LEAST_ESS = 25.0

@@ -12,14 +12,14 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from ebm_cli import check, figure
-from ebm_cli.basins import Basins, basins_of
-from ebm_cli.chain_file import Chains, evenly
+from ebm_cli.chain.chain_file import Chains, evenly
 from ebm_cli.data import known
 from ebm_cli.diagnostic import Patient
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.finding import Finding
+from ebm_cli.figure.finding import Finding
 from ebm_cli.rng import generator, normal_like
-from ebm_cli.wells import (
+from ebm_cli.wells.basins import Basins, basins_of
+from ebm_cli.wells.modes import (
     Modes,
     find_modes,
     hessians,

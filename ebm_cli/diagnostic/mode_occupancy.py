@@ -10,15 +10,15 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from ebm_cli import check, figure
-from ebm_cli.basins import basins_of
-from ebm_cli.chain_file import Chains, evenly
+from ebm_cli.chain.chain_file import Chains, evenly
 from ebm_cli.data import Batch, Data, noised_known
+from ebm_cli.data._features import fit
 from ebm_cli.diagnostic import Patient
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.features import fit
-from ebm_cli.finding import Finding
-from ebm_cli.wells import distances, find_modes, shares_of, spread_of, states_of
+from ebm_cli.figure.finding import Finding
+from ebm_cli.wells.basins import basins_of
+from ebm_cli.wells.modes import distances, find_modes, shares_of, spread_of, states_of
 
 ROWS = 2000
 DESCENDED = 500

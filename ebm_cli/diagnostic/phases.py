@@ -7,7 +7,7 @@ import numpy as np
 from ebm_cli import check, figure
 from ebm_cli.diagnostic import Patient
 from ebm_cli.estimate import Estimate, refused, show
-from ebm_cli.finding import Finding
+from ebm_cli.figure.finding import Finding
 
 LEAST_ROWS, BATCHES = 8, 10
 

@@ -1,10 +1,10 @@
 """R-hat: whether chains agree with each other."""
 
 from ebm_cli import check, figure
+from ebm_cli.chain.screening import listed
 from ebm_cli.diagnostic import Patient, of_each, rank_r_hat
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.finding import Finding
-from ebm_cli.screen import listed
+from ebm_cli.figure.finding import Finding
 
 
 class RHat:

@@ -3,10 +3,10 @@
 import numpy as np
 
 from ebm_cli import figure
+from ebm_cli.chain.screening import LEAST_DRAWS, listed
 from ebm_cli.diagnostic import Patient
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.finding import Finding
-from ebm_cli.screen import LEAST_DRAWS, listed
+from ebm_cli.figure.finding import Finding
 
 HIGH = 0.9
 

@@ -10,15 +10,15 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from ebm_cli import check, figure
-from ebm_cli.bridge import log_mass
-from ebm_cli.chain_file import Chains, evenly
+from ebm_cli.chain.chain_file import Chains, evenly
 from ebm_cli.data import Data, noised_known
 from ebm_cli.diagnostic import Patient
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.finding import Finding
-from ebm_cli.outposts import STRATUM, cooled, outposts, repeated
+from ebm_cli.figure.finding import Finding
 from ebm_cli.rng import generator
-from ebm_cli.wells import Modes, descend, distances, merged, spread_of, states_of, values
+from ebm_cli.wells.low_energy import STRATUM, cooled, outposts, repeated
+from ebm_cli.wells.modes import Modes, descend, distances, merged, spread_of, states_of, values
+from ebm_cli.wells.region_mass import log_mass
 
 ROWS = 2000
 FOLLOWED = 500

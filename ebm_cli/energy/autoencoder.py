@@ -8,9 +8,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import check
-from ebm_cli.convolutions import Near, Up
 from ebm_cli.data import Data
-from ebm_cli.network import Tail, spectrally_normalised
+from ebm_cli.energy._convolutions import Near, Up
+from ebm_cli.energy._network import Tail, spectrally_normalised
 
 
 class Member(nn.Module):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.data import Data, known
-from ebm_cli.network import Tail, perceptron, spectrally_normalised
+from ebm_cli.energy._network import Tail, perceptron, spectrally_normalised
 
 
 class Classifier(nn.Module):

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.data import Data
 from ebm_cli.energy import image_event
-from ebm_cli.network import Tail, spectrally_normalised
+from ebm_cli.energy._network import Tail, spectrally_normalised
 
 
 class Conv(nn.Module):

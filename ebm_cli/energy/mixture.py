@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.check import InputError
-from ebm_cli.composition import Part, common_event, temperatures_of, weights_of
+from ebm_cli.energy._composition import Part, common_event, temperatures_of, weights_of
 from ebm_cli.estimate import Estimate
 
 

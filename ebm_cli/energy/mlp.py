@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.data import Data
-from ebm_cli.network import Tail, perceptron, spectrally_normalised
+from ebm_cli.energy._network import Tail, perceptron, spectrally_normalised
 
 
 class MLP(nn.Module):

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.check import InputError
-from ebm_cli.composition import Part, common_event, temperatures_of
 from ebm_cli.energy import device_of, energy_and_grad, frozen
+from ebm_cli.energy._composition import Part, common_event, temperatures_of
 
 # Radii, in units of x, over which the energy must rise; rays that are drawn; steps by which each seeks a lower place.
 NEAR, FAR = 100.0, 1000.0

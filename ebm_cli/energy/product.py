@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ebm_cli.composition import Part, common_event, temperatures_of, weights_of
+from ebm_cli.energy._composition import Part, common_event, temperatures_of, weights_of
 
 
 class Product(nn.Module):

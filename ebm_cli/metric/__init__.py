@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from ebm_cli import partition
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Data
-from ebm_cli.features import Features, features_of
-from ebm_cli.finding import Finding
+from ebm_cli.data._features import Features, features_of
+from ebm_cli.figure.finding import Finding
 from ebm_cli.partition import Found, Integrand
 from ebm_cli.partition.recipe import Recipe
 from ebm_cli.partition.spending import Spending
-from ebm_cli.terminal import Quiet, Terminal
+from ebm_cli.run.terminal import Quiet, Terminal
 
 NEEDS_DATA = "needs data to compare with: run=RUN of a trained model, or data=NAME"
 

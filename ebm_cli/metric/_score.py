@@ -10,17 +10,17 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from ebm_cli import figure
+from ebm_cli.assembly.trained import PLAIN
 from ebm_cli.check import InputError
 from ebm_cli.data import Data, FileRows, ReadsFiles, own_path
 from ebm_cli.data import images as pictures
 from ebm_cli.energy import device_of
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.finding import Finding
+from ebm_cli.figure.finding import Finding
 from ebm_cli.metric import Subject
 from ebm_cli.partition import Found
-from ebm_cli.partition.trained import PLAIN
-from ebm_cli.terminal import Stopped
-from ebm_cli.wells import values
+from ebm_cli.run.terminal import Stopped
+from ebm_cli.wells.modes import values
 
 SCORES = "scores.csv"
 # Rows this rare are counted.

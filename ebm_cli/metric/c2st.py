@@ -10,7 +10,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from ebm_cli import check, figure
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.finding import Finding
+from ebm_cli.figure.finding import Finding
 from ebm_cli.metric import Subject, binomial_se, mixed, noise_of, rows
 
 LEAST, MOST = 40, 2000

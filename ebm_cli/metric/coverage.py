@@ -9,7 +9,7 @@ from torch import Tensor
 from ebm_cli import check, figure
 from ebm_cli.data import Data
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.finding import Finding
+from ebm_cli.figure.finding import Finding
 from ebm_cli.metric import Subject, binomial_se, mixed, noise_of
 
 MOST = 2000

@@ -10,7 +10,7 @@ from ebm_cli.check import InputError
 from ebm_cli.data import KnownDensity
 from ebm_cli.energy import device_of
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.finding import Finding
+from ebm_cli.figure.finding import Finding
 from ebm_cli.metric import Subject
 
 OUTSIDE_MASS = 1e-4

@@ -5,9 +5,9 @@ from jaxtyping import Float
 
 from ebm_cli import check
 from ebm_cli.data import Batch
+from ebm_cli.data._features import Features
 from ebm_cli.estimate import Estimate
-from ebm_cli.features import Features
-from ebm_cli.finding import Finding
+from ebm_cli.figure.finding import Finding
 from ebm_cli.metric import Subject, bootstrap_se, noise_of
 
 SUBSETS = 21

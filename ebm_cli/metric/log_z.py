@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from ebm_cli.energy import ExactLogZ, offers
 from ebm_cli.estimate import digits
-from ebm_cli.finding import Finding
+from ebm_cli.figure.finding import Finding
 from ebm_cli.metric import Subject
 from ebm_cli.partition.recipe import Recipe, plain
 

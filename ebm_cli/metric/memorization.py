@@ -8,7 +8,7 @@ from scipy.stats import mannwhitneyu
 from ebm_cli import figure
 from ebm_cli.check import InputError
 from ebm_cli.estimate import Estimate
-from ebm_cli.finding import Finding
+from ebm_cli.figure.finding import Finding
 from ebm_cli.metric import Subject, noise_of, rows
 
 SUSPICIOUS = 0.75

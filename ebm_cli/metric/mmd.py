@@ -6,7 +6,7 @@ from scipy.spatial.distance import cdist
 
 from ebm_cli import check
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.finding import Finding
+from ebm_cli.figure.finding import Finding
 from ebm_cli.metric import Subject, rows
 
 

@@ -5,7 +5,7 @@ from jaxtyping import Float
 
 from ebm_cli import check
 from ebm_cli.estimate import Estimate
-from ebm_cli.finding import Finding
+from ebm_cli.figure.finding import Finding
 from ebm_cli.metric import Subject, bootstrap_se, rows
 
 

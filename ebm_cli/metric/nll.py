@@ -10,15 +10,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import check
-from ebm_cli.baseline import NAMES, Baseline, fitted
 from ebm_cli.check import InputError
 from ebm_cli.data import Data, NamesRows, Part, ReadsFiles
+from ebm_cli.density import NAMES, Baseline, fitted
 from ebm_cli.estimate import Estimate, refused, show
-from ebm_cli.finding import Finding
-from ebm_cli.likelihoods import Scored, likelihoods
+from ebm_cli.figure.finding import Finding
 from ebm_cli.metric import Subject
+from ebm_cli.metric._likelihoods import Scored, likelihoods
 from ebm_cli.partition.recipe import Recipe, plain
-from ebm_cli.wells import values
+from ebm_cli.wells.modes import values
 
 SCORES = "scores.csv"
 

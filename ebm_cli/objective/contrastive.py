@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import check
-from ebm_cli.chains import run_chains
+from ebm_cli.chain.loop import run_chains
 from ebm_cli.data import Batch
 from ebm_cli.energy import evaluating
 from ebm_cli.objective import Objective, Outcome

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from ebm_cli import check
-from ebm_cli.chains import run_chains
+from ebm_cli.chain.loop import run_chains
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch
-from ebm_cli.levels import Ladder, Recovery, check_rising
+from ebm_cli.energy._levels import Ladder, Recovery, check_rising
 from ebm_cli.objective import Objective, Outcome
 from ebm_cli.objective.contrastive import check_chains
 from ebm_cli.rng import normal_like

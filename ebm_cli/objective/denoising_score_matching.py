@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.data import Batch, Data
-from ebm_cli.levels import check_levels, told
+from ebm_cli.energy._levels import check_levels, told
 from ebm_cli.objective import Objective, Outcome, fisher
 from ebm_cli.rng import normal_like
 from ebm_cli.sampler import Sampler

@@ -9,8 +9,8 @@ from torch.nn.functional import softplus
 
 from ebm_cli import check
 from ebm_cli.data import Batch, Data
-from ebm_cli.noise import Noise, fitted
 from ebm_cli.objective import Objective, Outcome, temperature_of
+from ebm_cli.objective._noise import Noise, fitted
 from ebm_cli.sampler import Sampler
 
 FORMS = ("binary", "ranking")

@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ebm_cli import check
 from ebm_cli.data import Batch, Data, noised
 from ebm_cli.energy import frozen
-from ebm_cli.network import perceptron
+from ebm_cli.energy._network import perceptron
 from ebm_cli.objective import Objective, Outcome
 from ebm_cli.objective.contrastive import check_chains, negative_phase
 from ebm_cli.sampler import Sampler

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ebm_cli.baseline.mixture import MOST_COORDINATES
 from ebm_cli.check import InputError
+from ebm_cli.density.mixture import MOST_COORDINATES
 from ebm_cli.energy import frozen, space_of
 from ebm_cli.estimate import Estimate, digits, refused
 from ebm_cli.partition.base import Box, Mixture, Normal

@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ebm_cli.baseline import mixture
-from ebm_cli.baseline.density import Normals
-from ebm_cli.baseline.material import VALIDATION, Material
 from ebm_cli.data import split_rows
-from ebm_cli.network import Gaussians
+from ebm_cli.density import mixture
+from ebm_cli.density.fit_data import VALIDATION, Material
+from ebm_cli.density.normals import Normals
+from ebm_cli.energy._network import Gaussians
 from ebm_cli.partition.whitened import Whitened
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ebm_cli.check import InputError
 from ebm_cli.partition.whitened import CHUNK, Whitened
-from ebm_cli.wells import descend
+from ebm_cli.wells.modes import descend
 
 # Half widths, in standard deviations of the model, of the regular grids that are searched, and their points per side,
 # by dimension: of an energy whose code is known to be smooth, and of any other.

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ebm_cli.chain_file import Chains, evenly
+from ebm_cli.chain.chain_file import Chains, evenly
 from ebm_cli.diagnostic import Patient
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.mixing import judge
+from ebm_cli.mixing.verdict import judge
 from ebm_cli.partition.bracket import BLOCKS
 from ebm_cli.partition.ladder import Ladder, Rungs
 from ebm_cli.partition.path import CountedPath, Way

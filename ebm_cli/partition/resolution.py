@@ -10,7 +10,7 @@ from ebm_cli.energy import declared
 from ebm_cli.estimate import Estimate
 from ebm_cli.partition.unseen import RULE_OF_THREE, WIDTHS
 from ebm_cli.partition.whitened import Integrand
-from ebm_cli.wells import values
+from ebm_cli.wells.modes import values
 
 # Nats that rounding may change before it is said, and before no value is given.
 SAID, MOST = 0.01, 1.0

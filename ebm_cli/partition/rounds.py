@@ -20,7 +20,7 @@ from ebm_cli.partition.recipe import Recipe
 from ebm_cli.partition.spending import Spending
 from ebm_cli.partition.unseen import BUDGETED, LOOKS, looks_within
 from ebm_cli.rng import generator
-from ebm_cli.terminal import Stopped
+from ebm_cli.run.terminal import Stopped
 
 # Of the target, what the next round aims at; and by how much a round may grow at most.
 AIM, GROWTH, LONGER = 0.9, 8.0, 1.6

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli.energy import energy_and_grad
-from ebm_cli.probe import Visited
-from ebm_cli.wells import descend, hessians
+from ebm_cli.mixing.start_probes import Visited
+from ebm_cli.wells.modes import descend, hessians
 
 # In spreads of the model. Nearer ones are the probes' of a verdict on mixing.
 WIDTHS = (3.0, 10.0, 30.0)

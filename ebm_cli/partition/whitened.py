@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ebm_cli.adaptation import Tuning
-from ebm_cli.chains import run_chains
+from ebm_cli.chain.burn_in import Tuning
+from ebm_cli.chain.loop import run_chains
 from ebm_cli.data import Batch
 from ebm_cli.energy import check_bounded, device_of, energy_and_grad
 from ebm_cli.rng import generator

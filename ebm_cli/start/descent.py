@@ -5,11 +5,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import check
-from ebm_cli.chains import run_chains
+from ebm_cli.chain.loop import run_chains
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Data
-from ebm_cli.levels import Ladder
-from ebm_cli.network import fitted_gaussians
+from ebm_cli.energy._levels import Ladder
+from ebm_cli.energy._network import fitted_gaussians
 from ebm_cli.rng import normal_like
 from ebm_cli.sampler import Sampler
 from ebm_cli.start import Begun

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ebm_cli.chains import run_chains
+from ebm_cli.chain.loop import run_chains
 from ebm_cli.energy import energy_and_grad, frozen
 from ebm_cli.energy.conv import Conv
 from ebm_cli.energy.gaussian_mixture import GaussianMixture

@@ -27,13 +27,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ebm_cli.build import make
+from ebm_cli.assembly.build import make
+from ebm_cli.assembly.parts import load_run
 from ebm_cli.cli import main as ebm
 from ebm_cli.cli.compose import Base, compose, parse
 from ebm_cli.data import Data, noised
 from ebm_cli.metric import Subject
 from ebm_cli.metric.distance_to_truth import DistanceToTruth, densities, divergence
-from ebm_cli.parts import load_run
 from ebm_cli.rng import generator
 from scripts.bench import table
 from scripts.bench.table import Bar

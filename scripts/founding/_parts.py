@@ -12,11 +12,11 @@ import yaml
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from ebm_cli.build import make
-from ebm_cli.chains import run_chains
+from ebm_cli.assembly.build import make
+from ebm_cli.chain.loop import run_chains
 from ebm_cli.cli import main
+from ebm_cli.run.terminal import WorkFailed
 from ebm_cli.sampler import Sampler
-from ebm_cli.terminal import WorkFailed
 
 CONF = Path(__file__).parents[2] / "conf"
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ebm_cli import chain_file, figure, load_run
+from ebm_cli import figure, load_run
+from ebm_cli.chain import chain_file
 from scripts.founding import Claim, Row
 from scripts.founding._parts import average, ebm
 

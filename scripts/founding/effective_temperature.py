@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from ebm_cli import figure
-from ebm_cli.chain_file import Chains
-from ebm_cli.chains import run_chains
+from ebm_cli.chain.chain_file import Chains
+from ebm_cli.chain.loop import run_chains
 from ebm_cli.diagnostic import Patient
 from ebm_cli.energy.quadratic import Quadratic
 from scripts.founding import Claim, Row

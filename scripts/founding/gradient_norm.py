@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ebm_cli import figure, load_run
-from ebm_cli.chains import run_chains
+from ebm_cli.chain.loop import run_chains
 from ebm_cli.energy.quadratic import Quadratic
 from scripts.founding import Claim, Row
 from scripts.founding._parts import average, ebm, part, seeded

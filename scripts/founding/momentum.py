@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ebm_cli import figure
-from ebm_cli.chains import run_chains
+from ebm_cli.chain.loop import run_chains
 from ebm_cli.energy.quadratic import Quadratic
 from scripts.founding import Claim, Row
 from scripts.founding._parts import average, part, seeded

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from ebm_cli import figure
-from ebm_cli.chain_file import Chains
+from ebm_cli.chain.chain_file import Chains
 from ebm_cli.data import Batch, Stream
 from ebm_cli.diagnostic import Patient
 from scripts.founding import Claim, Row, Word

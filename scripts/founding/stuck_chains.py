@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
-from ebm_cli import chain_file, figure
+from ebm_cli import figure
+from ebm_cli.chain import chain_file
 from scripts.founding import Claim, Row, Word
 from scripts.founding._parts import average, ebm
 

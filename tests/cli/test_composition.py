@@ -11,11 +11,12 @@ import torch
 import yaml
 from torch import Tensor
 
-from ebm_cli import chain_file, load_run
+from ebm_cli import load_run
+from ebm_cli.assembly.parts import Parts, assemble
+from ebm_cli.chain import chain_file
 from ebm_cli.cli import main
 from ebm_cli.cli.compose import Base, compose, parse
-from ebm_cli.machine import resolve
-from ebm_cli.parts import Parts, assemble
+from ebm_cli.run.machine import resolve
 from tests.contract import cell_masses, log_integral
 
 TINY = [

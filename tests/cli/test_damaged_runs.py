@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 import yaml
 
-from ebm_cli.build import construct, permitted
+from ebm_cli.assembly.build import construct, permitted
+from ebm_cli.assembly.parts import assemble, load_weights
 from ebm_cli.check import InputError
 from ebm_cli.cli import main
 from ebm_cli.cli.compose import parse
 from ebm_cli.cli.launch import prepare
-from ebm_cli.parts import assemble, load_weights
-from ebm_cli.report import write_report
-from ebm_cli.run import Run
-from ebm_cli.train import Trainer
+from ebm_cli.report.page import write_report
+from ebm_cli.run.folder import Run
+from ebm_cli.verb.train import Trainer
 
 TINY = ["trainer.steps=4", "trainer.checkpoint_every=2", "trainer.log_every=1", "trainer.batch_size=8"]
 SMALL = ["start.size=16", "objective.steps=1", "energy.width=8"]

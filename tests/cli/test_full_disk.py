@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from ebm_cli.cli import main
-from ebm_cli.cli.perform import quiet_threads
-from ebm_cli.run import write_array
+from ebm_cli.cli.job import quiet_threads
+from ebm_cli.run.folder import write_array
 
 DRAWN = ["energy=double_well", "sampler=mala", "chains=16", "steps=400", "thin=1"]
 TRAINED = ["data=gaussians_8", "experiment=null", "energy.width=64", "trainer.batch_size=8", "start.size=16"]
@@ -71,7 +71,7 @@ def test_chains_that_do_not_fit_leave_no_half_of_a_file(size: int, tmp_path: Pat
     # In a process of its own, as HDF5 used to take the whole process down.
     program = f"""
 import numpy as np, pathlib, resource
-from ebm_cli import chain_file
+from ebm_cli.chain import chain_file
 chains = chain_file.Chains(x=np.zeros((8, 2000, 2), "f4"), names=list(range(8)))
 resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))
 try:

@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 import yaml
 
-from ebm_cli import load_run, shipped, stored
+from ebm_cli import load_run
+from ebm_cli.assembly.parts import assemble
 from ebm_cli.check import InputError
 from ebm_cli.cli import main
 from ebm_cli.cli.compose import parse
 from ebm_cli.cli.launch import prepare
-from ebm_cli.parts import assemble
-from ebm_cli.run import Run
+from ebm_cli.run import shipped
+from ebm_cli.run import signed_yaml as stored
+from ebm_cli.run.folder import Run
 
 TINY = ["trainer.steps=2", "trainer.batch_size=8", "start.size=16", "objective.steps=2", "energy.width=8"]
 SHORT = ["chains=4", "steps=8", "thin=1", "burn_in=0"]
@@ -174,7 +176,7 @@ def test_classes_of_this_package_are_those_of_the_yaml_files_in_their_group() ->
     assert shipped.is_shipped("torch.optim.AdamW", "optimizer")
     for target, group in (
         ("ebm_cli.energy.mlp.MLP", "sampler"),
-        ("ebm_cli.run.Run", "energy"),
+        ("ebm_cli.run.folder.Run", "energy"),
         ("ebm_cli.energy.mlp.importlib", "energy"),
         ("torch.optim.lr_scheduler.LambdaLR", "optimizer"),
         ("torch.optim.AdamW", "energy"),

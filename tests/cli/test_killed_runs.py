@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ebm_cli import rollback, state
 from ebm_cli.cli import main
-from ebm_cli.run import UNFINISHED, Run
+from ebm_cli.run.folder import UNFINISHED, Run
+from ebm_cli.training import rollback, state
 from scripts.kill_and_resume import SCENARIOS, differences
-from tests.test_state import training
+from tests.training.test_state import training
 
 SMALL = [
     "energy.width=8",
@@ -102,14 +102,14 @@ def has_older_chains(run: Run, all_kept: bool) -> bool:
 
 # Where a run is killed, in the order in which it comes there.
 MOMENTS: dict[str, tuple[str, Callable[..., bool]]] = {
-    "configuration written": ("ebm_cli.train.record_for", lambda *_: True),
-    "step size found": ("ebm_cli.train.begin", lambda *_: True),
-    "first steps logged": ("ebm_cli.train.save", lambda *_: True),
-    "chains without their checkpoint": ("ebm_cli.state.put_checkpoint", is_checkpoint),
-    "first checkpoint without its name": ("ebm_cli.state.write_text", names_last),
-    "second checkpoint next to older chains": ("ebm_cli.train.drop_chains", has_older_chains),
-    "all steps made": ("ebm_cli.train.summary", lambda *_: True),
-    "numbers written": ("ebm_cli.report.write_report", lambda *_: True),
+    "configuration written": ("ebm_cli.verb.train.record_for", lambda *_: True),
+    "step size found": ("ebm_cli.verb.train.begin", lambda *_: True),
+    "first steps logged": ("ebm_cli.verb.train.save", lambda *_: True),
+    "chains without their checkpoint": ("ebm_cli.training.state.put_checkpoint", is_checkpoint),
+    "first checkpoint without its name": ("ebm_cli.training.state.write_text", names_last),
+    "second checkpoint next to older chains": ("ebm_cli.verb.train.drop_chains", has_older_chains),
+    "all steps made": ("ebm_cli.verb.train.summary", lambda *_: True),
+    "numbers written": ("ebm_cli.report.page.write_report", lambda *_: True),
 }
 
 
@@ -141,9 +141,9 @@ def test_a_run_of_any_kind_killed_before_its_first_checkpoint_ends_on_the_same_b
 
 def test_a_run_killed_twice_before_its_first_checkpoint_logs_each_step_once(here: Path) -> None:
     assert main(["train", *RUNS["plain"], "out=whole"]) in (0, 1)
-    killed_at("ebm_cli.train.save", [*RUNS["plain"], "out=broken"])
+    killed_at("ebm_cli.verb.train.save", [*RUNS["plain"], "out=broken"])
     assert len(Run(Path("broken")).history()) == 4
-    killed_at("ebm_cli.train.step", ["resume=broken"], call=3)
+    killed_at("ebm_cli.verb.train.step", ["resume=broken"], call=3)
     assert main(["train", "resume=broken"]) in (0, 1)
     assert differences(Path("whole"), Path("broken")) == []
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -158,7 +158,7 @@ def test_a_rollback_cut_short_is_finished_on_resume() -> None:
     assert len(rollback.record(Run(Path("whole")))) >= 2
     for target, number in (("go_back", 2), ("apply", 1)):
         broken = Path(f"broken-{target}")
-        killed_at(f"ebm_cli.rollback.{target}", [*DIVERGES, f"out={broken}"], call=number)
+        killed_at(f"ebm_cli.training.rollback.{target}", [*DIVERGES, f"out={broken}"], call=number)
         assert main(["train", f"resume={broken}"]) in (0, 1)
         assert differences(Path("whole"), broken) == []
 
@@ -172,7 +172,7 @@ def test_rollbacks_spread_over_a_run_are_finished_wherever_a_kill_falls() -> Non
     # `rmtree` removes the checkpoint that is passed over.
     for target, number in (("go_back", 2), ("rmtree", 1), ("apply", 4)):
         broken = Path(f"broken-{target}")
-        killed_at(f"ebm_cli.rollback.{target}", [*words, f"out={broken}"], call=number)
+        killed_at(f"ebm_cli.training.rollback.{target}", [*words, f"out={broken}"], call=number)
         assert main(["train", f"resume={broken}"]) in (0, 1)
         assert differences(Path("whole"), broken) == []
 
@@ -207,7 +207,7 @@ def test_a_rollback_that_a_checkpoint_has_followed_is_not_made_again(here: Path)
 
 def test_what_a_kill_leaves_before_the_configuration_does_not_stop_the_same_command(here: Path) -> None:
     words = [*RUNS["plain"], "out=run"]
-    killed_at("ebm_cli.cli.perform.settle", words)
+    killed_at("ebm_cli.cli.job.settle", words)
     assert [path.name for path in Path("run").iterdir()] == [UNFINISHED]
     Path("run", ".config.yaml.x1y2_z").write_text("made:")
     assert main(["train", *words]) in (0, 1)
@@ -236,7 +236,7 @@ def test_a_folder_that_another_ebm_begins_is_left_to_it(capsys) -> None:
 
 
 def test_other_verbs_name_the_line_that_goes_on_with_a_run_without_a_checkpoint(capsys) -> None:
-    killed_at("ebm_cli.train.begin", RUNS["plain"])
+    killed_at("ebm_cli.verb.train.begin", RUNS["plain"])
     (killed,) = (path.parent for path in Path("outputs/train").glob("*/*/config.yaml"))
     assert main(["sample", f"run={killed}"]) == 2
     error = capsys.readouterr().err

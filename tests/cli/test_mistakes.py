@@ -10,7 +10,7 @@ import yaml
 from ebm_cli.cli import main
 from ebm_cli.cli.compose import parse
 from ebm_cli.cli.sweep import begin, planned
-from tests.cli.test_wrong_input import WRONG
+from tests.cli.test_validation import WRONG
 
 TINY = ["trainer.steps=2", "trainer.batch_size=8", "start.size=16", "objective.steps=1", "energy.width=8"]
 OWN = "energy=custom energy._target_=mine."

@@ -15,8 +15,8 @@ from PIL import Image
 from ebm_cli.check import InputError
 from ebm_cli.cli import main
 from ebm_cli.data.images import Images, picture_names
-from ebm_cli.run import Run
-from ebm_cli.sample import write_pictures
+from ebm_cli.run.folder import Run
+from ebm_cli.verb.sample import write_pictures
 from tests.contract import build, scratch
 
 SHAPES = ((40, 40), (64, 48), (30, 50))

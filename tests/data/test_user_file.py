@@ -16,8 +16,8 @@ from ebm_cli.cli import main
 from ebm_cli.data import known
 from ebm_cli.data.images import Images
 from ebm_cli.data.table import Table
-from ebm_cli.run import Run
-from ebm_cli.state import read_data_record, save_data_record
+from ebm_cli.run.folder import Run
+from ebm_cli.training.state import read_data_record, save_data_record
 from tests.contract import build
 
 COLUMNS = ("tiny", "plain", "huge")

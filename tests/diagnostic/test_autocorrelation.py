@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ebm_cli.chain_file import Chains
+from ebm_cli.chain.chain_file import Chains
 from ebm_cli.diagnostic import Patient
 from ebm_cli.diagnostic.autocorrelation import integrated_time
 from ebm_cli.estimate import Estimate

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from ebm_cli.chain_file import Chains
+from ebm_cli.chain.chain_file import Chains
 from ebm_cli.diagnostic import Patient
 from ebm_cli.estimate import Estimate
-from ebm_cli.mixing import judge
+from ebm_cli.mixing.verdict import judge
 from tests.contract import build, options
 
 LOOK_AT_NO_DRAW = {"phases"}

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ebm_cli.chain_file import Chains
+from ebm_cli.chain.chain_file import Chains
 from ebm_cli.diagnostic import Patient
 from ebm_cli.diagnostic.effective_temperature import off
 from ebm_cli.estimate import Estimate

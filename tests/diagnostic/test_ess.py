@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from arviz_stats.base import array_stats
 
-from ebm_cli.chain_file import Chains
+from ebm_cli.chain.chain_file import Chains
 from ebm_cli.diagnostic import Patient
 from ebm_cli.estimate import Estimate
 from tests.contract import build

@@ -5,13 +5,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ebm_cli.basins import basins_of
-from ebm_cli.chain_file import Chains
+from ebm_cli.chain.chain_file import Chains
 from ebm_cli.check import InputError
 from ebm_cli.diagnostic import Patient
 from ebm_cli.diagnostic.laplace_wells import Wells, importance
-from ebm_cli.finding import Finding
-from ebm_cli.wells import descend, find_modes, hessians
+from ebm_cli.figure.finding import Finding
+from ebm_cli.wells.basins import basins_of
+from ebm_cli.wells.modes import descend, find_modes, hessians
 from tests.contract import build
 
 MULTIPLES = [0.05, 0.1, 0.2, 0.5, 1.0, 2.0]

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from ebm_cli.chain_file import Chains
+from ebm_cli.chain.chain_file import Chains
 from ebm_cli.data import Batch, Rows
 from ebm_cli.diagnostic import Patient
 from ebm_cli.estimate import Estimate, under_mixing
-from ebm_cli.finding import Finding
-from ebm_cli.mixing import judge
+from ebm_cli.figure.finding import Finding
+from ebm_cli.mixing.verdict import judge
 from tests.contract import build
 
 MEANS, STDS, WEIGHTS = [[-3.0, 0.0], [3.0, 0.0], [0.0, 4.0]], [0.7, 0.5, 0.9], [0.5, 0.3, 0.2]

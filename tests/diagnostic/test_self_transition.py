@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from ebm_cli.chain_file import Chains
-from ebm_cli.chains import run_chains
+from ebm_cli.chain.chain_file import Chains
+from ebm_cli.chain.loop import run_chains
 from ebm_cli.diagnostic import Patient
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.estimate import Estimate
-from ebm_cli.fresh_chains import to_chains
+from ebm_cli.sampling.fresh_chains import to_chains
 from tests.contract import build
 
 LEAVE = np.array([0.1, 0.4])  # 1 − P₀₀, 1 − P₁₁

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ebm_cli.bridge import log_mass
-from ebm_cli.chain_file import Chains
+from ebm_cli.chain.chain_file import Chains
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Rows
 from ebm_cli.diagnostic import Patient
 from ebm_cli.estimate import refused, under_mixing
-from ebm_cli.finding import Finding
+from ebm_cli.figure.finding import Finding
+from ebm_cli.wells.region_mass import log_mass
 from tests.contract import build
 
 PLACES = 20

@@ -1,6 +1,6 @@
 """Parts of a composition with everything about them known."""
 
-from ebm_cli.composition import Part
+from ebm_cli.energy._composition import Part
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.estimate import Estimate
 

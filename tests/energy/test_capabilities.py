@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ebm_cli.composition import notes_of
 from ebm_cli.energy import (
     AnalyticGradient,
     ExactDraws,
@@ -19,6 +18,7 @@ from ebm_cli.energy import (
     offers,
     space_of,
 )
+from ebm_cli.energy._composition import notes_of
 from tests.contract import build
 
 METHODS = {

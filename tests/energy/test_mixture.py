@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ebm_cli.check import InputError
-from ebm_cli.composition import Part
+from ebm_cli.energy._composition import Part
 from ebm_cli.energy.mixture import Mixture
 from ebm_cli.estimate import Estimate, refused
 from tests.contract import log_integral, quadrature_moments

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ebm_cli.check import InputError
-from ebm_cli.composition import Part
+from ebm_cli.energy._composition import Part
 from ebm_cli.energy.mlp import MLP
 from ebm_cli.energy.negation import Negation
 from ebm_cli.estimate import refused

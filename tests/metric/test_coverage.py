@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ebm_cli.features import identity_features
-from ebm_cli.finding import Finding
+from ebm_cli.data._features import identity_features
+from ebm_cli.figure.finding import Finding
 from ebm_cli.metric.coverage import distances, equal_laws, gap, half_spread
 from tests.contract import build
 from tests.metric.subject import normal, subject

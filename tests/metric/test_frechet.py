@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from ebm_cli.data import Batch, Part, noised
+from ebm_cli.data._features import Features, classifier_features, fit, identity_features
 from ebm_cli.data.digits import Digits
 from ebm_cli.estimate import Estimate
-from ebm_cli.features import Features, classifier_features, fit, identity_features
 from ebm_cli.metric import frechet
 from tests.contract import build
 from tests.metric.subject import normal, subject

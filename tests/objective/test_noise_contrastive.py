@@ -9,9 +9,9 @@ from torch import Tensor
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch
 from ebm_cli.data.gaussian import Gaussian
+from ebm_cli.energy._network import Gaussians, fitted_gaussians
 from ebm_cli.energy.quadratic import Quadratic
-from ebm_cli.network import Gaussians, fitted_gaussians
-from ebm_cli.noise import FlowNoise, Noise
+from ebm_cli.objective._noise import FlowNoise, Noise
 from ebm_cli.objective.noise_contrastive import NoiseContrastive
 from tests.contract import build, log_integral
 from tests.objective.slope import assert_gradient_is_slope
@@ -56,8 +56,8 @@ def test_the_mixtures_density_is_that_of_its_draws_and_integrates_to_one(rng: to
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A flow that is fitted for no more than 20 steps a rate."""
-    monkeypatch.setattr("ebm_cli.baseline.flow.MOST_STEPS", 20)
-    monkeypatch.setattr("ebm_cli.baseline.flow.LOOK", 10)
+    monkeypatch.setattr("ebm_cli.density.flow.MOST_STEPS", 20)
+    monkeypatch.setattr("ebm_cli.density.flow.LOOK", 10)
 
 
 @pytest.mark.usefixtures("quick")
@@ -80,14 +80,14 @@ def test_a_fitted_flow_is_saved_with_the_run_and_not_fitted_again(
     batch = Batch(torch.randn(50, 2, generator=rng))
     first(energy, batch, rng)
     resumed.load_state_dict(first.state_dict())
-    monkeypatch.setattr("ebm_cli.noise.flow.fit", None)
+    monkeypatch.setattr("ebm_cli.objective._noise.flow.fit", None)
     losses = [objective(energy, batch, torch.Generator().manual_seed(1)).loss for objective in (first, resumed)]
     assert torch.equal(*losses)
     losses[0].backward()
 
 
 def test_a_flow_without_zuko_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ebm_cli.noise.find_spec", lambda _: None)
+    monkeypatch.setattr("ebm_cli.objective._noise.find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"^noise=flow needs zuko: pip install 'ebm-cli\[baselines\]'$"):
         nce({"noise": "flow"})
 

@@ -18,7 +18,7 @@ from ebm_cli.energy.shifted_quadratic import ShiftedQuadratic
 from ebm_cli.objective import Objective
 from ebm_cli.objective.reverse_kl import QuadraticForm, ReverseKL
 from ebm_cli.start import Begun
-from ebm_cli.state import read_checkpoint, write_checkpoint
+from ebm_cli.training.state import read_checkpoint, write_checkpoint
 from tests.contract import build
 
 HALF = 3.0

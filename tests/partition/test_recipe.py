@@ -8,7 +8,7 @@ import pytest
 from ebm_cli.check import InputError
 from ebm_cli.partition.recipe import plain
 from ebm_cli.partition.spending import Spending
-from ebm_cli.terminal import Stopped
+from ebm_cli.run.terminal import Stopped
 from tests.contract import build
 from tests.partition.ways import recipe
 

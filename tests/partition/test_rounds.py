@@ -12,7 +12,7 @@ from ebm_cli.partition.bracket import Bracketed
 from ebm_cli.partition.path import Way
 from ebm_cli.partition.rounds import AIM, closed, needed
 from ebm_cli.partition.spending import Spending
-from ebm_cli.terminal import Stopped
+from ebm_cli.run.terminal import Stopped
 from tests.contract import build
 from tests.partition.ways import Counted, recipe, way_to
 

@@ -7,7 +7,7 @@ import torch
 from scipy.stats import ks_2samp
 from torch import Tensor, nn
 
-from ebm_cli.chains import run_chains
+from ebm_cli.chain.loop import run_chains
 from ebm_cli.check import InputError
 from ebm_cli.energy import energy_and_grad
 from ebm_cli.energy.gaussian_mixture import GaussianMixture

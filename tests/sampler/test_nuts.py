@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from ebm_cli.chains import run_chains
+from ebm_cli.chain.loop import run_chains
 from ebm_cli.check import InputError
 from ebm_cli.energy.quadratic import Quadratic
 from tests.contract import build, moment_z_scores

@@ -8,7 +8,7 @@ from ebm_cli.check import InputError
 from ebm_cli.cli import main
 from ebm_cli.data.gaussian import Gaussian
 from tests.contract import build, moment_z_scores
-from tests.test_levels import Levelled
+from tests.energy.test_levels import Levelled
 
 pytestmark = pytest.mark.usefixtures("float64")
 

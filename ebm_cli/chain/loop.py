@@ -1,0 +1,175 @@
+"""The one loop that moves chains: for every sampler, in training and in sampling alike."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from ebm_cli.chain import burn_in as adaptation
+from ebm_cli.chain.burn_in import Burned, Tuning
+from ebm_cli.chain.engine import Tally, engine_of
+from ebm_cli.chain.preconditioning import Units
+from ebm_cli.energy import check_bounded, frozen
+from ebm_cli.sampler import Sampler, State
+from ebm_cli.sampler.tempering import Replicas
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """What chains left behind.
+
+    x, energy, accept, diverging: kept draws, oldest first; accept is the mean acceptance since the draw before,
+    diverging the number of proposals without finite energy (one row, over all steps, where no draw is kept).
+    last: the final state. broke: the step at which a chain first was not finite, −1 where it never was.
+    steps: kernel steps made, burn-in included. gradients: evaluations of each chain, all included. sampler: the one
+    that made the draws, as burn-in left it. swap_rates: of neighbouring temperatures, for tempering.
+    """
+
+    x: Float[Tensor, "draws n *event"]
+    energy: Float[Tensor, "draws n"]
+    accept: Float[Tensor, "_ n"]
+    diverging: Int[Tensor, "_ n"]
+    last: State
+    broke: Int[Tensor, " n"]
+    steps: int
+    gradients: Float[Tensor, " n"]
+    sampler: Sampler
+    swap_rates: Float[Tensor, " pairs"] | None
+
+
+# Nothing is tuned.
+FIXED = Tuning()
+
+
+def never() -> bool:
+    """A stop signal that never comes."""
+    return False
+
+
+def silent(step: int) -> None:
+    """A progress report that goes nowhere."""
+
+
+def run_chains(
+    sampler: Sampler,
+    energy: nn.Module,
+    x: Float[Tensor, "n *event"],
+    steps: int,
+    rng: torch.Generator,
+    burn_in: int = 0,
+    thin: int | None = 1,
+    progress: Callable[[int], None] = silent,
+    stop: Callable[[], bool] = never,
+    engine: str = "eager",
+    tuning: Tuning = FIXED,
+) -> Trajectory:
+    """Move the chains at x by burn_in + steps transitions; keep every thin-th of the last `steps`.
+
+    thin=None keeps no draw, only the last state. See `Walk`. Raises InputError for a `tuning` without room for it, and
+    where proposals diverge and E near the last states is −∞.
+    """
+    with frozen(energy), torch.no_grad():
+        walk = Walk(sampler, energy, x, rng, burn_in, tuning, progress, stop, engine)
+        return walk.record(steps, thin)
+
+
+class Walk:
+    """Chains on their way: a burn-in, then as many stretches of recorded steps as are asked for, one after the other.
+
+    The sampler is tuned in the burn-in as `tuning` says, and frozen for the steps. A chain that is no longer finite
+    stays so and is named in `broke`. Nothing here waits for the device, a tuning burn-in aside. `stop` is asked after
+    every step (every block of a compiled engine); once it says True no more steps are made. progress is told the number
+    of all steps. Use it where the energy is frozen and in evaluation mode, without gradients.
+    """
+
+    def __init__(
+        self,
+        sampler: Sampler,
+        energy: nn.Module,
+        x: Float[Tensor, "n *event"],
+        rng: torch.Generator,
+        burn_in: int,
+        tuning: Tuning,
+        progress: Callable[[int], None],
+        stop: Callable[[], bool],
+        engine: str,
+    ) -> None:
+        tuning.refuse(sampler, burn_in)
+        self.progress, self.stop, self.given = progress, stop, energy
+        burned = Burned(x, sampler, 0.0, 0)
+        if tuning.adapt != "none":
+            burned = adaptation.burn_in(sampler, tuning, energy, x, burn_in, rng, progress, stop)
+        self.tuned_steps, self.tuning_gradients = burned.steps, burned.gradients
+        self.sampler = burned.sampler
+        self.units = Units.of(self.sampler, x)
+        inner = self.units.energy(energy)
+        self.runner = engine_of(engine, self.sampler, inner, rng)
+        self.state: Any = self.sampler.init(inner, self.units.into(burned.x), rng)
+        self.tally = Tally.zero(x)
+        self.steps = 0
+        self.stopped = tuning.adapt != "none" and stop()
+        if tuning.adapt == "none":
+            self._advance(burn_in)
+
+    def record(self, steps: int, thin: int | None) -> Trajectory:
+        """Move all chains by `steps` transitions and keep every thin-th, the last state alone for None."""
+        x, begun = self.units.back(self.state.x), self.steps
+        draws = steps // thin if thin else 0
+        n = len(x)
+        kept_x, kept_energy, kept_accept = x.new_empty(draws, *x.shape), x.new_empty(draws, n), x.new_empty(draws, n)
+        kept_diverging = torch.empty(draws, n, dtype=torch.int64, device=x.device)
+        filled = 0
+        if thin:
+            self.tally = anew(self.tally)
+        while filled < draws and self._advance(thin or 0):
+            kept_x[filled], kept_energy[filled] = self.units.back(self.state.x), self.state.energy
+            kept_accept[filled], kept_diverging[filled] = self.tally.accepted / (thin or 1), self.tally.diverging
+            self.tally = anew(self.tally)
+            filled += 1
+        self._advance(begun + steps - self.steps)
+        if filled and bool((kept_diverging[:filled] > 0).any()):
+            check_around(self.given, kept_x[filled - 1])
+        broke = self.tally.broke
+        return Trajectory(
+            x=kept_x[:filled],
+            energy=kept_energy[:filled],
+            accept=kept_accept[:filled] if thin else (self.tally.accepted / max(self.steps, 1))[None],
+            diverging=kept_diverging[:filled] if thin else self.tally.diverging[None],
+            last=self.units.state(self.state),
+            broke=torch.where(broke >= 0, broke + self.tuned_steps, broke),
+            steps=self.tuned_steps + self.steps,
+            gradients=self.tally.gradients + (self.tuning_gradients + 1),
+            sampler=self.sampler,
+            swap_rates=self.state.swap_rates() if isinstance(self.state, Replicas) else None,
+        )
+
+    def _advance(self, steps: int) -> bool:
+        """Make these steps, fewer once `stop` says so; whether all were made."""
+        end = self.steps + steps
+        while self.steps < end and not self.stopped:
+            count = min(self.runner.block, end - self.steps)
+            self.state, self.tally = self.runner.advance(self.state, self.tally, count)
+            self.steps += count
+            self.progress(self.tuned_steps + self.steps)
+            self.stopped = self.stop()
+        return self.steps == end
+
+
+def check_around(energy: nn.Module, x: Float[Tensor, "n *event"]) -> None:
+    """Raise InputError where E is −∞ near these states: kernels refuse to go there, so that no draw would show it.
+
+    States are moved by normal noise 0.3, 1 and 3 times as wide as they are; no generator of a run is used.
+    """
+    rng = torch.Generator(x.device).manual_seed(0)
+    spread = (x - x.mean(0)).square().mean(0).sqrt().nan_to_num()
+    for width in (0.3, 1.0, 3.0):
+        near = x + width * spread * torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)
+        check_bounded(energy(near), near)
+
+
+def anew(tally: Tally) -> Tally:
+    """The tally with what is counted between draws at zero."""
+    return tally._replace(accepted=torch.zeros_like(tally.accepted), diverging=torch.zeros_like(tally.diverging))

@@ -1,0 +1,213 @@
+"""Figures in one style: colour-blind safe, axes named, legible in print; never through pyplot's global state."""
+
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import torch
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import nn
+
+from ebm_cli.energy import device_of
+from ebm_cli.run.folder import Run
+
+STYLE: Any = mpl.rc_params_from_file(Path(__file__).with_name("ebm.mplstyle"), use_default_template=False)
+CYCLE: tuple[str, ...] = tuple(STYLE["axes.prop_cycle"].by_key()["color"])
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY = CYCLE
+BLACK = "#000000"
+FEW = 12
+
+
+def new(columns: int = 1, width: float = 6.4, height: float = 3.6) -> tuple[Figure, list[Axes]]:
+    """A figure with `columns` axes side by side, in inches."""
+    with mpl.rc_context(STYLE):
+        picture = Figure(figsize=(width, height), layout="constrained")
+        axes = picture.subplots(1, columns, squeeze=False)[0]
+    return picture, list(axes)
+
+
+def panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
+    """A figure with rows × columns axes, in inches, and these axes."""
+    with mpl.rc_context(STYLE):
+        picture = Figure(figsize=(width, height), layout="constrained")
+        return picture, picture.subplots(rows, columns, squeeze=False)
+
+
+def save(run: Run, pictures: dict[str, tuple[Figure, str]]) -> None:
+    """Write figures/NAME.png, a vector copy if figures= asks for one, and remember each caption with the others."""
+    run.figures.mkdir(exist_ok=True)
+    captions, kinds = run.captions(), dict.fromkeys(("png", run.figure_format()))
+    for name, (picture, caption) in pictures.items():
+        for legend in [*picture.legends, *(axes.get_legend() for axes in picture.axes)]:
+            if legend is not None:
+                legend.set_frame_on(STYLE["legend.frameon"])
+        with mpl.rc_context(STYLE):
+            for kind in kinds:
+                picture.savefig(run.figures / f"{name}.{kind}", dpi=150)
+        captions[name] = caption
+    run.write_captions(captions)
+
+
+def can_show(event: tuple[int, ...]) -> bool:
+    """Whether states of this shape have a picture: images, or one or two numbers."""
+    return is_image(event) or (len(event) == 1 and event[0] <= 2)
+
+
+def is_image(event: tuple[int, ...]) -> bool:
+    """(channels, height, width) with one or three channels."""
+    return len(event) == 3 and event[0] in (1, 3)
+
+
+def as_pictures(x: Float[np.ndarray, "n c h w"]) -> np.ndarray:
+    """States as pictures, (n, height, width) or (n, height, width, 3), in [0, 1] but for the outermost 0.1 %."""
+    low, high = np.quantile(x, [0.001, 0.999])
+    levels = np.clip((x - low) / max(high - low, 1e-12), 0, 1)
+    return levels[:, 0] if levels.shape[1] == 1 else np.moveaxis(levels, 1, -1)
+
+
+def states(x: np.ndarray, event: tuple[int, ...], most: int = 60, like: np.ndarray | None = None) -> Figure:
+    """A grid of images, a scatter of points in the plane, or a histogram of one number.
+
+    like: the points that the window is to fit.
+    """
+    if is_image(event):
+        return grid(x[:most])
+    if event == (2,):
+        box = extent(x if like is None else like, x)
+        picture, (axes,) = new(width=4.6, height=min(max(3.9 * (box[3] - box[2]) / (box[1] - box[0]), 1.6), 6.0) + 0.6)
+        axes.scatter(x[:, 0], x[:, 1], s=6, alpha=0.6, color=BLUE, linewidths=0)
+        axes.set(xlabel="x₁", ylabel="x₂", aspect="equal", xlim=box[:2], ylim=box[2:])
+    else:
+        picture, (axes,) = new(width=4.2, height=4.0)
+        axes.hist(x.reshape(len(x), -1)[:, 0], bins=40, density=True, color=BLUE)
+        axes.set(xlabel="x", ylabel="density")
+    return picture
+
+
+def grid(images: np.ndarray, columns: int = 10) -> Figure:
+    """Images in [0, 1], (n, height, width) or (n, height, width, 3), in rows, without interpolation."""
+    rows = -(-len(images) // columns)
+    height, width = images.shape[1:3]
+    gap = max(1, height // 8)
+    shape = (rows * (height + gap) + gap, columns * (width + gap) + gap, *images.shape[3:])
+    canvas = np.ones(shape, dtype=np.float32)
+    for i, image in enumerate(images):
+        top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
+        canvas[top : top + height, left : left + width] = image
+    picture, (axes,) = new(width=4.8, height=4.8 * shape[0] / shape[1])
+    axes.imshow(canvas, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.axis("off")
+    return picture
+
+
+def window(
+    points: Float[np.ndarray, "n d"], others: Float[np.ndarray, "m d"] | None = None, margin: float = 0.25
+) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and highest value of each coordinate to show: around points, leaving out the outermost 0.1 %.
+
+    others: what is compared with the points; it widens the window by at most a margin on each side, so that the
+    points fill half of it or more.
+    """
+    low, high = np.quantile(points, [0.001, 0.999], axis=0)
+    pad = margin * np.maximum(high - low, 1e-3)
+    if others is not None and len(others):
+        far, away = np.quantile(others, [0.001, 0.999], axis=0)
+        low, high = np.clip(far, low - pad, low), np.clip(away, high, high + pad)
+    return low - pad, high + pad
+
+
+def extent(
+    points: Float[np.ndarray, "n 2"], others: Float[np.ndarray, "m 2"] | None = None, margin: float = 0.25
+) -> tuple[float, float, float, float]:
+    """(left, right, bottom, top) of the window in the plane."""
+    low, high = window(points, others, margin)
+    return float(low[0]), float(high[0]), float(low[1]), float(high[1])
+
+
+def energy_on_grid(
+    energy: nn.Module, box: tuple[float, float, float, float], size: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Coordinates and E on a size × size grid over `box`."""
+    u, v = np.linspace(box[0], box[1], size), np.linspace(box[2], box[3], size)
+    points = np.stack(np.meshgrid(u, v), -1).reshape(-1, 2)
+    with torch.no_grad():
+        x = torch.as_tensor(points, dtype=torch.get_default_dtype(), device=device_of(energy))
+        e = torch.cat([energy(part) for part in x.split(65536)])
+    return u, v, e.cpu().numpy().reshape(size, size)
+
+
+def spread(axes: Axes, values: dict[str, float], xlabel: str) -> None:
+    """One number of each coordinate: dots by name where they are few, a histogram where they are many."""
+    if len(values) <= FEW:
+        names = list(values)
+        axes.plot([values[name] for name in names], range(len(names)), "o", color=BLUE)
+        axes.set_yticks(range(len(names)), names)
+        axes.set(xlabel=xlabel, ylim=(len(names) - 0.5, -0.5))
+    else:
+        axes.hist(list(values.values()), bins=30, color=BLUE)
+        axes.set(xlabel=xlabel, ylabel="coordinates")
+
+
+def training(history: list[dict[str, Any]]) -> tuple[Figure, str]:
+    """Both phases, the gap and the gradient's norm over training."""
+    rows = [row for row in history if "loss" in row]
+    phases = any("e_model" in row for row in rows)
+    picture, (left, right) = new(2, width=8.4, height=3.2)
+    if phases:
+        curve(left, rows, "e_data", "data", BLUE)
+        curve(left, rows, "e_model", "model's chains", ORANGE)
+        left.set(xlabel="training step", ylabel="mean energy E", ylim=settled(rows, "e_data", "e_model"))
+        curve(right, rows, "gap", "e_model − e_data", GREEN)
+        right.axhline(0, color=BLACK, linewidth=0.8)
+        right.set(xlabel="training step", ylabel="gap", ylim=settled(rows, "gap"))
+        last = [row["gap"] for row in rows[-max(1, len(rows) // 10) :] if "gap" in row]
+        level = f" ({np.mean(last):.3g} over the last tenth)" if last else ""
+        caption = (
+            f"Mean energy of data and of the model's chains (left) and their gap{level} (right). Good: the two stay "
+            "together and the gap hovers around 0. Both axes are cut to what is seen after the first tenth. The gap "
+            "compares the phases; it is not a loss to be driven down."
+        )
+    else:
+        curve(left, rows, "loss", "loss", BLUE)
+        left.set(xlabel="training step", ylabel="loss")
+        curve(right, rows, "grad_norm", "gradient norm", ORANGE)
+        right.set(xlabel="training step", ylabel="gradient norm")
+        last = [row["loss"] for row in rows[-max(1, len(rows) // 10) :]]
+        caption = (
+            f"Loss (left), {np.mean(last):.4g} over the last tenth, and norm of its gradient (right) over training. "
+            "Good: the loss falls, then levels off."
+        )
+    left.legend()
+    right.legend()
+    return picture, caption
+
+
+def settled(rows: list[dict[str, Any]], *names: str) -> tuple[float, float]:
+    """Limits that hold everything after the first tenth of training, whose transient would flatten the rest."""
+    later = rows[len(rows) // 10 :]
+    values = [row[name] for row in later for name in names if name in row]
+    low, high = min(values), max(values)
+    pad = 0.08 * (high - low) or 0.5 * abs(high) or 1.0
+    return low - pad, high + pad
+
+
+def curve(axes: Axes, rows: list[dict[str, Any]], name: str, label: str, color: str) -> None:
+    """One logged scalar, thin, under its running mean."""
+    steps = np.array([row["step"] for row in rows if name in row])
+    values = np.array([row[name] for row in rows if name in row], dtype=float)
+    window = max(1, len(values) // 30)
+    axes.plot(steps, values, color=color, alpha=0.25, linewidth=0.8)
+    if window > 1:
+        mean = np.convolve(values, np.ones(window) / window, mode="valid")
+        axes.plot(steps[window - 1 :], mean, color=color, linewidth=1.6, label=label)
+    else:
+        axes.lines[-1].set(alpha=1.0, label=label)
+
+
+def wrap(text: str, width: int = 90) -> str:
+    """Text in lines of at most `width`, for a title."""
+    return "\n".join(textwrap.wrap(text, width))

@@ -1,0 +1,1 @@
+"""Where scalars are sent: TensorBoard."""

@@ -1,0 +1,1 @@
+"""Mixing: the one verdict on a set of chains."""

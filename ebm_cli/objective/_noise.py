@@ -1,0 +1,74 @@
+"""Noise that data are told from: laws fitted to the training rows, to draw from and of known density."""
+
+import math
+from importlib.util import find_spec
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ebm_cli.chain.loop import never
+from ebm_cli.check import InputError, one_of
+from ebm_cli.data import Data
+from ebm_cli.density import flow
+from ebm_cli.density.fit_data import material
+from ebm_cli.energy._network import Gaussians, fitted_gaussians, widened, with_share
+
+KINDS = ("gaussian", "mixture", "flow")
+BROADER = 2.0
+
+
+@runtime_checkable
+class Noise(Protocol):
+    """A law over flattened states that can be drawn from and whose density is known."""
+
+    def log_prob(self, x: Float[Tensor, "n size"]) -> Float[Tensor, " n"]: ...
+
+    def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n size"]: ...
+
+
+def fitted(kind: str, components: int, broad: float, data: Data) -> "Gaussians | FlowNoise":
+    """A law of KINDS for these data; a share `broad` of it is one Gaussian fitted to them, made twice as wide.
+
+    components: of a mixture. InputError for another kind, too few rows, and a flow without zuko.
+    """
+    one_of("noise", kind, KINDS)
+    if kind == "flow":
+        return FlowNoise(broad, data)
+    narrow = fitted_gaussians("components", 1 if kind == "gaussian" else components, data)
+    return with_share(narrow, fitted_gaussians("components", 1, data), broad, BROADER) if broad else narrow
+
+
+class FlowNoise(nn.Module):
+    """(1 − broad)·q + broad·N(m, 4C): q the spline flow of `baseline/flow.py`, fitted before the first draw.
+
+    The fit takes a minute or more; it is part of the checkpoint, so that a resumed run does not repeat it. The flow
+    computes on the CPU, in double precision.
+    """
+
+    fitted: Tensor
+
+    def __init__(self, broad: float, data: Data) -> None:
+        super().__init__()
+        if find_spec("zuko") is None:
+            raise InputError("noise=flow needs zuko: pip install 'ebm-cli[baselines]'")
+        self.wide = widened(fitted_gaussians("components", 1, data), BROADER)
+        self.broad = broad
+        # Whatever the run's seed, as mixtures are fitted.
+        self.rows = material(data, 0)
+        self.flow = flow.untrained(self.rows)
+        self.register_buffer("fitted", torch.tensor(False))
+
+    def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n size"]:
+        if not bool(self.fitted):
+            with torch.enable_grad():
+                self.flow.load_state_dict(flow.fit(self.rows, never).state_dict())
+            self.fitted.fill_(True)
+        wide = self.wide.draw(n, rng)
+        narrow = self.flow.draw(n, rng).to(wide)
+        return torch.where(torch.rand(n, 1, generator=rng, device=wide.device) < self.broad, wide, narrow)
+
+    def log_prob(self, x: Float[Tensor, "n size"]) -> Float[Tensor, " n"]:
+        narrow = self.flow.log_prob(x.double().cpu()).to(x) + math.log1p(-self.broad)
+        return torch.logaddexp(narrow, self.wide.log_prob(x) + math.log(self.broad)) if self.broad else narrow

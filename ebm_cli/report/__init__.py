@@ -1,0 +1,1 @@
+"""What is written for people: the page of a run, and the table, picture and page of a sweep."""

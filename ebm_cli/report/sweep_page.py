@@ -1,0 +1,98 @@
+"""report.html of a sweep: its table with verdicts, its picture, and the way to each member's own page."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+from ebm_cli.estimate import show
+from ebm_cli.report.page import filled
+from ebm_cli.report.sweep_members import Member, Sweep
+from ebm_cli.report.sweep_table import columns_of, heads_of, rank, ranking_note
+from ebm_cli.run.folder import write_text
+
+PAGE = """<h1>{{ title }}</h1>
+<p class="path">{{ folder }}</p>
+{% if picture %}
+<figure><img alt="sweep" src="data:image/png;base64,{{ picture }}"><figcaption>{{ caption }}</figcaption></figure>
+{% endif %}
+<h2>Members</h2>
+<div class="scroll"><table><thead><tr><th>job</th>{% if ranked %}<th>rank</th>{% endif %}{% for key in keys %}<th>{{ key }}</th>{% endfor %}
+{% if by %}<th>{{ by }}</th>{% endif %}{% for name in names %}<th>{{ name }}</th>{% endfor %}<th>status</th></tr></thead><tbody>
+{% for member in members %}
+<tr{% if member.best %} class="best"{% endif %}><td>{% if member.page %}<a href="{{ member.page }}">{{ member.job }}</a>{% else %}{{ member.job }}{% endif %}</td>
+{% if ranked %}<td class="number">{{ member.rank }}</td>{% endif %}{% for value in member.words %}<td>{{ value }}</td>{% endfor %}
+{% if by %}<td class="number">{{ member.score }}</td>{% endif %}
+{% for cell in member.cells %}<td class="number {{ cell.verdict }}">{{ cell.value }}{% if cell.meaning %}<br><small>{{ cell.meaning }}</small>{% endif %}</td>{% endfor %}
+<td>{{ member.status }}</td></tr>
+{% endfor %}
+</tbody></table></div>
+<p class="path">Green: trust the value within its error. Brown: the value stands, under caution. Red: refused. ± is one
+standard error. A job's number leads to its own page.
+{% if note %}{{ note }}.{% endif %}</p>
+<h2>What to doubt</h2>
+{% for member in members if member.doubts %}
+<p><strong>{{ member.label }}</strong></p><div class="scroll"><table class="cards"><tbody>
+{% for doubt in member.doubts %}
+<tr><td></td><td>{{ doubt.names }}</td><td></td><td class="verdict {{ doubt.verdict }}">{{ doubt.verdict }}</td>
+<td>{{ doubt.reason }}</td></tr>
+{% endfor %}
+</tbody></table></div>
+{% else %}
+<p>Nothing: every number of every member is ok.</p>
+{% endfor %}
+</body></html>
+"""
+
+
+def write_sweep_report(folder: Path, sweep: Sweep, caption: str) -> Path:
+    """Write report.html of the sweep in `folder`; caption: that of sweep.png."""
+    names = list(dict.fromkeys(name for each in sweep.members for name in each.metrics))
+    drawn = folder / "sweep.png"
+    page = filled(
+        PAGE,
+        title=f"ebm {sweep.verb} -m: {folder.name}",
+        folder=str(folder),
+        picture=base64.b64encode(drawn.read_bytes()).decode() if drawn.exists() else "",
+        caption=caption,
+        keys=heads_of(columns_of(sweep)),
+        names=names,
+        ranked=bool(sweep.by),
+        by="" if sweep.by in names else sweep.by,
+        note=ranking_note(sweep),
+        members=[shown(each, sweep, names) for each in sweep.members],
+    )
+    write_text(folder / "report.html", page)
+    return folder / "report.html"
+
+
+def shown(member: Member, sweep: Sweep, names: list[str]) -> dict[str, Any]:
+    """What the page shows of one job; reasons that several of its numbers share are said once."""
+    page = f"{member.number}/report.html"
+    words = {key: member.values.get(key, "") for key in columns_of(sweep)}
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for name, metric in member.metrics.items():
+        if metric["verdict"] != "ok":
+            reasons.setdefault((metric["verdict"], metric.get("reason", "")), []).append(name)
+    return {
+        "job": member.number,
+        "label": " ".join([f"job {member.number}:", *(f"{key}={value}" for key, value in words.items())]),
+        "page": page if (member.folder / "report.html").exists() else "",
+        "words": list(words.values()),
+        "rank": rank(member),
+        "best": member.rank == 1,
+        "score": "" if member.score is None else show(member.score),
+        "cells": [cell(member.metrics.get(name)) for name in names],
+        "status": member.status if member.status == "done" else f"{member.status}: {member.reason}".rstrip(": "),
+        "doubts": [
+            {"names": ", ".join(shared), "verdict": verdict, "reason": reason}
+            for (verdict, reason), shared in reasons.items()
+        ],
+    }
+
+
+def cell(metric: dict[str, Any] | None) -> dict[str, str]:
+    """A number with its error, coloured by its verdict, and what it means in plain words."""
+    if metric is None:
+        return {"value": "", "verdict": "", "meaning": ""}
+    value = "refused" if metric["value"] is None else show(metric["value"], metric.get("se"))
+    return {"value": value, "verdict": metric["verdict"], "meaning": metric.get("meaning", "")}

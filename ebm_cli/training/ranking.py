@@ -1,0 +1,107 @@
+"""Which checkpoint is best: by the likelihood of held-out rows, or by how far the chains of its step lie from them."""
+
+import numpy as np
+from scipy.spatial.distance import cdist
+from torch import Tensor
+
+from ebm_cli.assembly.parts import Parts
+from ebm_cli.data import Data, noised
+from ebm_cli.metric import rows
+from ebm_cli.metric.mmd import kernel, mmd
+from ebm_cli.metric.nll import energies_of, scored
+from ebm_cli.objective import Outcome
+from ebm_cli.partition import Integrand, log_z
+from ebm_cli.partition.recipe import Recipe
+from ebm_cli.partition.spending import Spending
+from ebm_cli.run.folder import Run, write_text
+from ebm_cli.start.replay import Replay
+from ebm_cli.training.state import TrainState
+
+MOST = 500
+SCORE = "sample_mmd"
+# The pessimistic end of nll, in nats a row: it ranks wherever some checkpoint has one.
+LIKELIHOOD = "nll_upper"
+# log Z from one round of few and short paths.
+CHEAP = Recipe(
+    method="auto",
+    base="gaussian",
+    box=None,
+    kernel="hmc",
+    chains=32,
+    temperatures=100,
+    leapfrog_steps=3,
+    steps=150,
+)
+
+
+class Ranking:
+    """MMD² of at most 500 chains to as many held-out rows with the set's own noise, as metric=mmd has it.
+
+    Cheap and coarse: it looks at chains as training left them, not at fresh ones, and ranks the checkpoints of one
+    run alone.
+    """
+
+    def __init__(self, data: Data) -> None:
+        self.held_out = rows(noised(data, "held_out", 0).x[:MOST])
+        distances = cdist(self.held_out, self.held_out)
+        between = distances[np.triu_indices(len(distances), 1)]
+        self.width = float(np.median(between)) if between.any() else 1.0
+        self.own = kernel(distances, self.width)
+
+    def score(self, x: Tensor) -> float | None:
+        """MMD² of chains at x, one a row; None where there are fewer than three of them or of held-out rows."""
+        if min(len(x), len(self.held_out)) < 3:
+            return None
+        states = rows(x[:MOST])
+        value, _ = mmd(
+            kernel(cdist(states, states), self.width), self.own, kernel(cdist(states, self.held_out), self.width)
+        )
+        return value
+
+
+class Likelihood:
+    """nll of at most 500 held-out rows with the set's own noise, in a bracket from one cheap round, see `partition`."""
+
+    def __init__(self, data: Data, seed: int) -> None:
+        self.train, self.held_out = noised(data, "train", 0), noised(data, "held_out", 0).x[:MOST]
+        self.noise = data.noise
+        self.seed = seed
+
+    def measure(self, parts: Parts, state: TrainState) -> dict[str, float]:
+        """nll, nll_lower and nll_upper of the averaged weights, as far as they are not refused; no generator of the
+        training state is used."""
+        energy = state.energy if state.averaged is None else state.averaged.module
+        T = parts.sampler.temperature
+        integrand = Integrand.of(energy, T, parts.event, self.train, self.noise, self.seed)
+        found = log_z(integrand, CHEAP, Spending(None, None)).estimate
+        nll = scored(energies_of(energy, T, self.held_out), found, 1.0, "nats")
+        named = {"nll": nll.value, "nll_lower": nll.lower, LIKELIHOOD: nll.upper}
+        return {name: value for name, value in named.items() if isinstance(value, float)}
+
+
+def chains_of(parts: Parts, outcome: Outcome | None) -> Tensor | None:
+    """The states of a run's chains: the replay buffer, else the ends of this step's; None where it has no chains."""
+    x = None if outcome is None else outcome.x_model
+    if isinstance(parts.start, Replay) and bool(parts.start.filled):
+        x = parts.start.x
+    return None if x is None else x.detach()
+
+
+def scores_of(run: Run, by: str) -> dict[int, float]:
+    """The scores of that name of the checkpoints that are still there, by their step."""
+    have = set(run.steps())
+    return {row["step"]: row[by] for row in run.history() if row["step"] in have and by in row}
+
+
+def best_score(run: Run, by: str) -> float | None:
+    """The lowest score of that name, None if no checkpoint has one."""
+    return min(scores_of(run, by).values(), default=None)
+
+
+def point_at_best(run: Run) -> None:
+    """Let checkpoints/best name the checkpoint of the lowest score among those that are still there."""
+    scores = scores_of(run, LIKELIHOOD) or scores_of(run, SCORE)
+    if scores:
+        write_text(run.checkpoints / "best", f"step-{min(scores, key=lambda step: scores[step])}\n")
+    else:
+        (run.checkpoints / "best").unlink(missing_ok=True)

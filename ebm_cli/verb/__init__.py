@@ -1,0 +1,1 @@
+"""The four verbs: train, sample, evaluate and diagnose. None imports another."""

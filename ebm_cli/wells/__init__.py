@@ -1,0 +1,1 @@
+"""Regions where E is low: modes, basins, and how much mass lies in a region."""

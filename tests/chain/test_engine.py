@@ -1,0 +1,96 @@
+"""Engines: compiled steps make the chains of eager ones, and one that cannot be is refused by name."""
+
+import subprocess
+import sys
+
+import pytest
+
+from ebm_cli.chain import engine
+from ebm_cli.chain.engine import choose
+from ebm_cli.check import InputError
+from ebm_cli.sampler import Kernel
+from tests.contract import PACKAGE, build, options
+
+needs_compiler = pytest.mark.skipif(not engine.has_compiler(), reason="needs a C++ compiler")
+
+
+CODE = """
+import sys, torch
+from torch import nn
+from ebm_cli.chain.loop import run_chains
+from tests.contract import build
+
+class Unreadable(nn.Module):
+    def forward(self, x):
+        return x.square().sum(1) * (2.0 if float(x.detach().sum()) > 0 else 1.0)
+
+name, energy, changes = sys.argv[1], sys.argv[2], eval(sys.argv[3])
+energy = Unreadable() if energy == "unreadable" else build("energy", energy, event=(2,))
+x = torch.randn(20, 2, generator=torch.Generator().manual_seed(1))
+eager, compiled = (
+    run_chains(build("sampler", name, changes), energy, x, 12, torch.Generator().manual_seed(0), 3, 4, engine=which)
+    for which in ("eager", "compiled")
+)
+for part in ("x", "energy", "accept", "gradients"):
+    torch.testing.assert_close(getattr(compiled, part), getattr(eager, part), rtol=1e-4, atol=1e-5)
+assert torch.equal(compiled.broke, eager.broke) and eager.x.std() > 0.1
+print("agree")
+"""
+
+
+def compare(name: str, energy: str, changes: dict) -> subprocess.CompletedProcess:
+    """Chains of both engines in a process without the type checks that tests put into every function."""
+    words = [sys.executable, "-c", CODE, name, energy, repr(changes)]
+    return subprocess.run(words, capture_output=True, text=True, cwd=PACKAGE.parent)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("name", "energy"),
+    [
+        ("mala", "mlp"),
+        pytest.param("sgld", "gaussian_mixture", marks=pytest.mark.slow),
+        *(
+            pytest.param(name, "mlp", marks=pytest.mark.slow)
+            for name in options("sampler")
+            if isinstance(build("sampler", name), Kernel) and name != "mala"
+        ),
+    ],
+)
+def test_compiled_steps_make_the_draws_of_eager_ones(name: str, energy: str) -> None:
+    changes = {"hmc": {"leapfrog_steps": 2}, "tempering": {"replicas": 2}}.get(name, {})
+    done = compare(name, energy, changes)
+    assert done.stdout.strip() == "agree", done.stderr
+
+
+@needs_compiler
+def test_an_energy_that_cannot_be_compiled_is_named() -> None:
+    done = compare("sgld", "unreadable", {})
+    last = done.stderr.strip().splitlines()[-1]
+    assert "InputError: engine=compiled fails on this energy" in last and last.endswith("use engine=eager")
+
+
+def test_auto_compiles_long_runs_of_fixed_steps_where_there_is_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "has_compiler", lambda: True)
+    assert choose("auto", "cpu", True, 1_000_000) == "compiled"
+    assert choose("auto", "cpu", True, 1000) == "eager"
+    assert choose("auto", "cpu", False, 1_000_000) == "eager"
+    monkeypatch.setattr(engine, "has_compiler", lambda: False)
+    assert choose("auto", "cpu", True, 1_000_000) == "eager"
+
+
+@pytest.mark.parametrize(
+    ("name", "fixed", "message"),
+    [
+        ("graph", True, "engine=graph needs a CUDA device, got device=cpu"),
+        ("compiled", False, "engine=compiled needs a kernel whose steps are fixed"),
+        ("compiled", True, r"engine=compiled needs a C\+\+ compiler"),
+        ("compield", True, "engine must be one of auto, eager, compiled, graph, got 'compield'; did you mean"),
+    ],
+)
+def test_an_engine_that_cannot_be_is_named(
+    name: str, fixed: bool, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "has_compiler", lambda: False)
+    with pytest.raises(InputError, match=f"^{message}"):
+        choose(name, "cpu", fixed, 1)

@@ -1,0 +1,151 @@
+"""Fresh chains: by default they mix, they are as long as they need to be, and a doubt names what would settle it."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from ebm_cli.assembly.parts import Parts
+from ebm_cli.chain.burn_in import Tuning
+from ebm_cli.chain.chain_file import Chains
+from ebm_cli.chain.loop import Walk, never, run_chains, silent
+from ebm_cli.cli import main
+from ebm_cli.energy import frozen
+from ebm_cli.run.machine import resolve
+from ebm_cli.run.terminal import Quiet
+from ebm_cli.sampling.fresh_chains import Length, move, times_as_long
+from tests.contract import build
+from tests.diagnostic.ar1 import ar1
+
+
+def sampled(*words: str) -> tuple[dict, dict]:
+    """config.yaml and metrics.json of `ebm sample WORDS`."""
+    assert main(["sample", *words, "out=r"]) == 0
+    return yaml.safe_load(Path("r/config.yaml").read_text()), json.loads(Path("r/metrics.json").read_text())
+
+
+# Mean and standard deviation of each coordinate; by quadrature where there is no formula.
+KNOWN = {
+    "quadratic": (["energy.a=[1,10000]"], [0.0, 0.0], [1.0, 0.01]),
+    "gaussian_mixture": (
+        ["energy.means=[[-15],[15]]", "energy.stds=[1,1]", "energy.weights=[0.25,0.75]"],
+        [7.5],
+        [(225 * 0.75 + 1) ** 0.5],
+    ),
+    "double_well": (["sampler.temperature=0.5"], [0.0, 0.0], [None, 0.5**0.5]),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_an_energy_without_another_word_is_mixed_and_has_its_exact_moments(name: str, here: Path) -> None:
+    words, means, stds = KNOWN[name]
+    _, found = sampled(f"energy={name}", *words)
+    assert found["mixing"]["verdict"] == found["ess_bulk_min"]["verdict"] == "ok", found["mixing"]
+    for key, expected in (("mean", means), ("std", stds)):
+        row = {part: np.atleast_1d(found[key][part]) for part in ("value", "se")}
+        # Standard errors are over chains, whose ESS is some 50 each.
+        assert all(
+            exact is None or abs(value - exact) < 4 * se
+            for value, se, exact in zip(row["value"], row["se"], expected, strict=True)
+        ), found[key]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", ["", "sampler=mala", "sampler=nuts"])
+@pytest.mark.parametrize(
+    "energy", ["quadratic event=[5]", "gaussian_mixture", "double_well", "muller_brown", "phi4", "funnel"]
+)
+def test_each_analytic_energy_is_mixed(energy: str, words: str, here: Path) -> None:
+    _, found = sampled(*f"energy={energy} {words} threads=1".split())
+    doubtful = energy == "funnel"
+    assert found["mixing"]["verdict"] == "ok" or doubtful
+    assert words or found["mixing"]["verdict"] in ("ok", "caution")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("energy=quadratic event=[2]", "hmc"),
+        ("energy=quadratic event=[2] sampler.temperature=3", "hmc"),
+        ("energy=double_well", "tempering"),
+        ("energy=quadratic event=[2] sampler.replicas=3", "tempering"),
+        ("energy=quadratic event=[2] sampler=tempering", "tempering"),
+        ("energy=quadratic event=[2] sampler=mala", "mala"),
+    ],
+)
+def test_one_well_takes_hmc_unless_the_line_speaks_of_the_sampler(words: str, expected: str, here: Path) -> None:
+    config, _ = sampled(*words.split(), "chains=4", "steps=10", "burn_in=0")
+    assert config["sampler"]["_target_"].split(".")[-2] == expected
+    assert config["sampler"]["temperature"] == (3 if "temperature" in words else 1.0)
+
+
+def test_steps_go_on_until_mixing_is_decided_and_what_came_before_is_burn_in(here: Path) -> None:
+    words = ["energy=quadratic", "event=[1]", "sampler=mala", "sampler.step_size=0.02", "chains=16"]
+    config, found = sampled(*words)
+    # τ is 2/η = 100 steps, of which each chain needs 20.
+    assert 2000 <= config["steps"] < 20000 and config["burn_in"] >= 1500 and config["adapt"] == "none"
+    assert found["mixing"]["verdict"] == "ok"
+
+
+def test_a_budget_that_ends_first_is_named_with_one_that_decides(here: Path, capsys: pytest.CaptureFixture) -> None:
+    words = ["energy=quadratic", "event=[1]", "sampler=mala", "sampler.step_size=0.02", "chains=16"]
+    config, found = sampled(*words, "budget=40000")
+    told = capsys.readouterr().err
+    assert config["steps"] == 1000 and found["mixing"]["verdict"] != "ok"
+    assert main(["sample", *words, f"budget={re.findall(r'budget=([0-9]+)', told)[0]}", "out=s"]) == 0
+    assert json.loads(Path("s/metrics.json").read_text())["mixing"]["verdict"] == "ok"
+
+
+@pytest.mark.parametrize(("rho", "draws"), [(0.5, 400), (0.9, 400), (0.98, 800), (0.99, 1600)])
+def test_the_times_that_are_asked_for_are_those_of_the_autocorrelation(rho: float, draws: int) -> None:
+    chains = 64
+    x = ar1(rho, chains, draws, seed=0)[..., None]
+    needed = 20 * (1 + rho) / (1 - rho) / draws
+    least, likely = times_as_long(Chains(x=x, potential=x[..., 0] ** 2 / 2))
+    # Where mixing is decided only 25 independent draws a chain are asked for; τ of short chains comes out too low.
+    assert (likely <= 1.3) if needed < 0.96 else (0.7 * needed < likely < 1.6 * needed and least <= likely)
+
+
+def test_a_stretch_goes_on_where_the_last_one_ended(rng: torch.Generator) -> None:
+    energy, x = build("energy", "double_well", event=(2,)), torch.randn(4, 2, generator=rng)
+    sampler = build("sampler", "tempering", {"replicas": 3})
+    whole = run_chains(sampler, energy, x, 40, torch.Generator().manual_seed(1), thin=2)
+    with frozen(energy), torch.no_grad():
+        walk = Walk(sampler, energy, x, torch.Generator().manual_seed(1), 0, Tuning(), silent, never, "eager")
+        parts = [walk.record(16, 2), walk.record(24, 2)]
+    assert torch.equal(torch.cat([part.x for part in parts]), whole.x)
+    assert torch.equal(torch.cat([part.accept for part in parts]), whole.accept)
+    assert parts[-1].steps == 40 and torch.equal(parts[-1].gradients, whole.gradients)
+
+
+def test_lengths_that_auto_means() -> None:
+    local, flights = Length(4, "auto", "auto", "auto"), Length(4, "auto", "auto", "auto", flights=True)
+    assert (local.burn_in_steps, local.first_steps, local.thin_of(1000), local.thin_of(30000)) == (500, 1000, 10, 300)
+    assert (flights.burn_in_steps, flights.first_steps, flights.thin_of(300)) == (200, 300, 3)
+    assert Length(4, 7, 3, "auto").thin_of(7) == 7
+
+
+class Halts(Quiet):
+    """A terminal that asks to stop at one of the looks at it."""
+
+    def __init__(self, look: int) -> None:
+        self.looks, self.look = 0, look
+
+    def stopping(self) -> bool:
+        self.looks += 1
+        return self.looks >= self.look
+
+
+@pytest.mark.parametrize(("look", "draws"), [(1700, 100), (1, 0)])
+def test_a_stop_keeps_the_longest_stretch(look: int, draws: int, rng: torch.Generator) -> None:
+    place, sampler = resolve("cpu", "float32", 1), build("sampler", "mala", {"step_size": 0.01})
+    energy = build("energy", "quadratic", event=(1,))
+    parts = Parts(place, (1,), energy, None, sampler, None, None, {}, None, "eager")
+    length = Length(8, "auto", "auto", "auto", budget=10**7)
+    moved = move(parts, torch.randn(8, 1, generator=rng), length, Tuning(), rng, Halts(look))
+    # The first stretch ends after 1,500 looks; the second one had 200 steps.
+    assert len(moved.trajectory.x) == draws and moved.steps == 1000

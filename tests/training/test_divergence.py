@@ -1,0 +1,122 @@
+"""Early warnings: silent on healthy runs, one line each for what leads to divergence, said once."""
+
+import pytest
+import torch
+
+from ebm_cli.training.divergence import SIGNS, Watch, grown
+from tests.contract import build
+
+
+def watch() -> Watch:
+    return Watch(build("data", "gaussians_8", {"n": 500}))
+
+
+def said(rows: list[dict[str, float]]) -> list[str]:
+    look = watch()
+    return [message for step, row in enumerate(rows) for message in look.look(step, row)]
+
+
+def healthy(i: int) -> dict[str, float]:
+    return {
+        "gap": (-1) ** i * 0.3,
+        "e_data": -3.0 - 0.01 * i,
+        "input_grad_norm": 2.0 + 0.01 * i,
+        "acceptance": 0.7,
+        "outside": 0.0,
+    }
+
+
+def test_a_healthy_run_is_not_disturbed() -> None:
+    assert said([healthy(i) for i in range(300)]) == []
+
+
+def test_energies_that_grow_from_nothing_at_the_start_are_no_sign() -> None:
+    assert said([healthy(i) | {"e_data": -3.0 * min(i, 20) / 20} for i in range(100)]) == []
+
+
+def test_each_sign_is_said_once_with_what_helps() -> None:
+    for name, value in (
+        ("gap", -80.0),
+        ("e_data", 900.0),
+        ("input_grad_norm", 50.0),
+        ("acceptance", 0.01),
+        ("outside", 0.4),
+    ):
+        messages = said([healthy(i) if i < 60 else healthy(i) | {name: value} for i in range(100)])
+        assert len(messages) == 1, (name, messages)
+        assert messages[0].startswith("warning at step 62") and "what usually helps" in messages[0]
+        assert "\n" not in messages[0]
+
+
+def test_one_odd_row_is_no_sign() -> None:
+    for name in SIGNS:
+        value = 0.01 if name == "acceptance" else 500.0
+        assert said([healthy(i) | ({name: value} if i == 60 else {}) for i in range(100)]) == []
+
+
+def test_slow_exponential_growth_is_seen_before_numbers_overflow() -> None:
+    messages = said([healthy(i) if i < 60 else healthy(i) | {"gap": 0.3 * 1.3 ** (i - 60)} for i in range(120)])
+    assert len(messages) == 1 and "gap" in messages[0]
+
+
+def test_a_figure_that_a_run_does_not_have_gives_no_sign() -> None:
+    assert said([{"e_data": -3.0} for _ in range(100)]) == []
+    assert not grown("gap")({}, {})
+
+
+def test_outside_is_the_share_beyond_twice_the_reach_of_the_data() -> None:
+    look = watch()
+    rows = look.data.split("train").x
+    furthest = (rows - rows.mean(0)).norm(dim=1).max()
+    direction = torch.tensor([[1.0, 0.0]])
+    near, far = rows.mean(0) + 1.9 * furthest * direction, rows.mean(0) + 2.1 * furthest * direction
+    assert look.outside(torch.cat([near, far, far, rows[:1]])) == 0.5
+
+
+def rows_of_run(count: int = 30, **last: float) -> list[dict[str, float]]:
+    """Logged rows of a run that goes well, its last tenth with other values."""
+    calm = {"loss": 0.1, "e_data": -3.0, "e_model": -3.1, "gap": -0.1, "acceptance": 0.8, "outside": 0.0}
+    rows = [calm | {"step": float(10 * i), "chain_distance": 0.5} for i in range(count)]
+    return rows[: -count // 10] + [row | last for row in rows[-count // 10 :]]
+
+
+@pytest.mark.parametrize(
+    ("last", "reason"),
+    [
+        ({"outside": 0.2}, "20% of the chains lie beyond twice the reach"),
+        ({"acceptance": 0.01}, "acceptance 0.01"),
+        ({"chain_distance": 1e-5}, "they move by 1e-05"),
+        ({"gap": 500.0}, "lie 500 apart at the end, more than 20 T"),
+        ({"gap": -500.0}, "lie -500 apart"),
+    ],
+)
+def test_a_run_that_ends_badly_is_refused_with_its_reason(last: dict[str, float], reason: str) -> None:
+    verdict, reasons = Watch(build("data", "two_moons")).verdict(rows_of_run(**last), 1.0, has_chains=True)
+    assert verdict == "refused" and reason in "; ".join(reasons)
+
+
+def test_a_run_that_ends_well_is_ok_and_one_that_was_warned_of_is_doubted() -> None:
+    watch = Watch(build("data", "two_moons"))
+    assert watch.verdict(rows_of_run(), 1.0, has_chains=True) == ("ok", [])
+    rows = rows_of_run(60)
+    for row in rows[30:35]:
+        row["acceptance"] = 0.01
+    verdict, reasons = watch.verdict(rows, 1.0, has_chains=True)
+    assert verdict == "caution" and "hardly move" in reasons[0]
+    # Judging is no part of watching: nothing counts as said.
+    assert watch.said == set() and watch.rows == []
+
+
+def test_a_gap_is_measured_in_units_of_temperature() -> None:
+    watch = Watch(build("data", "two_moons"))
+    # The growth of the gap is still a warning.
+    assert watch.verdict(rows_of_run(gap=90.0), 10.0, has_chains=True)[0] == "caution"
+    assert watch.verdict(rows_of_run(gap=90.0), 1.0, has_chains=True)[0] == "refused"
+
+
+def test_chains_that_never_ran_are_refused_however_short_the_run() -> None:
+    rows = [{"step": 1.0, "loss": 0.0, "e_data": 0.3}]
+    watch = Watch(build("data", "two_moons"))
+    verdict, reasons = watch.verdict(rows, 1.0, has_chains=True)
+    assert verdict == "refused" and "no chain of the model ever moved" in reasons[0]
+    assert watch.verdict(rows, 1.0, has_chains=False) == ("ok", [])
