@@ -16,8 +16,8 @@ from scipy.integrate import quad
 from torch import Tensor, nn
 
 from ebm_cli import partition
-from ebm_cli.assembly.trained import PLAIN
 from ebm_cli.estimate import Estimate, digits
+from ebm_cli.partition.recipe import PLAIN
 from ebm_cli.partition.spending import Spending
 from ebm_cli.partition.whitened import Integrand
 

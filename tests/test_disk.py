@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from ebm_cli.cli import main
+from ebm_cli.run.checkpoint import read_checkpoint, write_checkpoint
 from ebm_cli.run.folder import Run, prune
-from ebm_cli.training.state import read_checkpoint, write_checkpoint
 from tests.cli.test_verbs import rows, state
 
 pytestmark = pytest.mark.usefixtures("here")

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ebm_cli import check, rng
 from ebm_cli.assembly.build import Config, Gather, Permission, admit, asks, locate, make, permitted, with_role
+from ebm_cli.assembly.data_record import read_data_record
 from ebm_cli.assembly.trained import log_z_of
 from ebm_cli.assembly.trial import try_energy
 from ebm_cli.chain.engine import choose
@@ -23,11 +24,11 @@ from ebm_cli.objective import Objective, check_together
 from ebm_cli.optimizer import OptimizerRecipe
 from ebm_cli.regularizer import Regularizer
 from ebm_cli.run import machine
+from ebm_cli.run.checkpoint import energy_weights, misfit
 from ebm_cli.run.folder import Run
 from ebm_cli.run.terminal import Terminal
 from ebm_cli.sampler import Kernel, Sampler
 from ebm_cli.start import Start
-from ebm_cli.training.state import energy_weights, misfit, read_data_record
 
 
 @dataclass(frozen=True)

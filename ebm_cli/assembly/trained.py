@@ -8,20 +8,10 @@ from ebm_cli.check import InputError
 from ebm_cli.data import Data, noised_known
 from ebm_cli.energy import ExactLogZ, offers
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.partition.recipe import Recipe
+from ebm_cli.partition.recipe import PLAIN
 from ebm_cli.partition.spending import Spending
 from ebm_cli.partition.whitened import Integrand
 
-PLAIN = Recipe(
-    method="auto",
-    base="auto",
-    box=None,
-    kernel="hmc",
-    chains=64,
-    temperatures=200,
-    leapfrog_steps=8,
-    steps=300,
-)
 # Its own: the energy's log Z does not depend on the seed of whatever it is used in.
 SEED = 0
 

@@ -13,6 +13,7 @@ from ebm_cli.chain.burn_in import Burned, Tuning
 from ebm_cli.chain.engine import Tally, engine_of
 from ebm_cli.chain.preconditioning import Units
 from ebm_cli.energy import check_bounded, frozen
+from ebm_cli.run.terminal import never, silent
 from ebm_cli.sampler import Sampler, State
 from ebm_cli.sampler.tempering import Replicas
 
@@ -42,15 +43,6 @@ class Trajectory:
 
 # Nothing is tuned.
 FIXED = Tuning()
-
-
-def never() -> bool:
-    """A stop signal that never comes."""
-    return False
-
-
-def silent(step: int) -> None:
-    """A progress report that goes nowhere."""
 
 
 def run_chains(

@@ -260,12 +260,12 @@ def refuse_what_is_done(run: Run, named: str, steps: Any) -> None:
     A run that was killed before its first checkpoint or before its last lines were written, or whose last checkpoint is
     damaged, has.
     """
-    from ebm_cli.training import state
+    from ebm_cli.run import checkpoint
 
-    if not state.has_checkpoint(run):
+    if not checkpoint.has_checkpoint(run):
         return
-    reached = state.reached(run)
-    whole = int(state.newest_whole(run)[0].name.removeprefix("step-"))
+    reached = checkpoint.reached(run)
+    whole = int(checkpoint.newest_whole(run)[0].name.removeprefix("step-"))
     if isinstance(steps, int) and steps > 0 and (steps < reached or (steps == whole and run.is_finished())):
         raise InputError(
             f"trainer.steps must be > {reached}, the step that resume={named} has reached, got {steps}: "

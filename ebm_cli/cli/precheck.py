@@ -108,10 +108,10 @@ def check_parts(job: Job) -> None:
     """Raise InputError for all that is wrong with the parts of a job, which are built as the verb builds them."""
     if job.verb == "diagnose" or job.folder is not None:
         return
+    from ebm_cli.assembly.data_record import read_data_record
     from ebm_cli.assembly.parts import assemble
     from ebm_cli.run.machine import resolve
     from ebm_cli.sampling.fresh_chains import ready_start
-    from ebm_cli.training.state import read_data_record
 
     config = job.config
     try:

@@ -315,3 +315,10 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     """The first few of many names, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def image_event(name: str, event: tuple[int, ...]) -> tuple[int, int, int]:
+    """`event` as (channels, height, width); InputError for any other shape."""
+    if len(event) != 3:
+        raise InputError(f"event must be (channels, height, width) for {name}, got {list(event)}; energy=mlp takes any")
+    return event[0], event[1], event[2]

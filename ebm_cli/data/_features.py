@@ -10,8 +10,7 @@ from sklearn.model_selection import StratifiedKFold
 from torch import Tensor, nn
 
 from ebm_cli import rng
-from ebm_cli.data import Batch, Data
-from ebm_cli.energy import image_event
+from ebm_cli.data import Batch, Data, image_event
 
 FOLDS = 3
 STEPS = 600

@@ -15,11 +15,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ebm_cli import check
-from ebm_cli.chain.loop import never
 from ebm_cli.data import Data
 from ebm_cli.density import flow, gaussian, kde, mixture
 from ebm_cli.density.fit_data import Material, flat_directions, material
 from ebm_cli.density.normals import Density
+from ebm_cli.run.terminal import never
 
 FITS: dict[str, Callable[[Material], Density]] = {
     "gaussian": gaussian.fit,

@@ -200,10 +200,3 @@ def per_coordinate(name: str, value: float | list[float], event: tuple[int, ...]
     if isinstance(value, list) and math.prod(shape) != len(value):
         raise InputError(f"{name} must have one value a coordinate, got {len(value)} for event={list(shape)}")
     return shape
-
-
-def image_event(name: str, event: tuple[int, ...]) -> tuple[int, int, int]:
-    """`event` as (channels, height, width); InputError for any other shape."""
-    if len(event) != 3:
-        raise InputError(f"event must be (channels, height, width) for {name}, got {list(event)}; energy=mlp takes any")
-    return event[0], event[1], event[2]

@@ -4,8 +4,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import check
-from ebm_cli.data import Data
-from ebm_cli.energy import image_event
+from ebm_cli.data import Data, image_event
 from ebm_cli.energy._network import Tail, spectrally_normalised
 
 

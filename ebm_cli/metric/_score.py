@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from ebm_cli import figure
-from ebm_cli.assembly.trained import PLAIN
 from ebm_cli.check import InputError
 from ebm_cli.data import Data, FileRows, ReadsFiles, own_path
 from ebm_cli.data import images as pictures
@@ -19,6 +18,7 @@ from ebm_cli.estimate import Estimate, refused
 from ebm_cli.figure.finding import Finding
 from ebm_cli.metric import Subject
 from ebm_cli.partition import Found
+from ebm_cli.partition.recipe import PLAIN
 from ebm_cli.run.terminal import Stopped
 from ebm_cli.wells.modes import values
 

@@ -11,10 +11,11 @@ from scipy.spatial.distance import cdist
 from torch import Tensor, nn
 
 from ebm_cli.chain.chain_file import Chains
-from ebm_cli.chain.loop import Trajectory, never, run_chains
+from ebm_cli.chain.loop import Trajectory, run_chains
 from ebm_cli.data import Data
 from ebm_cli.energy import device_of, space_of
 from ebm_cli.rng import generator
+from ebm_cli.run.terminal import never
 from ebm_cli.sampler import Sampler
 from ebm_cli.start import Start
 from ebm_cli.wells.modes import descend, spread_of, values

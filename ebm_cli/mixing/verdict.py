@@ -10,7 +10,6 @@ from torch import nn
 
 from ebm_cli import figure
 from ebm_cli.chain.chain_file import Chains, evenly
-from ebm_cli.chain.loop import never
 from ebm_cli.chain.screening import listed
 from ebm_cli.diagnostic import Patient, quantities
 from ebm_cli.diagnostic.effective_temperature import EffectiveTemperature
@@ -18,6 +17,7 @@ from ebm_cli.energy import device_of, energy_and_grad, frozen, space_of
 from ebm_cli.estimate import Estimate, refused, show
 from ebm_cli.mixing.convergence import Evidence, evidence, scores
 from ebm_cli.mixing.start_probes import OVERDISPERSED, Probed, probe, width_of_start
+from ebm_cli.run.terminal import never
 
 # Looked at for their temperature: so many of each chain, and more of few chains.
 STATES_A_CHAIN, STATES = 20, 2000

@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ebm_cli.chain.loop import never
 from ebm_cli.check import InputError, one_of
 from ebm_cli.data import Data
 from ebm_cli.density import flow
 from ebm_cli.density.fit_data import material
 from ebm_cli.energy._network import Gaussians, fitted_gaussians, widened, with_share
+from ebm_cli.run.terminal import never
 
 KINDS = ("gaussian", "mixture", "flow")
 BROADER = 2.0

@@ -61,3 +61,15 @@ def low_and_high(box: object) -> None:
 def plain(recipe: Recipe) -> Recipe:
     """The recipe alone of what is one beside other things, so that equal ones are equal."""
     return Recipe(**{field.name: getattr(recipe, field.name) for field in fields(Recipe)})
+
+
+PLAIN = Recipe(
+    method="auto",
+    base="auto",
+    box=None,
+    kernel="hmc",
+    chains=64,
+    temperatures=200,
+    leapfrog_steps=8,
+    steps=300,
+)

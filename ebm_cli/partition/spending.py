@@ -5,8 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ebm_cli import check
-from ebm_cli.chain.loop import never, silent
-from ebm_cli.run.terminal import Stopped
+from ebm_cli.run.terminal import Stopped, never, silent
 
 
 @dataclass

@@ -9,7 +9,7 @@ from typing import Any
 
 from ebm_cli.check import InputError
 from ebm_cli.run.folder import Run
-from ebm_cli.training.ranking import LIKELIHOOD, SCORE, best_score
+from ebm_cli.run.scores import LIKELIHOOD, SCORE, best_score
 
 Metrics = dict[str, dict[str, Any]]
 

@@ -71,3 +71,12 @@ def printable(message: str) -> str:
         return c == "\n" or (c.isprintable() and c != "\N{REPLACEMENT CHARACTER}")
 
     return "".join(c if is_shown(c) else ascii(c)[1:-1] for c in message)
+
+
+def never() -> bool:
+    """A stop signal that never comes."""
+    return False
+
+
+def silent(step: int) -> None:
+    """A progress report that goes nowhere."""

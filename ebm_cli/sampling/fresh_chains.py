@@ -18,11 +18,11 @@ from ebm_cli.diagnostic.ess import LEAST_ESS, shortage
 from ebm_cli.energy import frozen
 from ebm_cli.estimate import rounded_up
 from ebm_cli.mixing.convergence import evidence
+from ebm_cli.run.checkpoint import chains_of, reached, read_checkpoint
 from ebm_cli.run.folder import Run
 from ebm_cli.run.terminal import Terminal
 from ebm_cli.sampler import Sampler, Unadjusted
 from ebm_cli.start import Start
-from ebm_cli.training.state import chains_of, reached, read_checkpoint
 
 # Keys of the verb that make a `Length`.
 LENGTH = ("chains", "steps", "burn_in", "thin", "budget")

@@ -14,13 +14,11 @@ from ebm_cli.partition import Integrand, log_z
 from ebm_cli.partition.recipe import Recipe
 from ebm_cli.partition.spending import Spending
 from ebm_cli.run.folder import Run, write_text
+from ebm_cli.run.scores import LIKELIHOOD, SCORE, scores_of
 from ebm_cli.start.replay import Replay
 from ebm_cli.training.state import TrainState
 
 MOST = 500
-SCORE = "sample_mmd"
-# The pessimistic end of nll, in nats a row: it ranks wherever some checkpoint has one.
-LIKELIHOOD = "nll_upper"
 # log Z from one round of few and short paths.
 CHEAP = Recipe(
     method="auto",
@@ -85,17 +83,6 @@ def chains_of(parts: Parts, outcome: Outcome | None) -> Tensor | None:
     if isinstance(parts.start, Replay) and bool(parts.start.filled):
         x = parts.start.x
     return None if x is None else x.detach()
-
-
-def scores_of(run: Run, by: str) -> dict[int, float]:
-    """The scores of that name of the checkpoints that are still there, by their step."""
-    have = set(run.steps())
-    return {row["step"]: row[by] for row in run.history() if row["step"] in have and by in row}
-
-
-def best_score(run: Run, by: str) -> float | None:
-    """The lowest score of that name, None if no checkpoint has one."""
-    return min(scores_of(run, by).values(), default=None)
 
 
 def point_at_best(run: Run) -> None:

@@ -9,10 +9,11 @@ from typing import Any, cast
 from ebm_cli.assembly.parts import Parts
 from ebm_cli.estimate import show
 from ebm_cli.optimizer import Rate
+from ebm_cli.run.checkpoint import drop_chains, newest_whole, reached
 from ebm_cli.run.folder import Run, read_json, write_text
 from ebm_cli.run.terminal import WorkFailed
 from ebm_cli.sampler import Sampler
-from ebm_cli.training.state import TrainState, drop_chains, newest_whole, reached
+from ebm_cli.training.state import TrainState
 
 REMEDIES = (
     "what usually helps: a lower optimizer.lr or sampler.step_size, optimizer.clip, energy.confinement > 0, "

@@ -12,7 +12,6 @@ from ebm_cli.assembly.build import Config, make
 from ebm_cli.assembly.parts import Parts
 from ebm_cli.chain import burn_in as adaptation
 from ebm_cli.chain.burn_in import Tuning
-from ebm_cli.chain.loop import never, silent
 from ebm_cli.data import Data
 from ebm_cli.density import mixture
 from ebm_cli.density.fit_data import Material, material
@@ -20,7 +19,7 @@ from ebm_cli.density.normals import Density
 from ebm_cli.estimate import show
 from ebm_cli.objective import LeadsSamples
 from ebm_cli.run.folder import Run
-from ebm_cli.run.terminal import Terminal
+from ebm_cli.run.terminal import Terminal, never, silent
 from ebm_cli.sampler import Sampler
 
 CHAINS, STEPS = 64, 200

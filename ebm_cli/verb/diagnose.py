@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ebm_cli import figure
 from ebm_cli.assembly.build import Config
+from ebm_cli.assembly.data_record import read_data_record
 from ebm_cli.assembly.parts import assemble, load_weights
 from ebm_cli.chain import chain_file
 from ebm_cli.chain.chain_file import JUDGED, Chains
@@ -14,11 +15,10 @@ from ebm_cli.estimate import Estimate, from_json, under_mixing
 from ebm_cli.mixing.convergence import evidence
 from ebm_cli.mixing.sampler_metrics import as_tuned
 from ebm_cli.mixing.verdict import Judged, judge, pictures
-from ebm_cli.report.sample_figures import energy_trace
 from ebm_cli.run.folder import Run
 from ebm_cli.run.machine import resolve
 from ebm_cli.run.terminal import Terminal
-from ebm_cli.training.state import read_data_record
+from ebm_cli.sampling.figures import energy_trace
 from ebm_cli.verb.evaluate import findings, make_list
 
 

@@ -10,6 +10,7 @@ import torch
 
 from ebm_cli import check, figure, rng
 from ebm_cli.assembly.build import Config, make, together
+from ebm_cli.assembly.data_record import read_data_record
 from ebm_cli.assembly.parts import Parts, assemble, check_units, load_weights
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, noised, noised_known
@@ -17,12 +18,11 @@ from ebm_cli.estimate import Estimate
 from ebm_cli.figure.finding import Finding
 from ebm_cli.metric import Metric, Subject
 from ebm_cli.metric._score import rows_of, score
-from ebm_cli.report.sample_figures import denoised_figure
 from ebm_cli.run.folder import Run, write_array, write_text
 from ebm_cli.run.machine import resolve
 from ebm_cli.run.terminal import Stopped, Terminal, WorkFailed
+from ebm_cli.sampling.figures import denoised_figure
 from ebm_cli.sampling.fresh_chains import Length, move, start_at, tuning_of
-from ebm_cli.training.state import read_data_record
 
 NOISE_SEED = 0
 

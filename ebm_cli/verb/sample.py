@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ebm_cli import __version__, figure, rng
 from ebm_cli.assembly.build import Config, together
+from ebm_cli.assembly.data_record import read_data_record
 from ebm_cli.assembly.parts import Parts, assemble, check_units, load_weights
 from ebm_cli.chain import chain_file
 from ebm_cli.chain.chain_file import JUDGED, Chains
@@ -22,13 +23,12 @@ from ebm_cli.estimate import Estimate, IfNotMixed, refused, under_mixing
 from ebm_cli.mixing import tail_index as tails
 from ebm_cli.mixing.sampler_metrics import kernel_rows, said
 from ebm_cli.mixing.verdict import judge
-from ebm_cli.report.sample_figures import copy_grid, energy_trace, state_figures
 from ebm_cli.run.folder import Run, write_array
 from ebm_cli.run.machine import resolve
 from ebm_cli.run.terminal import Stopped, Terminal, WorkFailed
+from ebm_cli.sampling.figures import copy_grid, energy_trace, state_figures
 from ebm_cli.sampling.fresh_chains import LENGTH, Length, move, start_at, to_chains, tuning_of
 from ebm_cli.sampling.plain_sampler import plain_if_one_well
-from ebm_cli.training.state import read_data_record
 
 SMALL = 16
 

@@ -11,22 +11,25 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ebm_cli import check, rng
 from ebm_cli.assembly.build import Config, construct, together
+from ebm_cli.assembly.data_record import read_data_record, save_data_record
 from ebm_cli.assembly.parts import Parts, assemble, load_weights
 from ebm_cli.data import DataRecord, HasRecord
 from ebm_cli.energy import frozen
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.objective import Outcome
 from ebm_cli.optimizer import Rate
+from ebm_cli.run.checkpoint import drop_chains, has_checkpoint
 from ebm_cli.run.folder import Run, disk_use, prune
 from ebm_cli.run.machine import resolve
+from ebm_cli.run.scores import SCORE
 from ebm_cli.run.terminal import Stopped, Terminal
 from ebm_cli.start import HasPolicy
 from ebm_cli.training import rollback
 from ebm_cli.training import training_log as curves
 from ebm_cli.training.divergence import NO_CHAINS, Watch
-from ebm_cli.training.ranking import SCORE, Likelihood, Ranking, chains_of, point_at_best
+from ebm_cli.training.ranking import Likelihood, Ranking, chains_of, point_at_best
 from ebm_cli.training.rollback import Diverged, Rollbacks
-from ebm_cli.training.state import TrainState, drop_chains, has_checkpoint, read_data_record, save_data_record
+from ebm_cli.training.state import TrainState
 from ebm_cli.training.step_size import fit_step_size
 
 # How many times larger than the data's energies those of chains are that have run away.

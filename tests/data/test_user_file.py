@@ -11,13 +11,13 @@ import torch
 from PIL import Image
 
 from ebm_cli import load_run
+from ebm_cli.assembly.data_record import read_data_record, save_data_record
 from ebm_cli.check import InputError
 from ebm_cli.cli import main
 from ebm_cli.data import known
 from ebm_cli.data.images import Images
 from ebm_cli.data.table import Table
 from ebm_cli.run.folder import Run
-from ebm_cli.training.state import read_data_record, save_data_record
 from tests.contract import build
 
 COLUMNS = ("tiny", "plain", "huge")

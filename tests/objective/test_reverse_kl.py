@@ -17,8 +17,8 @@ from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.energy.shifted_quadratic import ShiftedQuadratic
 from ebm_cli.objective import Objective
 from ebm_cli.objective.reverse_kl import QuadraticForm, ReverseKL
+from ebm_cli.run.checkpoint import read_checkpoint, write_checkpoint
 from ebm_cli.start import Begun
-from ebm_cli.training.state import read_checkpoint, write_checkpoint
 from tests.contract import build
 
 HALF = 3.0

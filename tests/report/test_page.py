@@ -9,7 +9,6 @@ import pytest
 
 from ebm_cli import figure
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.report.page import page as report
 from ebm_cli.report.page import write_report
 from ebm_cli.report.sweep_members import read_sweep
 from ebm_cli.report.sweep_page import write_sweep_report
@@ -159,7 +158,7 @@ def test_a_parent_that_cannot_be_written_does_not_break_the_child(
             raise OSError(code, "denied", str(path))
         write_text(path, text)
 
-    monkeypatch.setattr(report, "write_text", denied)
+    monkeypatch.setattr("ebm_cli.report.page.write_text", denied)
     assert "of the parent" in write_report(child).read_text()
     assert sorted(path.name for path in parent.folder.iterdir()) == ["config.yaml", "figures", "metrics.json"]
 

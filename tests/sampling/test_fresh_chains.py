@@ -12,11 +12,11 @@ import yaml
 from ebm_cli.assembly.parts import Parts
 from ebm_cli.chain.burn_in import Tuning
 from ebm_cli.chain.chain_file import Chains
-from ebm_cli.chain.loop import Walk, never, run_chains, silent
+from ebm_cli.chain.loop import Walk, run_chains
 from ebm_cli.cli import main
 from ebm_cli.energy import frozen
 from ebm_cli.run.machine import resolve
-from ebm_cli.run.terminal import Quiet
+from ebm_cli.run.terminal import Quiet, never, silent
 from ebm_cli.sampling.fresh_chains import Length, move, times_as_long
 from tests.contract import build
 from tests.diagnostic.ar1 import ar1

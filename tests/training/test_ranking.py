@@ -9,7 +9,8 @@ import torch
 
 from ebm_cli.cli import main
 from ebm_cli.run.folder import Run
-from ebm_cli.training.ranking import SCORE, Ranking, point_at_best
+from ebm_cli.run.scores import SCORE
+from ebm_cli.training.ranking import Ranking, point_at_best
 from tests.contract import build
 
 TINY = [

@@ -10,9 +10,10 @@ import torch
 
 from ebm_cli.check import InputError
 from ebm_cli.objective import Objective
+from ebm_cli.run import checkpoint
+from ebm_cli.run.checkpoint import energy_weights, newest_whole, read_checkpoint, write_checkpoint
 from ebm_cli.run.folder import Run
-from ebm_cli.training import state as state_module
-from ebm_cli.training.state import TrainState, energy_weights, newest_whole, read_checkpoint, write_checkpoint
+from ebm_cli.training.state import TrainState
 from tests.contract import build
 
 
@@ -203,7 +204,7 @@ def test_an_interrupted_save_leaves_the_earlier_checkpoint_and_last(
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(state_module, broken, interrupted)
+        patch.setattr(checkpoint, broken, interrupted)
         with pytest.raises(type(error)):
             state.save(run)
     assert run.checkpoint("last") == first and same(read_checkpoint(first), kept)
