@@ -1,10 +1,10 @@
-"""Reproduce the founding text claim by claim: a table here, claims.csv, a figure each and one page in outputs/claims.
+"""Check the founding text claim by claim; write claims.csv, a figure per claim and claims.html to outputs/claims.
 
     python scripts/claims.py [NAME …]
 
-All claims without names, else those named. The last line is the page. Exit code 0 when every row holds, 1 when one does
-not or a claim could not be measured, 2 for a name that is no claim, 130 after Ctrl-C and 143 after SIGTERM, what was
-finished kept.
+Without names all claims are checked. The last line of stdout is the path of the page. Exit codes: 0 if every row holds;
+1 if a row fails or a claim could not be measured; 2 for an unknown name; 130 after Ctrl-C and 143 after SIGTERM. Claims
+that were finished by then are kept.
 """
 
 import shutil
@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).parents[1]
-# So that this file runs as it stands and finds the package beside it.
+# Make the package importable if this file is run as a script.
 sys.path.insert(0, str(ROOT))
 
 from ebm_cli import check, figure  # noqa: E402
@@ -43,12 +43,12 @@ def main(arguments: list[str], out: Path = ROOT / "outputs" / "claims") -> int:
 
 
 def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    """SIGTERM ends as Ctrl-C does, with its own exit code."""
+    """Turn SIGTERM into an exit like that of Ctrl-C, with its own exit code."""
     raise SystemExit(128 + number)
 
 
 def run(claims: dict[str, Callable[[Path], Claim]], out: Path) -> int:
-    """Measure these claims one after another, each written down as it is finished; returns the exit code."""
+    """Measure the claims one after another, write each result at once, and return the exit code."""
     torch.set_num_threads(1)
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
@@ -77,7 +77,7 @@ def run(claims: dict[str, Callable[[Path], Claim]], out: Path) -> int:
 
 
 def measured(name: str, measure: Callable[[Path], Claim], finished: dict[str, Claim], failed: dict[str, str]) -> None:
-    """Put the claim under its name into `finished`, or the reason why there is none into `failed`."""
+    """Store the claim in `finished` under its name, or the reason for its failure in `failed`."""
     with tempfile.TemporaryDirectory(prefix=f"ebm-claim-{name}-") as place:
         try:
             with mpl.rc_context(figure.STYLE):
@@ -87,7 +87,7 @@ def measured(name: str, measure: Callable[[Path], Claim], finished: dict[str, Cl
 
 
 def table(finished: dict[str, Claim]) -> Table:
-    """A row of the terminal's table for each row of each claim."""
+    """Return the table for the terminal, with one row per row of each claim."""
     shown = Table("claim", "quantity", "exact", "measured", "verdict")
     for name, claim in finished.items():
         for row in claim.rows:

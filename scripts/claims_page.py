@@ -1,4 +1,4 @@
-"""What is left of the claims: claims.csv, NAME.png of each, and claims.html, a page that needs no other file."""
+"""Write the results of the claims: claims.csv, a figure NAME.png per claim, and the self-contained page claims.html."""
 
 import base64
 import csv
@@ -15,10 +15,10 @@ COLUMNS = ("claim", "section", "sentence", "quantity", "relation", "exact", "mea
 PAGE = """<style>.holds { color: #00603f; } .fails { color: #a33c00; } h2 { margin-top: 2.6rem; }
 blockquote { margin: .4rem 0; padding-left: .8rem; border-left: 3px solid #0072B2; } .toc td:first-child { width: 24%; }</style>
 <h1>{{ title }}</h1>
-<p>Every claim of the founding text that can be checked at this size, measured by this project: {{ held }} of {{ total }}
-rows hold. “Exact” comes from a closed form or from quadrature; ± is one standard error over independent chains or runs. A
-row holds when the two agree within four standard errors, an inequality when it is beyond four. A claim is “not so” when its
-rows hold and show that the text is mistaken.</p>
+<p>This page checks every claim of the founding text that can be tested at this size: {{ held }} of {{ total }} rows hold.
+“Exact” values come from a closed form or from quadrature; ± is one standard error over independent chains or runs. A row
+holds if the two values agree within four standard errors; an inequality holds if the difference exceeds four. A claim is
+“not so” if its rows hold and show that the text is mistaken.</p>
 <div class="scroll"><table class="toc"><thead><tr><th>claim</th><th>in a sentence</th><th>verdict</th></tr></thead><tbody>
 {% for claim in claims %}
 <tr><td><a href="#{{ claim.name }}">{{ claim.name }}</a></td><td>{{ claim.sentence }}</td>
@@ -46,7 +46,7 @@ rows hold and show that the text is mistaken.</p>
 
 
 def write(out: Path, finished: dict[str, Claim], failed: dict[str, str]) -> None:
-    """Write the CSV, the figures that are not there yet, and the page of the claims finished so far."""
+    """Write the CSV, the missing figures, and the page of the claims finished so far."""
     for name, claim in finished.items():
         if not (out / f"{name}.png").exists():
             claim.picture.savefig(out / f"{name}.png", dpi=150)
@@ -68,7 +68,7 @@ def verdict(holds: bool) -> str:
 
 
 def as_csv(finished: dict[str, Claim], failed: dict[str, str]) -> str:
-    """A line a row; of a claim that could not be measured one line with the reason."""
+    """Return one line per row; a claim that could not be measured gets one line with the reason."""
     text = io.StringIO()
     table = csv.writer(text)
     table.writerow(COLUMNS)
@@ -82,7 +82,7 @@ def as_csv(finished: dict[str, Claim], failed: dict[str, str]) -> str:
 
 
 def shown(name: str, claim: Claim, picture: Path) -> dict[str, Any]:
-    """What the page shows of one claim."""
+    """Return the values that the page shows for one claim."""
     rows = []
     for row in claim.rows:
         exact, measured = row.shown

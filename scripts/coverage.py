@@ -1,10 +1,11 @@
-"""How often log Z's intervals and brackets hold the truth, on three cases known exactly; its table is coverage.md.
+"""Measure the coverage of intervals and brackets of log Z on three cases with known log Z; the table is coverage.md.
 
 PYTHONPATH=. python scripts/coverage.py [REPEATS] > scripts/coverage.md
 
-A repeat is a round as `ebm evaluate` makes it: rows of its own, a base fitted to them, a pilot, chains of the model and
-the verdict on them. ais, bridge and smc share these, ti has its own ladder and pilot. What is refused, or has one end
-alone as its chains are judged not to be mixed, is counted and no part of a share. Ctrl-C prints what is done.
+A repeat is a round of `ebm evaluate`: new rows, a base fitted to them, a pilot, chains of the model and their mixing
+verdict. The methods ais, bridge and smc use the same pilot and chains; ti has its own ladder and pilot. Results without
+a value, or with only one bound because the chains have not mixed, are counted but excluded from the fractions. Ctrl-C
+prints the table of the finished repeats.
 """
 
 import dataclasses
@@ -32,12 +33,12 @@ from ebm_cli.rng import generator
 CHAINS, STEPS, ROWS = 64, 100, 500
 TOGETHER = (("ais", "bridge", "smc"), ("ti",))
 COLUMNS = ("case", "base", "method", "±1.96 se", "bracket", "lower", "upper", "mean z", "sd z", "se", "width",
-           "refused", "one end", "ok", "ok and wrong")  # fmt: skip
+           "refused", "one bound", "ok", "ok and wrong")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Case:
-    """An energy at a temperature, how many times as wide its rows are, the base, and the steps of a path."""
+    """An energy, its temperature, the width of the rows relative to exact draws, the base, and the steps per path."""
 
     energy: Callable[[], nn.Module]
     temperature: float
@@ -62,7 +63,7 @@ CASES = {
 
 
 def repeat(case: Case, seed: int) -> dict[str, Estimate]:
-    """What each method finds less the truth, in one round."""
+    """Return the error of each method in one round."""
     energy, T = case.energy(), case.temperature
     assert isinstance(energy, ExactDraws)
     assert isinstance(energy, ExactLogZ)
@@ -85,13 +86,13 @@ def repeat(case: Case, seed: int) -> dict[str, Estimate]:
 
 
 def less(e: Estimate, truth: float) -> Estimate:
-    """The estimate and its ends, each less the truth."""
+    """Subtract the true value from the estimate and its bounds."""
     moved = {name: None if (v := getattr(e, name)) is None else v - truth for name in ("value", "lower", "upper")}
     return dataclasses.replace(e, **moved)
 
 
 def row(name: str, base: str, method: str, found: list[Estimate]) -> list[str]:
-    """A row of the table; shares are of those with a value, or with both ends."""
+    """Return a row of the table; fractions are of the results with a value, or with both bounds."""
     given = [e for e in found if e.value is not None]
     closed = [e for e in given if e.lower is not None and e.upper is not None]
     value, se = np.array([(e.value, e.se) for e in given], dtype=float).T
@@ -111,7 +112,7 @@ def main() -> None:
     begin, done = time.perf_counter(), 0
     try:
         for seed in range(repeats):
-            # All cases of a repeat or none, so that each row is of as many.
+            # Keep a repeat only if all of its cases are finished: then all rows have the same number of repeats.
             each = {(name, m): e for name, case in CASES.items() for m, e in repeat(case, seed).items()}
             for key, estimate in each.items():
                 found.setdefault(key, []).append(estimate)

@@ -1,9 +1,9 @@
-"""The main job end to end: train an energy on real digits, sample it, evaluate it, diagnose its chains.
+"""Train an energy on handwritten digits, sample it, evaluate it, and diagnose its chains.
 
     python scripts/demo.py
 
-Ends in six plain lines: what was trained, how good it is, the picture, the report, what the verdict on mixing means for
-the pictures, and the run's folder.
+The last six lines describe the training, the quality, the picture, the report, the meaning of the mixing verdict for
+the pictures, and the folder of the run.
 """
 
 import json
@@ -17,7 +17,7 @@ Rows = dict[str, dict[str, Any]]
 
 
 def ebm(*words: str) -> Path:
-    """Run one command; what it prints goes to stderr as it comes. Returns the folder that it names last."""
+    """Run one command, pass its output on to stderr, and return the folder in its last line."""
     sys.stderr.write(f"\n$ ebm {' '.join(words)}\n")
     sys.stderr.flush()
     with subprocess.Popen(["ebm", *words], stdout=subprocess.PIPE, text=True) as process:
@@ -32,17 +32,17 @@ def ebm(*words: str) -> Path:
 
 
 def rows(folder: Path) -> Rows:
-    """What a run found."""
+    """Return the numbers of a run."""
     return json.loads((folder / "metrics.json").read_text())
 
 
 def what_mixing_means(mixing: dict[str, Any], sampled: Path) -> str:
-    """What the verdict on mixing means for the pictures, and what to type."""
+    """Explain the mixing verdict for the pictures, with a command to type."""
     if mixing["verdict"] == "ok":
-        return "mixing is ok: the pictures are draws of the model, each kind of digit as often as the model has it"
+        return "mixing is ok: the pictures are samples of the model, with its own frequency of each digit"
     return (
-        f"mixing is {mixing['verdict']}: each picture is a digit that the model knows, but how often each kind comes "
-        f"depends on where its chain began; `ebm diagnose run={sampled}` shows it, start=data begins at all kinds"
+        f"mixing is {mixing['verdict']}: each picture is a mode of the model, but the frequency of each digit depends "
+        f"on the initial states; `ebm diagnose run={sampled}` shows it, and start=data starts chains at all digits"
     )
 
 

@@ -1,4 +1,4 @@
-"""log Z of thirty energies at the edge, by three seeds each, next to exact values: writes scripts/edge.md.
+"""Compare log Z of difficult energies, for three seeds each, with exact values; writes scripts/edge.md.
 
 python scripts/edge.py [NAME …]
 """
@@ -28,7 +28,7 @@ LOG_2PI = math.log(2 * math.pi)
 
 
 class Formula(nn.Module):
-    """E by a function of states (n, d)."""
+    """An energy given by a function of states (n, d)."""
 
     def __init__(self, f: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Formula(nn.Module):
 
 @dataclass(frozen=True)
 class Edge:
-    """An energy in d dimensions, its exact log Z (∞ where there is none) and temperature."""
+    """An energy in d dimensions, its exact log Z (∞ if not normalizable) and temperature."""
 
     d: int
     f: Callable[[Tensor], Tensor]
@@ -48,25 +48,25 @@ class Edge:
     T: float = 1.0
 
     def found(self, seed: int) -> Estimate:
-        """log Z as `ebm evaluate` finds it, with a smaller budget."""
+        """Return log Z by the method of `ebm evaluate`, with a smaller budget."""
         integrand = Integrand(Formula(self.f), self.T, (self.d,), None, seed)
         return partition.log_z(integrand, PLAIN, Spending(BUDGET, TARGET)).estimate
 
 
 def integral(f: Callable[[float], float], low: float, high: float, *points: float) -> float:
-    """log ∫ f by scipy, cut at points."""
+    """Return log ∫ f by scipy, split at the given points."""
     cuts = [low, *sorted(points), high]
     parts = (quad(f, a, b, epsabs=0, epsrel=1e-10, limit=500)[0] for a, b in itertools.pairwise(cuts))
     return math.log(sum(parts))
 
 
 def walls(x: Tensor, inside: Tensor) -> Tensor:
-    """0 inside, +∞ outside."""
+    """Return 0 inside and +∞ outside."""
     return torch.where(inside, 0.0, math.inf) + 0 * x.sum(1)
 
 
 def normals(x: Tensor, means: list[list[float]], stds: list[float], weights: list[float]) -> Tensor:
-    """−log Σ w N(x; m, s²I): log Z = log Σ w."""
+    """Return −log Σ w N(x; m, s²I), for which log Z = log Σ w."""
     d = x.shape[1]
     parts = [
         math.log(w) - 0.5 * ((x - x.new_tensor(m)) / s).square().sum(1) - d * math.log(s) - d / 2 * LOG_2PI
@@ -76,23 +76,23 @@ def normals(x: Tensor, means: list[list[float]], stds: list[float], weights: lis
 
 
 def spike(x: Tensor, at: float, s: float) -> Tensor:
-    """A unit normal, and nine times its mass in a spike."""
+    """Return the energy of a unit normal plus a spike with nine times its mass."""
     d = x.shape[1]
     return normals(x, [[0.0] * d, [at] * d], [1.0, s], [1.0, 9.0])
 
 
 def student(x: Tensor, nu: float) -> Tensor:
-    """Of ν degrees of freedom: shells of radius R hold R^−ν."""
+    """Return the energy of Student's t with ν degrees of freedom: the mass beyond radius R falls as R^−ν."""
     return (nu + x.shape[1]) / 2 * torch.log1p(x.square().sum(1) / nu)
 
 
 def log_student(nu: float, d: int) -> float:
-    """Its log Z."""
+    """Return log Z of `student`."""
     return math.lgamma(nu / 2) - math.lgamma((nu + d) / 2) + d / 2 * math.log(nu * math.pi)
 
 
 def double_well(T: float) -> float:
-    """log ∫ exp(−2(x² − 1)²/T), both wells cut at 40 standard deviations."""
+    """Return log ∫ exp(−2(x² − 1)²/T), with both wells cut at 40 standard deviations."""
     s = math.sqrt(T / 16)
     return math.log(2) + integral(lambda x: math.exp(-2 * (x * x - 1) ** 2 / T), max(0.0, 1 - 40 * s), 1 + 40 * s, 1.0)
 
@@ -102,7 +102,7 @@ def normal_cdf(x: float) -> float:
 
 
 def along(x: Tensor, angle: float) -> tuple[Tensor, Tensor]:
-    """Coordinates turned by an angle."""
+    """Return the coordinates rotated by an angle."""
     c, s = math.cos(angle), math.sin(angle)
     return c * x[:, 0] + s * x[:, 1], -s * x[:, 0] + c * x[:, 1]
 
@@ -165,14 +165,14 @@ EDGES: dict[str, Edge] = {
 
 
 def wrong(edge: Edge, found: Estimate) -> bool:
-    """Whether a value is given as ok without the truth in its bracket."""
+    """Return True if the verdict is ok but the bracket misses the exact value."""
     if found.verdict != "ok" or found.lower is None or found.upper is None:
         return False
     return not found.lower <= edge.exact <= found.upper
 
 
 def row(name: str, edge: Edge, found: list[Estimate], seconds: float) -> str:
-    """A line of the table, of the first seed's value and the worst of all seeds' errors."""
+    """Return a line of the table: value of the first seed, largest error over the seeds."""
     first = found[0]
     values = [each.value for each in found if isinstance(each.value, float)]
     off = max((abs(value - edge.exact) for value in values), default=math.nan)
@@ -189,12 +189,12 @@ def row(name: str, edge: Edge, found: list[Estimate], seconds: float) -> str:
 
 
 def short(value: float) -> str:
-    """One digit, a dash where there is no value."""
+    """Format a number with one digit, or as a dash if it is missing."""
     return "–" if math.isnan(value) else f"{value:.1g}"
 
 
 def main(names: list[str]) -> None:
-    """Every energy, or those named."""
+    """Run all energies, or only the given names."""
     lines, answered, failures = [], 0, 0
     for name in names or EDGES:
         edge, begin = EDGES[name], time.monotonic()
@@ -206,16 +206,14 @@ def main(names: list[str]) -> None:
         for each in found[:1]:
             print("   ", each.reason, flush=True)
     summary = (
-        f"{len(lines)} energies, {len(SEEDS)} seeds: {failures} outside of their bracket under ok; {answered} answered "
-        "by all seeds"
+        f"{len(lines)} energies, {len(SEEDS)} seeds: {failures} wrong brackets with verdict ok; {answered} energies "
+        "with a value for all seeds"
     )
     print(summary)
     if not names:
         head = "| energy | d | exact | log Z | off by | bracket ± | inside | verdicts | s |\n" + "|---" * 9 + "|"
-        about = (
-            "`python scripts/edge.py`: log Z in nats, the worst of the seeds' errors and brackets, seconds per seed."
-        )
-        TABLE.write_text("\n".join(["# log Z at the edge", "", about, summary + ".", "", head, *lines, ""]))
+        about = "`python scripts/edge.py`: log Z in nats, largest error and bracket over the seeds, seconds per seed."
+        TABLE.write_text("\n".join(["# log Z of difficult energies", "", about, summary + ".", "", head, *lines, ""]))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What simple densities score as `frechet_ratio` on digits, for scale: a Gaussian and a mixture of 25 Gaussians.
+"""Compute `frechet_ratio` of two reference densities on digits: a Gaussian and a mixture of 25 Gaussians.
 
 python scripts/frechet_references.py [SEEDS]
 """

@@ -1,4 +1,4 @@
-"""Draw scripts/gallery.png: density of the data above, of the trained model below, for runs in the plane.
+"""Draw scripts/gallery.png: densities of the data (top) and of the trained models (bottom), for runs in the plane.
 
 for name in gaussians_8 rings checkerboard pinwheel spirals; do ebm train experiment=$name seed=0 out=$name; done
 python scripts/gallery.py gaussians_8 rings checkerboard pinwheel spirals

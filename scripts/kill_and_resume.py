@@ -1,12 +1,12 @@
-"""Kill training runs with SIGKILL at random moments, go on each time, and compare them bit for bit.
+"""Kill training runs with SIGKILL at random times, resume them, and compare the results bit for bit.
 
     python scripts/kill_and_resume.py [SCENARIO …] [--early N] [--late N] [--seed N] [ebm train overrides …]
 
-Each scenario (all of them unless named) trains once without a stop and once with kills: `early` ones within the first
-four seconds of a process, start-up included, then `late` ones during training. After a kill, a folder that holds
-config.yaml (a sweep's: sweep.yaml) is resumed; without one the same command is typed again. At the end it compares the
-bytes of the last checkpoint (weights, averages, optimizer, buffer, generators), config.yaml but for how the run was
-made, rollbacks.json, and metrics.jsonl and metrics.json but for wall-clock time. Exit code 0 when all are equal.
+Each scenario (by default all) trains once without interruption and once with kills: `early` kills within the first
+four seconds of a process, start-up included, then `late` kills during training. After a kill, a folder with config.yaml
+(for a sweep, sweep.yaml) is resumed; otherwise the same command is typed again. The script then compares the bytes of
+the last checkpoint (weights, averages, optimizer, buffer, generators), config.yaml without provenance, rollbacks.json,
+and metrics.jsonl and metrics.json without wall-clock time. Exit code 0 if all are equal.
 """
 
 import argparse
@@ -32,8 +32,8 @@ SCENARIOS = {
     "rollback": [
         "experiment=two_moons",
         "sampler=sgld",
-        # A rate that rises until training diverges, and a step that is too large for it: nine rollbacks, some of them
-        # to the same checkpoint.
+        # The learning rate rises until training diverges, and the sampler step is too large: nine rollbacks, some to
+        # the same checkpoint.
         "energy.confinement=0",
         "optimizer.lr=1000",
         "optimizer.warmup=300",
@@ -57,21 +57,21 @@ def started(words: list[str]) -> subprocess.Popen[bytes]:
 
 
 def ended(process: subprocess.Popen[bytes], words: list[str]) -> None:
-    """Wait for the end of a run; exit where it did not come to its last line (1: a verdict that refuses)."""
+    """Wait for a run to end; exit if it did not reach its last line (exit code 1 is a refused verdict)."""
     _, err = process.communicate()
     if process.returncode not in (0, 1) or b"failed:" in err:
         raise SystemExit(f"ebm train {' '.join(words)} ended with {process.returncode}: {err.decode()[-600:]}")
 
 
 def members(folder: Path) -> list[Path]:
-    """The runs in a folder: itself, or those of a sweep without what earlier tries left."""
+    """Return the runs in a folder: the folder itself, or the jobs of a sweep without remains of earlier attempts."""
     if not (folder / "sweep.yaml").exists():
         return [folder]
     return sorted(path for path in folder.iterdir() if path.is_dir() and path.name.isdigit())
 
 
 def uninterrupted(words: list[str], folder: Path) -> tuple[float, float]:
-    """Train without a stop; the seconds to the first logged step, and those from there to the end."""
+    """Train without interruption; return the seconds to the first logged step and from there to the end."""
     begun = time.monotonic()
     process = started(words)
     while not any((run / "metrics.jsonl").exists() for run in members(folder)) and process.poll() is None:
@@ -82,7 +82,7 @@ def uninterrupted(words: list[str], folder: Path) -> tuple[float, float]:
 
 
 def stage(folder: Path) -> str:
-    """How far a killed run had come, in words."""
+    """Describe the progress of a killed run."""
     if not folder.exists():
         return "no folder"
     if not is_begun(folder):
@@ -100,10 +100,10 @@ def is_begun(folder: Path) -> bool:
 
 
 def killed(words: list[str], folder: Path, moments: list[float]) -> int:
-    """Train with a kill after each of `moments` seconds, then to the end; returns the kills before the end."""
+    """Train with a kill after each of `moments` seconds, then to the end; return the number of kills."""
     for number, moment in enumerate(moments):
         if Run(folder).is_finished():
-            # It was killed after its last line: `resume=` would have no step left to make.
+            # The run was killed after its last line; `resume=` would have no step left.
             return number
         line = [f"resume={folder}"] if is_begun(folder) else words
         process = started(line)
@@ -124,7 +124,7 @@ def killed(words: list[str], folder: Path, moments: list[float]) -> int:
 
 
 def found(run: Path) -> dict[str, Any]:
-    """All of a run that must not depend on kills, by the name of its file."""
+    """Return everything in a run that must not depend on kills, by file name."""
     name = (run / "checkpoints" / "last").read_text().strip()
     folders = [run / "checkpoints" / name, run / "checkpoints" / name.replace("step-", "chains-")]
     files = [path for folder in folders for path in sorted(folder.glob("state.*"))]
@@ -146,7 +146,7 @@ def without(row: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def differences(whole: Path, broken: Path) -> list[str]:
-    """The names of the files in which two runs, or two sweeps' runs, differ."""
+    """Return the names of the files that differ between two runs or two sweeps."""
     if [run.name for run in members(whole)[1:]] != [run.name for run in members(broken)[1:]]:
         return ["the runs of the sweep"]
     pairs = zip(members(whole), members(broken), strict=True)
@@ -155,15 +155,15 @@ def differences(whole: Path, broken: Path) -> list[str]:
 
 
 def try_one(name: str, more: list[str], early: int, late: int, moments: random.Random) -> bool:
-    """Run a scenario; whether its runs came out equal."""
+    """Run a scenario; return True if its two runs are equal."""
     place = Path(tempfile.mkdtemp(prefix="ebm-kill-"))
     whole, broken = place / "whole", place / "broken"
     words = [*SCENARIOS[name], *more]
     start, training = uninterrupted([*words, f"out={whole}"], whole)
-    print(f"{name}: without a stop {start:.1f} s to the first logged step and {training:.1f} s more")
-    # Where the machine is slow, the first seconds are those up to the first step.
+    print(f"{name}: uninterrupted, {start:.1f} s to the first logged step and {training:.1f} s more")
+    # On a slow machine the early period lasts until the first step.
     times = [moments.uniform(0, max(EARLY_SECONDS, start)) for _ in range(early)]
-    # From just before the first step on, and on average a little less than a late-th of the work.
+    # From just before the first step; the mean time is slightly less than 1/late of the training.
     times += [start + moments.uniform(-0.5, 1.2 * training / late) for _ in range(late)]
     kills = killed([*words, f"out={broken}"], broken, times)
     differ = differences(whole, broken)
@@ -179,11 +179,11 @@ def main() -> int:
     parser.add_argument("words", nargs="*", help=f"scenarios ({', '.join(SCENARIOS)}) and overrides of ebm train")
     parser.add_argument("--early", type=int, default=3, help="kills within the first four seconds")
     parser.add_argument("--late", type=int, default=4, help="kills during training")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random times")
     given = parser.parse_intermixed_args()
     names = [word for word in given.words if "=" not in word]
     if unknown := [name for name in names if name not in SCENARIOS]:
-        parser.error(f"there is no scenario {unknown[0]}; there are {', '.join(SCENARIOS)}")
+        parser.error(f"unknown scenario {unknown[0]}; choose from {', '.join(SCENARIOS)}")
     more = [word for word in given.words if "=" in word]
     moments = random.Random(given.seed)
     equal = [try_one(name, more, given.early, given.late, moments) for name in names or SCENARIOS]

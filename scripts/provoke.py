@@ -1,11 +1,12 @@
-"""Provoke five divergences of the digits recipe, with and without rollback, and say how each run ends.
+"""Provoke five divergences of the digits recipe, with and without rollback, and print the result of each run.
 
     python scripts/provoke.py [STEPS]
 
-A rate 100 times too high, a step of the chains 100 times too long, an energy without confinement (with ten times the
-rate and no clipping), the first two at once, and a rate 10,000 times too high. Each is trained for STEPS steps (600
-unless given) once as it is and once with trainer.on_divergence=rollback, which must end trained: the Fréchet ratio of
-chains of 300 steps is shown beside the one of the recipe itself. Exit code 0 when all do.
+The changes: a learning rate 100 times too high, a sampler step size 100 times too large, an energy without confinement
+(with ten times the rate and no clipping), the first two together, and a rate 10,000 times too high. Each is trained for
+STEPS steps (default 600), once without and once with trainer.on_divergence=rollback. The second run must succeed. The
+Fréchet ratio of its chains of 300 steps is printed next to the ratio of the unchanged recipe. Exit code 0 if all
+succeed.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Draw scripts/digits.png, README's picture: chains of a digits run as they ended, and denoised by the model.
+"""Draw scripts/digits.png for README: final states of the chains of a digits run, and the same after denoising.
 
     python scripts/readme_figure.py RUN
 

@@ -1,4 +1,4 @@
-"""blackjax's kernels, jitted and vmapped, behind one signature; imported only where blackjax is installed."""
+"""Kernels of blackjax, jitted and vmapped, with a common signature; imported only if blackjax is installed."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,14 +7,14 @@ import blackjax  # pyright: ignore[reportMissingImports]
 import jax  # pyright: ignore[reportMissingImports]
 import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
 
-# (key, starts) to draws (chains, draws, size) and gradients of each chain's sampling.
+# Maps (key, starts) to draws (chains, draws, size) and the number of gradients of each chain.
 Chains = Callable[[Any, Any], tuple[Any, Any]]
 
 
 def chains(algorithm: Any, gradients: Callable[[Any], Any], draws: int, keep: bool) -> Chains:
-    """`draws` transitions of every chain as one compiled function; keep: all draws, or the last alone.
+    """Compile `draws` transitions of every chain into one function.
 
-    gradients: of one step, from its info.
+    gradients: maps the info of a step to its number of gradients. keep: return all draws, or only the last.
     """
 
     def one(key: Any, start: Any) -> tuple[Any, Any]:
@@ -35,19 +35,19 @@ def mala(log_density: Callable[[Any], Any], step_size: float, draws: int, keep: 
 def hmc(
     log_density: Callable[[Any], Any], step_size: float, mass: Any, leapfrog: int, draws: int, keep: bool = False
 ) -> Chains:
-    """mass: the diagonal of the inverse mass matrix."""
+    """Compile the kernel; mass: diagonal of the inverse mass matrix."""
     algorithm = blackjax.hmc(log_density, step_size, mass, leapfrog)
     return chains(algorithm, lambda info: leapfrog * jnp.ones_like(info.acceptance_rate), draws, keep)
 
 
 def nuts(log_density: Callable[[Any], Any], step_size: float, mass: Any, draws: int, keep: bool = False) -> Chains:
-    """mass: the diagonal of the inverse mass matrix."""
+    """Compile the kernel; mass: diagonal of the inverse mass matrix."""
     algorithm = blackjax.nuts(log_density, step_size, mass)
     return chains(algorithm, lambda info: info.num_integration_steps, draws, keep)
 
 
 def adapted(log_density: Callable[[Any], Any], start: Any, steps: int, seed: int) -> tuple[float, Any]:
-    """Step size and inverse mass matrix from blackjax's own warm-up of one chain."""
+    """Return step size and inverse mass matrix after the warm-up of blackjax on one chain."""
     warm_up = blackjax.window_adaptation(blackjax.nuts, log_density)
     result, _ = warm_up.run(jax.random.key(seed), start, num_steps=steps)
     return float(result.parameters["step_size"]), result.parameters["inverse_mass_matrix"]
@@ -56,14 +56,14 @@ def adapted(log_density: Callable[[Any], Any], start: Any, steps: int, seed: int
 def adapted_hmc(
     log_density: Callable[[Any], Any], start: Any, steps: int, seed: int, leapfrog: int
 ) -> tuple[float, Any]:
-    """The same for HMC flights of `leapfrog` steps."""
+    """Return the same for HMC trajectories of `leapfrog` steps."""
     warm_up = blackjax.window_adaptation(blackjax.hmc, log_density, num_integration_steps=leapfrog)
     result, _ = warm_up.run(jax.random.key(seed), start, num_steps=steps)
     return float(result.parameters["step_size"]), result.parameters["inverse_mass_matrix"]
 
 
 def gaussian(precision: Any) -> Callable[[Any], Any]:
-    """precision: a diagonal, or a matrix."""
+    """Return the log density; precision: a diagonal, or a matrix."""
     P = jnp.asarray(precision)
     return lambda x: -0.5 * jnp.dot(x, P * x if P.ndim == 1 else P @ x)
 

@@ -1,13 +1,13 @@
-"""Time of a gradient in this package's chains, against the floor, the usual loop, torchebm and blackjax.
+"""Time per gradient in our chains, compared with a lower limit, the usual loop, torchebm and blackjax.
 
     make bench            # or: python -m scripts.bench.chains [--device cuda] [--repeats 15] [--quick]
 
-Everything runs in one process on one core, in turn within each repeat, so that a machine whose speed drifts slows all;
-a ratio is the median of the repeats' own ratios. Writes scripts/bench/DEVICE.md and .json.
+All variants run in one process on one core, interleaved within each repeat. A drift of the machine's speed therefore
+affects all variants. A ratio is the median over repeats. Writes scripts/bench/DEVICE.md and .json.
 
-ours: SGLD by `run_chains`, in each engine. floor: energy and gradient of the same energy in the same mode, and one draw
-of noise, at a point that does not move. usual: the loop of most training scripts. torchebm: its LangevinDynamics.
-blackjax: its MALA, HMC and NUTS, jitted and warmed, beside ours.
+ours: SGLD by `run_chains`, in each engine. floor: energy, gradient and one draw of noise in the same mode, at a fixed
+point. usual: the loop of most training scripts. torchebm: its LangevinDynamics. blackjax: its MALA, HMC and NUTS,
+jitted and warmed up, for comparison with ours.
 """
 
 import argparse
@@ -50,23 +50,23 @@ KERNELS: dict[str, Sampler] = {
 SMALL, LARGE = "mixture, 2-D, 1,000 chains", "mixture, 2-D, 100,000 chains"
 PERCEPTRON, PATCHES, IMAGES = "MLP 2-128-128-1, 1,000 chains", "conv, 64 of 1×8×8", "conv, 64 of 1×28×28"
 
-# Where the time went in a profile of one thread of a shared AMD EPYC (of torchebm: from its source), shown beside bars
-# that do not hold.
+# Explanations printed for bars that do not hold, from a profile of one thread of a shared AMD EPYC (for torchebm: from
+# its source).
 WHY = {
-    "blackjax, mala": "mala: a compiled call costs 0.2 to 0.3 ms before its kernel, shared by 10 steps; noise by "
-    "torch's generator is a sixth to a third of a step.",
-    "blackjax, hmc": "hmc: each flight is one compiled call, of which 0.2 ms are torch's own entry; its kernel "
-    "takes 50 µs a gradient, where all of blackjax takes 20.",
-    "blackjax, nuts": "nuts: the longest of 1,000 flights sets how many leaves are run, some 100 a step, with 70 "
-    "chains each on average; a leaf is 135 small torch calls, 0.7 ms whatever their size.",
-    "torchebm /": "torchebm too asks for the gradient in x alone, so that only the layout of convolutions and what "
-    "compiling fuses are left to save.",
+    "blackjax, mala": "mala: a compiled call costs 0.2 to 0.3 ms before its kernel, for 10 steps; noise by torch's "
+    "generator takes a sixth to a third of a step.",
+    "blackjax, hmc": "hmc: each trajectory is one compiled call with 0.2 ms of overhead in torch; its kernel takes "
+    "50 µs per gradient, compared with 20 µs for all of blackjax.",
+    "blackjax, nuts": "nuts: the longest of 1,000 trajectories determines the number of leaves, about 100 per step, "
+    "with 70 chains each on average; a leaf takes 135 small torch calls, or 0.7 ms at any size.",
+    "torchebm /": "torchebm also computes the gradient only in x, and therefore time can only be saved by the "
+    "layout of convolutions and by compilation.",
 }
 
 
 @dataclass(frozen=True)
 class Target:
-    """An energy, how many chains move on it, and for how many gradients a measurement lasts."""
+    """An energy, the number of chains, and the number of gradients per measurement."""
 
     name: str
     energy: nn.Module
@@ -88,7 +88,7 @@ def targets() -> list[Target]:
     ]
 
 
-# A variant makes its steps and tells how many gradients a chain that took.
+# A variant makes its steps and returns the number of gradients per chain.
 Run = Callable[[], float]
 
 
@@ -102,7 +102,7 @@ def ours(sampler: Sampler, energy: nn.Module, x: Tensor, steps: int, engine: str
 
 
 def floor(look: Callable[[nn.Module, Tensor], Any], energy: nn.Module, x: Tensor, steps: int) -> float:
-    """look: energy and gradient in some mode."""
+    """Evaluate `look`, which returns energy and gradient, and draw noise at a fixed point."""
     rng = torch.Generator(x.device).manual_seed(0)
     with frozen(energy), torch.no_grad():
         for _ in range(steps):
@@ -112,7 +112,7 @@ def floor(look: Callable[[nn.Module, Tensor], Any], energy: nn.Module, x: Tensor
 
 
 def floor_graph(energy: nn.Module, x: Tensor) -> Callable[[int], float]:
-    """The floor as a CUDA graph, captured here and replayed when called."""
+    """Return the floor as a CUDA graph, captured here and replayed in each call."""
     rng, graph, aside = torch.Generator(x.device).manual_seed(0), torch.cuda.CUDAGraph(), torch.cuda.Stream()
     with frozen(energy), torch.no_grad():
         with torch.cuda.stream(aside):
@@ -132,7 +132,7 @@ def floor_graph(energy: nn.Module, x: Tensor) -> Callable[[int], float]:
 
 
 def usual_loop(energy: nn.Module, x: Tensor, steps: int) -> float:
-    """The loop of most training scripts: backward through everything, parameters included."""
+    """Run the loop of most training scripts, with gradients in x and in the parameters."""
     for _ in range(steps):
         x = x.detach().requires_grad_(True)
         energy(x).sum().backward()
@@ -163,8 +163,8 @@ def torchebm_chains(energy: nn.Module, x: Tensor, steps: int) -> Run:
 
 
 def langevin_variants(target: Target, device: str) -> dict[str, Run]:
-    """All that is compared in Langevin steps on one target."""
-    # As `parts.assemble` lays weights out; a training script leaves them as torch makes them.
+    """Return all variants of Langevin steps on one target."""
+    # Use the memory layout of `parts.assemble`; a training script keeps the default layout of torch.
     energy = copy.deepcopy(target.energy).to(device)
     plain = copy.deepcopy(energy)
     energy = energy.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -188,7 +188,7 @@ def langevin_variants(target: Target, device: str) -> dict[str, Run]:
 
 
 def exact_variants(target: Target, kernel: str, device: str) -> dict[str, Run]:
-    """One exact kernel in our engines and in blackjax, on the mixture."""
+    """Return one exact kernel in our engines and in blackjax, on the mixture."""
     energy, sampler = copy.deepcopy(target.energy).to(device), KERNELS[kernel]
     x = torch.randn(target.chains, *target.event, device=device, generator=torch.Generator(device).manual_seed(1))
     steps = max(1, target.steps // {"mala": 1, "hmc": LEAPFROG, "nuts": LEAPFROG}[kernel])
@@ -222,7 +222,7 @@ def blackjax_variant(kernel: str, x: Tensor, steps: int) -> Run:
 
 
 def milliseconds(variants: dict[str, Run], repeats: int, device: str) -> dict[str, list[float]]:
-    """Time of a gradient of each variant in each repeat, after two that compile and warm up."""
+    """Return the time per gradient of each variant in each repeat, after two warm-up repeats."""
     times: dict[str, list[float]] = {name: [] for name in variants}
     for repeat in range(repeats + 2):
         for name, run in variants.items():
@@ -236,14 +236,14 @@ def milliseconds(variants: dict[str, Run], repeats: int, device: str) -> dict[st
 
 
 def ratio(times: dict[str, list[float]], above: str, below: str) -> float | None:
-    """The median over repeats of how much longer `above` takes than `below`; None where one was not run."""
+    """Return the median over repeats of the time of `above` over that of `below`; None if one was not run."""
     if above not in times or below not in times:
         return None
     return statistics.median(a / b for a, b in zip(times[above], times[below], strict=True))
 
 
 def best(times: dict[str, list[float]]) -> str:
-    """Our fastest engine."""
+    """Return our fastest engine."""
     return min((name for name in times if name.startswith("ours")), key=lambda name: statistics.median(times[name]))
 
 
@@ -271,7 +271,7 @@ def exact_row(name: str, kernel: str, times: dict[str, list[float]]) -> dict[str
 
 
 def bars(langevin: list[dict[str, Any]], exact: list[dict[str, Any]]) -> list[Bar]:
-    """What was promised, for the targets that were measured."""
+    """Return the bars of the measured targets."""
     promised = []
     for row in langevin:
         name, mixture = row["target"], row["target"].startswith("mixture")
@@ -289,13 +289,13 @@ def bars(langevin: list[dict[str, Any]], exact: list[dict[str, Any]]) -> list[Ba
 
 
 def reasons(promised: list[Bar]) -> list[str]:
-    """Why bars do not hold, once a reason."""
+    """Return the explanations for bars that do not hold, each only once."""
     missed = [bar.what for bar in promised if bar.held == "no"]
     return [f"{why}\n" for key, why in WHY.items() if any(key in what for what in missed)]
 
 
 def text(langevin: list[dict[str, Any]], exact: list[dict[str, Any]], device: str, repeats: int) -> list[str]:
-    """The page's tables."""
+    """Return the tables of the page."""
     tools = [f"{who} {engine}" for engine in engines(device) for who in ("ours", "floor")] + ["usual", "torchebm"]
     first = [
         [row["target"]]
@@ -311,8 +311,8 @@ def text(langevin: list[dict[str, Any]], exact: list[dict[str, Any]], device: st
         for row in exact
     ]
     return [
-        f"Milliseconds a gradient of all chains, medians of {repeats} interleaved repeats. Ratios take our best",
-        "engine, and the floor in the same mode: energy, gradient and a draw of noise, without any step.\n",
+        f"Milliseconds per gradient of all chains, medians of {repeats} interleaved repeats. Ratios use our best",
+        "engine, and the floor in the same mode: energy, gradient and a draw of noise, without a step.\n",
         *table.lines(["Langevin", *tools, "ours / floor", "usual / ours", "torchebm / ours"], first),
         *table.lines(["exact kernels", "kernel", *others, "ours / blackjax"], second),
         *reasons(bars(langevin, exact)),
@@ -320,7 +320,7 @@ def text(langevin: list[dict[str, Any]], exact: list[dict[str, Any]], device: st
 
 
 def measured(device: str, repeats: int, quick: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """All rows; quick: one of each table, a few steps each."""
+    """Return all rows; quick: one short row per table."""
     chosen = targets()
     if quick:
         chosen = [dataclasses.replace(t, steps=10) for t in chosen if t.name in (SMALL, PATCHES)]
@@ -339,7 +339,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--quick", action="store_true", help="two short rows, two repeats: does it run?")
+    parser.add_argument("--quick", action="store_true", help="run two short rows with two repeats, as a test")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder of the two files")
     options = parser.parse_args()
     table.alone()

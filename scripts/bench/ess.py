@@ -1,15 +1,16 @@
-"""Effective draws a gradient and a second, ours and blackjax's, of 64 chains at once.
+"""Effective sample size per gradient and per second, ours and blackjax's, for 64 chains.
 
     make bench            # or: python -m scripts.bench.ess [--quick]
 
-ESS of the mean (arviz-stats), the least over all coordinates of x and of x². Gradients are those of one chain times 64,
-sampling alone; seconds likewise, after compiling. Every kernel is tuned once in a burn-in, then makes draws under three
-seeds: median and range. An ESS under 25 a chain is marked: such chains are too short to know their own correlation.
+The table shows the ESS of the mean (arviz-stats), the minimum over all coordinates of x and of x². The number of
+gradients is the number per chain times 64, during sampling only. Seconds exclude tuning and compilation. Every kernel
+is tuned once in a burn-in and then samples with three seeds: median and range. An ESS below 25 per chain is marked,
+because such chains are too short to estimate their autocorrelation.
 
-Unadjusted kernels (sgld, sghmc, underdamped) have the step size at which the worst coordinate's variance is off by 5 %:
-by closed form on Gaussians, elsewhere by adapt=step. underdamped is exact in x on a Gaussian; its 5 % is of v. The
-error that was measured stands beside them wherever the truth is known. leapfrog_steps of hmc and the frictions are the
-best a gradient of a few values in one short eager run each. Writes scripts/bench/ess-cpu.md and .json.
+Unadjusted kernels (sgld, sghmc, underdamped) use the step size with a 5 % error in the variance of the worst
+coordinate, by closed form on Gaussians and by adapt=step elsewhere. On a Gaussian underdamped is exact in x, and its
+5 % refers to v. The measured error is shown if the exact variance is known. The leapfrog_steps of hmc and the frictions
+are the best per gradient among a few values, each in one short eager run. Writes scripts/bench/ess-cpu.md and .json.
 """
 
 import argparse
@@ -52,13 +53,13 @@ CONDITION = 1000.0
 ALIGNED, ROTATED = "Gaussian, 20-D, condition 1,000", "the same, rotated"
 FUNNEL, PLANE, APART, LATTICE = "funnel, 10-D", "Müller–Brown", "modes 10 widths apart, 0.3 and 0.7", "φ⁴, ring of 8"
 MODES = ([[-5.0, 0.0], [5.0, 0.0]], [1.0, 1.0], [0.3, 0.7])
-# Tried for a flight, a share of velocity lost, and a friction.
+# Candidates for leapfrog_steps, for the friction of sghmc (fraction of velocity lost) and of underdamped.
 FLIGHTS, SHARES, FRICTIONS = (2, 4, 8, 16, 32, 64), (0.003, 0.01, 0.03, 0.1), (0.1, 0.3, 1.0, 3.0)
 UNADJUSTED = ("sgld", "sghmc", "underdamped")
 
 
 class Rotated(nn.Module):
-    """E(x) = ½ xᵀPx: a Gaussian whose axes are no coordinates."""
+    """E(x) = ½ xᵀPx: a Gaussian with rotated axes."""
 
     precision: Tensor
 
@@ -80,10 +81,10 @@ class Rotated(nn.Module):
 
 @dataclass(frozen=True)
 class Target:
-    """A density with where its chains begin, what is known of it, and how long each kernel's chains are.
+    """A density with the initial states of chains, exact properties, and the number of steps for each kernel.
 
-    variances: of the coordinates, None where not known. curvature: the largest, of a Gaussian. steps: of a chain by
-    kernel. density: the same in jax, made on demand.
+    variances: exact variances of the coordinates, or None. curvature: the largest curvature of a Gaussian, or None.
+    steps: number of steps per chain, by kernel. density: makes the same density in jax.
     """
 
     name: str
@@ -96,7 +97,7 @@ class Target:
 
 
 def targets() -> list[Target]:
-    """All of them; those with exact draws begin there."""
+    """Return all targets; chains start at exact draws if the energy has them."""
     rng = torch.Generator().manual_seed(0)
     curvatures = torch.logspace(0, math.log10(CONDITION), 20)
     aligned = Quadratic(curvatures.tolist(), None)
@@ -105,7 +106,7 @@ def targets() -> list[Target]:
     at = aligned.draw(CHAINS, 1.0, rng).detach()
     funnel, plane, lattice = Funnel(3.0, None), MullerBrown(0.05), Phi4(-1.0, 1.0, None)
     apart = GaussianMixture(*MODES)
-    # As many in each mode, which is not the modes' weight: chains that never cross keep it.
+    # Half of the chains start in each mode, unlike the weights: chains that never cross keep these fractions.
     halves = torch.tensor(MODES[0]).repeat(CHAINS // 2, 1) + torch.randn(CHAINS, 2, generator=rng)
     wells = torch.tensor([[-0.558, 1.442], [0.623, 0.028]]).repeat(CHAINS // 2, 1)
     many = {"sgld": 600_000, "sghmc": 40_000, "underdamped": 40_000}
@@ -173,7 +174,7 @@ def targets() -> list[Target]:
 
 
 def plane_variances(energy: MullerBrown) -> Tensor:
-    """Of both coordinates by the trapezoid rule, which is exact to rounding here: the edge is at 200 T and more."""
+    """Return the variances by the trapezoid rule, exact up to rounding because E at the edge is at least 200 T."""
     first, second = torch.linspace(-4.0, 3.0, 700), torch.linspace(-3.0, 4.5, 750)
     points = torch.cartesian_prod(first, second)
     with torch.no_grad():
@@ -183,7 +184,7 @@ def plane_variances(energy: MullerBrown) -> Tensor:
 
 
 def first_kernels(target: Target) -> dict[str, list[Any]]:
-    """For each kernel on the target, the settings among which the best is searched; most have one alone."""
+    """Return the candidate settings of each kernel on the target; most kernels have only one."""
     candidates = {
         "sgld": [SGLD(1e-3, 1.0, None)],
         "sghmc": [SGHMC(1e-3, share, 1.0, None) for share in SHARES],
@@ -203,7 +204,7 @@ def first_kernels(target: Target) -> dict[str, list[Any]]:
 
 
 def least_ess(x: np.ndarray) -> float:
-    """Of all chains together, the least over coordinates of x and x²; x: (draws, chains, *event)."""
+    """Return the ESS of all chains, the minimum over coordinates of x and x²; x: (draws, chains, *event)."""
     draws = x.reshape(*x.shape[:2], -1).astype(np.float64)
     both = np.concatenate([draws, draws**2], axis=2).transpose(1, 0, 2)
     if both.shape[1] < 4 or not np.isfinite(both).all():
@@ -213,7 +214,7 @@ def least_ess(x: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Draws:
-    """What one seed gave. x: (draws, chains, *event); gradients of all chains; seconds."""
+    """Result of one seed. x: (draws, chains, *event). gradients: total over chains. seconds: sampling time."""
 
     x: np.ndarray
     gradients: float
@@ -225,12 +226,12 @@ class Draws:
 
 
 def thinning(name: str, steps: int) -> int:
-    """Steps between draws: all flights are kept, of small steps 1,000 draws."""
+    """Return the steps between draws: 1 for trajectories; for small steps, enough to keep about 1,000 draws."""
     return 1 if name in ("hmc", "nuts") else max(10, steps // 1000 // 10 * 10)
 
 
 def drawn(sampler: Any, energy: nn.Module, x: Tensor, steps: int, thin: int, seed: int, engine: str) -> Draws:
-    """Chains of ours, from x."""
+    """Run our chains from x."""
     began = time.perf_counter()
     with_rng = torch.Generator().manual_seed(seed)
     done = run_chains(sampler, energy, x, steps, with_rng, thin=thin, engine=engine)
@@ -238,21 +239,21 @@ def drawn(sampler: Any, energy: nn.Module, x: Tensor, steps: int, thin: int, see
 
 
 def tuning_of(name: str, target: Target) -> Tuning:
-    """What burn-in tunes: nothing where the step size is known by closed form."""
+    """Return the tuning for burn-in; none if the step size has a closed form."""
     if name in UNADJUSTED:
         return Tuning("none" if target.curvature else "step", target_bias=BIAS)
     return Tuning("step" if name == "tempering" else "all")
 
 
 def tuned(sampler: Any, tuning: Tuning, target: Target, burn_in: int) -> tuple[Any, Tensor]:
-    """The sampler and the chains after a burn-in."""
+    """Return the sampler and the states of the chains after a burn-in."""
     rng = torch.Generator().manual_seed(0)
     done = run_chains(sampler, target.energy, target.start, 1, rng, burn_in=burn_in, tuning=tuning, thin=None)
     return done.sampler, done.last.x
 
 
 def best_of(candidates: Sequence[Any], name: str, target: Target, short: int) -> tuple[Any, Tensor]:
-    """The candidate with most ESS a gradient in a run of some `short` gradients, tuned; with one there is no search."""
+    """Return the tuned candidate with the largest ESS per gradient in a run of about `short` gradients."""
     tuning = tuning_of(name, target)
     if len(candidates) == 1:
         return tuned(candidates[0], tuning, target, short)
@@ -270,7 +271,7 @@ def best_of(candidates: Sequence[Any], name: str, target: Target, short: int) ->
 
 
 def setting(sampler: Any) -> str:
-    """What was searched or tuned, in a few words."""
+    """Describe the tuned or selected settings."""
     step = statistics.mean(sampler.step_sizes) if isinstance(sampler, Tempering) else sampler.step_size
     words = [f"step {step:.3g}"]
     words += [
@@ -280,7 +281,7 @@ def setting(sampler: Any) -> str:
 
 
 def row(target: Target, kernel: str, words: str, runs: Sequence[Draws]) -> dict[str, Any]:
-    """One kernel's figures over its seeds."""
+    """Return the results of one kernel over its seeds."""
     ess = [run.ess for run in runs]
     every = np.concatenate([run.x.reshape(-1, *run.x.shape[2:]) for run in runs]).astype(np.float64)
     notes = []
@@ -288,7 +289,7 @@ def row(target: Target, kernel: str, words: str, runs: Sequence[Draws]) -> dict[
     if broke:
         notes.append(f"{broke} of {CHAINS} chains broke")
     elif not min(ess) >= ENOUGH * CHAINS:
-        notes.append(f"too short: {min(ess) / CHAINS:.2g} effective draws a chain")
+        notes.append(f"too short: {min(ess) / CHAINS:.2g} effective draws per chain")
     error = None
     if target.variances is not None and not broke:
         relative = every.var(0).reshape(-1) / target.variances.double().numpy().reshape(-1) - 1
@@ -308,7 +309,7 @@ def row(target: Target, kernel: str, words: str, runs: Sequence[Draws]) -> dict[
 
 
 def our_row(target: Target, name: str, candidates: Sequence[Any], quick: bool) -> dict[str, Any]:
-    """Search, tune, compile, draw."""
+    """Select and tune the sampler, compile it, and sample."""
     burn_in = 200 if name == "nuts" else 2000
     sampler, x = best_of(candidates, name, target, 200 if quick else burn_in)
     steps = max(100, target.steps[name] // (100 if quick else 1))
@@ -320,7 +321,7 @@ def our_row(target: Target, name: str, candidates: Sequence[Any], quick: bool) -
 
 
 def blackjax_row(target: Target, x: Tensor, leapfrog: int | None, quick: bool) -> dict[str, Any]:
-    """blackjax's NUTS, or with `leapfrog` its HMC, from our chains at x; warmed up by its own adaptation."""
+    """Run NUTS of blackjax, or its HMC if `leapfrog` is given, from the states x, after the warm-up of blackjax."""
     import jax  # pyright: ignore[reportMissingImports]
     import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
 
@@ -366,12 +367,12 @@ def measured(chosen: Sequence[Target], quick: bool) -> list[dict[str, Any]]:
 
 
 def equilibrated(target: Target) -> Tensor:
-    """Chains that our NUTS has moved away from where all begin."""
+    """Return states after a burn-in with our NUTS from the initial states."""
     return tuned(NUTS(1e-2, 10, 1.0, None), Tuning("step"), target, 200)[1]
 
 
 def rate(rows: Sequence[dict[str, Any]], target: str, kernels: Sequence[str], what: str) -> float | None:
-    """The most that one of these kernels reaches on the target, medians over seeds; None where none was run."""
+    """Return the largest median over seeds among these kernels on the target; None if none was run."""
     found = [statistics.median(r[what]) for r in rows if r["target"] == target and r["kernel"] in kernels]
     return max(found) if found else None
 
@@ -388,20 +389,20 @@ def bars(rows: Sequence[dict[str, Any]]) -> list[Bar]:
         flights = ("hmc", "nuts")
         promised += [
             Bar(
-                f"best adapted kernel / sgld, ESS a gradient, {name}",
+                f"best adapted kernel / sgld, ESS per gradient, {name}",
                 over(rows, name, ("mala", *flights), "sgld", a_gradient),
                 20.0,
                 True,
             ),
-            Bar(f"sghmc / sgld, ESS a gradient, {name}", over(rows, name, ("sghmc",), "sgld", a_gradient), 4.0, True),
+            Bar(f"sghmc / sgld, ESS per gradient, {name}", over(rows, name, ("sghmc",), "sgld", a_gradient), 4.0, True),
             Bar(
-                f"hmc or nuts / blackjax nuts, ESS a gradient, {name}",
+                f"hmc or nuts / blackjax nuts, ESS per gradient, {name}",
                 over(rows, name, flights, "blackjax nuts", a_gradient),
                 0.8,
                 True,
             ),
             Bar(
-                f"hmc or nuts / blackjax nuts, ESS a second, {name}",
+                f"hmc or nuts / blackjax nuts, ESS per second, {name}",
                 over(rows, name, flights, "blackjax nuts", a_second),
                 1.0,
                 True,
@@ -411,7 +412,7 @@ def bars(rows: Sequence[dict[str, Any]]) -> list[Bar]:
 
 
 def spread(values: Sequence[float], scale: float = 1.0) -> str:
-    """Median and range; a dash where chains broke."""
+    """Format median and range; a dash if chains became non-finite."""
     if not all(math.isfinite(v) for v in values):
         return "–"
     low, middle, high = (table.figure(scale * v) for v in (min(values), statistics.median(values), max(values)))
@@ -419,7 +420,7 @@ def spread(values: Sequence[float], scale: float = 1.0) -> str:
 
 
 def text(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """The page's table."""
+    """Return the table of the page."""
     cells = [
         [
             r["target"],
@@ -433,15 +434,22 @@ def text(rows: Sequence[dict[str, Any]]) -> list[str]:
         ]
         for r in rows
     ]
-    columns = ["target", "kernel", "setting", "ESS a 1,000 gradients", "ESS a second", "µs a gradient of 64 chains"]
+    columns = [
+        "target",
+        "kernel",
+        "setting",
+        "ESS per 1,000 gradients",
+        "ESS per second",
+        "µs per gradient of 64 chains",
+    ]
     assert __doc__ is not None
     return [*__doc__.split("\n\n", 2)[2].splitlines(), "", *table.lines([*columns, "worst variance", "note"], cells)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one target, a hundredth of the steps: does it run?")
-    parser.add_argument("--only", help="targets whose name contains this")
+    parser.add_argument("--quick", action="store_true", help="run one target with a hundredth of the steps, as a test")
+    parser.add_argument("--only", help="run only targets with this text in their name")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder of the two files")
     options = parser.parse_args()
     table.alone()

@@ -1,18 +1,19 @@
-"""Total variation to four laws in the plane: our objectives, one recipe each, beside torchebm's losses.
+"""Total variation on four distributions in the plane: our objectives, one recipe per objective, against torchebm.
 
     python -m scripts.bench.plane [--quick] [--seeds 0,1,2] [--sets rings] [--only plane_noise_contrastive]
 
-needs torchebm (extra `bench`). ½∫|p − q| is that of `metric=[distance_to_truth]`, by quadrature of the trained energy,
-no chains. Seconds are those of one thread, of the processor and not of the clock, as other work runs beside; ours
-are of `ebm train experiment=NAME data=SET seed=S`, whole but for its start.
+This benchmark needs torchebm (extra `bench`). The total variation ½∫|p − q| is computed as in
+`metric=[distance_to_truth]`, by quadrature of the trained energy, without chains. Seconds are CPU time on one thread,
+because other work runs on the machine. Our times are for `ebm train experiment=NAME data=SET seed=S`, without start-up.
 
-torchebm's are the networks, samplers and rates of its own examples (examples/20-training: an MLP 2-128-128-1 with
-SiLU, Adam at 1e-3, batches of 256; Langevin steps of 0.1, 10 an update, from the data or from a buffer of 8,192; noise
-of 0.1 in denoising; exact traces in score matching, whose example is the denoising one). They go on, on fresh
-rows as ours do, until they have had as many seconds as any of ours may take. Nothing confines their energies: where no
-box of the metric holds such an energy's mass, TV is taken over the box of the data alone, in its favour, and marked *.
+The runs of torchebm use the networks, samplers and rates of its examples (examples/20-training): an MLP 2-128-128-1
+with SiLU, Adam at 1e-3, batches of 256; Langevin steps of 0.1, 10 per update, from the data or from a buffer of 8,192;
+noise of 0.1 in denoising; exact traces in score matching, for which the example uses denoising. Like ours, they train
+on new rows at every step. They stop after the largest training time allowed for our runs. Their energies have no
+confinement. If no box of the metric contains the mass of such an energy, TV is taken over the box of the data only, in
+its favor, and marked *.
 
-Each finished row is added to scripts/bench/plane.csv, and what is there is not measured again; plane.md is its table.
+Each finished row is added to scripts/bench/plane.csv and is not measured again. The table in plane.md is made from it.
 """
 
 import argparse
@@ -41,7 +42,7 @@ from scripts.bench.table import Bar
 SECONDS = 35.0
 SETS = {"two_moons": 0.06, "gaussians_8": 0.06, "checkerboard": 0.12, "rings": 0.10}
 OURS = ("contrastive", "denoising_score_matching", "noise_contrastive", "denoising_recovery")
-# Theirs, with the one of ours that is of its kind.
+# Losses of torchebm, with our objective of the same kind.
 THEIRS = {
     "torchebm CD": "contrastive",
     "torchebm persistent CD": "contrastive",
@@ -53,7 +54,7 @@ COLUMNS: tuple[str, ...] = ("set", "seed", "what", "tv", "inside", "seconds")
 
 
 def total_variation(energy: nn.Module, data: Data) -> tuple[float, bool]:
-    """TV at T = 1, and whether the data's box had to stand for all of the plane."""
+    """Return TV at T = 1, and True if it was restricted to the box of the data."""
     held_out = noised(data, "held_out", 0)
     subject = Subject(energy, 1.0, (2,), data, None, held_out, None, 0)
     found = DistanceToTruth(RESOLUTION)(subject).estimates["tv"].value
@@ -65,7 +66,7 @@ def total_variation(energy: nn.Module, data: Data) -> tuple[float, bool]:
 
 
 def ours(name: str, of: str, seed: int, quick: bool) -> tuple[nn.Module, float]:
-    """The energy of one recipe's run, and its seconds."""
+    """Train one recipe; return its energy and the seconds."""
     with tempfile.TemporaryDirectory() as folder:
         out = f"{folder}/run"
         words = [f"experiment=plane_{name}", f"data={of}", f"seed={seed}", "device=cpu", "threads=1", f"out={out}"]
@@ -78,7 +79,7 @@ def ours(name: str, of: str, seed: int, quick: bool) -> tuple[nn.Module, float]:
 
 
 def theirs(what: str, data: Data, seed: int, quick: bool) -> tuple[nn.Module, float]:
-    """torchebm's energy after as many seconds as ours may take, or 20 steps."""
+    """Train with torchebm for the time limit of our runs, or for 20 steps; return its energy and the seconds."""
     torch.manual_seed(seed)
     energy = example_energy()
     loss = example_loss(what, energy)
@@ -94,7 +95,7 @@ def theirs(what: str, data: Data, seed: int, quick: bool) -> tuple[nn.Module, fl
 
 
 def example_energy() -> nn.Module:
-    """The network of its examples."""
+    """Return the network of the torchebm examples."""
     from torchebm.core import BaseModel  # pyright: ignore[reportMissingImports]
 
     class MLPEnergy(BaseModel):
@@ -110,7 +111,7 @@ def example_energy() -> nn.Module:
 
 
 def example_loss(what: str, energy: nn.Module) -> Callable[[Tensor], Tensor]:
-    """The loss of its examples, a number of a batch."""
+    """Return the loss of the torchebm examples, a function of a batch."""
     from torchebm import losses  # pyright: ignore[reportMissingImports]
     from torchebm.samplers import LangevinDynamics  # pyright: ignore[reportMissingImports]
 
@@ -125,7 +126,7 @@ def example_loss(what: str, energy: nn.Module) -> Callable[[Tensor], Tensor]:
 
 
 def measured(place: Path, sets: list[str], seeds: list[int], whats: list[str], quick: bool) -> list[dict[str, Any]]:
-    """All rows, those of the file included; each new one is written down at once."""
+    """Return all rows, including the rows of the file; every new row is written at once."""
     rows: list[dict[str, Any]] = list(csv.DictReader(place.open())) if place.exists() else []
     done = {(row["set"], row["seed"], row["what"]) for row in rows}
     for seed in seeds:
@@ -144,12 +145,12 @@ def measured(place: Path, sets: list[str], seeds: list[int], whats: list[str], q
 
 
 def cell(rows: list[dict[str, Any]], of: str, what: str) -> list[float]:
-    """TV of every seed."""
+    """Return TV for every seed."""
     return [float(row["tv"]) for row in rows if row["set"] == of and row["what"] == what]
 
 
 def text(rows: list[dict[str, Any]]) -> list[str]:
-    """The page's table: TV of the seeds in order, and the longest training."""
+    """Return the table of the page: TV for the seeds in order, and the longest training time."""
     body = []
     for what in (*OURS, *THEIRS):
         mine = [row for row in rows if row["what"] == what]
@@ -159,11 +160,11 @@ def text(rows: list[dict[str, Any]]) -> list[str]:
             ]
             body.append([what, *shown, table.figure(max(float(row["seconds"]) for row in mine))])
     assert __doc__ is not None
-    return [*__doc__.split("\n\n", 2)[2].splitlines(), "", *table.lines(["", *SETS, "seconds at most"], body)]
+    return [*__doc__.split("\n\n", 2)[2].splitlines(), "", *table.lines(["", *SETS, "maximum seconds"], body)]
 
 
 def bars(rows: list[dict[str, Any]]) -> list[Bar]:
-    """The best of each set in the mean over seeds; each of theirs over the worst seed of ours of its kind."""
+    """Return the bars: best mean TV per set, and the best seed of torchebm over our worst seed, per kind and set."""
     promised = []
     for of, most in SETS.items():
         means = [statistics.mean(found) for what in OURS if (found := cell(rows, of, what))]
@@ -179,10 +180,10 @@ def bars(rows: list[dict[str, Any]]) -> list[Bar]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="20 steps of each: does it run?")
+    parser.add_argument("--quick", action="store_true", help="run 20 steps of each, as a test")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--sets", default=",".join(SETS))
-    parser.add_argument("--only", help="rows whose name contains this")
+    parser.add_argument("--only", help="run only rows with this text in their name")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder of the files")
     options = parser.parse_args()
     table.alone()

@@ -1,4 +1,4 @@
-"""What both benchmarks share: one core for every tool, what the machine is, and the two files that are written."""
+"""Functions shared by the benchmarks: binding to one core, description of the machine, and output files."""
 
 import importlib.metadata
 import importlib.util
@@ -17,7 +17,7 @@ PEERS = ("jax", "blackjax", "torchebm")
 
 @dataclass(frozen=True)
 class Bar:
-    """A figure that was promised: at least (`least`) or at most `bound`. value: None where it could not be measured."""
+    """A number with a required bound, a minimum if `least`, else a maximum. value: None if it could not be measured."""
 
     what: str
     value: float | None
@@ -32,13 +32,14 @@ class Bar:
 
 
 def alone() -> None:
-    """Bind this process to one core and all tools to one thread; before jax is imported, which counts cores then.
+    """Bind this process to one core and all tools to one thread.
 
-    A thread more or less would decide more than the code does.
+    Call this before jax is imported, because jax counts cores on import. Otherwise the number of threads would affect
+    the results more than the code.
     """
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     os.environ["OMP_NUM_THREADS"] = "1"
-    # Worker processes that compile would only wait for the same core.
+    # Extra compiler processes would only wait for the same core.
     os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
     os.environ["JAX_PLATFORMS"] = "cpu"
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
@@ -46,48 +47,48 @@ def alone() -> None:
 
 
 def has(peer: str) -> bool:
-    """Whether this tool of the `bench` extra is installed."""
+    """Return True if this tool of the `bench` extra is installed."""
     return importlib.util.find_spec(peer) is not None
 
 
 def machine(device: str) -> dict[str, Any]:
-    """What the figures were measured on and with."""
+    """Return the machine and the versions of the measurement."""
     versions = {name: importlib.metadata.version(name) for name in ("torch", *PEERS) if has(name)}
     chip = torch.cuda.get_device_name(device) if device.startswith("cuda") else processor()
     return {"machine": chip, "versions": versions, "threads": 1, "date": date.today().isoformat()}
 
 
 def processor() -> str:
-    """The CPU's model name."""
+    """Return the model name of the CPU."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown CPU")
 
 
 def headline(on: dict[str, Any]) -> str:
-    """The machine in one line."""
+    """Describe the machine in one line."""
     versions = ", ".join(f"{name} {version}" for name, version in on["versions"].items())
     return f"{on['machine']}, {versions}, {on['threads']} thread, {on['date']}"
 
 
 def lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A Markdown table."""
+    """Return a Markdown table."""
     head = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     return [*head, *("| " + " | ".join(row) + " |" for row in rows), ""]
 
 
 def figure(value: float | None) -> str:
-    """Three digits, or a dash."""
+    """Format a number with three digits, or as a dash if it is missing."""
     return "–" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def bar_lines(bars: Sequence[Bar]) -> list[str]:
-    """The table of what was promised."""
+    """Return the table of the bars."""
     rows = [[b.what, figure(b.value), f"{'≥' if b.least else '≤'} {b.bound:g}", b.held] for b in bars]
     return lines(["bar", "measured", "bound", "held"], rows)
 
 
 def write(place: Path, on: dict[str, Any], text: Sequence[str], record: dict[str, Any], bars: Sequence[Bar]) -> None:
-    """NAME.md for people and NAME.json for programs; prints the first."""
+    """Write NAME.md and NAME.json, and print the Markdown."""
     page = "\n".join([f"{headline(on)}\n", *text, *bar_lines(bars)])
     print(page)
     place.parent.mkdir(parents=True, exist_ok=True)

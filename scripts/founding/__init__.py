@@ -1,6 +1,7 @@
-"""The founding text's claims, a file each: what is exact beside what this project measures, and whether they agree.
+"""Claims of the founding text, one file per claim: exact values, values measured by this project, and a comparison.
 
-A claim is a module here with `measure(place) -> Claim`; nothing else lists it. `place` is an empty folder for its runs.
+A claim is a module in this package with `measure(place) -> Claim`. It is not listed anywhere else. `place` is an empty
+folder for its runs.
 """
 
 import importlib
@@ -14,16 +15,16 @@ from matplotlib.figure import Figure
 
 from ebm_cli.estimate import show
 
-# How far a measurement may lie from what is exact.
+# Maximum distance between measured and exact value, in standard errors.
 ERRORS = 4
 
 
 @dataclass(frozen=True)
 class Row:
-    """One number of a claim: `measured` ± `se` beside `exact`, from a closed form, quadrature or an enumeration.
+    """One number of a claim: `measured` ± `se`, compared with `exact` from a closed form, quadrature or enumeration.
 
-    relation: "=" holds within 4 standard errors, "<" and ">" beyond 4; "within 5 %" is of exact, errors aside. A number
-    that is not finite, or whose error is not, does not hold.
+    relation: "=" holds within 4 standard errors; "<" and ">" hold if the difference exceeds 4; "within 5 %" compares
+    with 5 % of exact and ignores the error. A row with a non-finite number or error does not hold.
     """
 
     quantity: str
@@ -42,19 +43,19 @@ class Row:
 
     @property
     def shown(self) -> tuple[str, str]:
-        """What is exact and what was measured, as people read them."""
-        # As many digits as tell it apart from the measurement.
+        """Return the exact and the measured value as text."""
+        # Use enough digits to distinguish the exact from the measured value.
         decimals = min(max(1 - math.floor(math.log10(self.se)), 0), 6) if 0 < self.se < math.inf else 4
         exact = f"{self.exact:.{decimals}f}" if abs(self.exact) >= 10**-decimals else f"{self.exact:.3g}"
         before = {"=": "", "within 5 %": ""}.get(self.relation, f"{self.relation} ")
         after = ", within 5 %" if self.relation == "within 5 %" else ""
-        # numpy's own numbers are floats that compare with lists.
+        # Convert numpy scalars, which are floats but compare elementwise with lists.
         return f"{before}{exact}{after}", show(float(self.measured), float(self.se))
 
 
 @dataclass(frozen=True)
 class Word:
-    """A claim's statement in words, such as a verdict: it has no error, and holds where the two are the same."""
+    """A row with words, such as a verdict: it has no error, and holds if both are equal."""
 
     quantity: str
     exact: str
@@ -68,16 +69,16 @@ class Word:
 
     @property
     def shown(self) -> tuple[str, str]:
-        """What should be said and what was."""
+        """Return the expected and the measured word."""
         return self.exact, self.measured
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What the text says, what is exact and what was measured, and a picture of it.
+    """A claim with its rows of exact and measured values and a figure.
 
-    section: of the founding text. sentence: the claim. truth: what has to be added to it, or that it is not so.
-    refuted: whether rows that hold show that it is not so.
+    section: section of the founding text. sentence: the claim. truth: a necessary correction or addition. refuted: True
+    if the rows, when they hold, disprove the claim.
     """
 
     section: str
@@ -90,21 +91,21 @@ class Claim:
 
     @property
     def verdict(self) -> str:
-        """On the claim, in a word or two: its rows hold, one of them fails, or they hold and the claim does not."""
+        """Return fails if a row fails, not so if the rows hold and disprove the claim, and otherwise holds."""
         return "fails" if not self.holds else "not so" if self.refuted else "holds"
 
     @property
     def holds(self) -> bool:
-        """Whether every row does, and there is one."""
+        """Return True if the claim has rows and all of them hold."""
         return bool(self.rows) and all(row.holds for row in self.rows)
 
 
 def names() -> list[str]:
-    """All claims in the text's own order, which is each module's ORDER."""
+    """Return all claims in the order of the text, given by ORDER in each module."""
     found = [path.stem for path in Path(__file__).parent.glob("[!_]*.py")]
     return sorted(found, key=lambda name: importlib.import_module(f"{__name__}.{name}").ORDER)
 
 
 def measurer(name: str) -> Callable[[Path], Claim]:
-    """The function that measures one claim."""
+    """Return the function that measures one claim."""
     return importlib.import_module(f"{__name__}.{name}").measure

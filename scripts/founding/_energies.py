@@ -1,4 +1,4 @@
-"""Energies of the claims' own, as a user would write them: any function of a state, nothing else asked."""
+"""Energies used by the claims, written as a user would write them: arbitrary functions of a state."""
 
 import math
 
@@ -17,12 +17,12 @@ class Kinked(nn.Module):
 
 
 class Staircase(nn.Module):
-    """E(x) = ⌊x²⌋: jumps, with a slope of 0 wherever it has one."""
+    """E(x) = ⌊x²⌋: jumps, with slope 0 between them."""
 
     event = (1,)
 
     def forward(self, x: Float[Tensor, "n 1"]) -> Float[Tensor, " n"]:
-        # floor's own derivative is 0, as 0·x says where autograd needs a path to x.
+        # The derivative of floor is 0; the term 0·x gives autograd a path to x.
         return (x.square().floor() + 0 * x).squeeze(1)
 
 
@@ -45,7 +45,7 @@ class Walled(nn.Module):
 
 
 class SkewedQuartic(nn.Module):
-    """E(x) = θ₁x + θ₂x² + θ₃x³ + 0.0029x⁴, one valley in the beginning."""
+    """E(x) = θ₁x + θ₂x² + θ₃x³ + 0.0029x⁴, with one valley initially."""
 
     event = (1,)
 
@@ -59,7 +59,7 @@ class SkewedQuartic(nn.Module):
 
 
 class Bumps(nn.Module):
-    """E(x) = x²/4 + Σᵢ θᵢ exp(−(x − cᵢ)²/(2·0.3²)), 41 centres on [−4, 4]: each θᵢ lifts E at its own place."""
+    """E(x) = x²/4 + Σᵢ θᵢ exp(−(x − cᵢ)²/(2·0.3²)), with 41 centers on [−4, 4]: θᵢ raises E near cᵢ."""
 
     event = (1,)
     centres: Tensor
@@ -70,7 +70,7 @@ class Bumps(nn.Module):
         self.theta = nn.Parameter(torch.zeros(41))
 
     def features(self, x: Float[Tensor, "n 1"]) -> Float[Tensor, "n 41"]:
-        """∂E/∂θ."""
+        """Return ∂E/∂θ."""
         return (-((x - self.centres) / 0.3).square() / 2).exp()
 
     def forward(self, x: Float[Tensor, "n 1"]) -> Float[Tensor, " n"]:
@@ -78,10 +78,10 @@ class Bumps(nn.Module):
 
 
 class Quartic(nn.Module):
-    """E(x) = Σᵢ aᵢxᵢ⁴, coordinates independent of one another, each with a parameter of its own.
+    """E(x) = Σᵢ aᵢxᵢ⁴, with independent coordinates and one parameter per coordinate.
 
-    Zᵢ(T) = 2Γ(5/4)(T/aᵢ)^¼. On N(0, 1) maximum likelihood at T = 1 is 1/(4⟨x⁴⟩) = 1/12, score matching
-    12⟨x²⟩/(16⟨x⁶⟩) = 1/20.
+    Zᵢ(T) = 2Γ(5/4)(T/aᵢ)^¼. On N(0, 1) the optimum at T = 1 is 1/(4⟨x⁴⟩) = 1/12 for maximum likelihood and
+    12⟨x²⟩/(16⟨x⁶⟩) = 1/20 for score matching.
     """
 
     def __init__(self, a: float, event: tuple[int, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Laws on the line by quadrature: expectations, exact draws, and what Langevin steps make of them."""
+"""Distributions on the line by quadrature: expectations, exact draws, and the effect of Langevin steps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from ebm_cli.wells.modes import values
 
 @dataclass(frozen=True)
 class Line:
-    """A law on an even grid. x: points. mass: of the cell around each, which sum to 1."""
+    """A distribution on an even grid. x: cell centers. mass: probability of each cell, with sum 1."""
 
     x: Float[np.ndarray, " points"]
     mass: Float[np.ndarray, " points"]
@@ -25,11 +25,11 @@ class Line:
         return self.mass / (self.x[1] - self.x[0])
 
     def mean(self, f: Callable[[np.ndarray], np.ndarray] | np.ndarray) -> float:
-        """E[f(x)], f a function or its values at the points."""
+        """Return E[f(x)]; f: a function or its values at the points."""
         return float(self.mass @ (f if isinstance(f, np.ndarray) else f(self.x)))
 
     def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n 1"]:
-        """Independent draws by inversion, even inside a cell."""
+        """Draw n independent states by inversion, uniform within each cell."""
         u = torch.rand(n, generator=rng, dtype=torch.float64).numpy()
         h = self.x[1] - self.x[0]
         edges = np.concatenate([self.x - h / 2, [self.x[-1] + h / 2]])
@@ -37,7 +37,7 @@ class Line:
         return torch.from_numpy(drawn).to(torch.get_default_dtype())[:, None]
 
     def after(self, kernel: Float[np.ndarray, "points points"], steps: int) -> "Line":
-        """The law that so many steps of a kernel make of this one."""
+        """Return the distribution after a number of steps of a kernel."""
         mass = self.mass
         for _ in range(steps):
             mass = mass @ kernel
@@ -45,7 +45,7 @@ class Line:
 
 
 def law(energy: nn.Module, low: float, high: float, temperature: float = 1.0, points: int = 20001) -> Line:
-    """exp(−E/T)/Z on [low, high], which must hold it, E at the middle of each cell."""
+    """Return exp(−E/T)/Z on [low, high], which must contain its mass; E is taken at the cell centers."""
     half = (high - low) / points / 2
     x = np.linspace(low + half, high - half, points)
     e = energies(energy, x)
@@ -54,13 +54,13 @@ def law(energy: nn.Module, low: float, high: float, temperature: float = 1.0, po
 
 
 def energies(energy: nn.Module, x: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
-    """E at points of the line, in double precision."""
+    """Return E at points of the line, in double precision."""
     with frozen(energy):
         return values(energy, torch.from_numpy(x).to(torch.get_default_dtype())[:, None]).double().numpy()
 
 
 def drift(energy: nn.Module, x: Float[np.ndarray, " points"], step_size: float) -> Float[np.ndarray, " points"]:
-    """x − η∇E(x)."""
+    """Return x − η∇E(x)."""
     with frozen(energy):
         _, grad = energy_and_grad(energy, torch.from_numpy(x).to(torch.get_default_dtype())[:, None])
     return x - step_size * grad[:, 0].double().numpy()
@@ -69,7 +69,7 @@ def drift(energy: nn.Module, x: Float[np.ndarray, " points"], step_size: float) 
 def langevin(
     energy: nn.Module, x: Float[np.ndarray, " points"], step_size: float, temperature: float = 1.0
 ) -> Float[np.ndarray, "points points"]:
-    """P(j|i) of SGLD between the cells of a grid that no step leaves; exact for the cells as x → x' is smooth."""
+    """Return the transition matrix P(j|i) of SGLD between cells of a grid so wide that steps stay inside."""
     h = x[1] - x[0]
     edges = np.concatenate([x - h / 2, [x[-1] + h / 2]])
     middle, width = drift(energy, x, step_size), (2 * step_size * temperature) ** 0.5

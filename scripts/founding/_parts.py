@@ -1,4 +1,4 @@
-"""How claims use the project: its command, its parts with the YAMLs' defaults, its loop of chains."""
+"""Access of the claims to the project: its command, its components with YAML defaults, and its chains."""
 
 import contextlib
 import io
@@ -22,37 +22,37 @@ CONF = Path(__file__).parents[2] / "conf"
 
 
 def ebm(*words: str) -> None:
-    """`ebm WORDS` in this process, without what it says; WorkFailed with its last line where it fails."""
+    """Run `ebm WORDS` in this process without its output; raise WorkFailed with its last line if it fails."""
     said = io.StringIO()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
         code = main(list(words))
     if code in (130, 143):
         raise KeyboardInterrupt
     if code:
-        lines = said.getvalue().strip().splitlines() or ["it said nothing"]
+        lines = said.getvalue().strip().splitlines() or ["no output"]
         raise WorkFailed(f"ebm {words[0]} ended with {code}: {lines[-1]}")
 
 
 def part(group: str, name: str, changes: dict[str, Any] | None = None, **offered: Any) -> Any:
-    """What conf/GROUP/NAME.yaml describes, some of its values changed."""
+    """Build the component of conf/GROUP/NAME.yaml with some values changed."""
     node = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
     return make(node | (changes or {}), **offered)
 
 
 def seeded(seed: int) -> torch.Generator:
-    """A generator on the CPU."""
+    """Return a seeded generator on the CPU."""
     return torch.Generator().manual_seed(seed)
 
 
 def moved(sampler: Sampler, energy: nn.Module, x: Tensor, steps: int, rng: torch.Generator) -> Tensor:
-    """Where chains at x are after so many steps: independent of one another, a row each."""
+    """Return the states of independent chains from x after a number of steps, one row per chain."""
     return run_chains(sampler, energy, x, steps, rng, thin=None).last.x.detach()
 
 
 def descended(
     optimizer: torch.optim.Optimizer, steps: int, loss: Callable[[], Tensor], seen: Callable[[], Any] = lambda: None
 ) -> np.ndarray:
-    """What is `seen` after each of so many steps down the loss, the rate on a cosine to 0."""
+    """Minimize the loss with a cosine learning rate; return the value of `seen` after each step."""
     schedule = CosineAnnealingLR(optimizer, steps)
     path = []
     for _ in range(steps):
@@ -65,11 +65,11 @@ def descended(
 
 
 def average(values: Tensor | np.ndarray | list[float]) -> tuple[float, float]:
-    """The mean of independent values and its standard error."""
+    """Return the mean of independent values and its standard error."""
     each = np.asarray(values.detach() if isinstance(values, Tensor) else values, dtype=np.float64).ravel()
     return float(each.mean()), float(each.std(ddof=1) / len(each) ** 0.5)
 
 
 def variance(x: Tensor, mean: float = 0.0) -> tuple[float, float]:
-    """The variance of independent values about a known mean and its standard error."""
+    """Return the variance of independent values about a known mean and its standard error."""
     return average((x.double() - mean).square())

@@ -1,4 +1,4 @@
-"""A model that cannot be its data, E = ax⁴ on N(0, 1), trained on chains of k Langevin steps; 64 runs at once."""
+"""A misspecified model, E = ax⁴ on data from N(0, 1), trained with chains of k Langevin steps; 64 runs at once."""
 
 from functools import cache
 
@@ -13,30 +13,30 @@ from scripts.founding._parts import descended, part, seeded
 RUNS, CHAINS, STEP, RATE = 64, 256, 0.1, 0.003
 EDGE, POINTS = 6.0, 501
 LIKELIHOOD = 1 / 12
-# Longer than any chain of these energies remembers.
+# Number of steps that far exceeds the autocorrelation time of these energies.
 LONG = 200
 
 
 def fourth_moment(a: float, k: int) -> float:
-    """⟨x⁴⟩ after k steps from N(0, 1), by quadrature."""
+    """Return ⟨x⁴⟩ after k steps from N(0, 1), by quadrature."""
     x = grid()
     mass = np.exp(-(x**2) / 2)
     return Line(x, mass / mass.sum()).after(langevin(Quartic(a, (1,)), x, STEP), k).mean(x**4)
 
 
 def grid() -> np.ndarray:
-    """The middles of the cells on which laws are followed."""
+    """Return the centers of the grid cells."""
     return law(Quartic(1.0, (1,)), -EDGE, EDGE, points=POINTS).x
 
 
 @cache
 def fixed_point(k: int) -> float:
-    """The a at which chains of k steps from the data keep ⟨x⁴⟩ = 3: where contrastive divergence comes to rest."""
+    """Return the a for which k steps from the data keep ⟨x⁴⟩ = 3: the fixed point of contrastive divergence."""
     return float(root_scalar(lambda a: fourth_moment(a, k) - 3.0, bracket=(0.02, 0.3), xtol=1e-7).root)
 
 
 def trained(start: str, k: int, steps: int) -> tuple[torch.Tensor, np.ndarray]:
-    """a of every run after training, and a of all runs after each step."""
+    """Return a of every run after training, and a of all runs after each step."""
     data = part("data", "gaussian", {"dim": RUNS})
     energy, rng = Quartic(0.15, (RUNS,)), seeded(k)
     sampler = part("sampler", "sgld", {"step_size": STEP})

@@ -1,4 +1,4 @@
-"""Any function is an energy: kinks, jumps and a random network each have a density, and chains that follow it."""
+"""Any function is an energy: kinks, jumps and a random network have densities, and chains sample them."""
 
 from pathlib import Path
 
@@ -40,8 +40,8 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     return Claim(
         section="引言 · Introduction",
         sentence="Any function that maps an input to a number can serve as an energy, a deep network among them.",
-        truth="Any function whose exp(−E) has a finite integral: the network here needs its x²/10 for that. Neither "
-        "derivatives nor continuity are needed, only the sampler's accept test, which reads E alone.",
+        truth="This holds for any function with a finite integral of exp(−E); the network here needs the term x²/10. "
+        "Neither derivatives nor continuity are needed. The Metropolis test uses only the values of E.",
         rows=rows,
         picture=picture,
         caption=f"Densities by quadrature and {CHAINS:,} MALA chains after {STEPS} steps from uniform noise.",

@@ -1,4 +1,4 @@
-"""The closed-form negative phase: on ½‖x‖² − θᵀx maximum likelihood takes θ to the data's mean."""
+"""The closed-form negative phase: for ½‖x‖² − θᵀx maximum likelihood moves θ to the mean of the data."""
 
 from pathlib import Path
 
@@ -30,18 +30,18 @@ def measure(place: Path) -> Claim:
     rows = [
         Row(f"θ − x̄, mean over {DIM} coordinates", 0.0, *average(theta - mean)),
         Row("E_p[∂E/∂θ] + θ by MALA chains, mean over coordinates", 0.0, *negative),
-        Row("distance of θ from the law's own mean, ⟨(θ − μ)²⟩ = s²/n", 1 / ROWS, *average((theta - MEAN).square())),
+        Row("squared distance of θ from the true mean, ⟨(θ − μ)²⟩ = s²/n", 1 / ROWS, *average((theta - MEAN).square())),
     ]
     picture, (axes,) = figure.new(width=4.6, height=4.0)
     ends = [float(mean.min()), float(mean.max())]
     axes.plot(ends, ends, color=figure.BLACK, linewidth=1, label="θ = x̄")
     axes.plot(mean, theta, "o", color=figure.BLUE, markersize=4, label="trained")
-    axes.set(xlabel="mean of the training rows x̄, a coordinate each", ylabel="θ after training", aspect="equal")
+    axes.set(xlabel="mean x̄ of the training rows, one point per coordinate", ylabel="θ after training", aspect="equal")
     axes.legend()
     return Claim(
         section="原理与机制 › 最大似然训练原理 · Maximum likelihood",
-        sentence="For E = ½‖x‖² − θᵀx the model is N(θ, I), the negative phase is known, and the gradient takes θ to "
-        "the data's mean x̄, the maximum-likelihood estimate.",
+        sentence="For E = ½‖x‖² − θᵀx the model is N(θ, I), the negative phase is known, and the gradient moves θ to "
+        "the mean x̄ of the data, the maximum-likelihood estimate.",
         rows=rows,
         picture=picture,
         caption=f"θ after `ebm train energy=shifted_quadratic objective=exact` on {ROWS} rows in {DIM} dimensions.",

@@ -1,4 +1,4 @@
-"""Composition: product, mixture and negation of two trained runs are the densities that they promise."""
+"""Composition: product, mixture and negation of two trained runs have the densities of their formulas."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def measure(place: Path) -> Claim:
     x = torch.cartesian_prod(axis, axis)
     with torch.no_grad():
         a, b = (load_run(place / name).energy(x).double() for name in RUNS)
-    # Each of its own exp(−E)/Z on the grid.
+    # log of exp(−E)/Z on the grid, for each run.
     log_a, log_b = (-a).log_softmax(0), (-b).log_softmax(0)
     composed = {
         "product": (log_a + log_b).softmax(0),
@@ -75,12 +75,12 @@ def measure(place: Path) -> Claim:
         each.grid(False)
     return Claim(
         section="引言，动手实践 · Introduction, composition",
-        sentence="Energies compose: sums are products of densities, soft minima are mixtures, and a difference takes "
-        "one model out of another.",
-        truth="A mixture needs each part's log Z, which its energy does not tell, and a negation needs a sum that "
-        "still rises everywhere; both are seen to when the composition is made.",
+        sentence="Energies compose: sums are products of densities, soft minima are mixtures, and a difference removes "
+        "one model from another.",
+        truth="A mixture also needs log Z of each component. A negation needs a sum that grows in every direction. "
+        "Both are checked when the composition is made.",
         rows=rows,
         picture=picture,
-        caption=f"Two trained runs A and B, and densities p_A·p_B, ½p_A + ½p_B and p_A/p_B^{ALPHA} by quadrature "
-        "(blue) with chains of `ebm sample energy=product|mixture|negation` (red).",
+        caption=f"Two trained runs A and B. Densities p_A·p_B, ½p_A + ½p_B and p_A/p_B^{ALPHA} by quadrature "
+        "(blue), and chains of `ebm sample energy=product|mixture|negation` (red).",
     )

@@ -1,4 +1,4 @@
-"""Detailed balance: as much flows from x to x′ as back under MALA; not under SGLD, which has no accept test."""
+"""Detailed balance: flows x → x′ and x′ → x are equal under MALA, but not under SGLD, which has no Metropolis test."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     x = energy.draw(DRAWS, 1.0, rng)
     target = law(energy, -9.0, 9.0)
     middle, width = drift(energy, target.x, STEP), (2 * STEP) ** 0.5
-    # From the left of −EDGE to the right of EDGE and back, and a third moment that tells x from x′.
+    # Flows from left of −EDGE to right of EDGE and in reverse, and a third moment that is antisymmetric in x and x′.
     there = norm.sf((EDGE - middle) / width) * (target.x < -EDGE)
     back = norm.cdf((-EDGE - middle) / width) * (target.x > EDGE)
     twisted = target.x**2 * middle - target.x * (middle**2 + width**2)
@@ -35,7 +35,7 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
         flat = target.mean(there - back), target.mean(twisted)
         of_left, of_cubic = (0.0, 0.0) if name == "mala" else flat
         rows += [
-            Row(f"{name}: flow from left to right less flow back, a step", of_left, *average(across)),
+            Row(f"{name}: flow left to right minus right to left, per step", of_left, *average(across)),
             Row(f"{name}: ⟨x²x′ − xx′²⟩", of_cubic, *average(cubic)),
         ]
         if name == "sgld":
@@ -51,13 +51,13 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
         each.set(xlabel="x", ylabel="x′ one step later", title=name)
         each.grid(False)
     assert image is not None
-    picture.colorbar(image, ax=axes, label="flow x → x′ less x′ → x, in standard errors")
+    picture.colorbar(image, ax=axes, label="flow x → x′ minus x′ → x, in standard errors")
     return Claim(
         section="原理与机制 › 负相的挑战：MCMC 采样 · The negative phase",
-        sentence="A kernel with p(x)P(x′|x) = p(x′)P(x|x′) leaves p as it is.",
-        truth="MALA has detailed balance. The text's own example, Langevin steps without a test, does not have it at "
-        "any finite step: that is where its bias comes from.",
+        sentence="A kernel with p(x)P(x′|x) = p(x′)P(x|x′) leaves p invariant.",
+        truth="MALA satisfies detailed balance. The example in the text, Langevin steps without a Metropolis "
+        "test, violates it at any finite step size. This causes its bias.",
         rows=rows,
         picture=picture,
-        caption=f"{DRAWS:,} exact draws of a mixture and one step of η = {STEP} from each: pale is balance.",
+        caption=f"{DRAWS:,} exact draws of a mixture and one step of η = {STEP} from each. Look for pale cells only.",
     )

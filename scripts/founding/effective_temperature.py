@@ -1,4 +1,4 @@
-"""Discretisation heats: SGLD of step h samples a quadratic well at T/(1 − αh/2)."""
+"""Discretization heats: SGLD with step size h samples a quadratic well at T/(1 − αh/2)."""
 
 from pathlib import Path
 
@@ -42,24 +42,29 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     axes.plot(line, heated(line), color=figure.BLACK, label="T/(1 − αh/2)")
     means, errors = zip(*found, strict=True)
     axes.errorbar(
-        SHARES, means, 4 * np.array(errors), fmt="o", color=figure.BLUE, label="α·variance of chains ± 4 errors"
+        SHARES,
+        means,
+        4 * np.array(errors),
+        fmt="o",
+        color=figure.BLUE,
+        label="α·variance of chains ± 4 standard errors",
     )
     axes.axhline(T, color=figure.GREEN, linestyle="--", label=f"T = {T}")
-    axes.set(xlabel="αh, the step h times the curvature α", ylabel="effective temperature, in units of E", yscale="log")
+    axes.set(xlabel="αh, step size h times curvature α", ylabel="effective temperature, in units of E", yscale="log")
     axes.set_yticks([2, 5, 10, 20], ["2", "5", "10", "20"])
     axes.minorticks_off()
     axes.legend()
     return Claim(
         section="原理与机制 › 改进采样过程 · Better sampling",
-        sentence="Langevin steps of size h on E = α/2·x² have the law of a higher temperature, T_eff = T/(1 − αh/2).",
-        truth="For a quadratic well, where it is exact. Elsewhere every direction is heated by its own curvature, so "
-        "that no one temperature describes the law; at αh ≥ 2 there is none.",
+        sentence="Langevin steps of size h on E = α/2·x² sample at a higher temperature, T_eff = T/(1 − αh/2).",
+        truth="This is exact for a quadratic well. In general each direction is heated according to its curvature, and "
+        "no single temperature describes the distribution. For αh ≥ 2 no stationary distribution exists.",
         rows=rows,
         picture=picture,
-        caption=f"SGLD at T = {T} on a well of curvature {CURVATURE:g}: {CHAINS:,} chains at each of five steps.",
+        caption=f"SGLD at T = {T} on a well of curvature {CURVATURE:g}: {CHAINS:,} chains at each of five step sizes.",
     )
 
 
 def heated(share: float | np.ndarray) -> float | np.ndarray:
-    """T/(1 − αh/2)."""
+    """Return T/(1 − αh/2)."""
     return T / (1 - share / 2)

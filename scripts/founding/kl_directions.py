@@ -1,4 +1,4 @@
-"""Forward KL straddles two modes, reverse KL seeks one, where the model can hold one alone."""
+"""Forward KL covers two modes and reverse KL selects one, for a model with a single mode."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ DISTANCE = 2 * HALF
 
 
 class TwoModes(Stream):
-    """½N(−3, 1) + ½N(3, 1)."""
+    """Data from ½N(−3, 1) + ½N(3, 1)."""
 
     def __init__(self) -> None:
         super().__init__(None, 0)
@@ -34,7 +34,7 @@ class TwoModes(Stream):
 
 
 def trained(kind: str, seed: int) -> np.ndarray:
-    """The model's mean after each step of training, begun near the midpoint."""
+    """Return the mean of the model after each training step, starting near the midpoint."""
     data, rng = TwoModes(), seeded(seed)
     energy = ShiftedQuadratic((0.1 * torch.randn(1, generator=rng)).tolist(), None)
     sampler = part("sampler", "mala", {"step_size": 0.5})
@@ -64,9 +64,9 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     forward, backward = (paths[kind][:, -1] for kind in ("forward", "reverse"))
     between, beside = np.abs(forward) / DISTANCE, np.abs(np.abs(backward) - HALF) / DISTANCE
     rows = [
-        Row("forward KL: the model's mean, at the midpoint", 0.0, *average(forward)),
-        Row("forward KL: distance from the midpoint, over that of the modes", 0.05, *average(between), "<"),
-        Row("reverse KL: distance from the nearest mode, over that of the modes", 0.05, *average(beside), "<"),
+        Row("forward KL: mean of the model, relative to the midpoint", 0.0, *average(forward)),
+        Row("forward KL: distance from the midpoint over the distance of the modes", 0.05, *average(between), "<"),
+        Row("reverse KL: distance from the nearest mode over the distance of the modes", 0.05, *average(beside), "<"),
     ]
     picture, (left, right) = figure.new(2, width=8.8, height=3.2)
     left.plot(x, np.exp(log_p), color=figure.BLACK, label="data")
@@ -81,11 +81,11 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     right.legend()
     return Claim(
         section="原理与机制 › 替代性训练目标 · Other objectives",
-        sentence="Forward KL covers all modes, even at the price of mass between them; reverse KL seeks a mode and "
-        "leaves the others, reached through the Donsker–Varadhan bound.",
-        truth="For a model that can move its mean alone. One that can also widen has, on the line, a minimum of "
-        "reverse KL between the modes as well.",
+        sentence="Forward KL covers all modes, even with mass between them. Reverse KL, estimated by the "
+        "Donsker–Varadhan bound, selects one mode and drops the others.",
+        truth="This holds for a model in which only the mean is free. A model with a free width also has a minimum of "
+        "reverse KL between the modes, in one dimension.",
         rows=rows,
         picture=picture,
-        caption=f"Two modes six widths apart and N(θ, 1): one run of each (left), all {RUNS} runs of each (right).",
+        caption=f"Two modes six widths apart and N(θ, 1): one run per objective (left), all {RUNS} runs (right).",
     )

@@ -1,4 +1,4 @@
-"""Large steps add entropy and keep modes, and cost calibration."""
+"""Large steps add entropy and keep modes, but reduce calibration."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ EDGE, BINS = 8.0, 80
 def measure(place: Path) -> Claim:  # noqa: ARG001
     energy = GaussianMixture([[-APART], [APART]], [WIDTH, WIDTH], [LEFT, 1 - LEFT])
     target = law(energy, -EDGE, EDGE, points=1600)
-    # The highest-density region that holds MASS of the energy's own law.
+    # The highest-density region with probability MASS under exp(−E)/Z.
     order = np.argsort(-target.mass)
     inside = np.zeros(len(order), dtype=bool)
     inside[order[: np.searchsorted(np.cumsum(target.mass[order]), MASS) + 1]] = True
@@ -36,7 +36,7 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
         kernel = langevin(energy, target.x, η)
         alone, settled = begun.after(kernel, STEPS), target.after(kernel, STEPS)
         sampler, rng = part("sampler", "sgld", {"step_size": η}), seeded(i)
-        # Exact draws of the right mode alone, and of the energy's own law.
+        # Exact draws of the right mode only, and of exp(−E)/Z.
         x = moved(sampler, energy, begun.draw(CHAINS, rng), STEPS, rng)
         y = moved(sampler, energy, energy.draw(CHAINS, 1.0, rng), STEPS, rng)[:, 0].double().numpy()
         each = (
@@ -48,10 +48,10 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
         )
         measured.append(each)
         rows += [
-            Row(f"η = {η}: share of chains that have found the other mode", crossed(alone), *each[0]),
+            Row(f"η = {η}: fraction of chains that have crossed to the other mode", crossed(alone), *each[0]),
             Row(f"η = {η}: entropy of the chains in bins, nats", entropy(settled), *each[1]),
             Row(
-                f"η = {η}: share inside the region that should hold {MASS:.0%}",
+                f"η = {η}: fraction inside the {MASS:.0%} region",
                 settled.mean(inside.astype(float)),
                 *each[2],
             ),
@@ -59,18 +59,20 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     first, last = measured[0], measured[-1]
     for j, what in enumerate(("modes found", "entropy", "calibration")):
         off = last[j][0] - first[j][0], float(np.hypot(last[j][1], first[j][1]))
-        rows.append(Row(f"{what}, largest step less smallest", 0.0, *off, "<" if what == "calibration" else ">"))
+        rows.append(Row(f"{what}, largest step minus smallest step", 0.0, *off, "<" if what == "calibration" else ">"))
     labels = (
-        f"share in the other mode after {STEPS} steps",
+        f"fraction in the other mode after {STEPS} steps",
         "entropy in bins, nats",
-        f"share in the {MASS:.0%} region",
+        f"fraction in the {MASS:.0%} region",
     )
     picture, axes = figure.new(3, width=10.2, height=3.1)
     for j, (each, label) in enumerate(zip(axes, labels, strict=True)):
         each.plot(line, [curve[j] for curve in curves], color=figure.BLACK, label="quadrature")
         means, errors = zip(*(m[j] for m in measured), strict=True)
-        each.errorbar(SIZES, means, 4 * np.array(errors), fmt="o", color=figure.BLUE, label="chains ± 4 errors")
-        each.set(xscale="log", xlabel="step size η, x² over energy", ylabel=label)
+        each.errorbar(
+            SIZES, means, 4 * np.array(errors), fmt="o", color=figure.BLUE, label="chains ± 4 standard errors"
+        )
+        each.set(xscale="log", xlabel="step size η, x² per energy", ylabel=label)
         each.set_xticks(SIZES, [f"{η:g}" for η in SIZES])
         each.minorticks_off()
     axes[2].axhline(MASS, color=figure.GREEN, linestyle="--", label="calibrated")
@@ -79,27 +81,27 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
         each.legend(fontsize=8)
     return Claim(
         section="原理与机制 › 改进采样过程 · Better sampling",
-        sentence="A large step is faster and also adds entropy, which helps against the collapse of modes and may "
-        "hurt calibration.",
+        sentence="A large step is faster and adds entropy. This helps against mode collapse and may reduce "
+        "calibration.",
         rows=rows,
         picture=picture,
-        caption=f"SGLD on two modes: chains begun in one mode (left), begun at exact draws (middle, right), {STEPS} "
-        "steps of η.",
+        caption=f"SGLD on two modes after {STEPS} steps of size η: chains started in one mode (left), chains started "
+        "at exact draws (center, right).",
     )
 
 
 def crossed(line: Line) -> float:
-    """The mass left of 0."""
+    """Return the mass left of 0."""
     return line.mean((line.x < 0).astype(float))
 
 
 def entropy(line: Line) -> float:
-    """−Σ p log p over bins of the line."""
+    """Return −Σ p log p over bins of the line."""
     return float(entr(line.mass.reshape(BINS, -1).sum(1)).sum())
 
 
 def counted_entropy(y: np.ndarray) -> tuple[float, float]:
-    """The same of draws, with Miller and Madow's correction (1955) for the bins that hold any, and its error."""
+    """Return the entropy of draws with the correction of Miller and Madow (1955), and its standard error."""
     counts, _ = np.histogram(y, BINS, (-EDGE, EDGE))
     share = counts[counts > 0] / counts.sum()
     plain = float(entr(share).sum())

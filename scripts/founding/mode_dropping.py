@@ -1,4 +1,4 @@
-"""Mode dropping: chains that never see a mode let its weight run away; replica exchange keeps it."""
+"""Mode dropping: chains that do not cross between modes lose a mode; replica exchange keeps it."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ RUNS, STEPS, LENGTH, CHAINS = 8, 24, 100, 256
 
 
 def weights(name: str, changes: dict, seed: int) -> np.ndarray:
-    """The weight of the right mode after each step of training, persistent chains begun between the modes."""
+    """Return the weight of the right mode after each training step; persistent chains start between the modes."""
     wells = [[-APART], [APART]]
     truth = GaussianMixture(wells, [WIDTH] * 2, [1 - WEIGHT, WEIGHT])
     energy, rng = GaussianMixture(wells, [WIDTH] * 2, [0.5, 0.5]), seeded(seed)
@@ -25,7 +25,7 @@ def weights(name: str, changes: dict, seed: int) -> np.ndarray:
     start = part("start", "replay", {"size": CHAINS, "restart": 0.0, "scale": 0.3}, event=(1,), data=None)
     own = {"steps": LENGTH, "chains": CHAINS}
     objective = part("objective", "contrastive", own, sampler=sampler, start=start, engine="eager")
-    # Where the modes lie is known to the model; what they weigh is what it learns.
+    # The positions of the modes are fixed; only their weights are trained.
     optimizer = torch.optim.SGD([energy.logits], lr=1.0)
     return descended(
         optimizer,
@@ -43,26 +43,26 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     }
     dropped, kept = (average(path[:, -1]) for path in paths.values())
     rows = [
-        Row("weight of the rare mode, Langevin chains: less than the data's", WEIGHT, *dropped, "<"),
-        Row("weight of the rare mode, replica exchange: the data's", WEIGHT, *kept),
+        Row("weight of the rare mode, Langevin chains: below the weight in the data", WEIGHT, *dropped, "<"),
+        Row("weight of the rare mode, replica exchange: equal to the weight in the data", WEIGHT, *kept),
     ]
     picture, (axes,) = figure.new()
     for (name, path), color in zip(paths.items(), (figure.ORANGE, figure.BLUE), strict=True):
         for i, run in enumerate(path):
             axes.plot(np.arange(STEPS) + 1, run, color=color, alpha=0.6, linewidth=1, label=name if i == 0 else None)
     axes.axhline(WEIGHT, color=figure.GREEN, linestyle="--", label="data")
-    axes.set(xlabel="training step", ylabel="the model's weight of the rare mode", yscale="log")
+    axes.set(xlabel="training step", ylabel="weight of the rare mode in the model", yscale="log")
     axes.legend()
     return Claim(
         section="原理与机制 › 负相的挑战：MCMC 采样 · The negative phase",
-        sentence="Where chains do not mix, the negative phase acts on the modes they have found alone, energies "
-        "elsewhere go out of control, and the model ends with a part of the data's modes.",
-        truth="The mode that is lost need not be the one that chains miss: it is the one where they sit more often "
-        "than data do. Here half of all chains sit in the mode of a fifth of the data, and push it up until it is "
-        "gone. The cure needs long updates: the ladder is set up anew from its coldest rung at each of them, and "
-        "while the hot rungs have not forgotten that, swaps are biased.",
+        sentence="If chains do not mix, the negative phase acts only on the modes that they visit. Energies elsewhere "
+        "are not controlled, and the model finally lacks some modes of the data.",
+        truth="The lost mode is not necessarily a mode without chains: it is a mode with a larger fraction of chains "
+        "than of data. Here half of all chains are in the mode of a fifth of the data, and they raise its energy "
+        "until it vanishes. Replica exchange needs long updates: each update restarts the ladder from its coldest "
+        "replica, and swaps are biased until the hot replicas have decorrelated.",
         rows=rows,
         picture=picture,
-        caption=f"Two modes known to the model, {2 * APART / WIDTH:g} widths apart, of weights {1 - WEIGHT} and "
-        f"{WEIGHT}; what it learns is their weights. {RUNS} runs each.",
+        caption=f"Two modes at fixed positions, {2 * APART / WIDTH:g} widths apart, with weights {1 - WEIGHT} and "
+        f"{WEIGHT} in the data; only the weights are trained. {RUNS} runs per sampler.",
     )

@@ -1,4 +1,4 @@
-"""Momentum crosses flat valleys: SGHMC forgets along them many times sooner than SGLD with the same bias."""
+"""Momentum crosses flat valleys: SGHMC decorrelates along them much faster than SGLD with the same bias."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ SHOWN = 1000
 
 
 def recursion(name: str, η: float) -> tuple[Float[np.ndarray, "d d"], Float[np.ndarray, "d d"]]:
-    """A and the covariance of ξ in z′ = Az + ξ, z the place along the valley, with its velocity where there is one."""
+    """Return A and the covariance of ξ in z′ = Az + ξ; z: position along the valley, and velocity for sghmc."""
     if name == "sgld":
         return np.array([[1 - η * FLAT]]), np.array([[2 * η]])
     kept = 1 - FRICTION
@@ -26,7 +26,7 @@ def recursion(name: str, η: float) -> tuple[Float[np.ndarray, "d d"], Float[np.
 
 
 def covariances(A: Float[np.ndarray, "d d"], noise: Float[np.ndarray, "d d"], lags: int) -> np.ndarray:
-    """⟨z₁(0)z₁(t)⟩ at stationarity, (AᵗΣ)₁₁ with Σ = AΣAᵀ + noise."""
+    """Return ⟨z₁(0)z₁(t)⟩ at stationarity, (AᵗΣ)₁₁ with Σ = AΣAᵀ + noise."""
     d = len(A)
     power = np.linalg.solve(np.eye(d * d) - np.kron(A, A), noise.ravel()).reshape(d, d)
     found = []
@@ -42,7 +42,7 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     picture, (left, right) = figure.new(2, width=8.8, height=3.2)
     for name, color in (("sgld", figure.ORANGE), ("sghmc", figure.BLUE)):
         changes = {"friction": FRICTION} if name == "sghmc" else {}
-        # The step at which the variance across the valley is BIAS too large.
+        # Step size with a relative bias of BIAS in the variance across the valley.
         η = part("sampler", name, changes).step_size_for(STIFF, BIAS)
         rng = seeded(0)
         kernel = part("sampler", name, changes | {"step_size": η})
@@ -66,23 +66,23 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
         right.plot(x[:SHOWN, 0, 1], color=color, linewidth=0.9, label=name)
     rows.append(
         Row(
-            "what sghmc has forgotten of it by then and sgld has not",
+            "covariance along it at that lag, sgld minus sghmc",
             0.0,
             *average(later["sgld"] - later["sghmc"]),
             ">",
         )
     )
     left.set(xlabel="lag, in steps", ylabel="covariance along the valley, x²")
-    right.set(xlabel="step", ylabel="place along the valley, x")
+    right.set(xlabel="step", ylabel="position along the valley, x")
     left.legend()
     right.legend()
     return Claim(
         section="原理与机制 › 改进采样过程 · Better sampling",
-        sentence="In flat valleys of the energy SGLD moves slowly; SGHMC's momentum carries it through and samples "
-        "more efficiently.",
+        sentence="In flat valleys of the energy SGLD moves slowly. The momentum of SGHMC speeds up the motion along "
+        "the valley and makes sampling more efficient.",
         rows=rows,
         picture=picture,
-        caption=f"Curvatures {STIFF:g} and {FLAT:g}, both kernels with the step that biases the variance across the "
-        f"valley by {BIAS:.0%}; lines: exact. Along it autocorrelation times are {times['sgld']:.0f} and "
-        f"{times['sghmc']:.0f} steps.",
+        caption=f"Curvatures {STIFF:g} and {FLAT:g}; both kernels use the step size with {BIAS:.0%} bias of the "
+        f"variance across the valley. Lines are exact. Autocorrelation times along the valley are {times['sgld']:.0f} "
+        f"(sgld) and {times['sghmc']:.0f} (sghmc) steps.",
     )

@@ -1,4 +1,4 @@
-"""Push–pull: a step up the likelihood lowers E where data are and lifts it where the model's own states are."""
+"""Push–pull: a gradient step on the likelihood lowers E at data and raises E at samples of the model."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     with torch.no_grad():
         features = energy.features(torch.from_numpy(model.x).float()[:, None]).double().numpy()
     positive, negative = data.mass @ features, model.mass @ features
-    # Downhill of −log likelihood, of unit length: E changes by its inner product with the features.
+    # Unit vector along the gradient of −log likelihood. A step against it changes E by its product with the features.
     exact = positive - negative
     way = torch.from_numpy(exact / np.linalg.norm(exact)).float()
     found: list[list[float]] = []
@@ -53,10 +53,14 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     finite = (nll[0] - nll[1]) / (2 * h)
     rows = [
         Row("slope of −log likelihood, by finite differences of quadrature", finite, *average(slopes)),
-        Row("change of E at fresh data, a unit of rate", float(-positive @ exact), *average(pulled)),
-        Row("change of E at fresh states of the model, a unit of rate", float(-negative @ exact), *average(pushed)),
+        Row("change of E at new data, per unit learning rate", float(-positive @ exact), *average(pulled)),
+        Row(
+            "change of E at new samples of the model, per unit learning rate",
+            float(-negative @ exact),
+            *average(pushed),
+        ),
         Row("E falls at data", 0.0, *average(pulled), "<"),
-        Row("E rises at states of the model", 0.0, *average(pushed), ">"),
+        Row("E rises at samples of the model", 0.0, *average(pushed), ">"),
     ]
     picture, (left, right) = figure.new(2, width=8.8, height=3.2)
     left.plot(data.x, data.density, color=figure.BLUE, label="data")
@@ -65,15 +69,15 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     right.plot(model.x, -features @ exact, color=figure.BLACK)
     right.fill_between(model.x, np.minimum(-features @ exact, 0), color=figure.BLUE, alpha=0.4, label="pulled down")
     right.fill_between(model.x, np.maximum(-features @ exact, 0), color=figure.ORANGE, alpha=0.4, label="pushed up")
-    right.set(xlabel="x", ylabel="change of E, a unit of rate", xlim=(-5, 5))
+    right.set(xlabel="x", ylabel="change of E per unit learning rate", xlim=(-5, 5))
     left.legend()
     right.legend()
     return Claim(
         section="原理与机制 › 最大似然训练原理 · Maximum likelihood",
-        sentence="The gradient of −log likelihood is ⟨∂E/∂θ⟩ over data less ⟨∂E/∂θ⟩ over the model: learning pulls E "
-        "down at data and pushes it up where the model puts its own samples.",
+        sentence="The gradient of −log likelihood is ⟨∂E/∂θ⟩ over data minus ⟨∂E/∂θ⟩ over the model: learning pulls "
+        "E down at data and pushes it up at samples of the model.",
         rows=rows,
         picture=picture,
-        caption="An energy made of 41 bumps whose model sits left of its data (left), and what one step does to it "
-        "(right).",
+        caption="Densities of the data and of a model with 41 bumps, which lies left of the data (left); change of its "
+        "energy in one step (right).",
     )

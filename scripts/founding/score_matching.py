@@ -1,5 +1,4 @@
-"""Score matching: the Fisher divergence reaches 0 where the model can be the data, and parts from likelihood "
-"elsewhere."""
+"""Score matching: equivalent to maximum likelihood for a well-specified model, but with another optimum otherwise."""
 
 from pathlib import Path
 
@@ -21,7 +20,7 @@ MANY = 4000
 
 
 def fitted(energy: Quadratic | Quartic, objective: Objective, x: torch.Tensor) -> torch.Tensor:
-    """The parameter of each coordinate, a run of its own, at the minimum of the objective on these rows."""
+    """Minimize the objective on these rows; return the parameter of each coordinate, an independent repeat."""
     optimizer = torch.optim.LBFGS(energy.parameters(), max_iter=60, tolerance_grad=1e-9, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
@@ -35,7 +34,7 @@ def fitted(energy: Quadratic | Quartic, objective: Objective, x: torch.Tensor) -
 
 
 def left(n: int) -> float:
-    """⟨½(a − 1)²x²⟩ of the fit a = n/Σx² on n rows of N(0, 1), in closed form from moments of 1/χ²."""
+    """Return ⟨½(a − 1)²x²⟩ of the fit a = n/Σx² on n rows from N(0, 1), by the moments of 1/χ²."""
     return 0.5 * (n**2 / ((n - 2) * (n - 4)) - 2 * n / (n - 2) + 1)
 
 
@@ -60,7 +59,7 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     rows += [
         Row("a of E = ax⁴ by score matching", 1 / 20, *average(matched)),
         Row("a of E = ax⁴ by maximum likelihood", 1 / 12, *average(likeliest)),
-        Row("their difference", 0.0, *average(likeliest - matched), ">"),
+        Row("a by maximum likelihood minus a by score matching", 0.0, *average(likeliest - matched), ">"),
     ]
     picture, (axes, right) = figure.new(2, width=8.8, height=3.2)
     line = np.geomspace(20, 3000, 50)
@@ -78,12 +77,12 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     right.legend()
     return Claim(
         section="原理与机制 › 替代性训练目标 · Other objectives",
-        sentence="Where the model family holds the data's law, score matching is equivalent to maximum likelihood: "
-        "both are at their best for p_θ = p_data, where the Fisher divergence is 0.",
-        truth="0 in the limit of many rows. Where the family does not hold the data's law the two want different "
-        "models.",
+        sentence="If the model family contains the data distribution, score matching is equivalent to maximum "
+        "likelihood: both have their optimum at p_θ = p_data with Fisher divergence 0.",
+        truth="The value 0 is reached in the limit of many rows. If the family does not contain the data distribution, "
+        "the two optima differ.",
         rows=rows,
         picture=picture,
-        caption="Fisher divergence of the fitted Gaussian against rows (left); exp(−ax⁴)/Z fitted to N(0, 1) by "
-        "either objective (right).",
+        caption="Fisher divergence of the fitted Gaussian against the number of rows (left); exp(−ax⁴)/Z fitted to "
+        "N(0, 1) by each objective (right).",
     )

@@ -1,4 +1,4 @@
-"""The short-run generator: training makes the chains' own law right, whatever the energy's."""
+"""The short-run generator: training fits the distribution of short chains, not exp(−E)/Z."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ CHAINS = 2000
 
 
 def spread(a: float, k: float) -> float:
-    """Variance after k Langevin steps from N(0, BEGIN²): r²ᵏ·BEGIN² + (1 − r²ᵏ)(1/a)/(1 − aη/2), r = 1 − aη."""
+    """Return the variance after k Langevin steps, r²ᵏ·BEGIN² + (1 − r²ᵏ)(1/a)/(1 − aη/2), r = 1 − aη."""
     kept = (1 - a * STEP) ** (2 * k)
     return kept * BEGIN**2 + (1 - kept) / (a * (1 - a * STEP / 2))
 
@@ -36,13 +36,13 @@ def measure(place: Path) -> Claim:
     root = float(root_scalar(lambda a: spread(a, STEPS) - 1.0, bracket=(0.5, 5.0)).root)
     begun = BEGIN * torch.randn(CHAINS, DIM, generator=rng)
     short, long = (moved(run.sampler, energy, begun, k, rng) for k in (STEPS, 300))
-    # A coordinate is a run of its own: its variance over chains, then mean and error over coordinates.
+    # Coordinates are independent repeats: variance over chains, then mean and error over coordinates.
     of_short, of_long = (average(x.double().square().mean(0)) for x in (short, long))
     rows = [
-        Row(f"a that makes {STEPS} steps give the data's variance", root, *average(a)),
-        Row(f"variance after {STEPS} steps: the data's", 1.0, *of_short),
-        Row("variance after 300 steps: the energy's own law", spread(root, 300), *of_long),
-        Row("which is not the data's", 1.0, *of_long, "<"),
+        Row(f"a for which {STEPS} steps reproduce the variance of the data", root, *average(a)),
+        Row(f"variance after {STEPS} steps: equal to the data", 1.0, *of_short),
+        Row("variance after 300 steps: equal to exp(−E)/Z", spread(root, 300), *of_long),
+        Row("variance after 300 steps: below the data", 1.0, *of_long, "<"),
     ]
     picture, (left, right) = figure.new(2, width=8.8, height=3.2)
     lengths = np.arange(0, 41)
@@ -62,10 +62,10 @@ def measure(place: Path) -> Claim:
     right.legend()
     return Claim(
         section="原理与机制 › 负相的挑战：MCMC 采样 · The negative phase",
-        sentence="k Langevin steps from noise are a generator with parameters θ, and training fits that generator: "
-        "its samples can be right although the energy's own law is not.",
+        sentence="k Langevin steps from noise are a generator with parameters θ, and training fits that generator. "
+        "Its samples can be correct although exp(−E)/Z is not.",
         rows=rows,
         picture=picture,
         caption=f"E = a/2·x² trained on N(0, 1) with chains of {STEPS} steps from N(0, {BEGIN:g}²): variance along "
-        "chains (left), densities of short and of long chains (right).",
+        "chains (left), densities of short and long chains (right).",
     )

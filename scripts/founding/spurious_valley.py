@@ -1,4 +1,4 @@
-"""A spurious valley: short chains from data dig it unseen, long chains fall into it, a diagnostic finds it."""
+"""A spurious valley: it forms unnoticed with short chains from data, long chains enter it, a diagnostic finds it."""
 
 from pathlib import Path
 
@@ -15,11 +15,11 @@ from scripts.founding._line import energies, law
 from scripts.founding._parts import average, descended, moved, part, seeded
 
 ORDER = 115
-# Of Gumbel's law: Euler's constant is its mean.
+# The Gumbel distribution has mean γ (Euler's constant) and standard deviation π/√6.
 EULER, STD = 0.5772156649, np.pi / 6**0.5
 BEYOND = 5 * STD
 LENGTH, CHAINS, WIDE = 5, 1024, 12.0
-# Chains' start, its changes, kernel steps a training step, training steps.
+# Start of the chains, its settings, kernel steps per training step, number of training steps.
 WAYS = {
     "short chains from data": ("data", {}, LENGTH, 4000),
     "persistent chains from wide noise": ("replay", {"size": 1024, "restart": 0.02, "scale": WIDE}, 20, 2000),
@@ -27,7 +27,7 @@ WAYS = {
 
 
 class Gumbel(Stream):
-    """p(x) = exp(−z − e^{−z}), z = x + γ, of mean 0: steep on its left, a long tail on its right."""
+    """p(x) = exp(−z − e^{−z}), z = x + γ, with mean 0: steep on the left, a long tail on the right."""
 
     event: tuple[int, ...] = (1,)
     noise = 0.0
@@ -41,7 +41,7 @@ class Gumbel(Stream):
 
 
 def trained(way: str, data: Gumbel) -> SkewedQuartic:
-    """An energy with one valley in the beginning, after training."""
+    """Train an energy that initially has one valley."""
     start, own, length, steps = WAYS[way]
     energy, rng = SkewedQuartic(), seeded(0)
     sampler = part("sampler", "mala", {"step_size": 0.05})
@@ -53,12 +53,12 @@ def trained(way: str, data: Gumbel) -> SkewedQuartic:
 
 
 def beyond(energy: SkewedQuartic) -> float:
-    """The mass where no data are, by quadrature."""
+    """Return the mass in the region without data, by quadrature."""
     return law(energy, -30.0, 60.0).mean(lambda x: x > BEYOND)
 
 
 def valleys(energy: SkewedQuartic, x: torch.Tensor, data: Gumbel) -> str:
-    """What the diagnostic spurious_valleys says, shown these states as 32 chains."""
+    """Return the result of the diagnostic spurious_valleys on these states, as 32 chains."""
     chains = Chains(x=x.double().numpy().reshape(32, -1, 1))
     found = part("diagnostic", "spurious_valleys")(Patient(chains, energy, 1.0, data=data))
     count = found.estimates["spurious_valleys"].value
@@ -87,12 +87,12 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
         if way == "short chains from data":
             few = moved(short, energy, data.sample(CHAINS, rng).x, LENGTH, rng)
             rows += [
-                Row(f"{way}: mean of such chains, the data's", 0.0, *average(few)),
-                Row(f"{way}: the model's mass beyond 5 σ of the data", beyond(energy), *average(far[0])),
+                Row(f"{way}: mean of new such chains, equal to the data", 0.0, *average(few)),
+                Row(f"{way}: mass of the model beyond 5 σ of the data", beyond(energy), *average(far[0])),
             ]
         rows.append(
             Word(
-                f"{way}: the diagnostic's word on valleys",
+                f"{way}: result of the diagnostic",
                 "found" if way == "short chains from data" else "none",
                 valleys(energy, x, data),
             )
@@ -101,23 +101,24 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
         near = e[line < BEYOND].min()
         left.plot(line, e - near, color=color, label=way)
         right.hist(x.flatten().numpy(), bins=96, range=(-5, 19), density=True, histtype="step", color=color)
-    rows.append(Row("mass beyond 5 σ: short chains' less persistent chains'", 0.0, *average(far[0] - far[1]), ">"))
+    rows.append(Row("mass beyond 5 σ: short chains minus persistent chains", 0.0, *average(far[0] - far[1]), ">"))
     before = energies(SkewedQuartic(), line)
     left.plot(line, before - before.min(), color="0.6", linestyle=":", label="before training")
     z = line + EULER
     right.plot(line, np.exp(-z - np.exp(-z)), color=figure.GREEN, linestyle="--", label="data")
-    left.set(xlabel="x", ylabel="E less its minimum near the data", ylim=(-6, 16))
+    left.set(xlabel="x", ylabel="E minus its minimum near the data", ylim=(-6, 16))
     right.set(xlabel="x", ylabel="density of long chains")
     left.legend(fontsize=8)
     right.legend()
     return Claim(
         section="原理与机制 › 负相的挑战：MCMC 采样 · The negative phase",
-        sentence="The negative phase punishes low energy only where chains go, so that valleys without data can grow "
-        "in out-of-the-way places: long chains end there although short ones look right.",
-        truth=f"Chains of {LENGTH} steps from data learn E's slope at the data and nothing beyond. What a quartic with "
-        "that slope does far out is a valley deeper than the data's own; persistent chains from wide noise fill it.",
+        sentence="The negative phase raises low energies only in regions that chains visit. Valleys without data can "
+        "therefore form elsewhere: long chains reach them although short chains look correct.",
+        truth=f"Chains of {LENGTH} steps from data determine the slope of E only near the data. A quartic with this "
+        "slope has a valley far out that is deeper than the valley of the data. Persistent chains from wide noise "
+        "remove it.",
         rows=rows,
         picture=picture,
-        caption="E(x) = θ₁x + θ₂x² + θ₃x³ + cx⁴ with c fixed, trained on Gumbel's law: energies (left), long chains of "
+        caption="E(x) = θ₁x + θ₂x² + θ₃x³ + cx⁴ with c fixed, trained on Gumbel data: energies (left), long chains of "
         "replica exchange (right).",
     )

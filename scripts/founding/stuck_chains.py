@@ -1,4 +1,4 @@
-"""Stuck chains: what self-transition, autocorrelation and the verdict on mixing tell of them."""
+"""Stuck chains: their self-transition probability, autocorrelation and mixing verdict."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ WELL = ("energy=quadratic", "energy.a=1", "event=[1]", "start.law=normal", "thin
 
 
 def refusal(step_size: float) -> float:
-    """The share of MALA's proposals on E = ½x² that are refused, by quadrature over x and noise."""
+    """Return the fraction of rejected MALA proposals on E = ½x², by quadrature over x and noise."""
     x = np.linspace(-8, 8, 1201)[:, None]
     z = x.T
     η = step_size
@@ -36,7 +36,7 @@ def refusal(step_size: float) -> float:
 
 
 def diagnosed(place: Path, name: str, words: tuple[str, ...]) -> tuple[chain_file.Chains, dict[str, Any]]:
-    """Chains that `ebm sample` made, and what `ebm sample` and `ebm diagnose` say of them."""
+    """Run `ebm sample` and `ebm diagnose`; return the chains and the numbers of both."""
     run, looked = place / name, place / f"{name}-diagnosed"
     ebm("sample", *words, "engine=eager", f"out={run}")
     ebm("diagnose", f"run={run}", "diagnostic=[autocorrelation,self_transition]", f"out={looked}")
@@ -59,7 +59,7 @@ def measure(place: Path) -> Claim:
             "two modes, Langevin chains: verdict of `ebm diagnose` on mixing", "refused", of_stuck["mixing"]["verdict"]
         ),
         Word("two modes, replica exchange: verdict on mixing", "ok", of_free["mixing"]["verdict"]),
-        Row("share of the left mode by replica exchange", LEFT, *share),
+        Row("weight of the left mode by replica exchange", LEFT, *share),
     ]
     picture, axes = figure.new(2, width=8.8, height=3.2)
     for each, chains, name in zip(
@@ -71,16 +71,16 @@ def measure(place: Path) -> Claim:
         each.set(xlabel="kernel steps", ylabel="x, six chains", title=name, ylim=(-9, 9))
     return Claim(
         section="原理与机制 › 负相的挑战：MCMC 采样 · The negative phase",
-        sentence="Chains stall and mix slowly where high barriers part the modes; the probability of staying put and "
+        sentence="Chains stall and mix slowly if high barriers separate the modes. The self-transition probability and "
         "the autocorrelation show it.",
-        truth="They show it only while chains do cross now and then. Chains that each sit in one mode for good look "
-        "well mixed one by one; chains that disagree, or others begun elsewhere, give them away.",
+        truth="They show it only if chains cross occasionally. Chains that never leave their mode look well mixed "
+        "individually. Disagreement between chains, or extra chains started elsewhere, reveals the problem.",
         rows=rows,
         picture=picture,
-        caption=f"Two modes of weights {LEFT} and {1 - LEFT}, ten widths apart.",
+        caption=f"Two modes with weights {LEFT} and {1 - LEFT}, ten widths apart.",
     )
 
 
 def both(row: dict[str, Any]) -> tuple[float, float]:
-    """A row of metrics.json as value and standard error; not finite where it was refused."""
+    """Return value and standard error of a row of metrics.json; NaN if the verdict is refused."""
     return row["value"] if row["value"] is not None else float("nan"), row.get("se", float("nan"))

@@ -1,4 +1,4 @@
-"""Temperature sharpens: T → 0 leaves the lowest point alone, T → ∞ everything equally."""
+"""Temperature sharpens: T → 0 selects the lowest energy, T → ∞ gives the uniform distribution."""
 
 import math
 from pathlib import Path
@@ -45,9 +45,11 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     uniform = ((WALL - lowest) ** 2 + (WALL + lowest) ** 2) / (4 * WALL)
     rows += [
         Row(
-            f"the same at T = {COLD:g} beside √(2T/πE″), T → 0", math.sqrt(2 * COLD / math.pi / curvature), *found[COLD]
+            f"the same at T = {COLD:g} compared with √(2T/πE″), T → 0",
+            math.sqrt(2 * COLD / math.pi / curvature),
+            *found[COLD],
         ),
-        Row(f"the same at T = {HOT:g} beside a uniform law, T → ∞", uniform, *found[HOT]),
+        Row(f"the same at T = {HOT:g} compared with the uniform distribution, T → ∞", uniform, *found[HOT]),
     ]
     left.set(xlabel="x", ylabel="density", ylim=(0.05, 20), yscale="log")
     left.legend(fontsize=8)
@@ -61,10 +63,10 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     right.legend()
     return Claim(
         section="原理与机制 › 概率论框架 · Probabilistic framework",
-        sentence="Temperature sets how sharp a law is: as T → 0 its mass gathers at the lowest energy, as T → ∞ it "
-        "becomes uniform.",
-        truth="Uniform where space is bounded. In an unbounded one there is no uniform law, and a Gaussian's "
-        "variance T/a grows without end.",
+        sentence="Temperature sets the sharpness of the distribution: as T → 0 its mass concentrates at the lowest "
+        "energy, and as T → ∞ it becomes uniform.",
+        truth="The limit is uniform in a bounded space. An unbounded space has no uniform distribution; for example, "
+        "the variance T/a of a Gaussian grows without bound.",
         rows=rows,
         picture=picture,
         caption=f"E = 2(x² − 1)² + 0.3x between walls at ±{WALL}: densities and chains of replica exchange (left), "

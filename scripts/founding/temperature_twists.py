@@ -1,4 +1,4 @@
-"""Temperature twists: it changes what wells weigh against each other, as Laplace's formula says."""
+"""Temperature twists: it changes the relative weights of wells, in agreement with Laplace's formula."""
 
 import math
 from pathlib import Path
@@ -18,7 +18,7 @@ TEMPERATURES = (0.5, 1.0, 2.0)
 
 
 def laplace(T: float) -> float:
-    """The narrow well's share exp(−Eᵢ/T)√(2πT/Hᵢ): Eᵢ = log sᵢ up to a constant, Hᵢ = 1/sᵢ²."""
+    """Return the weight of the narrow well by exp(−Eᵢ/T)√(2πT/Hᵢ): Eᵢ = log sᵢ up to a constant, Hᵢ = 1/sᵢ²."""
     narrow, wide = (s ** (1 - 1 / T) for s in (NARROW, WIDE))
     return narrow / (narrow + wide)
 
@@ -31,23 +31,25 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
         sampler = part("sampler", "tempering", {"temperature": T, "temperatures": ladder.tolist(), "step_size": 0.2})
         rng = seeded(i)
         x = moved(sampler, energy, 12 * (2 * torch.rand(CHAINS, 1, generator=rng) - 1), STEPS, rng)
-        # Halfway between the wells in units of their widths.
+        # Split halfway between the wells, in units of their widths.
         left = x[:, 0] < -APART + 2 * APART * NARROW / (NARROW + WIDE)
         shares.append(average(left.double()))
         spreads.append(variance(x[~left], APART))
-        rows.append(Row(f"share of the narrow well at T = {T:g}", laplace(T), *shares[-1]))
+        rows.append(Row(f"weight of the narrow well at T = {T:g}", laplace(T), *shares[-1]))
     for T, spread in zip(TEMPERATURES, spreads, strict=True):
         rows.append(Row(f"variance in the wide well at T = {T:g}: T/H", T * WIDE**2, *spread))
     picture, (axes, right) = figure.new(2, width=8.8, height=3.2)
     line = np.geomspace(0.3, 3, 60)
     for each, value, label in (
-        (axes, laplace, "share of the narrow well"),
+        (axes, laplace, "weight of the narrow well"),
         (right, lambda T: T * WIDE**2, "variance in the wide well, x²"),
     ):
         measured = shares if each is axes else spreads
         each.plot(line, [value(T) for T in line], color=figure.BLACK, label="Laplace")
         means, errors = zip(*measured, strict=True)
-        each.errorbar(TEMPERATURES, means, 4 * np.array(errors), fmt="o", color=figure.BLUE, label="chains ± 4 errors")
+        each.errorbar(
+            TEMPERATURES, means, 4 * np.array(errors), fmt="o", color=figure.BLUE, label="chains ± 4 standard errors"
+        )
         each.set(xscale="log", xlabel="temperature T, in units of E", ylabel=label)
         each.set_xticks([0.3, 0.5, 1, 2, 3], ["0.3", "0.5", "1", "2", "3"])
         each.minorticks_off()
@@ -55,10 +57,10 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     depth = math.log(WIDE / NARROW)
     return Claim(
         section="原理与机制 › 概率论框架 · Probabilistic framework",
-        sentence="Temperature does not only scale the width of modes, their covariance being T·H⁻¹, it also twists "
-        "what they weigh against each other, through depth and curvature.",
+        sentence="Temperature does not only scale the covariance T·H⁻¹ of modes. It also changes their relative "
+        "weights, through depth and curvature.",
         rows=rows,
         picture=picture,
-        caption=f"Two wells of equal mass at T = 1, {NARROW} and {WIDE} wide, the narrow one {depth:.2f} deeper: "
-        "colder it wins, hotter it loses (left), while each well's variance is proportional to T (right).",
+        caption=f"Two wells of equal mass at T = 1, with widths {NARROW} and {WIDE}; the narrow well is {depth:.2f} "
+        "deeper. Its weight rises at low T and falls at high T (left). The variance is proportional to T (right).",
     )
