@@ -3,7 +3,8 @@
 import difflib
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 UNITS = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
@@ -23,16 +24,33 @@ class InputError(ValueError):
         return InputError(*(m if m.split(" ")[0].split(".")[0] in stay else f"{prefix}.{m}" for m in self.messages))
 
 
+class Problems:
+    """All that is wrong with a user's input, so that it is reported at once."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    @contextmanager
+    def under(self, prefix: str = "", but: Iterable[str] = ()) -> Iterator[None]:
+        """Keep the messages of an InputError that the block raises, each under `prefix`; see `InputError.under`."""
+        try:
+            yield
+        except InputError as error:
+            self.messages += (error.under(prefix, but) if prefix else error).messages
+
+    def finish(self) -> None:
+        """Raise one InputError with all messages, each once, if there are any."""
+        if self.messages:
+            raise InputError(*dict.fromkeys(self.messages))
+
+
 def every(*checks: Callable[[], object]) -> None:
     """Make all of these checks; raise one InputError with what all of them refuse."""
-    messages: list[str] = []
+    problems = Problems()
     for check in checks:
-        try:
+        with problems.under():
             check()
-        except InputError as error:
-            messages += error.messages
-    if messages:
-        raise InputError(*messages)
+    problems.finish()
 
 
 def number(name: str, value: Any) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ebm_cli.report.page import filled
-from ebm_cli.run.folder import write_text
+from ebm_cli.run.writing import write_text
 from scripts.founding import Claim
 
 COLUMNS = ("claim", "section", "sentence", "quantity", "relation", "exact", "measured", "se", "verdict")

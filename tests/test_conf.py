@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from ebm_cli import check
+from ebm_cli.assembly.assemble import assemble
 from ebm_cli.assembly.build import OFFERED, locate, make
-from ebm_cli.assembly.parts import assemble, load_weights
+from ebm_cli.assembly.weights import load_weights
 from ebm_cli.chain.burn_in import Tuning
 from ebm_cli.chain.engine import choose
 from ebm_cli.check import InputError
@@ -17,7 +18,7 @@ from ebm_cli.cli.compose import Base, compose, parse
 from ebm_cli.cli.keys import LIST_GROUPS, Key, keys_of
 from ebm_cli.run.folder import FIGURES, Run
 from ebm_cli.run.machine import resolve
-from ebm_cli.verb.train import Trainer
+from ebm_cli.training.trainer import Trainer
 from tests.contract import CONF, PACKAGE, build, config, options
 
 GROUPS = (
@@ -151,6 +152,7 @@ def test_every_experiment_composes_and_its_parts_build(name: str) -> None:
     if name in options("data") and "path" in config("data", name):
         words.append(f"data.path={config('data', name)['path']}")
     composed = compose("train", parse(words), Base())
-    with resolve("cpu", composed["dtype"], 1).used():
-        parts = assemble(composed)
+    machine = resolve("cpu", composed["dtype"], 1)
+    with machine.used():
+        parts = assemble(composed, machine)
     assert None not in (parts.data, parts.start, parts.objective, parts.optimizer)

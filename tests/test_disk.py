@@ -10,7 +10,8 @@ import torch
 
 from ebm_cli.cli import main
 from ebm_cli.run.checkpoint import read_checkpoint, write_checkpoint
-from ebm_cli.run.folder import Run, prune
+from ebm_cli.run.disk_use import prune
+from ebm_cli.run.folder import Run
 from tests.cli.test_verbs import rows, state
 
 pytestmark = pytest.mark.usefixtures("here")

@@ -6,117 +6,18 @@ a `Permission`: the user typed their names, made the run that names them, or typ
 
 import importlib
 import inspect
-import shlex
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ebm_cli import check
+from ebm_cli.assembly.permission import Config, current, foreign
 from ebm_cli.check import InputError
 from ebm_cli.run import shipped
-from ebm_cli.run.folder import Run
 
-Config = dict[str, Any]
-
-# What a class may ask for by the name of a parameter, beside what its YAML gives.
-OFFERED = ("event", "data", "sampler", "start", "energy", "engine", "record")
-
-
-@dataclass(frozen=True)
-class Permission:
-    """Which classes beyond this package's own may be imported.
-
-    targets: their dotted names. trust: whether all that opened runs name are among them.
-    retry: what to type after a refusal, with {trust} for the words that grant it. files: (name, file) of the classes
-    that an opened run was made with.
-    """
-
-    targets: frozenset[str] = frozenset()
-    trust: bool = False
-    retry: str = "load_run(…, trust=True)"
-    files: tuple[tuple[str, str], ...] = ()
-
-
-NOTHING = Permission()
-_PERMISSION: ContextVar[Permission] = ContextVar("permission", default=NOTHING)
-
-
-def current() -> Permission:
-    """The permission under which classes are built here."""
-    return _PERMISSION.get()
-
-
-@contextmanager
-def permitted(permission: Permission) -> Iterator[None]:
-    """Build under `permission` inside the block."""
-    token = _PERMISSION.set(permission)
-    try:
-        yield
-    finally:
-        _PERMISSION.reset(token)
-
-
-def foreign(node: Any, key: str = "") -> dict[str, str]:
-    """Key and name of every class in a configuration, at any depth, that its group does not ship."""
-    if isinstance(node, list):
-        return {k: t for number, item in enumerate(node) for k, t in foreign(item, f"{key}.{number}").items()}
-    if not isinstance(node, dict):
-        return {}
-    found: dict[str, str] = {}
-    for name, value in node.items():
-        inside = f"{key}.{name}".lstrip(".")
-        if name == "_target_" and value != "???":
-            group = key.partition(".")[0]
-            if not isinstance(value, str) or not shipped.is_shipped(value, group):
-                found[inside] = str(value)
-        elif inside != "made":
-            found |= foreign(value, inside)
-    return found
-
-
-def admit(run: Run, config: Config, part: bool = False) -> Permission:
-    """Today's permission with the classes that `config`, stored in `run`, names. part: see `refuse`.
-
-    Raises InputError, before any import, for classes that this package does not ship, in a run that this user did not
-    make, unless they were typed again or the run is trusted.
-    """
-    permission = _PERMISSION.get()
-    found = foreign(config)
-    if found:
-        files = run.config()["made"].get("files")
-        pairs = files.items() if isinstance(files, dict) else ()
-        known = tuple((name, path) for name, path in pairs if isinstance(path, str))
-        permission = replace(permission, files=permission.files + known)
-    if permission.trust or (found and run.is_signed()):
-        return replace(permission, targets=permission.targets | set(found.values()))
-    unknown = {key: target for key, target in found.items() if target not in permission.targets}
-    refuse(f"run={run.folder}", unknown, part)
-    return permission
-
-
-def refuse(place: str, found: dict[str, str], part: bool = False) -> None:
-    """Raise InputError for classes that `place` names and that may not be built, if there are any.
-
-    part: whether it is a run that another energy is composed of.
-    """
-    if not found:
-        return
-    permission = _PERMISSION.get()
-    classes = ", ".join(f"{key}={target}" for key, target in list(found.items())[:4])
-    more = f" and {len(found) - 4} more" if len(found) > 4 else ""
-    typed = " ".join(shlex.quote(f"{key}={target}") for key, target in found.items())
-    advice = permission.retry
-    if "{trust}" in advice:
-        # Typed again they change a run's own nodes, not those of runs that its energy is composed of.
-        again = "" if part or len(typed) > 120 else f" (or {typed})"
-        advice = advice.replace("{trust}", "trust=true") + again
-    raise InputError(
-        f"{place} names classes that are not of ebm, and you did not make it on this account: {classes}{more}",
-        f"nothing of it was imported; if you trust it, type {advice}",
-    )
+# What a constructor may ask for by the name of a parameter, in addition to what its YAML gives.
+INJECTED = ("event", "data", "sampler", "start", "energy", "engine", "record")
 
 
 def locate(target: object) -> type:
@@ -124,7 +25,7 @@ def locate(target: object) -> type:
     if not isinstance(target, str) or "." not in target or not all(name.isidentifier() for name in target.split(".")):
         raise InputError(f"_target_ must be MODULE.CLASS, got {target!r}")
     module_name, _, class_name = target.rpartition(".")
-    if not shipped.is_shipped(target) and target not in _PERMISSION.get().targets:
+    if not shipped.is_shipped(target) and target not in current().targets:
         raise InputError(f"_target_={target} is no class of ebm and was not typed: it is not imported")
     try:
         module = importlib.import_module(module_name)
@@ -147,7 +48,7 @@ def locate(target: object) -> type:
 
 def _file_hint(target: str) -> str:
     """Where the class was when the run that names it was made."""
-    path = dict(_PERMISSION.get().files).get(target)
+    path = dict(current().files).get(target)
     return f"; the run was made with {path}: go to its folder, or copy it here" if path else ""
 
 
@@ -160,17 +61,21 @@ def files_of(config: Config) -> dict[str, str]:
     return found
 
 
-def asks(config: Config) -> set[str]:
-    """Which of OFFERED the class of a group's dict asks for and is not given; none where it cannot be found."""
+def parameters_of(config: Config) -> Mapping[str, inspect.Parameter]:
+    """Return the constructor's parameters of the class that a node names; none if it cannot be found."""
     try:
-        parameters = inspect.signature(locate(str(config.get("_target_")))).parameters
+        return inspect.signature(locate(str(config.get("_target_")))).parameters
     except (InputError, ValueError, TypeError):
-        return set()
-    return {name for name in OFFERED if name in parameters and name not in config}
+        return {}
 
 
-def make(config: Config, **offered: Any) -> Any:
-    """The object that one group's dict describes; `offered` values go to parameters of that name.
+def asks(config: Config) -> set[str]:
+    """Return which of INJECTED the class of a node asks for and is not given."""
+    return {name for name in INJECTED if name in parameters_of(config) and name not in config}
+
+
+def make(config: Config, **injected: Any) -> Any:
+    """The object that one group's dict describes; `injected` values go to parameters of that name.
 
     Raises InputError with every argument that is missing or unknown, or with what the class itself refuses.
     """
@@ -178,18 +83,18 @@ def make(config: Config, **offered: Any) -> Any:
     if config.get("_target_") in (None, "???"):
         raise InputError("_target_ must name a class: MODULE.CLASS")
     cls = locate(config["_target_"])
-    return construct(cls, arguments, config["_target_"], **offered)
+    return construct(cls, arguments, config["_target_"], **injected)
 
 
-def construct(cls: type, arguments: dict[str, Any], target: str = "", **offered: Any) -> Any:
-    """cls(**arguments), with those of `offered` that it has parameters for.
+def construct(cls: type, arguments: dict[str, Any], target: str = "", **injected: Any) -> Any:
+    """cls(**arguments), with those of `injected` that it has parameters for.
 
     Raises InputError with every argument that is missing or unknown, or with all that the class itself refuses.
     """
     arguments = dict(arguments)
     parameters = inspect.signature(cls).parameters
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    for name, value in offered.items():
+    for name, value in injected.items():
         if name in parameters and name not in arguments:
             arguments[name] = value
     wrong = [
@@ -248,34 +153,3 @@ def with_role(group: str, built: Any, methods: tuple[str, ...]) -> Any:
             f"_target_={type(built).__module__}.{type(built).__qualname__} is no {group}: it has no {lacks[0]}()"
         )
     return built
-
-
-class Gather:
-    """Collects InputErrors so that a user sees all that is wrong at once."""
-
-    def __init__(self) -> None:
-        self.messages: list[str] = []
-
-    def attempt(self, prefix: str, action: Callable[[], Any]) -> Any:
-        """action(), or None with its messages kept under `prefix`."""
-        try:
-            return action()
-        except InputError as error:
-            self.messages += (error.under(prefix, but=OFFERED) if prefix else error).messages
-            return None
-
-    def finish(self) -> None:
-        """Raise everything collected, once each."""
-        if self.messages:
-            raise InputError(*dict.fromkeys(self.messages))
-
-
-def together(**actions: Callable[[], Any]) -> list[Any]:
-    """The results of several checks; InputError with what all of them refuse, under their names.
-
-    A name that begins with an underscore is no prefix of its messages.
-    """
-    gather = Gather()
-    results = [gather.attempt("" if name.startswith("_") else name, action) for name, action in actions.items()]
-    gather.finish()
-    return results

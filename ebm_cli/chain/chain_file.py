@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 
 from ebm_cli.check import InputError
 from ebm_cli.estimate import rounded_up
-from ebm_cli.run.folder import write_bytes
+from ebm_cli.run.writing import write_bytes
 
 # Beside chains.nc: the fingerprint of the chains that metrics.json judges.
 JUDGED = "chains.sha256"

@@ -18,13 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from ebm_cli import __version__
-from ebm_cli.assembly.build import NOTHING, Permission, files_of, permitted
+from ebm_cli.assembly.build import files_of
+from ebm_cli.assembly.permission import NOTHING, Permission, permitted
 from ebm_cli.check import InputError
 from ebm_cli.cli import compose
 from ebm_cli.estimate import Estimate
 from ebm_cli.run import shipped
-from ebm_cli.run.folder import FORMAT, NAME, Run, new_folder, write_text
+from ebm_cli.run.folder import NAME, Run
+from ebm_cli.run.new_folder import new_folder
+from ebm_cli.run.old_formats import FORMAT
 from ebm_cli.run.terminal import Stopped, WorkFailed, printable
+from ebm_cli.run.writing import write_text
 
 # What a disk or its limits refuse, which no change of this program mends.
 OF_THE_DISK = (

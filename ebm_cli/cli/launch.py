@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ebm_cli.assembly.build import NOTHING, Permission, admit, current, foreign, locate, permitted, refuse
+from ebm_cli.assembly.build import locate
+from ebm_cli.assembly.permission import NOTHING, Permission, admit, current, foreign, permitted, refuse
 from ebm_cli.check import InputError
 from ebm_cli.cli import compose, runs
 from ebm_cli.cli.job import Job, perform, wrong_input

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from ebm_cli.assembly.build import permitted
-from ebm_cli.check import InputError, count, non_negative, one_of
+from ebm_cli.assembly.permission import permitted
+from ebm_cli.check import InputError, Problems, count, non_negative, one_of
 from ebm_cli.cli import compose
 from ebm_cli.cli.job import Job, typed_only
 from ebm_cli.run.folder import FIGURES, Run
@@ -67,68 +67,87 @@ def likeness(job: Job) -> dict[str, Any]:
 
 def check_numbers(job: Job) -> None:
     """Check the numbers of a job that need neither data nor energy; InputError with all that are wrong."""
-    from ebm_cli.assembly.build import Gather, asks, construct, make
+    from ebm_cli.assembly.build import INJECTED, asks, make
     from ebm_cli.run.machine import resolve
 
-    gather = Gather()
+    problems = Problems()
     config = job.config
-    gather.attempt("", lambda: count("seed", config["seed"], least=0))
-    gather.attempt("", lambda: resolve(config["device"], config["dtype"], config["threads"]))
-    gather.attempt("", lambda: one_of("figures", config.get("figures", "png"), FIGURES))
+    with problems.under():
+        count("seed", config["seed"], least=0)
+    with problems.under():
+        resolve(config["device"], config["dtype"], config["threads"])
+    with problems.under():
+        one_of("figures", config.get("figures", "png"), FIGURES)
     compose.append_current_folder()
     with permitted(job.permission):
-        for group in ("sampler", "optimizer"):
-            if (node := config.get(group)) and not asks(node):
-                gather.attempt(group, lambda node=node: make(node))
-        if job.verb == "train":
-            from ebm_cli.verb.train import Trainer
-
-            gather.attempt("trainer", lambda: construct(Trainer, config["trainer"]))
-        if job.verb == "sample":
-            from ebm_cli.sampling.fresh_chains import LENGTH, Length
-
-            gather.attempt("", lambda: Length(**{name: config[name] for name in LENGTH}))
-        if "adapt" in config:
-            from ebm_cli.chain.burn_in import Tuning
-
-            gather.attempt("", lambda: Tuning.of(config))
-        if job.verb == "evaluate":
-            gather.attempt("", lambda: count("budget", config["budget"]))
-            gather.attempt(
-                "", lambda: config["temperature"] is None or non_negative("temperature", config["temperature"])
-            )
-            gather.attempt("", lambda: config["samples"] is None or count("samples", config["samples"], least=2))
+        nodes = {group: config[group] for group in ("sampler", "optimizer") if config.get(group)}
+        for name, node in nodes.items():
+            if not asks(node):
+                with problems.under(name, but=INJECTED):
+                    make(node)
         for group in ("metric", "diagnostic"):
             for name, node in (config.get(group) or {}).items():
-                gather.attempt(f"{group}.{name}", lambda node=node: make(node))
-    gather.finish()
+                with problems.under(f"{group}.{name}", but=INJECTED):
+                    make(node)
+        check_verb(job, problems)
+    problems.finish()
+
+
+def check_verb(job: Job, problems: Problems) -> None:
+    """Check the numbers that belong to a verb itself."""
+    config = job.config
+    if job.verb == "train":
+        from ebm_cli.assembly.build import construct
+        from ebm_cli.training.trainer import Trainer
+
+        with problems.under("trainer"):
+            construct(Trainer, config["trainer"])
+    if job.verb == "sample":
+        from ebm_cli.sampling.fresh_chains import LENGTH, Length
+
+        with problems.under():
+            Length(**{name: config[name] for name in LENGTH})
+    if "adapt" in config:
+        from ebm_cli.chain.burn_in import Tuning
+
+        with problems.under():
+            Tuning.of(config)
+    if job.verb == "evaluate":
+        with problems.under():
+            count("budget", config["budget"])
+        with problems.under():
+            if config["temperature"] is not None:
+                non_negative("temperature", config["temperature"])
+        with problems.under():
+            if config["samples"] is not None:
+                count("samples", config["samples"], least=2)
 
 
 def check_parts(job: Job) -> None:
     """Raise InputError for all that is wrong with the parts of a job, which are built as the verb builds them."""
     if job.verb == "diagnose" or job.folder is not None:
         return
+    from ebm_cli.assembly.assemble import assemble
     from ebm_cli.assembly.data_record import read_data_record
-    from ebm_cli.assembly.parts import assemble
     from ebm_cli.run.machine import resolve
     from ebm_cli.sampling.fresh_chains import ready_start
 
     config = job.config
     try:
-        place = resolve(config["device"], config["dtype"], config["threads"])
+        machine = resolve(config["device"], config["dtype"], config["threads"])
     except InputError:
-        # It is named with the numbers; what else is wrong does not depend on the machine.
-        place = resolve("cpu", "float32", 1)
-    config = config | {"device": place.device, "dtype": place.dtype, "threads": place.threads}
+        # It is reported with the numbers; what else is wrong does not depend on the machine.
+        machine = resolve("cpu", "float32", 1)
+    config = config | {"device": machine.device, "dtype": machine.dtype, "threads": machine.threads}
     source = job.source if isinstance(job.source, Run) else None
     if job.verb == "train" and config.get("init"):
         source = Run(config["init"])
     compose.append_current_folder()
-    with place.used(), permitted(job.permission):
+    with machine.used(), permitted(job.permission):
         record = None if source is None else read_data_record(source)
         if record is not None and job.verb == "train":
             record = record.used_for("units")
-        parts = assemble(config, record)
+        parts = assemble(config, machine, record)
         if job.verb == "sample":
             ready_start(config, parts, source)
 

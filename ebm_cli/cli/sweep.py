@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ebm_cli.assembly.build import Permission, admit, permitted
+from ebm_cli.assembly.permission import Permission, admit, permitted
 from ebm_cli.check import InputError
 from ebm_cli.cli import compose
 from ebm_cli.cli.job import Job, locked, perform, wrong_input
@@ -15,7 +15,9 @@ from ebm_cli.cli.launch import permission_of, prepare
 from ebm_cli.cli.precheck import Precheck
 from ebm_cli.cli.sweep_progress import JobTerminal
 from ebm_cli.run import signed_yaml as stored
-from ebm_cli.run.folder import Run, new_folder, write_text
+from ebm_cli.run.folder import Run
+from ebm_cli.run.new_folder import new_folder
+from ebm_cli.run.writing import write_text
 
 if TYPE_CHECKING:
     from ebm_cli.report.sweep_members import Sweep

@@ -16,7 +16,8 @@ from markupsafe import Markup
 from ebm_cli.check import InputError
 from ebm_cli.estimate import show
 from ebm_cli.report.judgment import judgment, news
-from ebm_cli.run.folder import Run, read_json, write_text
+from ebm_cli.run.folder import Run, read_json
+from ebm_cli.run.writing import write_text
 
 STYLE = """:root { color-scheme: light; }
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 60rem; margin: 0 auto; padding: 1rem; }

@@ -8,7 +8,7 @@ from ebm_cli.estimate import show
 from ebm_cli.report.page import filled
 from ebm_cli.report.sweep_members import Member, Sweep
 from ebm_cli.report.sweep_table import columns_of, heads_of, rank, ranking_note
-from ebm_cli.run.folder import write_text
+from ebm_cli.run.writing import write_text
 
 PAGE = """<h1>{{ title }}</h1>
 <p class="path">{{ folder }}</p>

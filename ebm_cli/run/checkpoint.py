@@ -14,7 +14,9 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from ebm_cli.check import InputError
-from ebm_cli.run.folder import FORMAT, Run, replace_folder, sync_folder, write_text
+from ebm_cli.run.folder import Run
+from ebm_cli.run.old_formats import FORMAT
+from ebm_cli.run.writing import replace_folder, sync_folder, write_text
 
 # Next to step-N, chains-N: the chains that starts keep.
 CHAINS = "chains-"

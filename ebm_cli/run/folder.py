@@ -1,86 +1,26 @@
 """One run's folder: its configuration, checkpoints, metrics and figures, written so that a kill loses nothing."""
 
 import json
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import datetime
-from io import BytesIO
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.estimate import Estimate
 from ebm_cli.run import signed_yaml as stored
+from ebm_cli.run.old_formats import FORMAT, upgraded
+from ebm_cli.run.stored_config import LEFT, NEVER_NULL, hold_types
+from ebm_cli.run.writing import write_text
 
 if TYPE_CHECKING:
-    import numpy as np
+    pass
 
-FORMAT = 7
 FIGURES = ("png", "svg", "pdf")
 UNFINISHED = "unfinished"
 NAME = re.compile(r"[A-Za-z0-9._-]+")
-# The mark, and files that `write_text` has not renamed yet.
-BEFORE_CONFIG = re.compile(r"unfinished|\.(unfinished|config\.yaml|sweep\.yaml)\.\w+")
-
-# Arguments that came with a format, with the values under which a class does what it did before them.
-NETWORK = {"base": 0, "spectral_norm": None}
-UNSCALED = {"scales": None}
-RATE = {"restart_at": None, "restart_factor": 0.1}
-SINCE = {
-    "ebm_cli.energy.mlp.MLP": {"frequencies": 0, "bandwidth": 1.0, "noise_level": None, **NETWORK},
-    "ebm_cli.energy.conv.Conv": NETWORK,
-    "ebm_cli.energy.autoencoder.Autoencoder": {
-        "convolutions": 1,
-        "channel_dropout": 0.0,
-        "unet": False,
-        "members": 1,
-        **NETWORK,
-    },
-    "ebm_cli.start.replay.Replay": {"begin": "noise", "age_limit": None, "shift": 0, "flip": 0.0, "jitter": 0.0},
-    "ebm_cli.objective.contrastive.Contrastive": {"chains": None, "wait": 0},
-    "ebm_cli.sampler.sgld.SGLD": UNSCALED,
-    "ebm_cli.sampler.sghmc.SGHMC": UNSCALED,
-    "ebm_cli.sampler.mala.MALA": UNSCALED,
-    "ebm_cli.sampler.tempering.Tempering": {"short": 0.0},
-    "ebm_cli.sampler.hmc.HMC": {"short": 0.0},
-    "ebm_cli.data.table.Table": {"columns": None, "label": None, "header": "names", "missing": "refuse"},
-    "ebm_cli.optimizer.adam.Adam": RATE,
-    "ebm_cli.optimizer.adamw.AdamW": RATE,
-    "ebm_cli.optimizer.sgd.SGD": RATE,
-}
-# Until format 5 each of our kernels had these keys, which are the verb's now.
-UNTIL_5 = ("adapt", "target")
-TUNING_SINCE = {"adapt": "none", "target_accept": None, "target_bias": 0.05}
-TRAINER_SINCE = {"rollbacks": 0, "rollback_factor": 0.3, "nll_every": None}
-
-
-# What config.yaml holds: the type of its keys, and those that a verb always leaves.
-KINDS: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("energy", "data", "sampler", "start", "objective", "optimizer"), (dict, NoneType)),
-    **dict.fromkeys(("regularizer", "metric", "diagnostic"), (dict, list, NoneType)),
-    **dict.fromkeys(("run", "init"), (str, NoneType)),
-    **dict.fromkeys(("device", "dtype", "engine", "weights"), (str,)),
-    "figures": (str,),
-    "trainer": (dict,),
-    "seed": (int,),
-    "threads": (int, str),
-    "event": (list, int, NoneType),
-    "checkpoint": (str, int),
-}
-OF_ALL = ("seed", "device", "dtype", "threads")
-NEVER_NULL = ("energy", "sampler", "trainer")
-LEFT = {
-    "train": ("energy", "sampler", "trainer", "event", *OF_ALL),
-    "sample": ("energy", "sampler", "event", "checkpoint", "weights", *OF_ALL),
-    "evaluate": OF_ALL,
-    "diagnose": OF_ALL,
-}
 
 
 class Run:
@@ -245,57 +185,6 @@ class Run:
         return {name: text for name, text in pairs if NAME.fullmatch(name) and isinstance(text, str)}
 
 
-def hold_types(config: dict[str, Any], path: Path) -> None:
-    """Raise InputError unless the keys of a stored configuration have their types and nothing in it is unresolved."""
-    for key, kinds in KINDS.items():
-        if key in config and (not isinstance(config[key], kinds) or isinstance(config[key], bool)):
-            names = " or ".join("null" if kind is NoneType else kind.__name__ for kind in kinds)
-            raise InputError(f"{path} is damaged: {key} must be of type {names}, got {str(config[key])[:40]!r}")
-    event = config.get("event")
-    if isinstance(event, list) and not all(type(side) is int for side in event):
-        raise InputError(f"{path} is damaged: event must hold whole numbers, got {str(event)[:40]!r}")
-    for key in ("regularizer", "metric", "diagnostic"):
-        members = config.get(key) or {}
-        if isinstance(members, list) and members:
-            raise InputError(f"{path} is damaged: {key} must be of type dict, got a list")
-        for name, node in members.items() if isinstance(members, dict) else ():
-            if not isinstance(node, dict):
-                raise InputError(f"{path} is damaged: {key}.{name} must be of type dict, got {str(node)[:40]!r}")
-    verb = config["made"].get("verb", "train")
-    if not isinstance(verb, str) or verb not in LEFT:
-        raise InputError(f"{path} is damaged: made.verb must be one of {', '.join(LEFT)}, got {str(verb)[:40]!r}")
-    for key in ("command", "ebm", "torch", "created"):
-        if not isinstance(config["made"].get(key, ""), str):
-            raise InputError(f"{path} is damaged: made.{key} must be text")
-    unresolved = stored.interpolations({key: value for key, value in config.items() if key != "made"})
-    if unresolved:
-        raise InputError(f"{path} is damaged: {unresolved[0]} holds an interpolation, which stored files must not")
-    defaults = [key for key, value in config.items() if isinstance(value, dict) and "defaults" in value]
-    if defaults:
-        raise InputError(f"{path} is damaged: {defaults[0]}.defaults is no key of a run")
-    odd = [key for key in config.get("trainer") or {} if not key.isidentifier()]
-    if odd:
-        raise InputError(f"{path} is damaged: trainer has no key {odd[0]!r}")
-
-
-def upgraded(config: dict[str, Any]) -> dict[str, Any]:
-    """A configuration of any format as today's: what it lacks is added with the meaning that it had."""
-    if config["made"].get("format", 0) >= FORMAT:
-        return config
-    full = dict(config)
-    for group, node in config.items():
-        if isinstance(node, dict) and node.get("_target_") in SINCE:
-            full[group] = SINCE[node["_target_"]] | node
-    if isinstance(config.get("trainer"), dict):
-        full["trainer"] = TRAINER_SINCE | config["trainer"]
-    if "sampler" in config:
-        full = {"engine": "eager"} | TUNING_SINCE | full
-    sampler = full.get("sampler")
-    if isinstance(sampler, dict) and str(sampler.get("_target_")).startswith("ebm_cli.sampler."):
-        full["sampler"] = {key: value for key, value in sampler.items() if key not in UNTIL_5}
-    return full
-
-
 def _whole_lines(path: Path) -> Iterable[tuple[str, dict[str, Any]]]:
     *lines, _ = path.read_bytes().split(b"\n")
     for number, content in enumerate(lines, 1):
@@ -348,144 +237,3 @@ def is_of_ebm(folder: Path) -> bool:
             if key in stored.load(stored.read_text(folder / name), folder / name):
                 return True
     return False
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace a text file at once; see `write_bytes`."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Replace a file at once: written aside, synced, renamed."""
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(aside).chmod(0o644)
-        Path(aside).replace(path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def write_array(path: Path, values: "np.ndarray") -> None:
-    """Write a .npy file at once; numpy's own writing does not say why a disk took only half of it."""
-    import numpy as np
-
-    content = BytesIO()
-    np.save(content, values)
-    write_bytes(path, content.getbuffer())
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames inside `folder` survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def replace_folder(aside: Path, final: Path) -> None:
-    """Rename a finished folder into place; one that is there already is removed."""
-    if final.exists():
-        shutil.rmtree(final)
-    aside.rename(final)
-    sync_folder(final.parent)
-
-
-def new_folder(verb: str, name: str, out: str | None, root: Path | None = None) -> Path:
-    """Make a run's folder exclusively: `out` itself, or outputs/VERB/DATE/TIME-NAME with a suffix if taken.
-
-    An `out` that a kill left before its configuration was written is used again.
-    """
-    if NAME.fullmatch(name) is None:
-        raise InputError(f"name must be of letters, digits, '.', '_' and '-' only, got {name!r}")
-    if out == "":
-        raise InputError("out must be a folder's name, got nothing")
-    try:
-        if out is not None:
-            folder = Path(out)
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            if not is_left_by_a_kill(folder):
-                folder.mkdir()
-            return folder.absolute()
-        now = datetime.now()
-        parent = (root or Path.cwd() / "outputs") / verb / now.strftime("%Y-%m-%d")
-        parent.mkdir(parents=True, exist_ok=True)
-        return _first_free(parent, f"{now:%H-%M-%S}-{name}")
-    except FileExistsError as error:
-        if out is not None and not os.path.lexists(out):
-            raise InputError(f"out={out} cannot be made: {error.filename} is a file") from None
-        raise InputError(f"out={out} exists already; choose another folder, or resume={out} to go on") from None
-    except OSError as error:
-        raise InputError(f"out={out or 'outputs'} cannot be made: {error.strerror} ({error.filename})") from None
-
-
-def is_left_by_a_kill(folder: Path) -> bool:
-    """Whether a folder holds nothing but what a run or a sweep writes before its configuration."""
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    return bool(names) and all(BEFORE_CONFIG.fullmatch(name) for name in names)
-
-
-def _first_free(parent: Path, name: str) -> Path:
-    for suffix in range(1, 10_000):
-        folder = parent / (name if suffix == 1 else f"{name}-{suffix}")
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            continue
-        return folder
-    raise InputError(f"{parent / name} and 9,999 suffixes are all taken")
-
-
-def size_of(path: Path) -> int:
-    """Bytes of all files below a folder."""
-    return sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
-
-
-def megabytes(size: float) -> str:
-    """Bytes in words: 0.4 MB, 57 MB."""
-    return f"{size / 1e6:.1f} MB" if size < 1e7 else f"{size / 1e6:,.0f} MB"
-
-
-def disk_use(run: Run) -> str:
-    """What a run's folder takes on the disk, in one line."""
-    folders = [run.checkpoints / f"step-{step}" for step in run.steps()]
-    each, whole = [size_of(folder) for folder in folders], size_of(run.folder)
-    chains = sum(size_of(folder) for folder in run.checkpoints.glob("chains-*"))
-    buffers = f", replay buffers {megabytes(chains)}" if chains else ""
-    count = f"{len(each)} checkpoint{'s' if len(each) != 1 else ''}"
-    return f"disk: {megabytes(whole)}, of which {count} {megabytes(sum(each))}{buffers}"
-
-
-def surplus(run: Run, keep: int | str) -> list[int]:
-    """The steps of checkpoints beyond the newest `keep`, a number or the size that they may take together."""
-    check.count_or_size("keep", keep)
-    steps = run.steps()
-    if isinstance(keep, int):
-        return steps[:-keep]
-    room = check.size(keep)
-    for number, step in enumerate(reversed(steps)):
-        room -= size_of(run.checkpoints / f"step-{step}")
-        if room < 0:
-            return steps[: len(steps) - number]
-    return []
-
-
-def prune(run: Run, keep: int | str, spare: Iterable[str] = ()) -> None:
-    """Remove all but the newest checkpoints, as many or as large as `keep` says, and those that are named.
-
-    They are named by `last`, `best` or `spare`.
-    """
-    named = set(spare)
-    for pointer in ("last", "best"):
-        path = run.checkpoints / pointer
-        if path.exists():
-            named.add(path.read_text(errors="replace").strip())
-    for step in surplus(run, keep):
-        if f"step-{step}" not in named:
-            shutil.rmtree(run.checkpoints / f"step-{step}", ignore_errors=True)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ebm_cli import figure
-from ebm_cli.assembly.parts import Parts
+from ebm_cli.assembly.components import Parts
 from ebm_cli.chain.chain_file import Chains
 from ebm_cli.chain.loop import Trajectory
 from ebm_cli.data import noised_known

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ebm_cli import check
-from ebm_cli.assembly.build import Config
-from ebm_cli.assembly.parts import Parts
+from ebm_cli.assembly.components import Parts
+from ebm_cli.assembly.permission import Config
 from ebm_cli.chain.burn_in import Tuning
 from ebm_cli.chain.chain_file import Chains
 from ebm_cli.chain.loop import Trajectory, Walk

@@ -6,8 +6,9 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from ebm_cli.assembly.build import Config, make
-from ebm_cli.assembly.parts import Parts
+from ebm_cli.assembly.build import make
+from ebm_cli.assembly.components import Parts
+from ebm_cli.assembly.permission import Config
 from ebm_cli.energy import space_of
 from ebm_cli.run.shipped import defaults
 from ebm_cli.run.terminal import Terminal

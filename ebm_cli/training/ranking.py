@@ -4,7 +4,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
-from ebm_cli.assembly.parts import Parts
+from ebm_cli.assembly.components import Parts
 from ebm_cli.data import Data, noised
 from ebm_cli.metric import rows
 from ebm_cli.metric.mmd import kernel, mmd
@@ -13,8 +13,9 @@ from ebm_cli.objective import Outcome
 from ebm_cli.partition import Integrand, log_z
 from ebm_cli.partition.recipe import Recipe
 from ebm_cli.partition.spending import Spending
-from ebm_cli.run.folder import Run, write_text
+from ebm_cli.run.folder import Run
 from ebm_cli.run.scores import LIKELIHOOD, SCORE, scores_of
+from ebm_cli.run.writing import write_text
 from ebm_cli.start.replay import Replay
 from ebm_cli.training.state import TrainState
 

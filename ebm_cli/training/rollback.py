@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from shutil import rmtree
 from typing import Any, cast
 
-from ebm_cli.assembly.parts import Parts
+from ebm_cli.assembly.components import Parts
 from ebm_cli.estimate import show
 from ebm_cli.optimizer import Rate
 from ebm_cli.run.checkpoint import drop_chains, newest_whole, reached
-from ebm_cli.run.folder import Run, read_json, write_text
+from ebm_cli.run.folder import Run, read_json
 from ebm_cli.run.terminal import WorkFailed
+from ebm_cli.run.writing import write_text
 from ebm_cli.sampler import Sampler
 from ebm_cli.training.state import TrainState
 

@@ -6,14 +6,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ebm_cli import rng
+from ebm_cli.assembly.components import Parts
 from ebm_cli.check import InputError
 from ebm_cli.objective import Objective
 from ebm_cli.run.checkpoint import chains_of, misfit, read_checkpoint, write_step
 from ebm_cli.run.folder import Run
 from ebm_cli.start import Buffered
+from ebm_cli.training.trainer import Trainer
 
 GENERATORS = ("data", "chains")
 
@@ -120,3 +122,27 @@ class TrainState:
                 f"config.yaml ({type(error).__name__})"
             ) from error
         return lacks
+
+
+def check_trainable(parts: Parts) -> None:
+    """Raise InputError unless there is something to train, and everything that training needs."""
+    if parts.objective is None or parts.data is None or parts.optimizer is None:
+        raise InputError("objective, data and optimizer must all be chosen to train")
+    if not [*parts.energy.parameters(), *parts.objective.parameters()]:
+        raise InputError(
+            "energy has no torch.nn.Parameter, so there is nothing to train; ebm sample draws from it as it is"
+        )
+
+
+def first_state(parts: Parts, trainer: Trainer, seed: int) -> TrainState:
+    """Return the state of training before its first step."""
+    assert parts.objective is not None and parts.optimizer is not None
+    parts.energy.train()
+    parts.objective.train()
+    optimizer = parts.optimizer.build([*parts.energy.parameters(), *parts.objective.parameters()])
+    averaged = None
+    if trainer.average is not None:
+        average = get_ema_multi_avg_fn(trainer.average)
+        averaged = AveragedModel(parts.energy, multi_avg_fn=average, use_buffers=False)
+    schedule = parts.optimizer.schedule(optimizer)
+    return TrainState(parts.energy, averaged, parts.objective, optimizer, schedule, seed, parts.machine.device)

@@ -8,8 +8,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import rng
-from ebm_cli.assembly.build import Config, make
-from ebm_cli.assembly.parts import Parts
+from ebm_cli.assembly.build import make
+from ebm_cli.assembly.components import Parts
+from ebm_cli.assembly.permission import Config
 from ebm_cli.chain import burn_in as adaptation
 from ebm_cli.chain.burn_in import Tuning
 from ebm_cli.data import Data

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ebm_cli import figure
-from ebm_cli.assembly.parts import Parts
+from ebm_cli.assembly.components import Parts
 from ebm_cli.data import known
 from ebm_cli.energy import frozen
 from ebm_cli.figure.landscape import landscape
@@ -30,21 +30,24 @@ MOST_POINTS = 1000
 MAX_ENERGY = 1e100
 
 
-class Board:
-    """Writes both records of one training run; TensorBoard's is cut at `purge` when a run is resumed.
+class TrainingLog:
+    """Writes both records of one training run, metrics.jsonl and TensorBoard's, from the state's step on.
 
     Histograms come with every logged step and pictures with every tenth; both use no generator of the training state,
     so that what is logged never changes what is trained.
     """
 
-    def __init__(self, run: Run, parts: Parts, state: TrainState, purge: int | None) -> None:
+    def __init__(self, run: Run, parts: Parts, state: TrainState) -> None:
         self.run = run
         self.parts = parts
         self.state = state
+        # What a stopped run logged after its last checkpoint is logged again.
+        run.cut_history(state.step)
+        resumed = any(run.folder.glob("events.out.tfevents.*"))
         self.logged = len(run.history())
-        self.events = self._open(purge)
+        self.events = self._open(state.step + 1 if resumed else None)
 
-    def __enter__(self) -> "Board":
+    def __enter__(self) -> "TrainingLog":
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from ebm_cli import figure
-from ebm_cli.assembly.build import Config
-from ebm_cli.assembly.data_record import read_data_record
-from ebm_cli.assembly.parts import assemble, load_weights
+from ebm_cli.assembly.permission import Config
+from ebm_cli.assembly.trained_run import assemble_trained
 from ebm_cli.chain import chain_file
 from ebm_cli.chain.chain_file import JUDGED, Chains
 from ebm_cli.chain.screening import screen
@@ -16,7 +15,7 @@ from ebm_cli.mixing.convergence import evidence
 from ebm_cli.mixing.sampler_metrics import as_tuned
 from ebm_cli.mixing.verdict import Judged, judge, pictures
 from ebm_cli.run.folder import Run
-from ebm_cli.run.machine import resolve
+from ebm_cli.run.machine import Machine, resolve
 from ebm_cli.run.terminal import Terminal
 from ebm_cli.sampling.figures import energy_trace
 from ebm_cli.verb.evaluate import findings, make_list
@@ -30,7 +29,7 @@ def diagnose(config: Config, run: Run, terminal: Terminal, sampled: Run | Path) 
         if isinstance(sampled, Run):
             path = sampled.folder / "chains.nc"
             chains = chain_file.read(path)
-            patient = with_energy(chains, sampled, config)
+            patient = with_energy(chains, sampled, place, terminal)
         else:
             path = sampled
             chains = chain_file.read(path)
@@ -63,18 +62,13 @@ def judged_before(path: Path, chains: Chains) -> Judged | None:
     return Judged(estimate, [f"mixing: as ebm sample found it in {path.parent}"], worst)
 
 
-def with_energy(chains: Chains, sampled: Run, config: Config) -> Patient:
-    """The chains of a sample run beside the energy and the sampler that they followed, as these were then."""
-    origin = sampled.config()
-    machine = {key: config[key] for key in ("device", "threads")}
-    trained = origin.get("run")
-    record = read_data_record(Run(Path(trained))) if trained else None
-    parts = assemble(origin | machine | {"objective": None, "engine": "eager"}, record)
-    history = []
-    if trained:
-        if not Path(trained).is_dir():
-            raise InputError(f"run={trained}, which these chains were sampled from, is not there any more")
-        load_weights(parts.energy, Run(Path(trained)), str(origin["checkpoint"]), origin["weights"])
-        history = Run(Path(trained)).history()
+def with_energy(chains: Chains, sampled: Run, place: Machine, terminal: Terminal) -> Patient:
+    """Return the chains of a sample run with the energy and the sampler that they followed, as these were then."""
+    origin = sampled.config() | {"objective": None, "engine": "eager"}
+    trained = Run(Path(origin["run"])) if origin.get("run") else None
+    if trained is not None and not trained.folder.is_dir():
+        raise InputError(f"run={trained.folder}, which these chains were sampled from, does not exist any more")
+    parts = assemble_trained(origin, place, trained, terminal)
+    history = [] if trained is None else trained.history()
     sampler = as_tuned(parts.sampler, sampled.whole_metrics())
     return Patient(chains, parts.energy, sampler.temperature, sampler, parts.start, parts.data, history)

@@ -9,18 +9,20 @@ from typing import Any
 import torch
 
 from ebm_cli import check, figure, rng
-from ebm_cli.assembly.build import Config, make, together
-from ebm_cli.assembly.data_record import read_data_record
-from ebm_cli.assembly.parts import Parts, assemble, check_units, load_weights
+from ebm_cli.assembly.build import make
+from ebm_cli.assembly.components import Parts
+from ebm_cli.assembly.permission import Config
+from ebm_cli.assembly.trained_run import assemble_trained
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, noised, noised_known
 from ebm_cli.estimate import Estimate
 from ebm_cli.figure.finding import Finding
 from ebm_cli.metric import Metric, Subject
 from ebm_cli.metric._score import rows_of, score
-from ebm_cli.run.folder import Run, write_array, write_text
+from ebm_cli.run.folder import Run
 from ebm_cli.run.machine import resolve
 from ebm_cli.run.terminal import Stopped, Terminal, WorkFailed
+from ebm_cli.run.writing import write_array, write_text
 from ebm_cli.sampling.figures import denoised_figure
 from ebm_cli.sampling.fresh_chains import Length, move, start_at, tuning_of
 
@@ -32,11 +34,12 @@ def evaluate(config: Config, run: Run, terminal: Terminal, trained: Run | None =
     place = resolve(config["device"], config["dtype"], config["threads"])
     with place.used():
         metrics: dict[str, Metric]
-        record = None if trained is None else read_data_record(trained)
-        metrics, parts = together(_metrics=lambda: metrics_of(config), _parts=lambda: assemble(config, record))
-        if trained is not None:
-            check_units(config, trained, record, parts.data, terminal)
-            load_weights(parts.energy, trained, config["checkpoint"], config["weights"])
+        problems = check.Problems()
+        with problems.under():
+            metrics = metrics_of(config)
+        with problems.under():
+            parts = assemble_trained(config, place, trained, terminal)
+        problems.finish()
         for note in parts.notes:
             terminal.say(note)
         temperature = config["temperature"] if config["temperature"] is not None else parts.sampler.temperature

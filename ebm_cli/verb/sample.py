@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ebm_cli import __version__, figure, rng
-from ebm_cli.assembly.build import Config, together
-from ebm_cli.assembly.data_record import read_data_record
-from ebm_cli.assembly.parts import Parts, assemble, check_units, load_weights
+from ebm_cli import __version__, check, figure, rng
+from ebm_cli.assembly.components import Parts
+from ebm_cli.assembly.permission import Config
+from ebm_cli.assembly.trained_run import assemble_trained
 from ebm_cli.chain import chain_file
 from ebm_cli.chain.chain_file import JUDGED, Chains
 from ebm_cli.chain.loop import Trajectory
@@ -23,9 +23,10 @@ from ebm_cli.estimate import Estimate, IfNotMixed, refused, under_mixing
 from ebm_cli.mixing import tail_index as tails
 from ebm_cli.mixing.sampler_metrics import kernel_rows, said
 from ebm_cli.mixing.verdict import judge
-from ebm_cli.run.folder import Run, write_array
+from ebm_cli.run.folder import Run
 from ebm_cli.run.machine import resolve
 from ebm_cli.run.terminal import Stopped, Terminal, WorkFailed
+from ebm_cli.run.writing import write_array
 from ebm_cli.sampling.figures import copy_grid, energy_trace, state_figures
 from ebm_cli.sampling.fresh_chains import LENGTH, Length, move, start_at, to_chains, tuning_of
 from ebm_cli.sampling.plain_sampler import plain_if_one_well
@@ -41,14 +42,12 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
     """
     place = resolve(config["device"], config["dtype"], config["threads"])
     with place.used():
-        record = None if trained is None else read_data_record(trained)
-        length, parts = together(
-            _length=lambda: Length(**{name: config[name] for name in LENGTH}),
-            _parts=lambda: assemble(config, record),
-        )
-        if trained is not None:
-            check_units(config, trained, record, parts.data, terminal)
-            load_weights(parts.energy, trained, config["checkpoint"], config["weights"])
+        problems = check.Problems()
+        with problems.under():
+            length = Length(**{name: config[name] for name in LENGTH})
+        with problems.under():
+            parts = assemble_trained(config, place, trained, terminal)
+        problems.finish()
         compiled = [] if parts.engine == "eager" else [f"engine: {parts.engine}"]
         for note in [*parts.notes, *compiled]:
             terminal.say(note)

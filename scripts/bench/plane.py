@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from ebm_cli.assembly.build import make
-from ebm_cli.assembly.parts import load_run
+from ebm_cli.assembly.trained_run import load_run
 from ebm_cli.cli import main as ebm
 from ebm_cli.cli.compose import Base, compose, parse
 from ebm_cli.data import Data, noised

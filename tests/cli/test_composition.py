@@ -12,7 +12,8 @@ import yaml
 from torch import Tensor
 
 from ebm_cli import load_run
-from ebm_cli.assembly.parts import Parts, assemble
+from ebm_cli.assembly.assemble import assemble
+from ebm_cli.assembly.components import Parts
 from ebm_cli.chain import chain_file
 from ebm_cli.cli import main
 from ebm_cli.cli.compose import Base, compose, parse
@@ -57,8 +58,9 @@ def here(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def composed(*words: str) -> Parts:
     """The parts of `ebm sample` under these words."""
     config = compose("sample", parse([*words, "device=cpu"]), Base())
-    with resolve("cpu", config["dtype"], 1).used():
-        return assemble(config)
+    machine = resolve("cpu", config["dtype"], 1)
+    with machine.used():
+        return assemble(config, machine)
 
 
 def exact(name: str, runs: Path) -> Callable[[Tensor], Tensor]:

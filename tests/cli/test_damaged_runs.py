@@ -11,15 +11,18 @@ from typing import Any
 import pytest
 import yaml
 
-from ebm_cli.assembly.build import construct, permitted
-from ebm_cli.assembly.parts import assemble, load_weights
+from ebm_cli.assembly.assemble import assemble
+from ebm_cli.assembly.build import construct
+from ebm_cli.assembly.permission import permitted
+from ebm_cli.assembly.weights import load_weights
 from ebm_cli.check import InputError
 from ebm_cli.cli import main
 from ebm_cli.cli.compose import parse
 from ebm_cli.cli.launch import prepare
 from ebm_cli.report.page import write_report
 from ebm_cli.run.folder import Run
-from ebm_cli.verb.train import Trainer
+from ebm_cli.run.machine import resolve
+from ebm_cli.training.trainer import Trainer
 
 TINY = ["trainer.steps=4", "trainer.checkpoint_every=2", "trainer.log_every=1", "trainer.batch_size=8"]
 SMALL = ["start.size=16", "objective.steps=1", "energy.width=8"]
@@ -69,7 +72,7 @@ def built(words: list[str]) -> None:
     if isinstance(job.source, Run) and words[0] == "diagnose":
         config = job.source.config() | {"objective": None, "engine": "eager", "device": "cpu", "threads": 1}
     with permitted(job.permission):
-        parts = assemble(config)
+        parts = assemble(config, resolve(config["device"], config["dtype"], config["threads"]))
         if isinstance(job.source, Run) and words[0] != "diagnose":
             load_weights(parts.energy, job.source, "last", "averaged")
         if words[0] == "train":

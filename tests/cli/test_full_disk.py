@@ -14,7 +14,7 @@ import pytest
 
 from ebm_cli.cli import main
 from ebm_cli.cli.job import quiet_threads
-from ebm_cli.run.folder import write_array
+from ebm_cli.run.writing import write_array
 
 DRAWN = ["energy=double_well", "sampler=mala", "chains=16", "steps=400", "thin=1"]
 TRAINED = ["data=gaussians_8", "experiment=null", "energy.width=64", "trainer.batch_size=8", "start.size=16"]

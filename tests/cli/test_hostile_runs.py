@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from ebm_cli import load_run
-from ebm_cli.assembly.parts import assemble
+from ebm_cli.assembly.assemble import assemble
 from ebm_cli.check import InputError
 from ebm_cli.cli import main
 from ebm_cli.cli.compose import parse
@@ -17,6 +17,7 @@ from ebm_cli.cli.launch import prepare
 from ebm_cli.run import shipped
 from ebm_cli.run import signed_yaml as stored
 from ebm_cli.run.folder import Run
+from ebm_cli.run.machine import resolve
 
 TINY = ["trainer.steps=2", "trainer.batch_size=8", "start.size=16", "objective.steps=2", "energy.width=8"]
 SHORT = ["chains=4", "steps=8", "thin=1", "burn_in=0"]
@@ -91,7 +92,7 @@ def opened(words: list[str]) -> None:
         assert isinstance(job.source, Run)
         config = job.source.config()
     if "energy" in config:
-        assemble(config)
+        assemble(config, resolve("cpu", "float32", 1))
 
 
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["two", "every"])

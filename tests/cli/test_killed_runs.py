@@ -103,12 +103,12 @@ def has_older_chains(run: Run, all_kept: bool) -> bool:
 # Where a run is killed, in the order in which it comes there.
 MOMENTS: dict[str, tuple[str, Callable[..., bool]]] = {
     "configuration written": ("ebm_cli.verb.train.record_for", lambda *_: True),
-    "step size found": ("ebm_cli.verb.train.begin", lambda *_: True),
-    "first steps logged": ("ebm_cli.verb.train.save", lambda *_: True),
+    "step size found": ("ebm_cli.verb.train.first_state", lambda *_: True),
+    "first steps logged": ("ebm_cli.training.loop.save_and_rank", lambda *_: True),
     "chains without their checkpoint": ("ebm_cli.run.checkpoint.put_checkpoint", is_checkpoint),
     "first checkpoint without its name": ("ebm_cli.run.checkpoint.write_text", names_last),
-    "second checkpoint next to older chains": ("ebm_cli.verb.train.drop_chains", has_older_chains),
-    "all steps made": ("ebm_cli.verb.train.summary", lambda *_: True),
+    "second checkpoint next to older chains": ("ebm_cli.training.loop.drop_chains", has_older_chains),
+    "all steps made": ("ebm_cli.training.loop.summary", lambda *_: True),
     "numbers written": ("ebm_cli.report.page.write_report", lambda *_: True),
 }
 
@@ -141,9 +141,9 @@ def test_a_run_of_any_kind_killed_before_its_first_checkpoint_ends_on_the_same_b
 
 def test_a_run_killed_twice_before_its_first_checkpoint_logs_each_step_once(here: Path) -> None:
     assert main(["train", *RUNS["plain"], "out=whole"]) in (0, 1)
-    killed_at("ebm_cli.verb.train.save", [*RUNS["plain"], "out=broken"])
+    killed_at("ebm_cli.training.loop.save_and_rank", [*RUNS["plain"], "out=broken"])
     assert len(Run(Path("broken")).history()) == 4
-    killed_at("ebm_cli.verb.train.step", ["resume=broken"], call=3)
+    killed_at("ebm_cli.training.loop.step", ["resume=broken"], call=3)
     assert main(["train", "resume=broken"]) in (0, 1)
     assert differences(Path("whole"), Path("broken")) == []
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -236,7 +236,7 @@ def test_a_folder_that_another_ebm_begins_is_left_to_it(capsys) -> None:
 
 
 def test_other_verbs_name_the_line_that_goes_on_with_a_run_without_a_checkpoint(capsys) -> None:
-    killed_at("ebm_cli.verb.train.begin", RUNS["plain"])
+    killed_at("ebm_cli.verb.train.first_state", RUNS["plain"])
     (killed,) = (path.parent for path in Path("outputs/train").glob("*/*/config.yaml"))
     assert main(["sample", f"run={killed}"]) == 2
     error = capsys.readouterr().err

@@ -12,7 +12,8 @@ from ebm_cli.estimate import Estimate, refused
 from ebm_cli.report.page import write_report
 from ebm_cli.report.sweep_members import read_sweep
 from ebm_cli.report.sweep_page import write_sweep_report
-from ebm_cli.run.folder import Run, write_text
+from ebm_cli.run.folder import Run
+from ebm_cli.run.writing import write_text
 
 T = "sampler.temperature"
 ESTIMATES = {

@@ -11,7 +11,10 @@ from ebm_cli.assembly.build import locate
 from ebm_cli.check import InputError
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.run import folder as run_module
-from ebm_cli.run.folder import Run, new_folder, prune, write_text
+from ebm_cli.run.disk_use import prune
+from ebm_cli.run.folder import Run
+from ebm_cli.run.new_folder import new_folder
+from ebm_cli.run.writing import write_text
 from tests.contract import build
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from ebm_cli.assembly.parts import Parts
+from ebm_cli.assembly.components import Parts
 from ebm_cli.chain.burn_in import Tuning
 from ebm_cli.chain.chain_file import Chains
 from ebm_cli.chain.loop import Walk, run_chains

@@ -8,7 +8,8 @@ import pytest
 import torch
 import yaml
 
-from ebm_cli.assembly.parts import Parts, assemble
+from ebm_cli.assembly.assemble import assemble
+from ebm_cli.assembly.components import Parts
 from ebm_cli.chain.burn_in import Tuning
 from ebm_cli.cli import main
 from ebm_cli.cli.compose import Base, compose, parse
@@ -16,8 +17,9 @@ from ebm_cli.run.folder import Run
 from ebm_cli.run.machine import resolve
 from ebm_cli.sampler.mala import MALA
 from ebm_cli.training import rollback
+from ebm_cli.training.state import begin
 from ebm_cli.training.step_size import DataEnergy, found, gradients, reference
-from ebm_cli.verb.train import Trainer, begin
+from ebm_cli.training.trainer import Trainer
 from tests.contract import build, config, options
 
 # A recipe cut short: what is tuned does not depend on these.
@@ -59,7 +61,7 @@ def test_another_sampler_has_nothing_of_the_recipes() -> None:
 def parts_of(*words: str) -> Parts:
     place = resolve("cpu", "float32", 1)
     with place.used():
-        return assemble(composed(*words, "device=cpu"))
+        return assemble(composed(*words, "device=cpu"), place)
 
 
 @pytest.mark.parametrize("std", [0.1, 1.0, 30.0])
@@ -156,7 +158,7 @@ def test_objective_regularizers_and_rollback_share_one_sampler(tmp_path: Path) -
     whole = composed(*words, "device=cpu")
     place = resolve("cpu", "float32", 1)
     with place.used():
-        parts = assemble(whole)
+        parts = assemble(whole, place)
         state = begin(parts, Trainer(**whole["trainer"]), 0)
         run = Run(tmp_path)
         run.write_config(whole | {"made": {}})

@@ -1,0 +1,209 @@
+"""All components of a run, built in one pass over what their constructors ask for, and checked together."""
+
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+import torch
+from torch import nn
+
+from ebm_cli import check, rng
+from ebm_cli.assembly.build import INJECTED, asks, make, parameters_of, with_role
+from ebm_cli.assembly.components import Parts
+from ebm_cli.assembly.composition import trained_parts
+from ebm_cli.assembly.permission import Config
+from ebm_cli.assembly.trial import try_energy
+from ebm_cli.chain.engine import choose
+from ebm_cli.check import InputError
+from ebm_cli.data import DataRecord
+from ebm_cli.energy._composition import Part
+from ebm_cli.objective import Objective, check_together
+from ebm_cli.run.machine import Machine
+from ebm_cli.sampler import Kernel
+
+GROUPS = ("data", "sampler", "energy", "start", "optimizer", "objective")
+# The methods that make an object one of its group.
+METHODS = {
+    "data": ("sample", "split", "decode"),
+    "sampler": ("init", "step"),
+    "start": ("draw",),
+    "objective": ("__call__",),
+    "optimizer": ("build", "schedule"),
+}
+NO_EVENT = "event is not known: give a shape such as 'event=[2]', or data"
+
+
+def assemble(config: Config, machine: Machine, record: DataRecord | None = None) -> Parts:
+    """Return all components that `config` names, checked together.
+
+    record: what a trained run keeps of its data, for a data set that is read from a user's file.
+
+    Layers are initialized from the run's seed. The energy is tried on a few rows (`trial`). Call it inside
+    `machine.used()`. Raises InputError with all that is wrong.
+    """
+    assembly = Assembly(config, machine, record)
+    # torch's device context makes every later call slower, so it holds while components are built and no longer.
+    with torch.device(machine.device):
+        assembly.build()
+        assembly.check_together()
+    assembly.problems.finish()
+    return assembly.components()
+
+
+class Assembly:
+    """One pass: each group is built once all that its constructor asks for by name is there.
+
+    injected: what constructors may ask for, by name. failed: what is named in the configuration and could not be built;
+    whatever asks for it is not tried, as the reason is reported already.
+    """
+
+    def __init__(self, config: Config, machine: Machine, record: DataRecord | None) -> None:
+        self.config = config
+        self.machine = machine
+        self.problems = check.Problems()
+        with self.problems.under():
+            check.count("seed", config["seed"], least=0)
+        self.seed = config["seed"] if isinstance(config["seed"], int) else 0
+        self.nodes: dict[str, Config] = {group: config[group] for group in GROUPS if config.get(group)}
+        self.nodes |= {f"regularizer.{name}": node for name, node in (config.get("regularizer") or {}).items()}
+        self.built: dict[str, Any] = {}
+        self.failed: set[str] = set()
+        same = record is not None and record.target == (config.get("data") or {}).get("_target_")
+        self.injected: dict[str, Any] = {"record": record if same else None}
+        if "energy" not in self.nodes:
+            self.problems.messages.append("energy must be chosen: energy=NAME or run=RUN")
+            self.failed |= {"energy", "event"}
+
+    def build(self) -> None:
+        """Build every group, in an order in which each finds what it asks for."""
+        if "data" not in self.nodes:
+            self.find_event()
+        for name in self.order():
+            with self.problems.under(name, but=INJECTED), rng.seeded_layers(self.seed, self.stream(name)):
+                if not self.asks_for_failed(name):
+                    self.built[name] = self.made(name)
+            if name not in self.built:
+                self.failed.add(name)
+            if name in INJECTED:
+                self.injected[name] = self.built.get(name)
+            if name == "data":
+                self.find_event()
+            if name == "sampler":
+                self.choose_engine()
+            if name == "energy":
+                self.agree_on_event()
+
+    def order(self) -> list[str]:
+        """Return the groups so that each comes after those that provide what its constructor asks for."""
+        before = {name: {group for group in self.providers(name) if group in self.nodes} for name in self.nodes}
+        try:
+            return list(TopologicalSorter(before).static_order())
+        except CycleError as error:
+            raise InputError(f"{' and '.join(dict.fromkeys(error.args[1]))} ask for each other") from None
+
+    def providers(self, name: str) -> set[str]:
+        """Return the groups that provide what a group asks for; the shape of a state is known after the energy."""
+        asked = asks(self.nodes[name])
+        providers = asked & set(GROUPS)
+        if "event" in asked or name == "energy":
+            providers |= {"data"} if name in ("energy", "sampler") else {"data", "energy"}
+        if "engine" in asked:
+            providers.add("sampler")
+        return providers - {name}
+
+    def stream(self, name: str) -> str:
+        """Return the name of the stream of random numbers that initializes a group's layers."""
+        return "energy" if name == "energy" else "objective"
+
+    def asks_for_failed(self, name: str) -> bool:
+        """Return whether a group asks for something that could not be built."""
+        needs_shape = name == "energy" and "data" in self.failed
+        return needs_shape or bool(asks(self.nodes[name]) & self.failed)
+
+    def made(self, name: str) -> Any:
+        """Build one group, with the methods that its group has."""
+        node = self.nodes[name]
+        if name == "energy":
+            return energy_of(node, self.config, **self.injected)
+        built = make(node, **self.injected)
+        return with_role(name, built, METHODS[name]) if name in METHODS else built
+
+    def find_event(self) -> None:
+        """Take the shape of one state from the key `event` or from the data, if they give it."""
+        given, data = self.config.get("event"), self.injected.get("data")
+        known = None if data is None else tuple(data.event)
+        if given is not None:
+            sizes = given if isinstance(given, list) else [given]
+            with self.problems.under():
+                for size in sizes:
+                    check.count("event", size)
+                if known is not None and tuple(sizes) != known:
+                    raise InputError(f"event={given} does not fit the data, whose rows are {list(known)}")
+                known = tuple(sizes)
+            if known is None:
+                self.failed.add("event")
+        self.injected["event"] = known
+
+    def agree_on_event(self) -> None:
+        """Let an energy that fixes the shape of one state have it, unless data or `event` give another."""
+        energy, event = self.built.get("energy"), self.injected["event"]
+        if energy is None:
+            self.failed.add("event")
+            return
+        fixed = getattr(energy, "event", None)
+        own = tuple(fixed) if isinstance(fixed, list | tuple) else event
+        with self.problems.under("energy", but=INJECTED):
+            if own is None:
+                raise InputError(NO_EVENT)
+            if event is not None and own != event:
+                raise InputError(f"event is {list(own)}, but data or event= give {list(event)}")
+        self.injected["event"] = own
+
+    def choose_engine(self) -> None:
+        """Decide how steps are executed; a sampler that could not be built is not blamed as well."""
+        sampler = self.built.get("sampler")
+        fixed = sampler is None or isinstance(sampler, Kernel)
+        self.injected["engine"] = "eager"
+        with self.problems.under():
+            self.injected["engine"] = choose(self.config.get("engine", "eager"), self.machine.device, fixed, steps=0)
+
+    def check_together(self) -> None:
+        """Try the energy on a few rows, and let the objective check energy and regularizers."""
+        energy, event, objective = self.built.get("energy"), self.injected.get("event"), self.built.get("objective")
+        if self.problems.messages or energy is None or event is None:
+            return
+        with self.problems.under("energy"):
+            try_energy(energy, event, needs_gradient=not self.config.get("metric"))
+        if isinstance(objective, Objective) and not self.problems.messages:
+            with self.problems.under():
+                check_together(objective, energy, event, self.regularizers().items())
+
+    def regularizers(self) -> dict[str, Any]:
+        """Return the regularizers by the names of their nodes."""
+        prefix = "regularizer."
+        return {name.removeprefix(prefix): part for name, part in self.built.items() if name.startswith(prefix)}
+
+    def components(self) -> Parts:
+        """Return what was built."""
+        groups = {group: self.built.get(group) for group in GROUPS}
+        shared = {name: self.injected[name] for name in ("event", "engine")}
+        return Parts(machine=self.machine, regularizers=self.regularizers(), **groups, **shared)
+
+
+def energy_of(node: Config, config: Config, **injected: Any) -> nn.Module:
+    """Build the energy; one that asks for `runs: list[Part]` is given the trained energies of the listed folders."""
+    wanted = parameters_of(node).get("event")
+    if wanted is not None and injected["event"] is None and "None" not in str(wanted.annotation):
+        raise InputError(NO_EVENT)
+    runs = parameters_of(node).get("runs")
+    if runs is not None and Part.__name__ in str(runs.annotation):
+        node = node | {"runs": trained_parts(node.get("runs"), config, assemble)}
+    energy = make(node, **injected)
+    if not isinstance(energy, nn.Module) or type(energy).forward is nn.Module.forward:
+        raise InputError(f"_target_={node['_target_']} must be a torch.nn.Module with a forward method")
+    if not hasattr(energy, "_modules"):
+        raise InputError(
+            f"_target_={node['_target_']} never calls super().__init__(): let its __init__ begin with that"
+        )
+    # A user's own tensors may have been made elsewhere. Convolutions are faster over channels that lie together.
+    energy = energy.to(device=torch.get_default_device(), dtype=torch.get_default_dtype())
+    return energy.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

@@ -1,0 +1,54 @@
+"""What a run is made of."""
+
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from ebm_cli.data import Data
+from ebm_cli.energy._composition import notes_of
+from ebm_cli.objective import Objective
+from ebm_cli.optimizer import OptimizerRecipe
+from ebm_cli.regularizer import Regularizer
+from ebm_cli.run import machine
+from ebm_cli.sampler import Sampler
+from ebm_cli.start import Start
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a run is made of; None for a group that its configuration leaves out."""
+
+    machine: machine.Machine
+    event: tuple[int, ...]
+    energy: nn.Module
+    data: Data | None
+    sampler: Sampler
+    start: Start | None
+    objective: Objective | None
+    regularizers: dict[str, Regularizer]
+    optimizer: OptimizerRecipe | None
+    engine: str
+
+    def with_sampler(self, sampler: Sampler) -> "Parts":
+        """The same parts with another sampler, which objective and regularizers share from now on."""
+        holders = [*(() if self.objective is None else self.objective.modules()), *self.regularizers.values()]
+        for part in holders:
+            if "sampler" in getattr(part, "__dict__", {}):
+                vars(part)["sampler"] = sampler
+        return replace(self, sampler=sampler)
+
+    @property
+    def has_chains(self) -> bool:
+        """Whether the objective moves chains of the model, be it after its first steps only."""
+        return self.objective is not None and any("sampler" in vars(part) for part in self.objective.modules())
+
+    def set_chain_steps(self, steps: int) -> None:
+        """Let chains of the objective make this many kernel steps per training step."""
+        for part in () if self.objective is None else self.objective.modules():
+            if "sampler" in vars(part) and "steps" in vars(part):
+                vars(part)["steps"] = steps
+
+    @property
+    def notes(self) -> list[str]:
+        """What data and energy have to say of how they were put together."""
+        return [note for part in (self.data, self.energy) for note in notes_of(part)]

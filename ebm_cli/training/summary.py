@@ -1,0 +1,37 @@
+"""The train keys of metrics.json."""
+
+import torch
+
+from ebm_cli.assembly.components import Parts
+from ebm_cli.estimate import Estimate, refused
+from ebm_cli.run.folder import Run
+from ebm_cli.training.divergence import NO_CHAINS, Watch
+
+
+def summary(run: Run, steps: int, rate: float | None, parts: Parts) -> dict[str, Estimate]:
+    """The train keys of metrics.json: means over the last tenth of the logged steps, with their errors.
+
+    rate: steps per second, None to take that of the logged steps. Loss and energies are under the verdict of `Watch`.
+    """
+    assert parts.data is not None
+    history = [row for row in run.history() if "loss" in row]
+    verdict, reasons = Watch(parts.data).verdict(history, parts.sampler.temperature, parts.has_chains)
+    replaced = run.config().get("replaced")
+    if verdict == "refused" and replaced is not None and reasons != [NO_CHAINS]:
+        own = str(replaced["sampler"].get("_target_")).split(".")[-2]
+        reasons.append(f"the recipe was made for sampler={own}: name no other")
+    if rate is None:
+        rate = float(history[-1]["steps_per_second"]) if history else 0.0
+    tail = history[-max(1, len(history) // 10) :]
+    rows = {"steps": Estimate(float(steps))}
+    for name, unit in (("loss", None), ("e_data", "energy"), ("e_model", "energy")):
+        values = torch.tensor([row[name] for row in tail if name in row], dtype=torch.float64)
+        if len(values):
+            se = float(values.std() / len(values) ** 0.5) if len(values) > 1 else None
+            mean = Estimate(float(values.mean()), se=se, unit=unit)
+            rows[name] = refused("; ".join(reasons), unit) if verdict == "refused" else mean.doubted(reasons)
+    rows["steps_per_second"] = Estimate(rate, unit="1/s")
+    # The chains' and the loss's own.
+    gradients = [row.get("chain_gradients", 0.0) + 1 for row in tail]
+    rows["gradients_per_second"] = Estimate(rate * sum(gradients) / len(gradients), unit="1/s")
+    return rows
