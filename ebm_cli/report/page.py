@@ -11,7 +11,6 @@ from typing import Any
 
 import jinja2
 import yaml
-from markupsafe import Markup
 
 from ebm_cli.check import InputError
 from ebm_cli.estimate import show
@@ -19,66 +18,7 @@ from ebm_cli.report.judgment import judgment, news
 from ebm_cli.run.folder import Run, read_json
 from ebm_cli.run.writing import write_text
 
-STYLE = """:root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 60rem; margin: 0 auto; padding: 1rem; }
-h1 { font-size: 1.5rem; margin: .5rem 0; } h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; border-bottom: 1px solid #ccc; }
-.path { color: #555; font-size: .85rem; overflow-wrap: anywhere; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: .95rem; }
-th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #e4e4e4; vertical-align: top; }
-td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
-.ok { color: #00603f; } .caution { color: #8a5a00; } .refused { color: #a33c00; }
-.verdict { font-weight: 600; }
-figure { margin: 1.2rem 0; } figure img { max-width: 100%; height: auto; } figcaption { color: #333; font-size: .92rem; }
-.cards td.number { white-space: normal; min-width: 9rem; } .cards td:last-child { min-width: 16rem; }
-h1, h2, td:last-child { overflow-wrap: anywhere; }
-.whose th { background: #f3f3f3; } .whose .path { font-weight: 400; }
-@media (max-width: 40rem) {
-  .cards thead { display: none; }
-  .cards tr { display: grid; grid-template-columns: 1fr auto auto; border-bottom: 1px solid #ccc; padding: .3rem 0; }
-  .cards td { border: 0; padding: .1rem .4rem .1rem 0; }
-  .cards tr.whose { display: block; } .cards .whose th { display: block; border: 0; overflow-wrap: anywhere; }
-  .cards td:first-child { display: none; } .cards td:last-child { grid-column: 1 / -1; }
-  .cards td.number, .cards td:last-child { min-width: 0; }
-}
-tr.best td { background: #eef6f1; font-weight: 600; }
-details { margin: 1rem 0; } pre { overflow-x: auto; background: #f6f6f6; padding: .6rem; font-size: .8rem; }
-"""
-
-HEAD = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>{{ title }}</title><link rel="icon" href="data:,">
-<style>
-{{ style }}</style></head><body>
-"""
-
-PAGE = """<h1>{{ title }}</h1>
-<p class="path">{{ summary }}</p>
-{% if judgment %}<p><strong>{{ judgment }}</strong></p>{% endif %}
-<h2>Verdicts</h2>
-<div class="scroll"><table class="cards"><thead><tr><th>from</th><th>quantity</th><th>value</th><th>verdict</th><th>meaning, and reason for doubt</th></tr></thead><tbody>
-{% for section in sections %}
-<tr class="whose"><th colspan="5">{{ section.heading }}<br><span class="path">{{ section.about }}</span></th></tr>
-{% for row in section.rows %}
-<tr><td>{{ section.source }}</td><td>{{ row.name }}</td><td class="number">{{ row.value }}</td>
-<td class="verdict {{ row.verdict }}">{{ row.verdict }}</td><td>{% if row.meaning %}{{ row.meaning }}{% if row.reason %}<br>{% endif %}{% endif %}{{ row.reason }}</td></tr>
-{% endfor %}{% endfor %}
-</tbody></table></div>
-<p class="path">ok: trust the value within its error. caution: the value stands, the reason says what to doubt.
-refused: no value, the reason says why and what would mend it. ± is one standard error. A verdict is about trust; what a
-value means is said beside it.</p>
-{% for section in sections %}
-<h2>{{ section.heading }}</h2><p class="path">{{ section.folder }}<br>{{ section.command }}</p>
-{% if section.measured %}<p class="path">{{ section.measured }}</p>{% endif %}
-{% for figure in section.figures %}
-<figure><img alt="{{ figure.name }}" src="data:image/png;base64,{{ figure.data }}"><figcaption>{{ figure.caption }}</figcaption></figure>
-{% endfor %}
-<details><summary>configuration</summary><pre>{{ section.config }}</pre></details>
-{% endfor %}
-</body></html>
-"""
-
+TEMPLATES = Path(__file__).with_name("templates")
 ORDER = ("train", "sample", "evaluate", "diagnose")
 
 
@@ -101,7 +41,7 @@ def page(run: Run) -> str:
     made = {"verb": "train"} | run.config()["made"]
     summary = f"{run.folder} · ebm {made.get('ebm')} · torch {made.get('torch')} · {made.get('created')}"
     return filled(
-        PAGE,
+        TEMPLATES / "run.html",
         title=f"ebm {made['verb']}: {run.folder.name}",
         summary=summary,
         sections=numbered(sections),
@@ -113,10 +53,13 @@ def page(run: Run) -> str:
     )
 
 
-def filled(template: str, **values: Any) -> str:
-    """A page of this project's look whose body is `template`, every value escaped."""
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
-    return environment.from_string(HEAD + template).render(style=Markup(STYLE), **values)
+def filled(template: Path, **values: Any) -> str:
+    """Return a page of this project's look from a template that extends base.html, with every value escaped."""
+    loader = jinja2.FileSystemLoader([template.parent, TEMPLATES])
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.get_template(template.name).render(**values)
 
 
 def numbered(sections: list[dict[str, Any]]) -> list[dict[str, Any]]:

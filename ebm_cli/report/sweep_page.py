@@ -5,43 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from ebm_cli.estimate import show
-from ebm_cli.report.page import filled
+from ebm_cli.report.page import TEMPLATES, filled
 from ebm_cli.report.sweep_members import Member, Sweep
 from ebm_cli.report.sweep_table import columns_of, heads_of, rank, ranking_note
 from ebm_cli.run.writing import write_text
-
-PAGE = """<h1>{{ title }}</h1>
-<p class="path">{{ folder }}</p>
-{% if picture %}
-<figure><img alt="sweep" src="data:image/png;base64,{{ picture }}"><figcaption>{{ caption }}</figcaption></figure>
-{% endif %}
-<h2>Members</h2>
-<div class="scroll"><table><thead><tr><th>job</th>{% if ranked %}<th>rank</th>{% endif %}{% for key in keys %}<th>{{ key }}</th>{% endfor %}
-{% if by %}<th>{{ by }}</th>{% endif %}{% for name in names %}<th>{{ name }}</th>{% endfor %}<th>status</th></tr></thead><tbody>
-{% for member in members %}
-<tr{% if member.best %} class="best"{% endif %}><td>{% if member.page %}<a href="{{ member.page }}">{{ member.job }}</a>{% else %}{{ member.job }}{% endif %}</td>
-{% if ranked %}<td class="number">{{ member.rank }}</td>{% endif %}{% for value in member.words %}<td>{{ value }}</td>{% endfor %}
-{% if by %}<td class="number">{{ member.score }}</td>{% endif %}
-{% for cell in member.cells %}<td class="number {{ cell.verdict }}">{{ cell.value }}{% if cell.meaning %}<br><small>{{ cell.meaning }}</small>{% endif %}</td>{% endfor %}
-<td>{{ member.status }}</td></tr>
-{% endfor %}
-</tbody></table></div>
-<p class="path">Green: trust the value within its error. Brown: the value stands, under caution. Red: refused. ± is one
-standard error. A job's number leads to its own page.
-{% if note %}{{ note }}.{% endif %}</p>
-<h2>What to doubt</h2>
-{% for member in members if member.doubts %}
-<p><strong>{{ member.label }}</strong></p><div class="scroll"><table class="cards"><tbody>
-{% for doubt in member.doubts %}
-<tr><td></td><td>{{ doubt.names }}</td><td></td><td class="verdict {{ doubt.verdict }}">{{ doubt.verdict }}</td>
-<td>{{ doubt.reason }}</td></tr>
-{% endfor %}
-</tbody></table></div>
-{% else %}
-<p>Nothing: every number of every member is ok.</p>
-{% endfor %}
-</body></html>
-"""
 
 
 def write_sweep_report(folder: Path, sweep: Sweep, caption: str) -> Path:
@@ -49,7 +16,7 @@ def write_sweep_report(folder: Path, sweep: Sweep, caption: str) -> Path:
     names = list(dict.fromkeys(name for each in sweep.members for name in each.metrics))
     drawn = folder / "sweep.png"
     page = filled(
-        PAGE,
+        TEMPLATES / "sweep.html",
         title=f"ebm {sweep.verb} -m: {folder.name}",
         folder=str(folder),
         picture=base64.b64encode(drawn.read_bytes()).decode() if drawn.exists() else "",
