@@ -21,6 +21,15 @@ INSIDE = re.compile(rf"\(in ([\[(])({NUMBER}), (?:({NUMBER})|\w+)([\])])\)")
 NOT_ZERO = "(any number except 0)"
 WHOLE = re.compile(r"(largest |maximum )?number of|training step")
 LIST = re.compile(r"^(a |rising )?list|of each (run|component)|^temperatures T")
+# What a comment gives in words, or what depends on the data.
+IN_WORDS = [
+    ("data", "pinwheel", "rate", math.inf),
+    ("data", "images", "size", 0),
+    ("data", "images", "size", [8, 8, 8]),
+    ("data", "images", "channels", 2),
+    ("energy", "mlp", "base", 30_000),
+    ("objective", "exact", "points", 64),
+]
 VERBS = {"train": [], "sample": ["energy=double_well"]}
 
 
@@ -41,6 +50,8 @@ def wrong_numbers(key: Key) -> list[float]:
         opening, low, high, closing = match.groups()
         wrong = [kind(float(low)) - (step if opening == "[" else 0)]
         return wrong if high is None else [*wrong, kind(float(high)) + (step if closing == "]" else 0)]
+    if key.name == "seed":
+        return [-1]
     return [0.0] if NOT_ZERO in key.comment else []
 
 
@@ -75,14 +86,16 @@ def offered() -> dict[str, Any]:
     return {"data": data, "sampler": sampler, "start": start, "energy": energy, "engine": "eager", "event": (2,)}
 
 
-def fault(group: str, name: str, key: str, value: Any, given: dict[str, Any]) -> str | None:
-    """Return what is wrong with how an option refuses a value of a key; None if nothing is."""
+def fault(group: str, name: str, key: str, value: Any, given: dict[str, Any], shown: Any) -> str | None:
+    """Return what is wrong with how an option refuses a value of a key; None if nothing is.
+
+    shown: what its message must show of the value.
+    """
     asked = f"{group}={name} {key}={value!r}"
     try:
         build(group, name, {key: value}, **given)
     except InputError as error:
         (first, *more) = error.messages
-        shown = value[-1] if isinstance(value, list) else value
         said = {str(shown), f"{shown:g}"} if isinstance(shown, float) else {str(shown)}
         is_named = re.match(rf"{key} must (not )?be ", first) and any(text in first for text in said)
         return None if is_named and not more and "\n" not in first else f"{asked}: {error}"
@@ -98,9 +111,30 @@ def test_value_outside_of_the_bound_in_its_comment_is_named(group: str) -> None:
         for name in options(group):
             shape = {"event": (1, 8, 8)} if name in ("conv", "resnet") else {}
             for key in keys_of(CONF / group / f"{name}.yaml"):
-                faults += [fault(group, name, key.name, value, given | shape) for value in wrong_values(key)]
+                for value in wrong_values(key):
+                    shown = value[-1] if isinstance(value, list) else value
+                    faults.append(fault(group, name, key.name, value, given | shape, shown))
     assert [each for each in faults if each] == []
     assert len(faults) > 30
+
+
+def test_value_that_a_comment_excludes_in_words_is_named() -> None:
+    given = offered()
+    with unchecked():
+        faults = [fault(group, name, key, value, given, str(value)) for group, name, key, value in IN_WORDS]
+    assert [each for each in faults if each] == []
+
+
+def test_objectives_refuse_temperature_zero() -> None:
+    given, faults = offered() | {"sampler": build("sampler", "sgld", {"temperature": 0.0})}, []
+    for name in options("objective"):
+        try:
+            build("objective", name, **given)
+            faults.append(f"{name} takes it")
+        except InputError as error:
+            if "temperature must be > 0" not in str(error):
+                faults.append(f"{name}: {error}")
+    assert faults == []
 
 
 @pytest.mark.parametrize("verb", VERBS)
