@@ -21,6 +21,17 @@ from ebm_cli.check import InputError
 
 CONF = Path(__file__).parents[1] / "conf"
 PACKAGE = Path(__file__).parents[1] / "ebm_cli"
+GROUPS = (
+    "data",
+    "energy",
+    "sampler",
+    "start",
+    "objective",
+    "optimizer",
+    "metric",
+    "diagnostic",
+    "regularizer",
+)
 EVENTS = ((2,), (1, 8, 8))
 # What an energy takes from data where it has any.
 WITHOUT_DATA = {"classes": 3}

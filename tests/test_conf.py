@@ -9,29 +9,18 @@ import pytest
 
 from ebm_cli import check
 from ebm_cli.assembly.assemble import assemble
-from ebm_cli.assembly.build import OFFERED, locate, make
+from ebm_cli.assembly.build import INJECTED, locate, make
 from ebm_cli.assembly.weights import load_weights
 from ebm_cli.chain.burn_in import Tuning
 from ebm_cli.chain.engine import choose
 from ebm_cli.check import InputError
 from ebm_cli.cli.compose import Base, compose, parse
-from ebm_cli.cli.keys import LIST_GROUPS, Key, keys_of
+from ebm_cli.cli.keys import LIST_GROUPS, keys_of
 from ebm_cli.run.folder import FIGURES, Run
 from ebm_cli.run.machine import resolve
 from ebm_cli.training.trainer import Trainer
-from tests.contract import CONF, PACKAGE, build, config, options
+from tests.contract import CONF, GROUPS, PACKAGE, build, config, options
 
-GROUPS = (
-    "data",
-    "energy",
-    "sampler",
-    "start",
-    "objective",
-    "optimizer",
-    "metric",
-    "diagnostic",
-    "regularizer",
-)
 FILES = [(group, name) for group in GROUPS for name in options(group)]
 VERB = {"regularizer": "train", "metric": "evaluate", "diagnostic": "diagnose"}
 
@@ -40,57 +29,59 @@ def test_the_groups_are_the_folders_of_conf_that_hold_targets() -> None:
     assert {path.name for path in CONF.iterdir() if path.is_dir()} == {*GROUPS, "experiment"}
 
 
-@pytest.mark.parametrize("group", GROUPS)
-def test_every_implementation_has_a_yaml_of_its_name_and_the_other_way_round(group: str) -> None:
-    modules = {path.stem for path in (PACKAGE / group).glob("*.py") if not path.stem.startswith("_")}
-    assert modules == set(options(group))
+def test_every_implementation_has_a_yaml_of_its_name_and_the_other_way_round() -> None:
+    for group in GROUPS:
+        modules = {path.stem for path in (PACKAGE / group).glob("*.py") if not path.stem.startswith("_")}
+        assert modules == set(options(group)), group
+        assert config(group, "custom") == {"_target_": "???"}, "every group takes a class of the user's own"
 
 
-@pytest.mark.parametrize("group", GROUPS)
-def test_every_group_takes_a_class_of_the_users_own(group: str) -> None:
-    assert config(group, "custom") == {"_target_": "???"}
+def test_target_lies_in_the_module_of_the_same_name() -> None:
+    wrong = [
+        f"{group}/{name}"
+        for group, name in FILES
+        if config(group, name)["_target_"].rpartition(".")[0] != f"ebm_cli.{group}.{name}"
+    ]
+    assert wrong == []
 
 
-@pytest.mark.parametrize(("group", "name"), FILES)
-def test_target_lies_in_the_module_of_the_same_name(group: str, name: str) -> None:
-    assert config(group, name)["_target_"].rpartition(".")[0] == f"ebm_cli.{group}.{name}"
+def test_keys_are_the_signature_without_what_is_offered_and_without_defaults() -> None:
+    faults = []
+    for group, name in FILES:
+        node = config(group, name)
+        parameters = inspect.signature(locate(node["_target_"])).parameters
+        differing = (set(node) - {"_target_"}) ^ (set(parameters) - set(INJECTED))
+        faults += [f"{group}/{name}: {key} is only in one of the two" for key in differing]
+        faults += [f"{group}/{name}: {p.name} has a default" for p in parameters.values() if p.default is not p.empty]
+    assert faults == []
 
 
-@pytest.mark.parametrize(("group", "name"), FILES)
-def test_keys_are_the_signature_minus_what_is_offered(group: str, name: str) -> None:
-    node = config(group, name)
-    parameters = inspect.signature(locate(node["_target_"])).parameters
-    assert set(node) - {"_target_"} == set(parameters) - set(OFFERED)
-    assert "_target_" in node
+def test_every_key_has_a_comment() -> None:
+    bare = [
+        f"{group}/{name}: {line}"
+        for group, name in FILES
+        for line in (CONF / group / f"{name}.yaml").read_text().splitlines()
+        if re.match(r"\s*[a-z]\w*:", line) and not re.search(r"  # \S", line)
+    ]
+    assert bare == []
 
 
-@pytest.mark.parametrize(("group", "name"), FILES)
-def test_signatures_have_no_defaults(group: str, name: str) -> None:
-    parameters = inspect.signature(locate(config(group, name)["_target_"])).parameters
-    assert [p.name for p in parameters.values() if p.default is not p.empty] == []
-
-
-@pytest.mark.parametrize(("group", "name"), FILES)
-def test_every_key_has_a_comment(group: str, name: str) -> None:
-    lines = (CONF / group / f"{name}.yaml").read_text().splitlines()
-    keys = [line for line in lines if re.match(r"\s*[a-z]\w*:", line)]
-    assert [line for line in keys if not re.search(r"  # \S", line)] == []
-
-
-CHOICES = [
-    (group, name, key) for group, name in FILES for key in keys_of(CONF / group / f"{name}.yaml") if key.alternatives
-]
-
-
-@pytest.mark.parametrize(("group", "name", "key"), CHOICES, ids=lambda each: getattr(each, "name", each))
-def test_alternatives_in_a_comment_are_those_that_the_class_takes(group: str, name: str, key: Key) -> None:
-    odd = "no_such" if key.default[0] != "[" else ["no_such"]
-    data, sampler, start = build("data", "gaussians_8"), build("sampler", "sgld"), build("start", "noise", event=(2,))
+def test_alternatives_in_a_comment_are_those_that_the_class_takes() -> None:
+    data, sampler = build("data", "gaussians_8", {"n": 500}), build("sampler", "sgld")
+    start = build("start", "noise", event=(2,))
     offered = {"event": (2,), "data": data, "sampler": sampler, "start": start, "engine": "eager"}
-    with pytest.raises(InputError, match="must be one of") as caught:
-        build(group, name, {key.name: odd}, **offered)
-    taken = re.findall(rf"{key.name} must be one of (.+), got", str(caught.value))[0]
-    assert taken.split(", ") == key.alternatives
+    faults, tried = [], 0
+    for group, name in FILES:
+        for key in keys_of(CONF / group / f"{name}.yaml"):
+            if key.alternatives:
+                odd = "no_such" if key.default[0] != "[" else ["no_such"]
+                with pytest.raises(InputError, match="must be one of") as caught:
+                    build(group, name, {key.name: odd}, **offered)
+                taken = re.findall(rf"{key.name} must be one of (.+), got", str(caught.value))[0]
+                tried += 1
+                if taken.split(", ") != key.alternatives:
+                    faults.append(f"{group}/{name}: {key.name} takes {taken}")
+    assert faults == [] and tried >= 20
 
 
 TAKERS: dict[str, Callable[[str], object]] = {
@@ -105,45 +96,48 @@ TAKERS: dict[str, Callable[[str], object]] = {
 }
 
 
-@pytest.mark.parametrize("verb", ["train", "sample", "evaluate", "diagnose"])
-def test_a_verbs_alternatives_are_those_that_it_takes(verb: str) -> None:
-    for key in keys_of(CONF / f"{verb}.yaml"):
-        if key.alternatives:
+def test_a_verbs_alternatives_are_those_that_it_takes() -> None:
+    for verb in ("train", "sample", "evaluate", "diagnose"):
+        keys = [key for key in keys_of(CONF / f"{verb}.yaml") if key.alternatives]
+        assert keys
+        for key in keys:
             with pytest.raises(InputError) as caught:
                 TAKERS[key.name]("no_such")
             taken = re.findall(r"must be (?:one of )?(.+), got", str(caught.value))[0]
-            assert re.split(", | or ", taken.replace(" or a step", "")) == key.alternatives
+            assert re.split(", | or ", taken.replace(" or a step", "")) == key.alternatives, (verb, key.name)
 
 
-@pytest.mark.parametrize("group", GROUPS)
-def test_a_list_groups_files_say_their_package_and_no_others_do(group: str) -> None:
-    for path in (CONF / group).glob("*.yaml"):
-        first = path.read_text().splitlines()[0]
-        if group in LIST_GROUPS:
-            assert first == f"# @package {group}.{path.stem}"
-        else:
-            assert "@package" not in first
+def test_a_list_groups_files_say_their_package_and_no_others_do() -> None:
+    wrong = [
+        str(path)
+        for group in GROUPS
+        for path in (CONF / group).glob("*.yaml")
+        if (f"# @package {group}.{path.stem}" == path.read_text().splitlines()[0]) != (group in LIST_GROUPS)
+        or ("@package" in path.read_text()) != (group in LIST_GROUPS)
+    ]
+    assert wrong == []
 
 
-@pytest.mark.parametrize(("group", "name"), FILES)
-def test_every_yaml_builds(group: str, name: str) -> None:
-    event = (1, 8, 8)
-    data, sampler = build("data", "gaussians_8"), build("sampler", "sgld")
+def test_every_yaml_builds_its_own_class() -> None:
+    event, faults = (1, 8, 8), []
+    data, sampler = build("data", "gaussians_8", {"n": 500}), build("sampler", "sgld")
     start = build("start", "noise", event=event)
     energy = build("energy", "mlp", {"noise_level": 0.1}, event=event)
     offered = {"event": event, "data": data, "sampler": sampler, "start": start, "engine": "eager", "energy": energy}
-    offered |= {"record": None}
-    built = make(config(group, name), **offered)
-    assert type(built) is locate(config(group, name)["_target_"])
+    for group, name in FILES:
+        built = make(config(group, name), **offered, record=None)
+        if type(built) is not locate(config(group, name)["_target_"]):
+            faults.append(f"{group}/{name} builds {type(built)}")
+    assert faults == []
 
 
-@pytest.mark.parametrize("group", LIST_GROUPS)
-def test_composing_all_of_a_list_group_gives_a_node_each(group: str) -> None:
-    names = [*options(group), "custom"]
-    line = [f"{group}=[{','.join(names)}]", f"{group}.custom._target_=mine.Own"]
-    if group == "metric":
-        line += ["energy=quadratic", "data=gaussians_8"]
-    assert set(compose(VERB[group], parse(line), Base())[group]) == set(names)
+def test_composing_all_of_a_list_group_gives_a_node_each() -> None:
+    for group in LIST_GROUPS:
+        names = [*options(group), "custom"]
+        line = [f"{group}=[{','.join(names)}]", f"{group}.custom._target_=mine.Own"]
+        if group == "metric":
+            line += ["energy=quadratic", "data=gaussians_8"]
+        assert set(compose(VERB[group], parse(line), Base())[group]) == set(names)
 
 
 @pytest.mark.parametrize("name", options("experiment"))

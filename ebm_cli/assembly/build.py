@@ -126,7 +126,8 @@ def all_wrong(cls: type, arguments: dict[str, Any], target: str, error: InputErr
     A refused argument is replaced by the default of the class's YAML file, and the class is tried again.
     """
     messages = list(error.messages)
-    defaults = shipped.defaults(target)
+    # An interpolated default has no value here.
+    defaults = {name: value for name, value in shipped.defaults(target).items() if "${" not in str(value)}
     for _ in arguments:
         named = {message.split(" ")[0] for message in error.messages}
         mended = {name: defaults[name] for name in named & set(defaults) & set(arguments)}

@@ -14,7 +14,6 @@ from scipy.stats import chisquare
 from sklearn.datasets import make_moons
 from torch import Tensor
 
-from ebm_cli.check import InputError
 from ebm_cli.data import Batch, KnownDensity, noised
 from ebm_cli.data.spirals import Spirals
 from ebm_cli.data.two_moons import TwoMoons
@@ -307,28 +306,3 @@ def test_labels_name_the_part_that_a_row_belongs_to(
     batch = build("data", name, changes).sample(500, seeded(0))
     assert batch.y is not None
     assert torch.equal(part(batch), batch.y)
-
-
-@pytest.mark.parametrize(
-    ("name", "key", "value"),
-    [
-        ("digits", "noise", -0.1),
-        ("gaussian", "dim", 0),
-        ("gaussian", "std", 0.0),
-        ("gaussian", "n", 0),
-        ("gaussians_8", "noise", 0.0),
-        ("gaussians_8", "seed", -1),
-        ("two_moons", "noise", 0.01),
-        ("gaussians_25", "noise", 0.0),
-        ("rings", "noise", 0.0),
-        ("checkerboard", "noise", -0.05),
-        ("pinwheel", "radial", 0.0),
-        ("pinwheel", "tangential", -0.1),
-        ("pinwheel", "rate", math.inf),
-        ("spirals", "noise", 0.04),
-        ("spirals", "noise", math.nan),
-    ],
-)
-def test_a_wrong_value_is_named(name: str, key: str, value: float) -> None:
-    with pytest.raises(InputError, match=f"^{key} must be "):
-        build("data", name, {key: value})

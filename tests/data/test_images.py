@@ -344,15 +344,6 @@ def test_pictures_that_cannot_be_read_are_counted_and_the_first_named(tmp_path: 
         images(folder)
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [("size", 1), ("size", [8, 8, 8]), ("size", [8, 0]), ("channels", 2), ("held_out", 0.0), ("noise", -1.0)],
-)
-def test_a_wrong_value_is_named(key: str, value: Any) -> None:
-    with pytest.raises(InputError, match=f"^{key} must be "):
-        build("data", "images", {key: value})
-
-
 TINY = [
     *("energy=conv", "energy.width=4", "sampler=sgld", "start=replay", "start.size=16", "objective=contrastive"),
     *("objective.steps=2", "objective.wait=0", "trainer.batch_size=8"),

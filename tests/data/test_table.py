@@ -283,14 +283,6 @@ def test_a_damaged_file_is_refused_in_a_line(suffix: str, content: bytes, tmp_pa
     assert len(caught.value.messages) == 1 and "\n" not in str(caught.value) and len(str(caught.value)) < 400
 
 
-@pytest.mark.parametrize(
-    ("key", "value"), [("held_out", 0.0), ("held_out", 1.0), ("noise", -0.1), ("seed", -1), ("held_out", float("nan"))]
-)
-def test_a_wrong_value_is_named(key: str, value: float) -> None:
-    with pytest.raises(InputError, match=f"^{key} must be "):
-        build("data", "table", {key: value})
-
-
 TINY = ["energy=mlp", "energy.width=8", "sampler=sgld", "start.size=16", "trainer.batch_size=8", "objective.steps=2"]
 
 

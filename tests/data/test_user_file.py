@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from ebm_cli import load_run
-from ebm_cli.assembly.data_record import read_data_record, save_data_record
+from ebm_cli.assembly.data_record import keep_data_record, read_data_record
 from ebm_cli.check import InputError
 from ebm_cli.cli import main
 from ebm_cli.data import known
@@ -35,7 +35,7 @@ def recorded(data: Table | Images, folder: Path, purpose: Any = "rows") -> Any:
     """The record of a data set after its way to a run's folder and back."""
     folder.mkdir(exist_ok=True)
     run = Run(folder)
-    save_data_record(run, data.record())
+    keep_data_record(data, run)
     record = read_data_record(run)
     assert record is not None
     return record.used_for(purpose)

@@ -134,25 +134,6 @@ def test_whole_channels_are_dropped_in_training_alone(rng: torch.Generator) -> N
     assert (seen[1] != 0).all()
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("width", 0),
-        ("depth", 0),
-        ("channels", -1),
-        ("convolutions", 0),
-        ("dropout", 1.0),
-        ("channel_dropout", 1.0),
-        ("members", 0),
-        ("sigma", 0.0),
-        ("confinement", -0.1),
-    ],
-)
-def test_a_wrong_value_is_named(name: str, value: float) -> None:
-    with pytest.raises(InputError, match=f"^{name} must be "):
-        build("energy", "autoencoder", {name: value}, event=(1, 8, 8))
-
-
 @pytest.mark.parametrize("event", [(2,), (1, 7, 8)])
 def test_convolutions_on_other_states_are_blamed_on_channels(event: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match=r"^channels must be 0 unless"):

@@ -39,9 +39,3 @@ def test_classes_must_be_given_where_there_are_no_labels(data: str | None) -> No
     with pytest.raises(InputError, match=r"^classes must be given"):
         build("energy", "classifier", {"classes": None}, event=(2,), data=rows)
     assert build("energy", "classifier", {"classes": 4}, event=(2,), data=rows).classes == 4
-
-
-@pytest.mark.parametrize(("name", "value"), [("width", 0), ("depth", 0), ("classes", 1), ("confinement", -0.1)])
-def test_a_wrong_value_is_named(name: str, value: float) -> None:
-    with pytest.raises(InputError, match=f"^{name} must be >= "):
-        build("energy", "classifier", {name: value}, event=(2,))

@@ -16,12 +16,6 @@ def test_confinement_adds_half_its_strength_times_the_square(rng: torch.Generato
     torch.testing.assert_close(tight(x), loose(x) + 0.4 * x.square().sum((1, 2, 3)))
 
 
-@pytest.mark.parametrize(("name", "value"), [("width", 0), ("depth", 0), ("confinement", -0.1)])
-def test_a_wrong_value_is_named(name: str, value: float) -> None:
-    with pytest.raises(InputError, match=f"^{name} must be >= "):
-        build("energy", "conv", {name: value}, event=(1, 8, 8))
-
-
 def test_sides_that_do_not_halve_are_blamed_on_depth() -> None:
     with pytest.raises(InputError, match=r"^depth must halve 8x6 images evenly, got 2"):
         Conv(2, 2, 0.0, 0, None, (1, 8, 6), None)

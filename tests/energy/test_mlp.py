@@ -31,12 +31,6 @@ def test_a_noise_level_is_told_to_the_network_and_taken_from_the_energy_where_it
     assert torch.equal(grad[:2], energy_and_grad(energy, x)[1][:2])
 
 
-@pytest.mark.parametrize(("name", "value"), [("width", 0), ("depth", 0), ("confinement", -0.1)])
-def test_a_wrong_value_is_named(name: str, value: float) -> None:
-    with pytest.raises(InputError, match=f"^{name} must be >= "):
-        build("energy", "mlp", {name: value}, event=(2,))
-
-
 def test_a_missing_event_is_named() -> None:
     with pytest.raises(InputError, match=r"^event must be given"):
         build("energy", "mlp")

@@ -50,14 +50,6 @@ def test_a_base_without_data_is_refused() -> None:
         Tail(0.0, 2, (2,), None)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("confinement", -0.1), ("base", -1), ("base", 30_000), ("spectral_norm", 0.0)]
-)
-def test_a_wrong_value_is_named(name: str, value: float) -> None:
-    with pytest.raises(InputError, match=f"^{name} must be "):
-        build("energy", "mlp", {name: value}, event=(2,), data=build("data", "gaussians_8"))
-
-
 @NETWORKS
 def test_a_base_and_norms_work_on_every_network(name: str, rng: torch.Generator) -> None:
     data = build("data", "digits")

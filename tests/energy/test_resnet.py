@@ -29,12 +29,6 @@ def test_confinement_adds_half_its_strength_times_the_square(rng: torch.Generato
     torch.testing.assert_close(tight(x), loose(x) + 0.4 * x.square().sum((1, 2, 3)))
 
 
-@pytest.mark.parametrize(("name", "value"), [("width", 0), ("depth", -1)])
-def test_a_wrong_value_is_named(name: str, value: int) -> None:
-    with pytest.raises(InputError, match=f"^{name} must be >= "):
-        build("energy", "resnet", {name: value}, event=(1, 8, 8))
-
-
 def test_states_that_are_no_images_are_blamed_on_event() -> None:
     with pytest.raises(InputError, match=r"event must be \(channels, height, width\) for energy resnet"):
         build("energy", "resnet", event=(2,))

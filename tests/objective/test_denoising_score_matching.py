@@ -109,11 +109,3 @@ def test_without_sigma_and_noise_sigma_is_asked_for(rng: torch.Generator) -> Non
     objective = DenoisingScoreMatching(None, build("data", "gaussians_8"), sampler)
     with pytest.raises(InputError, match=r"^sigma must be given"):
         objective(Quadratic([1.0, 1.0], None), Batch(torch.zeros(4, 2)), rng)
-
-
-def test_a_wrong_value_is_named() -> None:
-    data = build("data", "gaussians_8")
-    with pytest.raises(InputError, match=r"^sigma must be > 0"):
-        DenoisingScoreMatching(-0.1, data, build("sampler", "sgld"))
-    with pytest.raises(InputError, match=r"sampler\.temperature must be > 0"):
-        DenoisingScoreMatching(0.1, data, build("sampler", "sgld", {"temperature": 0.0}))

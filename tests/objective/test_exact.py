@@ -120,14 +120,3 @@ def test_many_dimensions_without_a_closed_form_are_refused_with_the_reason() -> 
             objective.suits(energy, (4,))
     with pytest.raises(InputError, match="none of at temperature 2"):
         exact(4, 2.0).suits(GaussianMixture([[0.0] * 4], [1.0], [1.0]), (4,))
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [({"points": 64}, "points must be odd"), ({"refresh": 0}, "refresh must be"), ({"tolerance": 0}, "tolerance must")],
-)
-def test_a_wrong_value_is_named(changes: dict[str, object], message: str) -> None:
-    with pytest.raises(InputError, match=f"^{message}"):
-        exact(1, 1.0, changes)
-    with pytest.raises(InputError, match=r"^sampler\.temperature must be > 0"):
-        exact(1, 0.0)

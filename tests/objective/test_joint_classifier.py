@@ -100,16 +100,3 @@ def test_an_energy_without_logits_or_with_too_few_is_refused() -> None:
         objective.suits(build("energy", "mlp", event=(2,)), (2,))
     with pytest.raises(InputError, match=r"^energy\.classes must be >= 8, the classes of the data, got 3"):
         objective.suits(build("energy", "classifier", event=(2,)), (2,))
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"weight": 0.0}, "weight must be > 0"),
-        ({"steps": 0}, "steps must be >= 1"),
-        ({"wait": -1}, "wait must be >= 0"),
-    ],
-)
-def test_a_wrong_value_is_named(changes: dict[str, object], message: str) -> None:
-    with pytest.raises(InputError, match=f"^{message}"):
-        joint(changes)

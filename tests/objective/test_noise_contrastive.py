@@ -129,20 +129,3 @@ def test_too_few_rows_for_the_mixture_are_refused() -> None:
     with pytest.raises(InputError, match=r"^components must be < the 5 training rows"):
         fitted_gaussians("components", 5, data)
     NoiseContrastive("gaussian", 10, 0.2, 1, "binary", data, sampler)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"noise": "gausian"}, r"noise must be one of .*'gaussian'"),
-        ({"components": 0}, "components must be >= 1"),
-        ({"broad": 1.0}, r"broad must be in \[0, 1\)"),
-        ({"ratio": 0}, "ratio must be >= 1"),
-        ({"form": "rank"}, r"form must be one of .*'ranking'"),
-    ],
-)
-def test_a_wrong_value_is_named(changes: dict[str, object], message: str) -> None:
-    with pytest.raises(InputError, match=f"^{message}"):
-        nce(changes)
-    with pytest.raises(InputError, match=r"^sampler\.temperature must be > 0"):
-        nce(temperature=0.0)

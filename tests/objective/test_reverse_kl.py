@@ -225,24 +225,6 @@ def test_the_model_waits_until_the_critic_has_had_its_steps(rng: torch.Generator
     assert [bool((slope != 0).any()) for slope in slopes] == [False, False, True]
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"critic": "quadratc"}, r"critic must be one of .*'quadratic'"),
-        ({"width": 0}, "width must be >= 1"),
-        ({"depth": 0}, "depth must be >= 1"),
-        ({"critic_steps": 0}, "critic_steps must be >= 1"),
-        ({"critic_lr": 0.0}, "critic_lr must be > 0"),
-        ({"critic_average": 1.0}, r"critic_average must be in \[0, 1\)"),
-        ({"wait": -1}, "wait must be >= 0"),
-        ({"steps": 0}, "steps must be >= 1"),
-    ],
-)
-def test_a_wrong_value_is_named(changes: dict[str, object], message: str) -> None:
-    with pytest.raises(InputError, match=f"^{message}"):
-        persistent(TwoModes(), changes)
-
-
 def test_one_row_a_step_has_no_covariance_and_is_refused(rng: torch.Generator) -> None:
     data = TwoModes()
     with pytest.raises(InputError, match=r"^trainer\.batch_size must be >= 2"):

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from ebm_cli.check import InputError
 from ebm_cli.data import Batch
 from ebm_cli.objective.sliced_score_matching import SlicedScoreMatching
 from tests.contract import build
@@ -45,10 +44,3 @@ def test_the_fisher_divergence_is_told(rng: torch.Generator) -> None:
     energy = build("energy", "mlp", {"width": 6}, event=(2,))
     outcome = sliced(True)(energy, build("data", "gaussians_8").sample(64, rng), rng)
     assert float(outcome.measures["fisher_divergence"]()) > 0
-
-
-def test_a_wrong_value_is_named() -> None:
-    with pytest.raises(InputError, match=r"^projections must be >= 1"):
-        sliced(True, 0)
-    with pytest.raises(InputError, match=r"^sampler\.temperature must be > 0"):
-        sliced(True, 1, 0.0)

@@ -79,35 +79,6 @@ def test_extending_a_run_does_not_move_its_rates(name: str, decay: str) -> None:
     assert rates(name, changes, 15, pause=6) == once
 
 
-@OPTIMIZERS
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("lr", 0.0),
-        ("warmup", -1),
-        ("decay", "linear"),
-        ("decay_at", 0),
-        ("decay_factor", 1.5),
-        ("restart_at", 0),
-        ("restart_factor", 0.0),
-        ("restart_factor", 2.0),
-        ("clip", 0.0),
-    ],
-)
-def test_a_wrong_value_is_named(name: str, key: str, value: Any) -> None:
-    with pytest.raises(InputError, match=f"^{key} must be "):
-        build("optimizer", name, {key: value})
-
-
-@pytest.mark.parametrize(
-    ("name", "key", "value"),
-    [("adam", "betas", [0.9, 1.0]), ("adamw", "weight_decay", -0.1), ("sgd", "momentum", 1.0)],
-)
-def test_a_wrong_value_of_its_own_is_named(name: str, key: str, value: Any) -> None:
-    with pytest.raises(InputError, match=f"^{key} must be "):
-        build("optimizer", name, {key: value})
-
-
 @pytest.mark.parametrize("betas", [[0.9], [0.9, 0.99, 0.999]])
 @pytest.mark.parametrize("name", ["adam", "adamw"])
 def test_betas_are_two(name: str, betas: list[float]) -> None:

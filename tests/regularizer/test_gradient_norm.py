@@ -50,12 +50,6 @@ def test_the_line_needs_chains(rng: torch.Generator) -> None:
         penalty("line", torch.zeros(3, 2), None, rng)
 
 
-@pytest.mark.parametrize("change", [{"weight": 0.0}, {"scale": -1.0}, {"at": "dta"}])
-def test_a_wrong_value_is_named(change: dict) -> None:
-    with pytest.raises(InputError, match=f"^{next(iter(change))} must be "):
-        build("regularizer", "gradient_norm", change)
-
-
 def curvature(weight: float, s: float, scale: float) -> float:
     """a* = (−s² + √(s⁴ + 8λσ²))/(4λσ²)."""
     return (-(s**2) + (s**4 + 8 * weight * scale**2) ** 0.5) / (4 * weight * scale**2)

@@ -262,19 +262,6 @@ def test_chains_depend_on_the_generator_alone(name: str, rng: torch.Generator) -
 
 
 @SAMPLERS
-@pytest.mark.parametrize(
-    "change",
-    [{"step_size": -0.1}, {"step_size": 0.0}, {"temperature": -1.0}, {"scales": [1.0, -1.0]}],
-)
-def test_a_wrong_value_is_named(name: str, change: dict) -> None:
-    key = next(iter(change))
-    if not hasattr(build("sampler", name), key):
-        return
-    with pytest.raises(InputError, match=f"^{key} must be >"):
-        build("sampler", name, change)
-
-
-@SAMPLERS
 def test_it_says_on_its_class_whether_it_is_adjusted_as_its_acceptances_show(name: str, rng: torch.Generator) -> None:
     sampler = build("sampler", name, {"step_size": 0.5})
     x = torch.randn(64, 2, generator=rng)

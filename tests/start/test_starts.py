@@ -189,10 +189,3 @@ def test_noise_follows_its_law(law: str, variance: float, rng: torch.Generator) 
     assert begun.x.shape == (10_000, 1, 2, 2) and (begun.age == 0).all()
     assert z_mean.max() < 4 and z_variance.max() < 4
     assert (begun.x.abs().max() <= 3) == (law == "uniform")
-
-
-@pytest.mark.parametrize(("name", "value"), [("law", "cauchy"), ("scale", 0.0)])
-def test_a_wrong_value_is_named(name: str, value: float | str) -> None:
-    for start in ("noise", "replay"):
-        with pytest.raises(InputError, match=f"^{name} must be "):
-            build("start", start, {name: value}, event=(2,))

@@ -17,7 +17,7 @@ from ebm_cli.run.folder import Run
 from ebm_cli.run.machine import resolve
 from ebm_cli.sampler.mala import MALA
 from ebm_cli.training import rollback
-from ebm_cli.training.state import begin
+from ebm_cli.training.state import first_state
 from ebm_cli.training.step_size import DataEnergy, found, gradients, reference
 from ebm_cli.training.trainer import Trainer
 from tests.contract import build, config, options
@@ -159,7 +159,7 @@ def test_objective_regularizers_and_rollback_share_one_sampler(tmp_path: Path) -
     place = resolve("cpu", "float32", 1)
     with place.used():
         parts = assemble(whole, place)
-        state = begin(parts, Trainer(**whole["trainer"]), 0)
+        state = first_state(parts, Trainer(**whole["trainer"]), 0)
         run = Run(tmp_path)
         run.write_config(whole | {"made": {}})
         (tmp_path / rollback.RECORD).write_text(json.dumps([{"lr": 1e-3, "step_size": 0.005}]))
