@@ -1,24 +1,30 @@
-"""Estimate: a number with its error and a verdict on whether to trust it."""
+"""A number with its error and a verdict on whether to trust it."""
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 Verdict = Literal["ok", "caution", "refused"]
-# What becomes of a number if its chains are not mixed: it stays as it is, as it does not depend on them; it is given
-# under caution, as a fact about these chains; or it is refused, as it speaks of the whole distribution.
+# What happens to a number if its chains are not mixed. kept: nothing, it does not depend on them. caution: it gets a
+# caution, as it describes these chains. refused: it is refused, as it describes the whole distribution.
 IfNotMixed = Literal["kept", "caution", "refused"]
+# The keys of a row of metrics.json, which also has `reason`.
+IN_JSON = ("value", "se", "lower", "upper", "unit", "verdict", "meaning")
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """All that tables, metrics.json and reports know about one number.
+    """What tables, metrics.json and reports contain about one number.
 
-    value: a number or a list of them; None when refused. se: its standard error. lower, upper: an interval.
-    verdict: ok, caution (the value stands, `reason` says what to doubt), or refused (no value, `reason` says
-    why and what would mend it). meaning: what the value means in plain words, for a quantity with a known good value;
-    verdicts are about trust alone. if_not_mixed: see `IfNotMixed`.
+    value: a number or a list of numbers; None if refused.
+    se: its standard error.
+    lower, upper: an interval.
+    verdict: ok; caution (there is a value, and a reason to be careful); or refused (no value).
+    reasons: why there is a caution or no value and what to do about it, one sentence each; for ok, how it was found.
+    meaning: what the value means in plain words, for a quantity with a known good value. Verdicts are only about trust.
+    if_not_mixed: see `IfNotMixed`.
     """
 
     value: float | list[float] | None
@@ -27,64 +33,69 @@ class Estimate:
     upper: float | None = None
     unit: str | None = None
     verdict: Verdict = "ok"
-    reason: str = ""
+    reasons: tuple[str, ...] = ()
     meaning: str = ""
     if_not_mixed: IfNotMixed = "kept"
 
     def __post_init__(self) -> None:
         if (self.verdict == "refused") != (self.value is None):
             raise ValueError(f"a refused estimate has no value and any other has one, got {self}")
-        if self.verdict != "ok" and not self.reason:
+        if self.verdict != "ok" and not any(self.reasons):
             raise ValueError(f"a verdict of {self.verdict} needs a reason")
         values = self.value if isinstance(self.value, list) else [self.value]
         if any(value is not None and not math.isfinite(value) for value in values):
             raise ValueError(f"an estimate's value must be finite or refused, got {self.value}")
 
-    def doubted(self, reasons: list[str]) -> "Estimate":
-        """The same estimate under caution for the given reasons, beside any that it has; unchanged for none."""
-        if self.verdict == "refused" or not reasons:
-            return self
-        known = self.reason.split("; ") if self.reason else []
-        return dataclasses.replace(self, verdict="caution", reason="; ".join(dict.fromkeys([*known, *reasons])))
+    @property
+    def reason(self) -> str:
+        """The reasons as the one string that metrics.json contains."""
+        return "; ".join(self.reasons)
 
-    def meaning_that(self, meaning: str) -> "Estimate":
-        """The same estimate with what its value means; unchanged if it is refused, as it has no value."""
+    def with_caution(self, reasons: Iterable[str]) -> "Estimate":
+        """Return the estimate with these reasons added and the verdict caution; unchanged if refused or without any."""
+        added = tuple(reasons)
+        if self.verdict == "refused" or not added:
+            return self
+        return dataclasses.replace(self, verdict="caution", reasons=tuple(dict.fromkeys((*self.reasons, *added))))
+
+    def with_meaning(self, meaning: str) -> "Estimate":
+        """Return the estimate with what its value means; unchanged if it is refused, as it has no value."""
         return self if self.value is None else dataclasses.replace(self, meaning=meaning)
 
     def under(self, mixing: "Estimate") -> "Estimate":
-        """The same estimate as the verdict on the mixing of its chains leaves it."""
+        """Return the estimate after the verdict on the mixing of its chains, see `IfNotMixed`."""
         if mixing.verdict == "ok" or self.if_not_mixed == "kept" or self.verdict == "refused":
             return self
         if mixing.verdict == "refused" and self.if_not_mixed == "refused":
-            return dataclasses.replace(refused(mixing.reason, self.unit), if_not_mixed="refused")
-        return self.doubted(mixing.reason.split("; "))
+            return dataclasses.replace(refused(mixing.reasons, self.unit), if_not_mixed="refused")
+        return self.with_caution(mixing.reasons)
 
     def to_json(self) -> dict[str, Any]:
         """Return the row of metrics.json: se, lower, upper, unit and meaning only if they exist."""
-        row = dataclasses.asdict(self)
-        del row["if_not_mixed"]
+        row = {name: getattr(self, name) for name in (*IN_JSON, "reason")}
         return {k: v for k, v in row.items() if (v is not None or k == "value") and (v or k != "meaning")}
 
 
 def from_json(row: dict[str, Any], if_not_mixed: IfNotMixed = "kept") -> Estimate:
-    """Return the estimate that `to_json` wrote; ValueError or TypeError if the row is not one."""
-    names = {field.name for field in dataclasses.fields(Estimate)} - {"if_not_mixed"}
-    return Estimate(**{k: v for k, v in row.items() if k in names}, if_not_mixed=if_not_mixed)
+    """Return the estimate that `to_json` wrote, its reasons as one; ValueError or TypeError if the row is not one."""
+    reasons = (row["reason"],) if row.get("reason") else ()
+    return Estimate(**{k: row[k] for k in IN_JSON if k in row}, reasons=reasons, if_not_mixed=if_not_mixed)
 
 
-def refused(reason: str, unit: str | None = None) -> Estimate:
-    """An estimate that is not given, for the reason stated."""
-    return Estimate(None, unit=unit, verdict="refused", reason=reason)
+def refused(reasons: str | Iterable[str], unit: str | None = None) -> Estimate:
+    """Return an estimate without a value, refused for one or several reasons."""
+    given = (reasons,) if isinstance(reasons, str) else tuple(reasons)
+    return Estimate(None, unit=unit, verdict="refused", reasons=given)
 
 
 def rounded_up(value: float) -> int:
-    """A number > 1 to type, rounded up to two digits."""
+    """Return a value (> 1) rounded up to two digits, for a user to type."""
     unit = 10 ** max(math.floor(math.log10(value)) - 1, 0)
     return math.ceil(value / unit) * unit
 
 
-def under_mixing(rows: dict[str, Estimate]) -> dict[str, Estimate]:
-    """Return the rows as the row `mixing` leaves them, each by its own `if_not_mixed`."""
+def apply_mixing_verdict(rows: dict[str, Estimate]) -> dict[str, Estimate]:
+    """Apply the verdict of the row `mixing`, if any, to all other rows, each by its own `if_not_mixed`."""
     mixing = rows.get("mixing")
     if mixing is None:
         return rows
@@ -92,7 +103,7 @@ def under_mixing(rows: dict[str, Estimate]) -> dict[str, Estimate]:
 
 
 def show(value: float | list[float] | None, se: float | list[float] | None = None) -> str:
-    """A value beside its error as people write them: 1.234 ± 0.012; lists are cut after four, none for an empty one."""
+    """Return a value with its error as people write it: 1.234 ± 0.012. Lists are cut after four."""
     if value is None:
         return "–"
     if value == []:
@@ -110,7 +121,7 @@ def show(value: float | list[float] | None, se: float | list[float] | None = Non
 
 
 def digits(value: float, count: int) -> str:
-    """A number with so many significant digits, but from 10⁴ to 10¹⁵ with hundredths: an exponent would hide nats."""
+    """Return a number with `count` significant digits, or hundredths from 10⁴ to 10¹⁵: an exponent would hide nats."""
     if 1e4 <= abs(value) < 1e15:
         return f"{value:.2f}".rstrip("0").rstrip(".")
     return f"{value:.{count}g}"

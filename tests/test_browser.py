@@ -116,7 +116,7 @@ def test_a_long_list_of_numbers_leaves_the_reasons_their_width(width: int, tmp_p
     many = [0.0738, 0.1026, 0.0107, 0.0988]
     run.write_metrics(
         {
-            "effective_temperature": Estimate(1.0966, se=0.0056, verdict="caution", reason="not at T; " * 12),
+            "effective_temperature": Estimate(1.0966, se=0.0056, verdict="caution", reasons=("not at T; " * 12,)),
             "occupancy": Estimate(many, se=[each / 10 for each in many]),
         }
     )

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from ebm_cli.estimate import Estimate, from_json, refused, show, under_mixing
+from ebm_cli.estimate import Estimate, apply_mixing_verdict, from_json, refused, show
 
 
 def test_a_refused_estimate_has_no_value_and_any_other_has_one() -> None:
     with pytest.raises(ValueError, match="refused"):
-        Estimate(1.0, verdict="refused", reason="why")
+        Estimate(1.0, verdict="refused", reasons=("why",))
     with pytest.raises(ValueError, match="refused"):
         Estimate(None)
 
@@ -28,10 +28,13 @@ def test_a_value_that_is_not_finite_is_no_value(value: float | list[float]) -> N
 
 
 def test_doubts_add_up_and_leave_a_refusal_alone() -> None:
-    assert Estimate(1.0).doubted([]) == Estimate(1.0)
-    twice = Estimate(1.0).doubted(["few draws"]).doubted(["stuck"])
+    assert Estimate(1.0).with_caution([]) == Estimate(1.0)
+    twice = Estimate(1.0).with_caution(["few draws"]).with_caution(["stuck"])
     assert (twice.verdict, twice.reason, twice.value) == ("caution", "few draws; stuck", 1.0)
-    assert refused("no data").doubted(["stuck"]) == refused("no data")
+    assert twice.with_caution(["few draws"]) == twice
+    # A reason is never split: two reasons that share a clause are two reasons.
+    assert Estimate(1.0).with_caution(["a; b"]).with_caution(["b"]).reasons == ("a; b", "b")
+    assert refused("no data").with_caution(["stuck"]) == refused("no data")
 
 
 def test_json_keeps_the_value_and_leaves_out_what_is_not_there() -> None:
@@ -69,10 +72,10 @@ def test_a_value_shows_two_digits_of_its_error(
 def test_a_number_says_itself_what_becomes_of_it_if_chains_are_not_mixed(mixing: str, flag: str) -> None:
     verdict = {
         "ok": Estimate(1.0),
-        "caution": Estimate(1.0).doubted(["short"]),
+        "caution": Estimate(1.0).with_caution(["short"]),
         "refused": refused("R̂ = 2"),
     }[mixing]
-    rows = under_mixing({"any_name": Estimate(3.0, se=0.1, if_not_mixed=flag), "mixing": verdict})
+    rows = apply_mixing_verdict({"any_name": Estimate(3.0, se=0.1, if_not_mixed=flag), "mixing": verdict})
     expected = "ok" if flag == "kept" or mixing == "ok" else "refused" if flag == mixing == "refused" else "caution"
     assert rows["any_name"].verdict == expected and rows["mixing"] == verdict
     if expected != "ok":

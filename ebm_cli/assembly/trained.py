@@ -30,7 +30,7 @@ def log_z_of(
             # No closed form at this temperature.
             pass
         else:
-            return Estimate(exact, lower=exact, upper=exact, unit="nats", reason="closed form")
+            return Estimate(exact, lower=exact, upper=exact, unit="nats", reasons=("closed form",))
     rows, noise = (None, 0.0) if data is None else (noised_known(data, 0), data.noise)
     integrand = Integrand.of(energy, temperature, event, rows, noise, SEED)
     try:

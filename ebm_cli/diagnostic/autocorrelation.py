@@ -62,12 +62,12 @@ class Autocorrelation:
         if draws < 4 * worst.tau:
             reason = f"chains are shorter than 4 τ of {slowest}, so τ is not known: "
             reason += chains.longer(LEAST_TIMES * worst.tau / draws)
-            estimate = refused("; ".join([*screened.remarks, reason]), "steps")
+            estimate = refused([*screened.remarks, reason], "steps")
         else:
             scale = chains.thin
-            estimate = Estimate(worst.tau * scale, se=worst.se * scale, unit="steps", if_not_mixed="caution").doubted(
-                doubts
-            )
+            estimate = Estimate(
+                worst.tau * scale, se=worst.se * scale, unit="steps", if_not_mixed="caution"
+            ).with_caution(doubts)
         return Finding({"iat_max": estimate}, *self._picture(times, slowest, chains.thin))
 
     def _picture(self, times: dict[str, Integrated], slowest: str, thin: int) -> tuple["figure.Figure", str]:

@@ -77,8 +77,8 @@ class EffectiveTemperature:
         caption = f"Configurational temperature, {numbers}. Good: the two lines agree."
         estimate = Estimate(value, se=se, if_not_mixed="caution")
         if temperature > 0:
-            estimate = estimate.meaning_that(f"chains are at {value / temperature:.3g} times T (1 is perfect)")
-        return Finding({name: estimate.doubted(doubts)}, picture, caption)
+            estimate = estimate.with_meaning(f"chains are at {value / temperature:.3g} times T (1 is perfect)")
+        return Finding({name: estimate.with_caution(doubts)}, picture, caption)
 
 
 def off(value: float, se: float, temperature: float, smaller: str, chains: Chains) -> list[str]:

@@ -55,10 +55,12 @@ class ESS:
                 + chains.longer(self.least * count / values[slowest])
             )
         worth = f"{chains.x.shape[0] * chains.x.shape[1]} draws are worth about {values[slowest]:.0f} independent ones"
-        estimates = {"ess_bulk_min": Estimate(values[slowest], meaning=worth, if_not_mixed="refused").doubted(doubts)}
+        estimates = {
+            "ess_bulk_min": Estimate(values[slowest], meaning=worth, if_not_mixed="refused").with_caution(doubts)
+        }
         if chains.gradients:
             each = values[slowest] / (chains.gradients * count)
-            estimates["ess_per_gradient"] = Estimate(each, if_not_mixed="refused").doubted(doubts)
+            estimates["ess_per_gradient"] = Estimate(each, if_not_mixed="refused").with_caution(doubts)
         else:
             estimates["ess_per_gradient"] = refused("the file does not say how many gradients its chains cost")
         picture, (axes,) = figure.new()

@@ -136,9 +136,9 @@ class LaplaceWells:
         # Without a grid, the minima are those near the chains' draws.
         rests = "caution" if found.basins is None else "kept"
         estimates = {
-            "laplace_occupancy": Estimate(predicted[now].tolist(), if_not_mixed=rests).doubted(doubts),
-            "laplace_width": refused(weak) if weak else widths(measured[now]).doubted(screened.remarks),
-            "laplace_departure": Estimate(departs).doubted(screened.remarks) if known else refused(weak),
+            "laplace_occupancy": Estimate(predicted[now].tolist(), if_not_mixed=rests).with_caution(doubts),
+            "laplace_width": refused(weak) if weak else widths(measured[now]).with_caution(screened.remarks),
+            "laplace_departure": Estimate(departs).with_caution(screened.remarks) if known else refused(weak),
         }
         visits = occupancy(energy, found, screened.good, temperature)
         return Finding(estimates, *picture(found, sweep, now, measured, visits, departs, self.tolerance))

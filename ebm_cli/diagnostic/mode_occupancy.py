@@ -96,8 +96,8 @@ class ModeOccupancy:
         # That modes are missing is a fact about these chains; that none is says that they have found every one.
         listed = Estimate(
             [float(found.numbers[k]) for k in missing], if_not_mixed="caution" if missing else "refused"
-        ).doubted(doubts)
-        listed = listed.meaning_that(
+        ).with_caution(doubts)
+        listed = listed.with_meaning(
             f"chains hardly visit {len(missing)} of {len(found.names)} modes (none missing is perfect)"
             if missing
             else f"chains visit every mode that should hold {100 * self.least:.0f} % of the draws or more"
@@ -107,7 +107,7 @@ class ModeOccupancy:
                 "what each mode should hold is known with data, or in one or two dimensions: add data=NAME"
             )
         estimates = {
-            "occupancy": Estimate(occupancy.tolist(), se=se.tolist(), if_not_mixed="refused").doubted(doubts),
+            "occupancy": Estimate(occupancy.tolist(), se=se.tolist(), if_not_mixed="refused").with_caution(doubts),
             "modes_missing": listed,
         }
         return Finding(estimates, *picture(patient, found, occupancy, se, missing))

@@ -54,9 +54,9 @@ class Phases:
         if abs(estimate.value) > max(4 * estimate.se, temperature):
             side = "above" if estimate.value > 0 else "below"
             mend = "raise objective.steps" if estimate.value > 0 else "train longer, or lower optimizer.lr"
-            estimate = estimate.meaning_that("the two phases are not balanced (0 is perfect)")
-            return estimate.doubted([f"the phases are not balanced, chains lie {side} the data: {mend}"])
-        return estimate.meaning_that("the two phases are balanced (0 is perfect)")
+            estimate = estimate.with_meaning("the two phases are not balanced (0 is perfect)")
+            return estimate.with_caution([f"the phases are not balanced, chains lie {side} the data: {mend}"])
+        return estimate.with_meaning("the two phases are balanced (0 is perfect)")
 
     def _noise_gap(self, rows: list[dict[str, Any]]) -> Estimate:
         values = [row["e_noise"] - row["e_data"] for row in rows if "e_noise" in row]
@@ -65,7 +65,9 @@ class Phases:
         estimate = averaged(values)
         if isinstance(estimate.value, float) and estimate.value <= 0:
             mend = "use start=noise, or start.restart > 0"
-            return estimate.doubted([f"noise lies no higher than the data, in a valley that no chain found: {mend}"])
+            return estimate.with_caution(
+                [f"noise lies no higher than the data, in a valley that no chain found: {mend}"]
+            )
         return estimate
 
     def _age(self, rows: list[dict[str, Any]]) -> Estimate:

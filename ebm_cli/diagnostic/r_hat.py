@@ -55,7 +55,7 @@ class RHat:
             "R̂ cannot see a mode that no chain has visited."
         )
         return Finding(
-            {"r_hat_max": Estimate(value, meaning=self._meaning(value), if_not_mixed="caution").doubted(doubts)},
+            {"r_hat_max": Estimate(value, meaning=self._meaning(value), if_not_mixed="caution").with_caution(doubts)},
             picture,
             caption,
         )

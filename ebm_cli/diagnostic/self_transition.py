@@ -54,7 +54,7 @@ class SelfTransition:
         if value > HIGH:
             doubts.append(f"chains stay in place more than {HIGH:.0%} of the time: {patient.smaller_step()}")
         meaning = f"a chain stays where it is in {100 * value:.1f} % of its kernel steps"
-        estimate = Estimate(value, se=se, meaning=meaning, if_not_mixed="caution").doubted(doubts)
+        estimate = Estimate(value, se=se, meaning=meaning, if_not_mixed="caution").with_caution(doubts)
         if not stays[finite].any():
             # There is nothing to draw of chains that always move.
             return Finding({"self_transition": estimate})

@@ -128,8 +128,8 @@ class SpuriousValleys:
         if valleys:
             held = f"{sum(valley.mass for valley in valleys) * 100:.1f} % of the model's mass"
             meaning = f"{held} is in {count} without data (0 is perfect)"
-        estimate = estimate.meaning_that(meaning)
-        return Finding({name: estimate.doubted(doubts)}, drawn, caption)
+        estimate = estimate.with_meaning(meaning)
+        return Finding({name: estimate.with_caution(doubts)}, drawn, caption)
 
     def _search(
         self, energy: nn.Module, temperature: float, rows: Float[Tensor, "rows *event"], chains: Chains

@@ -182,7 +182,7 @@ def mean_log_density(e: Float[np.ndarray, " n"], T: float, log_z: Estimate, log_
         return refused(f"no log Z: {log_z.reason}" if middle.verdict == "ok" else middle.reason, "nats")
     lower, upper = (None if end is None else middle.value - end - log_unit for end in (log_z.upper, log_z.lower))
     value = middle.value - log_z.value - log_unit
-    shown = f"log Z: {log_z.reason}" if log_z.verdict == "caution" else ""
+    shown = (f"log Z: {log_z.reason}",) if log_z.verdict == "caution" else ()
     return Estimate(value, middle.se, lower, upper, "nats", log_z.verdict, shown)
 
 

@@ -60,8 +60,8 @@ class C2ST:
         differ = "samples differ from data: " if p <= LEVEL else "no difference between samples and data is seen: "
         chance = f"{differ}chance alone gives one as large in {p:.2g} of cases"
         estimates = {
-            "c2st": Estimate(value, se=se, meaning=told).doubted(doubts),
-            "c2st_p_value": Estimate(p, meaning=chance).doubted(doubts),
+            "c2st": Estimate(value, se=se, meaning=told).with_caution(doubts),
+            "c2st_p_value": Estimate(p, meaning=chance).with_caution(doubts),
         }
         return Finding(estimates, picture(score, label), caption)
 

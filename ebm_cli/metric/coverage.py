@@ -57,7 +57,7 @@ class Coverage:
         drawn, shown = picture(subject, x, y, folds, np.mean(reach, axis=0), k)
         near = f"{100 * value:.0f} % of {subject.compared} have a sample nearby ({100 * expected:.0f} % is perfect)"
         estimates = {
-            "coverage": Estimate(value, se=se, meaning=near).doubted(list(subject.remarks)),
+            "coverage": Estimate(value, se=se, meaning=near).with_caution(list(subject.remarks)),
             "coverage_expected": Estimate(expected),
         }
         return Finding(estimates, drawn, caption + shown)

@@ -57,9 +57,9 @@ class Frechet:
         caption = f"{features.name}; {n} {subject.compared}; {noise_of(subject)}"
         return Finding(
             {
-                "frechet": Estimate(value, se=se, meaning=f"training data reach {base:.3g}").doubted(doubts),
+                "frechet": Estimate(value, se=se, meaning=f"training data reach {base:.3g}").with_caution(doubts),
                 "frechet_floor": Estimate(base, se=base_se),
-                "frechet_ratio": Estimate(ratio, se=ratio_se, meaning=meaning).doubted(doubts),
+                "frechet_ratio": Estimate(ratio, se=ratio_se, meaning=meaning).with_caution(doubts),
             },
             notes=[f"frechet: {caption}"],
         )

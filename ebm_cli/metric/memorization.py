@@ -50,7 +50,7 @@ class Memorization:
             f"Distance to the nearest training row, of samples and of held-out rows ({noise_of(subject)}): "
             f"memorization {value:.3f} ± {se:.3f}. Good: the two histograms lie over each other, 0.5."
         )
-        return Finding({"memorization": Estimate(value, se=se, meaning=meaning).doubted(doubts)}, picture, caption)
+        return Finding({"memorization": Estimate(value, se=se, meaning=meaning).with_caution(doubts)}, picture, caption)
 
 
 def nearest(x: Float[np.ndarray, "n size"], reference: Float[np.ndarray, "m size"]) -> Float[np.ndarray, " n"]:

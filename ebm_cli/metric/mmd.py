@@ -39,7 +39,7 @@ class MMD:
             meaning = "no difference between samples and data is seen (0 is perfect)"
         else:
             meaning = f"samples differ from data: {value / se if se else np.inf:.2g} errors above 0, which is perfect"
-        return Finding({"mmd": Estimate(value, se=se, meaning=meaning).doubted(list(subject.remarks))})
+        return Finding({"mmd": Estimate(value, se=se, meaning=meaning).with_caution(list(subject.remarks))})
 
 
 def kernel(distance: np.ndarray, scale: float) -> np.ndarray:

@@ -42,8 +42,8 @@ class Moments:
             {
                 "mean_error": Estimate(
                     error, se=bootstrap_se(mean_error, [x, y], seed=0, repeats=self.bootstrap), meaning=apart
-                ).doubted(remarks),
-                "std_ratio": Estimate(ratio, se=ratio_se, meaning=wide).doubted(remarks),
+                ).with_caution(remarks),
+                "std_ratio": Estimate(ratio, se=ratio_se, meaning=wide).with_caution(remarks),
             }
         )
 

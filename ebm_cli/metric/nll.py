@@ -121,7 +121,7 @@ def scored(e: Float[np.ndarray, " n"], log_z: Estimate, factor: float, unit: str
         upper=total(log_z.upper),
         unit=unit,
         verdict=log_z.verdict,
-        reason=f"log Z: {log_z.reason}" if log_z.verdict == "caution" else "",
+        reasons=(f"log Z: {log_z.reason}",) if log_z.verdict == "caution" else (),
     )
 
 
@@ -140,7 +140,7 @@ def beside_the_best(nll: Estimate, others: dict[str, Estimate]) -> Estimate:
         return nll
     best = min(known, key=lambda name: known[name])
     less = known[best] - (nll.value if nll.upper is None else nll.upper)
-    return nll.meaning_that(
+    return nll.with_meaning(
         f"held-out rows are {abs(less):.2g} nats {'more' if less > 0 else 'less'} likely than under the best simple "
         f"density, {best}"
     )

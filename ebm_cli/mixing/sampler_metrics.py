@@ -93,4 +93,4 @@ def swaps(rates: Tensor) -> Estimate:
     pair = int(rates.argmin())
     doubts = [f"temperatures {pair} and {pair + 1} swap rarely: raise sampler.replicas"] if least < FEW_SWAPS else []
     meaning = f"neighboring temperatures swap in at least {100 * least:.0f} % of tries"
-    return Estimate(least, meaning=meaning, if_not_mixed="caution").doubted(doubts)
+    return Estimate(least, meaning=meaning, if_not_mixed="caution").with_caution(doubts)

@@ -56,19 +56,18 @@ def judge(patient: Patient, seed: int, stop: Callable[[], bool] = never) -> Judg
     found = evidence(screened.good, smaller)
     not_at_temperature(patient, screened.good, found, smaller)
     if found.against:
-        return Judged(refused("; ".join([*screened.remarks, *found.against])), worst=found.worst)
+        return Judged(refused([*screened.remarks, *found.against]), worst=found.worst)
     probed, notes = starts(patient, screened.good, seed, stop)
     if probed.outcome == "elsewhere":
-        reason = "; ".join([*screened.remarks, f"not mixed: {probed.said}"])
-        return Judged(refused(reason), notes, found.worst, elsewhere=True)
+        return Judged(refused([*screened.remarks, f"not mixed: {probed.said}"]), notes, found.worst, elsewhere=True)
     doubts = [*screened.remarks, *found.unsure]
     if probed.outcome == "unknown":
         doubts.append(f"can't tell: {probed.said}")
     if doubts:
-        estimate = Estimate(1.0, meaning="1 stands for mixed, which is not certain here").doubted(doubts)
+        estimate = Estimate(1.0, meaning="1 stands for mixed, which is not certain here").with_caution(doubts)
     else:
         meaning = "1 stands for mixed: chains agree with each other and forget where they were"
-        estimate = Estimate(1.0, reason=probed.said, meaning=meaning)
+        estimate = Estimate(1.0, reasons=(probed.said,), meaning=meaning)
     return Judged(estimate, notes, found.worst)
 
 

@@ -70,11 +70,11 @@ def log_z(integrand: Integrand, recipe: Recipe, spending: Spending) -> Found:
         with frozen(own), torch.no_grad():
             divergence = not_normalizable(own, spending)
         if divergence:
-            return Found(FinalRefusal(None, unit="nats", verdict="refused", reason=divergence))
+            return Found(FinalRefusal(None, unit="nats", verdict="refused", reasons=(divergence,)))
     if refusal := too_coarse(integrand, rows):
         return Found(refused(refusal, "nats"), [*notes, f"log Z: {refusal}"])
     estimate = closed(way(integrand, recipe, spending), recipe, integrand.seed)
-    estimate = resolved(estimate, integrand, rows, looks_within(spending.budget)).doubted(doubts)
+    estimate = resolved(estimate, integrand, rows, looks_within(spending.budget)).with_caution(doubts)
     notes.append(said(NAMES[recipe.method], integrand, estimate))
     return Found(estimate, notes)
 

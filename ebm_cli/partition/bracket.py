@@ -90,13 +90,13 @@ def bracket(forth: Float[np.ndarray, " n"], back: Backward | None, method: str) 
     if back is not None and back.contradicted:
         # Paths forth begin at the same law as the chains, so that their value lacks that mass as well.
         reason = f"no value, only a lower end: {back.mixing.reason}; another base, or rows of all modes"
-        return Bracketed(Estimate(None, lower=lower, unit="nats", verdict="refused", reason=reason))
+        return Bracketed(Estimate(None, lower=lower, unit="nats", verdict="refused", reasons=(reason,)))
     if back is None or back.log_w is None or not np.isfinite(back.log_w).all():
         reason = "there are no paths back" if back is None else back.mixing.reason
         if back is not None and back.log_w is not None:
             reason = "draws of the model lie outside of the box that paths begin in: widen box"
         doubts.append(f"no pessimistic end: {reason}")
-        return Bracketed(Estimate(value, se=se, lower=lower, unit="nats", reason=said).doubted(doubts))
+        return Bracketed(Estimate(value, se=se, lower=lower, unit="nats", reasons=(said,)).with_caution(doubts))
     if crossing := crossed(forth, back.log_w):
         return Bracketed(refused(f"{crossing}; raise steps, {more}", "nats"))
     above = End.of(back.log_w.mean(1) if method == "smc" else beside(blocks, back.log_w))
@@ -104,10 +104,11 @@ def bracket(forth: Float[np.ndarray, " n"], back: Backward | None, method: str) 
     if method == "bridge":
         value, se = bennett(forth, back.log_w)
         said = f"{said}, joined with {back.log_w.size} paths back"
+    found = (said,)
     if back.mixing.verdict == "caution":
-        doubts += back.mixing.reason.split("; ")
+        doubts += back.mixing.reasons
     else:
-        said = f"{said}; {back.mixing.reason}"
+        found = (said, *back.mixing.reasons)
     if lower is not None and lower > upper:
         lower, upper = upper, lower
         doubts.append(f"the ends cross, by no more than they may by chance: {more}")
@@ -115,7 +116,7 @@ def bracket(forth: Float[np.ndarray, " n"], back: Backward | None, method: str) 
         doubts.append(f"the ends are {upper - lower:.3g} nats apart: {more}")
     if value > upper or (lower is not None and value < lower):
         doubts.append(f"the value lies outside of its bracket: {more}")
-    estimate = Estimate(value, se=se, lower=lower, upper=upper, unit="nats", reason=said).doubted(doubts)
+    estimate = Estimate(value, se=se, lower=lower, upper=upper, unit="nats", reasons=found).with_caution(doubts)
     return Bracketed(estimate, above.mean - below.mean if finite else None)
 
 

@@ -33,11 +33,11 @@ def integrated(betas: Float[np.ndarray, " K"], drives: Float[np.ndarray, "draw K
     lower = float(below.mean() - q * spread_of_mean(below))
     upper = float(above.mean() + q * spread_of_mean(above))
     said = f"{len(betas)} rungs, {len(each)} ladders of {len(drives)} steps"
-    doubts = mixing.reason.split("; ") if mixing.verdict == "caution" else []
-    said = said if doubts else f"{said}; {mixing.reason}"
+    doubts = list(mixing.reasons) if mixing.verdict == "caution" else []
+    reasons = (said,) if doubts else (said, *mixing.reasons)
     if upper - lower > WIDE:
         doubts.append(f"the ends are {upper - lower:.3g} nats apart: raise temperatures or budget")
-    estimate = Estimate(value, se=se, lower=lower, upper=upper, unit="nats", reason=said).doubted(doubts)
+    estimate = Estimate(value, se=se, lower=lower, upper=upper, unit="nats", reasons=reasons).with_caution(doubts)
     return Bracketed(estimate, float((above - below).mean()))
 
 

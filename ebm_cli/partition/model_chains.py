@@ -101,7 +101,7 @@ class ModelChains:
                 self.mass_elsewhere = True
                 return refused(f"not mixed: {looked.elsewhere}")
             self.region = looked.region
-        return verdict if verdict.verdict == "caution" else dataclasses.replace(verdict, reason=self.region)
+        return verdict if verdict.verdict == "caution" else dataclasses.replace(verdict, reasons=(self.region,))
 
     def draws(self, each: int) -> Float[Tensor, "n d"]:
         """The same number of states of each ladder, evenly spaced, ladder by ladder."""

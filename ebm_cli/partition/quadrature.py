@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ebm_cli.energy import ExactDraws, frozen, offers
-from ebm_cli.estimate import Estimate
+from ebm_cli.estimate import Estimate, refused
 from ebm_cli.partition.cells import Cells
 from ebm_cli.partition.minima import HALVES, Minima, find_minima
 from ebm_cli.partition.rays import REMEDY, not_normalizable
@@ -73,20 +73,21 @@ def integrated(space: Whitened) -> Estimate:
     """The same with the energy frozen."""
     d = len(space.middle)
     if divergence := not_normalizable(space, Spending(None, None)):
-        return FinalRefusal(None, unit="nats", verdict="refused", reason=divergence)
+        return FinalRefusal(None, unit="nats", verdict="refused", reasons=(divergence,))
     drawn = exact_draws(space)
     known = is_known(space.energy) or drawn is not None
     space = upright(space)
     rows = torch.cat([coordinates(space, part) for part in (space.rows, drawn) if part is not None])
     minima = find_minima(space, known, rows)
     if not len(minima.z):
-        return Estimate(
-            None, unit="nats", verdict="refused", reason="the energy is finite nowhere that was looked: at "
-            f"{minima.spent:,} states within {HALVES[d][-1]:g} standard deviations of what is known of the model",
-        )  # fmt: skip
+        return refused(
+            f"the energy is finite nowhere that was looked: at {minima.spent:,} states within {HALVES[d][-1]:g} "
+            "standard deviations of what is known of the model",
+            "nats",
+        )
     cells, tail = with_shells(space, minima, rows)
     if tail.diverges:
-        return FinalRefusal(None, unit="nats", verdict="refused", reason=tail.diverges)
+        return FinalRefusal(None, unit="nats", verdict="refused", reasons=(tail.diverges,))
     budget = cells.spent + BUDGET[d]
     for _ in range(ROUNDS):
         cells.refine(AGREE / 4, budget)
@@ -232,8 +233,10 @@ def judged(space: Whitened, cells: Cells, tail: Tail, minima: Minima, known: boo
             None,
             unit="nats",
             verdict="refused",
-            reason=f"the tail is too heavy: {tail.left_out:.2g} of the mass may lie beyond {tail.half:.2g} standard "
-            f"deviations of the model, where cubature gives up; {REMEDY}",
+            reasons=(
+                f"the tail is too heavy: {tail.left_out:.2g} of the mass may lie beyond {tail.half:.2g} standard "
+                f"deviations of the model, where cubature gives up; {REMEDY}",
+            ),
         )
     value = cells.log_total + math.log1p(tail.left_out) + space.log_volume
     error, rounding = SAFETY * cells.error + tail.left_out, cells.rounding
@@ -243,20 +246,16 @@ def judged(space: Whitened, cells: Cells, tail: Tail, minima: Minima, known: boo
     said = f"{len(cells):,} cells, {cells.spent + minima.spent:,} points, {len(minima.z)} minima"
     dtype = space.middle.dtype
     if refusal := rounding_refusal(dtype, rounding):
-        return FinalRefusal(None, unit="nats", verdict="refused", reason=refusal)
+        return FinalRefusal(None, unit="nats", verdict="refused", reasons=(refusal,))
     if not error <= DOUBTFUL:
-        return Estimate(
-            None,
-            unit="nats",
-            verdict="refused",
-            reason=f"two rules disagree by {error:.2g} nats on {said}; method=ais needs no grid; {missed}",
-        )
+        disagreement = f"two rules disagree by {error:.2g} nats on {said}"
+        return refused([disagreement, "method=ais needs no grid", missed], "nats")
     reach = error + rounding
-    reason = f"{said}; two rules differ by {cells.error:.1g} nats, rounding may change {rounding:.1g}; {missed}"
-    found = Estimate(value, lower=value - reach, upper=value + reach, unit="nats", reason=reason)
+    agreement = f"two rules differ by {cells.error:.1g} nats, rounding may change {rounding:.1g}"
+    found = Estimate(value, lower=value - reach, upper=value + reach, unit="nats", reasons=(said, agreement, missed))
     doubts = doubts_of_rounding(dtype, rounding)
     if len(space.middle) > 1 and not known and not space.has_rows:
         doubts += narrow_modes(space.energy, near)
     if error > max(AGREE, rounding) and float(cells.open_errors()[1].sum()) + tail.left_out > AGREE:
         doubts.append(f"not yet settled to {AGREE:g} nats")
-    return found.doubted(doubts)
+    return found.with_caution(doubts)

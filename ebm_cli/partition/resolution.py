@@ -93,11 +93,11 @@ def resolved(estimate: Estimate, integrand: Integrand, rows: Tensor, looks: int)
     log_radius = (math.log(RULE_OF_THREE / max(looks, RULE_OF_THREE)) - log_ball) / d
     radius = WIDTHS[0] * math.sqrt(2 * math.pi) * math.exp(log_radius)
     width = radius * float(rows[rows.isfinite().flatten(1).all(1)].flatten(1).double().std(0).mean())
-    widened = dataclasses.replace(widened, reason=f"{widened.reason}; {resolution(width)}")
+    widened = dataclasses.replace(widened, reasons=(*widened.reasons, resolution(width)))
     doubts = doubts_of_rounding(rows.dtype, rounding)
     if not is_known(integrand.energy) and integrand.rows is None:
         doubts += narrow_modes(integrand.energy, width)
-    return widened.doubted(doubts)
+    return widened.with_caution(doubts)
 
 
 def too_coarse(integrand: Integrand, rows: Tensor) -> str:

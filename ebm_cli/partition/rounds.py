@@ -109,7 +109,7 @@ def closed(way: Way, recipe: Recipe, seed: int) -> Estimate:
             except Stopped as stop:
                 if found is None:
                     raise
-                return with_cost(found.estimate, way).doubted([str(stop)])
+                return with_cost(found.estimate, way).with_caution([str(stop)])
             size = following(search, size, found)
     assert found is not None
     return in_target(with_cost(found.estimate, way), way.spending)
@@ -250,11 +250,11 @@ def needed(found: Bracketed, target: float) -> float:
 def with_cost(estimate: Estimate, way: Way) -> Estimate:
     """The estimate, its reason with where paths began and what was spent."""
     cost = f"from {way.base.said}, {way.spending.spent:,} gradients"
-    return dataclasses.replace(estimate, reason=f"{estimate.reason}; {cost}")
+    return dataclasses.replace(estimate, reasons=(*estimate.reasons, cost))
 
 
 def in_target(estimate: Estimate, spending: Spending) -> Estimate:
     """The estimate under caution where its bracket is wider than was aimed at."""
     if spending.target is None or estimate.upper is None or width(estimate) <= spending.target:
         return estimate
-    return estimate.doubted([f"the budget is spent before target={spending.target:g} nats is met: raise budget"])
+    return estimate.with_caution([f"the budget is spent before target={spending.target:g} nats is met: raise budget"])

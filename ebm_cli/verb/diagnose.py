@@ -10,7 +10,7 @@ from ebm_cli.chain.chain_file import JUDGED, Chains
 from ebm_cli.chain.screening import screen
 from ebm_cli.check import InputError
 from ebm_cli.diagnostic import Diagnostic, Patient
-from ebm_cli.estimate import Estimate, from_json, under_mixing
+from ebm_cli.estimate import Estimate, apply_mixing_verdict, from_json
 from ebm_cli.mixing.convergence import evidence
 from ebm_cli.mixing.sampler_metrics import as_tuned
 from ebm_cli.mixing.verdict import Judged, judge, pictures
@@ -45,7 +45,9 @@ def diagnose(config: Config, run: Run, terminal: Terminal, sampled: Run | Path) 
         figure.save(run, pictures(patient, judged))
         actions = {name: lambda d=d: d(patient) for name, d in diagnostics.items()}
         strict = "diagnostic" in config["made"]["chosen"]
-        return under_mixing({"mixing": judged.estimate} | findings(run, actions, "diagnostic", terminal, strict))
+        return apply_mixing_verdict(
+            {"mixing": judged.estimate} | findings(run, actions, "diagnostic", terminal, strict)
+        )
 
 
 def judged_before(path: Path, chains: Chains) -> Judged | None:

@@ -19,7 +19,7 @@ from ebm_cli.chain.screening import Screened, screen
 from ebm_cli.diagnostic import Patient, unit_of
 from ebm_cli.diagnostic.ess import ESS, LEAST_ESS
 from ebm_cli.diagnostic.r_hat import RHat
-from ebm_cli.estimate import Estimate, IfNotMixed, refused, under_mixing
+from ebm_cli.estimate import Estimate, IfNotMixed, apply_mixing_verdict, refused
 from ebm_cli.mixing import tail_index as tails
 from ebm_cli.mixing.sampler_metrics import kernel_rows, said
 from ebm_cli.mixing.verdict import judge
@@ -70,7 +70,7 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
             terminal.say(line)
         parts = dataclasses.replace(parts, sampler=trajectory.sampler)
         estimates = describe(chains, screened) | mixing(config, parts, chains, terminal) | rows
-        estimates = under_mixing(estimates)
+        estimates = apply_mixing_verdict(estimates)
         (run.folder / JUDGED).write_text(written + "\n")
         pictures = state_figures(parts, trajectory)
         if chains.x.shape[1] > 1:
@@ -135,15 +135,17 @@ def describe(chains: Chains, screened: Screened) -> dict[str, Estimate]:
         good = screened.good
         assert good.potential is not None and good.acceptance is not None
         rows = moments(good, screened.remarks)
-        rows["energy"] = over_chains(good.potential.astype(np.float64).mean(1), "refused").doubted(screened.remarks)
+        rows["energy"] = over_chains(good.potential.astype(np.float64).mean(1), "refused").with_caution(
+            screened.remarks
+        )
         acceptance = over_chains(good.acceptance.mean(1), "caution")
         share = acceptance.value if isinstance(acceptance.value, float) else 0.0
-        acceptance = acceptance.meaning_that(
+        acceptance = acceptance.with_meaning(
             "every step is taken, as the kernel has no test"
             if share == 1
             else f"{100 * share:.1f} % of proposals are accepted"
         )
-        rows["acceptance"] = acceptance.doubted([*screened.remarks, *diverged(good)])
+        rows["acceptance"] = acceptance.with_caution([*screened.remarks, *diverged(good)])
     patient = Patient(chains)
     rows["ess_bulk_min"] = ESS(LEAST_ESS)(patient).estimates["ess_bulk_min"]
     return rows | RHat(mixed=1.01, apart=1.1)(patient).estimates
@@ -189,8 +191,10 @@ def moments(chains: Chains, remarks: list[str]) -> dict[str, Estimate]:
 
     tail = tails.doubts(flat)
     return {
-        "mean": Estimate(shaped(centre), se=shaped(mean_se), if_not_mixed="refused").doubted([*remarks, *tail["mean"]]),
-        "std": Estimate(shaped(std), se=shaped(std_se), if_not_mixed="refused").doubted([*remarks, *tail["std"]]),
+        "mean": Estimate(shaped(centre), se=shaped(mean_se), if_not_mixed="refused").with_caution(
+            [*remarks, *tail["mean"]]
+        ),
+        "std": Estimate(shaped(std), se=shaped(std_se), if_not_mixed="refused").with_caution([*remarks, *tail["std"]]),
     }
 
 

@@ -17,9 +17,9 @@ from ebm_cli.estimate import Estimate
 
 SHORT = "can't tell: too short, 5 draws a chain are 4 times τ of energy, under 20; type steps=280"
 ROWS = {
-    "mean": Estimate([0.13, -0.12], se=[0.3, 0.32], verdict="caution", reason=SHORT),
-    "ess_bulk_min": Estimate(48.2, verdict="caution", reason=f"under 25 a chain: type steps=210; {SHORT}"),
-    "mixing": Estimate(1.0, verdict="caution", reason=SHORT, meaning="1 stands for mixed"),
+    "mean": Estimate([0.13, -0.12], se=[0.3, 0.32], verdict="caution", reasons=(SHORT,)),
+    "ess_bulk_min": Estimate(48.2, verdict="caution", reasons=(f"under 25 a chain: type steps=210; {SHORT}",)),
+    "mixing": Estimate(1.0, verdict="caution", reasons=(SHORT,), meaning="1 stands for mixed"),
     "step_size": Estimate([0.1] * 5, se=[0.01] * 5, unit="x² over energy"),
 }
 

@@ -191,7 +191,7 @@ def test_names_are_no_markup_in_the_terminal(capsys):
     from ebm_cli.estimate import Estimate
 
     odd = "[red]x[/red] [/] \\[b] \x1b[31m"
-    print_estimates({odd: Estimate(1.0, unit="[u]", verdict="caution", reason=odd)})
+    print_estimates({odd: Estimate(1.0, unit="[u]", verdict="caution", reasons=(odd,))})
     print_rows([odd], [[odd]])
     Live().say(odd)
     out, err = capsys.readouterr()

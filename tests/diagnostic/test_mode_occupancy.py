@@ -7,7 +7,7 @@ import torch
 from ebm_cli.chain.chain_file import Chains
 from ebm_cli.data import Batch, Rows
 from ebm_cli.diagnostic import Patient
-from ebm_cli.estimate import Estimate, under_mixing
+from ebm_cli.estimate import Estimate, apply_mixing_verdict
 from ebm_cli.figure.finding import Finding
 from ebm_cli.mixing.verdict import judge
 from tests.contract import build
@@ -169,7 +169,11 @@ def test_occupancy_of_chains_that_are_not_mixed_is_refused_with_them() -> None:
     rows = build("diagnostic", "mode_occupancy")(patient).estimates | {"mixing": judge(patient, 0).estimate}
     assert rows["mixing"].verdict == "refused"
     assert rows["modes_missing"].value == []
-    assert under_mixing(rows)["occupancy"].verdict == under_mixing(rows)["modes_missing"].verdict == "refused"
+    assert (
+        apply_mixing_verdict(rows)["occupancy"].verdict
+        == apply_mixing_verdict(rows)["modes_missing"].verdict
+        == "refused"
+    )
 
 
 def test_modes_that_unmixed_chains_miss_stay_named_under_caution() -> None:
@@ -178,7 +182,7 @@ def test_modes_that_unmixed_chains_miss_stay_named_under_caution() -> None:
     patient = Patient(Chains(x=x), mixture(), 1.0)
     rows = build("diagnostic", "mode_occupancy")(patient).estimates | {"mixing": judge(patient, 0).estimate}
     assert rows["mixing"].verdict == "refused" and rows["modes_missing"].value
-    kept = under_mixing(rows)["modes_missing"]
+    kept = apply_mixing_verdict(rows)["modes_missing"]
     assert kept.value == rows["modes_missing"].value and kept.verdict == "caution" and "R̂" in kept.reason
 
 

@@ -12,7 +12,7 @@ from ebm_cli.chain.chain_file import Chains
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Rows
 from ebm_cli.diagnostic import Patient
-from ebm_cli.estimate import refused, under_mixing
+from ebm_cli.estimate import apply_mixing_verdict, refused
 from ebm_cli.figure.finding import Finding
 from ebm_cli.wells.region_mass import log_mass
 from tests.contract import build
@@ -303,5 +303,5 @@ def test_no_valley_is_no_finding_of_chains_that_are_not_mixed(valleys: int) -> N
     x = np.random.default_rng(0).standard_normal((8, 50, 2))
     found = build("diagnostic", "spurious_valleys")(Patient(Chains(x=x), energy, 1.0, data=data)).estimates
     assert found["spurious_valleys"].value == valleys
-    under = under_mixing(found | {"mixing": refused("R̂ = 2")})["spurious_valleys"]
+    under = apply_mixing_verdict(found | {"mixing": refused("R̂ = 2")})["spurious_valleys"]
     assert under.verdict == ("caution" if valleys else "refused") and "R̂ = 2" in under.reason

@@ -61,7 +61,7 @@ def test_unnormalised_shares_are_weight_times_z_and_that_is_said() -> None:
     [
         (refused("the mass fits no box"), r"has no value \(the mass fits no box\): unnormalised=true"),
         (
-            Estimate(1.0, lower=0.9, verdict="caution", reason="no reverse end: not mixed"),
+            Estimate(1.0, lower=0.9, verdict="caution", reasons=("no reverse end: not mixed",)),
             r"has one end alone \(no reverse end: not mixed\): unnormalised=true",
         ),
     ],
@@ -72,7 +72,7 @@ def test_a_part_without_a_two_sided_log_z_refuses_the_mixture(estimate: Estimate
 
 
 def test_a_doubtful_log_z_is_said() -> None:
-    doubtful = Estimate(1.0, lower=0.5, upper=1.5, verdict="caution", reason="the ends are 1 nats apart")
+    doubtful = Estimate(1.0, lower=0.5, upper=1.5, verdict="caution", reasons=("the ends are 1 nats apart",))
     energy = Mixture([quadratic(2.0), with_log_z(doubtful)], None, None, False, 1, 1.0)
     assert energy.notes[1].endswith("between 0.5 and 1.5, caution: the ends are 1 nats apart")
 

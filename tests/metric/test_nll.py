@@ -54,7 +54,7 @@ def test_the_ends_are_those_of_log_z_and_a_missing_one_stays_missing() -> None:
     asked = subject(build("data", "gaussian", {"n": 100}), None)
     e = energies_of(asked.energy, 1.0, asked.held_out.x)
     mean = float(0.5 * asked.held_out.x.square().sum(1).double().mean())
-    log_z = Estimate(2.0, se=0.1, lower=1.5, unit="nats", verdict="caution", reason="no pessimistic end: not mixed")
+    log_z = Estimate(2.0, se=0.1, lower=1.5, unit="nats", verdict="caution", reasons=("no pessimistic end: not mixed",))
     found = scored(e, log_z, 1.0, "nats")
     assert (found.value, found.lower) == (pytest.approx(mean + 2), pytest.approx(mean + 1.5))
     assert found.upper is None and found.verdict == "caution" and "no pessimistic end" in found.reason

@@ -9,7 +9,7 @@ from scipy.stats import norm
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.partition.bracket import BLOCKS, Backward, as_normal, bennett, beside, bracket, effective, quantile
 
-OK = Estimate(1.0, reason="chains agree")
+OK = Estimate(1.0, reasons=("chains agree",))
 
 
 def weights(mean: float, sd: float, *shape: int, seed: int = 0) -> np.ndarray:
@@ -115,7 +115,7 @@ def test_ends_that_cross_beyond_chance_are_refused_and_by_chance_are_doubted() -
 
 
 def test_doubts_about_the_chains_are_taken_over() -> None:
-    doubted = OK.doubted(["can't tell: too short"])
+    doubted = OK.with_caution(["can't tell: too short"])
     back = Backward(weights(0.1, 0.2, 16, 4, seed=1), doubted)
     found = bracket(weights(0.0, 0.2, 64), back, "bridge").estimate
     assert found.upper is not None and found.verdict == "caution" and "can't tell" in found.reason

@@ -45,7 +45,7 @@ def test_a_coarse_ladder_that_bends_is_no_surer_than_half_of_it_tells() -> None:
 def test_chains_that_are_not_mixed_give_no_integral_and_doubts_are_taken_over() -> None:
     given = drives(BETAS, 0 * BETAS + 1)
     assert "no integral: not mixed" in integrated(BETAS, given, refused("not mixed: stuck")).estimate.reason
-    doubted = integrated(BETAS, given, OK.doubted(["can't tell: too short"])).estimate
+    doubted = integrated(BETAS, given, OK.with_caution(["can't tell: too short"])).estimate
     assert doubted.verdict == "caution" and "too short" in doubted.reason
 
 

@@ -69,7 +69,7 @@ def test_paths_say_why_cubature_was_refused(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_paths_do_not_overrule_that_there_is_no_integral(monkeypatch: pytest.MonkeyPatch) -> None:
-    none = FinalRefusal(None, verdict="refused", reason="shells grow")
+    none = FinalRefusal(None, verdict="refused", reasons=("shells grow",))
     monkeypatch.setattr(partition, "quadrature", lambda space: none)
     found = log_z(Integrand(Far(0.0, 0.5), 1.0, (2,), normal_rows(300, 2), 0), QUICK, unbounded()).estimate
     assert found is none

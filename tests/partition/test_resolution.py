@@ -94,7 +94,7 @@ def test_an_energy_of_a_users_own_is_doubted_in_two_dimensions_unless_it_declare
 
 def test_paths_name_the_width_below_which_modes_are_missed() -> None:
     rows = normal_rows(400, 5)
-    estimate = Estimate(0.0, lower=-0.1, upper=0.1, unit="nats", reason="paths")
+    estimate = Estimate(0.0, lower=-0.1, upper=0.1, unit="nats", reasons=("paths",))
     asked = Integrand(Offset(0.0), 1.0, (5,), None, 0)
     found = resolved(estimate, asked, rows, 60_000)
     # Three of 60,000 normal states of width 3 fall into a ball of this radius about the middle.

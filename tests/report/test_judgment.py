@@ -29,7 +29,7 @@ def sentence(*runs: tuple[str, dict[str, Estimate]]) -> str:
             id="training refused",
         ),
         pytest.param(
-            [("train", {"loss": Estimate(0.1).doubted(["gap"])})],
+            [("train", {"loss": Estimate(0.1).with_caution(["gap"])})],
             "Training: to be doubted, gap.",
             id="training doubted",
         ),
@@ -46,7 +46,7 @@ def sentence(*runs: tuple[str, dict[str, Estimate]]) -> str:
         ),
         pytest.param([("sample", {"mixing": STUCK})], "Chains: not mixed, R̂ = 1.5 of x[0] is above 1.1.", id="stuck"),
         pytest.param(
-            [("diagnose", {"mixing": MIXED.doubted(["can't tell: too short"])})],
+            [("diagnose", {"mixing": MIXED.with_caution(["can't tell: too short"])})],
             "Chains: perhaps not mixed, too short.",
             id="not decided",
         ),
@@ -57,7 +57,7 @@ def sentence(*runs: tuple[str, dict[str, Estimate]]) -> str:
             id="both",
         ),
         pytest.param(
-            [("evaluate", {"log_z": Estimate(1.25, se=0.01).doubted(["no upper bound"])})],
+            [("evaluate", {"log_z": Estimate(1.25, se=0.01).with_caution(["no upper bound"])})],
             "Log Z = 1.250 ± 0.010 (to be doubted: no upper bound).",
             id="log Z",
         ),
@@ -79,7 +79,12 @@ def sentence(*runs: tuple[str, dict[str, Estimate]]) -> str:
             id="the later one of two verbs",
         ),
         pytest.param(
-            [("diagnose", {"modes_missing": Estimate([2.0], meaning="chains miss 1 of 4 modes").doubted(["why"])})],
+            [
+                (
+                    "diagnose",
+                    {"modes_missing": Estimate([2.0], meaning="chains miss 1 of 4 modes").with_caution(["why"])},
+                )
+            ],
             "Chains miss 1 of 4 modes.",
             id="alarm",
         ),
@@ -88,9 +93,9 @@ def sentence(*runs: tuple[str, dict[str, Estimate]]) -> str:
                 (
                     "diagnose",
                     {
-                        "mixing": MIXED.doubted(["too short"]),
-                        "effective_temperature": Estimate(1.01, meaning="warm").doubted(["too short"]),
-                        "modes_missing": Estimate([], meaning="no mode is missing").doubted(["too short"]),
+                        "mixing": MIXED.with_caution(["too short"]),
+                        "effective_temperature": Estimate(1.01, meaning="warm").with_caution(["too short"]),
+                        "modes_missing": Estimate([], meaning="no mode is missing").with_caution(["too short"]),
                     },
                 )
             ],

@@ -18,7 +18,7 @@ from ebm_cli.run.writing import write_text
 T = "sampler.temperature"
 ESTIMATES = {
     "nll": Estimate(1.2345, se=0.01, unit="nats"),
-    "ess_bulk_min": Estimate(12.0, verdict="caution", reason="few <draws> & chains"),
+    "ess_bulk_min": Estimate(12.0, verdict="caution", reasons=("few <draws> & chains",)),
     "iat_max": refused("chains are too short: raise steps"),
 }
 
