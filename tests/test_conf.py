@@ -14,8 +14,10 @@ from ebm_cli.assembly.weights import load_weights
 from ebm_cli.chain.burn_in import Tuning
 from ebm_cli.chain.engine import choose
 from ebm_cli.check import InputError
-from ebm_cli.cli.compose import Base, compose, parse
+from ebm_cli.cli.compose import compose
 from ebm_cli.cli.keys import LIST_GROUPS, keys_of
+from ebm_cli.cli.loader import Base
+from ebm_cli.cli.words import parse
 from ebm_cli.run.folder import FIGURES, Run
 from ebm_cli.run.machine import resolve
 from ebm_cli.training.trainer import Trainer

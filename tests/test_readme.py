@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ebm_cli.cli import compose, main
-from ebm_cli.cli.launch import base_of
+from ebm_cli.cli.prepare import base_of
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

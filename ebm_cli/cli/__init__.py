@@ -3,7 +3,8 @@
 import signal
 import sys
 
-from ebm_cli.cli.help import COMPLETE, answer
+from ebm_cli.cli.help import answer
+from ebm_cli.cli.keys import COMPLETE
 
 VERBS = ("train", "sample", "evaluate", "diagnose")
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from ebm_cli.check import InputError
 from ebm_cli.cli import runs
-from ebm_cli.cli.help import ASKED, COMPLETE
 from ebm_cli.cli.keys import (
+    ASKED,
+    COMPLETE,
     LIST_GROUPS,
     OF_MODEL,
     OF_TRAINING,

@@ -6,11 +6,9 @@ from collections.abc import Iterable
 
 from ebm_cli import __version__
 from ebm_cli.check import InputError
-from ebm_cli.cli.keys import LIST_GROUPS, about, about_group, groups, keys_of, verb_file, verb_groups
+from ebm_cli.cli.keys import ASKED, COMPLETE, LIST_GROUPS, about, about_group, groups, keys_of, verb_file, verb_groups
 
-COMPLETE = "_complete"
 HELP = ("--help", "-h")
-ASKED = ("help", "choices", "completion")
 VERB_LINES = {
     "train": "fit an energy to data",
     "sample": "run chains of a trained run, or of an energy that needs no training",

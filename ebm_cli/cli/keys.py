@@ -89,3 +89,7 @@ def about_group(group: str) -> str:
         return ""
     first = package.read_text().partition("\n")[0].strip('"').partition(". ")[0]
     return first.partition(": ")[2]
+
+
+COMPLETE = "_complete"
+ASKED = ("help", "choices", "completion")

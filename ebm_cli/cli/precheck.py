@@ -9,7 +9,9 @@ from typing import Any
 from ebm_cli.assembly.permission import permitted
 from ebm_cli.check import InputError, Problems, count, non_negative, one_of
 from ebm_cli.cli import compose
-from ebm_cli.cli.job import Job, typed_only
+from ebm_cli.cli.job import Job
+from ebm_cli.cli.run_job import typed_only
+from ebm_cli.cli.words import WrongWords
 from ebm_cli.run.folder import FIGURES, Run
 
 # A line whose data or recipe is misspelt has another recipe, whose keys are others.
@@ -152,13 +154,13 @@ def check_parts(job: Job) -> None:
             ready_start(config, parts, source)
 
 
-def further(job: Callable[[], Job], error: compose.WrongWords) -> InputError:
+def further(job: Callable[[], Job], error: WrongWords) -> InputError:
     """The error with all else that is wrong with its line, whose job without the wrong words `job` describes."""
     keys = {override.key_or_group for override in error.words}
     if keys & set(OF_RECIPE):
         return error
     more: list[str] = []
-    with suppress(compose.WrongWords):
+    with suppress(WrongWords):
         more = messages_of(lambda: Precheck().whole(job()))
     # What was meant is missing only because it is misspelt.
     keys |= {name for message in error.messages for name in re.findall(r"did you mean '([\w.]+)'", message)}
@@ -175,7 +177,7 @@ def follows(message: str, keys: set[str], last: set[str]) -> bool:
     )
 
 
-def left(overrides: list[Any], error: compose.WrongWords) -> list[Any]:
+def left(overrides: list[Any], error: WrongWords) -> list[Any]:
     """The words of a line without the wrong ones and without keys of options that are wrong."""
     keys = {override.key_or_group for override in error.words}
     return [

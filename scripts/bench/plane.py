@@ -31,7 +31,9 @@ from torch import Tensor, nn
 from ebm_cli.assembly.build import make
 from ebm_cli.assembly.trained_run import load_run
 from ebm_cli.cli import main as ebm
-from ebm_cli.cli.compose import Base, compose, parse
+from ebm_cli.cli.compose import compose
+from ebm_cli.cli.loader import Base
+from ebm_cli.cli.words import parse
 from ebm_cli.data import Data, noised
 from ebm_cli.metric import Subject
 from ebm_cli.metric.distance_to_truth import DistanceToTruth, densities, divergence

@@ -16,7 +16,9 @@ from ebm_cli.assembly.assemble import assemble
 from ebm_cli.assembly.components import Parts
 from ebm_cli.chain import chain_file
 from ebm_cli.cli import main
-from ebm_cli.cli.compose import Base, compose, parse
+from ebm_cli.cli.compose import compose
+from ebm_cli.cli.loader import Base
+from ebm_cli.cli.words import parse
 from ebm_cli.run.machine import resolve
 from tests.contract import cell_masses, log_integral
 

@@ -17,8 +17,8 @@ from ebm_cli.assembly.permission import permitted
 from ebm_cli.assembly.weights import load_weights
 from ebm_cli.check import InputError
 from ebm_cli.cli import main
-from ebm_cli.cli.compose import parse
-from ebm_cli.cli.launch import prepare
+from ebm_cli.cli.prepare import prepare
+from ebm_cli.cli.words import parse
 from ebm_cli.report.page import write_report
 from ebm_cli.run.folder import Run
 from ebm_cli.run.machine import resolve

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from ebm_cli.cli import main
-from ebm_cli.cli.job import quiet_threads
+from ebm_cli.cli.failures import quiet_threads
 from ebm_cli.run.writing import write_array
 
 DRAWN = ["energy=double_well", "sampler=mala", "chains=16", "steps=400", "thin=1"]

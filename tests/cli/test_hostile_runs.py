@@ -12,8 +12,8 @@ from ebm_cli import load_run
 from ebm_cli.assembly.assemble import assemble
 from ebm_cli.check import InputError
 from ebm_cli.cli import main
-from ebm_cli.cli.compose import parse
-from ebm_cli.cli.launch import prepare
+from ebm_cli.cli.prepare import prepare
+from ebm_cli.cli.words import parse
 from ebm_cli.run import shipped
 from ebm_cli.run import signed_yaml as stored
 from ebm_cli.run.folder import Run

@@ -207,7 +207,7 @@ def test_a_rollback_that_a_checkpoint_has_followed_is_not_made_again(here: Path)
 
 def test_what_a_kill_leaves_before_the_configuration_does_not_stop_the_same_command(here: Path) -> None:
     words = [*RUNS["plain"], "out=run"]
-    killed_at("ebm_cli.cli.job.settle", words)
+    killed_at("ebm_cli.cli.run_job.settle", words)
     assert [path.name for path in Path("run").iterdir()] == [UNFINISHED]
     Path("run", ".config.yaml.x1y2_z").write_text("made:")
     assert main(["train", *words]) in (0, 1)

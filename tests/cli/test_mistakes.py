@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from ebm_cli.cli import main
-from ebm_cli.cli.compose import parse
-from ebm_cli.cli.sweep import begin, planned
+from ebm_cli.cli.sweep_plan import begin, planned
+from ebm_cli.cli.words import parse
 from tests.cli.test_validation import WRONG
 
 TINY = ["trainer.steps=2", "trainer.batch_size=8", "start.size=16", "objective.steps=1", "energy.width=8"]
@@ -244,7 +244,7 @@ def test_a_key_that_follows_a_wrong_one_is_not_reported(place: Path, monkeypatch
 
 
 def test_an_own_class_replaces_the_recipes_option_whole(place: Path, monkeypatch) -> None:
-    from ebm_cli.cli.launch import prepare
+    from ebm_cli.cli.prepare import prepare
 
     monkeypatch.chdir(place)
     for recipe in ("experiment=two_moons", "experiment=digits", "experiment=gaussians_8", "experiment=null"):
@@ -279,7 +279,7 @@ def test_a_class_that_is_not_found_says_where_it_was(place: Path, tmp_path: Path
 
 @pytest.mark.parametrize(("name", "folder"), [("5", "5"), ("1e-4", "1e-4"), ("2024", "2024"), ("1_000", "1_000")])
 def test_a_folder_may_have_a_number_for_a_name(name: str, folder: str, tmp_path: Path, monkeypatch) -> None:
-    from ebm_cli.cli.launch import prepare
+    from ebm_cli.cli.prepare import prepare
 
     monkeypatch.chdir(tmp_path)
     assert prepare("sample", parse(["energy=double_well", f"out={name}"])).config["out"] == folder

@@ -7,10 +7,10 @@ import pytest
 import yaml
 
 from ebm_cli.cli import main
-from ebm_cli.cli.compose import parse
 from ebm_cli.cli.console import Live, print_rows
-from ebm_cli.cli.sweep import begin, planned
+from ebm_cli.cli.sweep_plan import begin, planned
 from ebm_cli.cli.sweep_progress import JobTerminal
+from ebm_cli.cli.words import parse
 from ebm_cli.run.folder import Run
 from tests.contract import sweep_rows
 

@@ -18,11 +18,12 @@ import yaml
 
 from ebm_cli.chain import chain_file
 from ebm_cli.cli import main
-from ebm_cli.cli.compose import parse
 from ebm_cli.cli.job import Job
-from ebm_cli.cli.launch import prepare
-from ebm_cli.cli.sweep import Plan, begin, composed, planned, reopen
+from ebm_cli.cli.prepare import prepare
+from ebm_cli.cli.sweep import composed
 from ebm_cli.cli.sweep import table as write_table
+from ebm_cli.cli.sweep_plan import Plan, begin, planned, reopen
+from ebm_cli.cli.words import parse
 from ebm_cli.run import folder as run
 from ebm_cli.run import signed_yaml as stored
 from ebm_cli.run.folder import Run

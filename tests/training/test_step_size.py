@@ -12,7 +12,9 @@ from ebm_cli.assembly.assemble import assemble
 from ebm_cli.assembly.components import Parts
 from ebm_cli.chain.burn_in import Tuning
 from ebm_cli.cli import main
-from ebm_cli.cli.compose import Base, compose, parse
+from ebm_cli.cli.compose import compose
+from ebm_cli.cli.loader import Base
+from ebm_cli.cli.words import parse
 from ebm_cli.run.folder import Run
 from ebm_cli.run.machine import resolve
 from ebm_cli.sampler.mala import MALA
@@ -181,7 +183,7 @@ def test_one_call_replaces_the_sampler_in_parts_made_of_parts() -> None:
 
 
 def test_a_run_started_from_another_with_a_recipe_takes_all_of_the_recipe(tmp_path: Path, monkeypatch) -> None:
-    from ebm_cli.cli.launch import prepare
+    from ebm_cli.cli.prepare import prepare
 
     trained(tmp_path / "run", "experiment=two_moons")
     job = prepare("train", parse([f"init={tmp_path / 'run'}", "experiment=rings"]))

@@ -1,0 +1,53 @@
+"""What the words of a typed line give: the value of a key, and which classes may be imported."""
+
+import shlex
+from typing import Any
+
+from ebm_cli.assembly.permission import Permission
+from ebm_cli.check import InputError
+from ebm_cli.cli.words import text
+
+
+def value_of(overrides: list[Any], key: str) -> str | None:
+    """The value that the line gives a plain key, as text."""
+    for override in reversed(overrides):
+        if override.key_or_group == key and not override.is_sweep_override():
+            value = override.value()
+            return None if value is None else str(value)
+    return None
+
+
+def permission_of(verb: str, overrides: list[Any]) -> Permission:
+    """What the words of a typed line permit: the classes that they name, and trust=true."""
+    names: set[str] = set()
+    for override in overrides:
+        if not override.is_sweep_override() and not override.is_delete():
+            is_target = override.key_or_group.rpartition(".")[2] == "_target_"
+            value = override.value()
+            names |= set(named_targets({"_target_": value} if is_target else value))
+    trust = value_of(overrides, "trust")
+    if trust not in (None, "True", "False"):
+        raise InputError(f"trust must be true or false, got {trust!r}")
+    words = [text(o) for o in overrides if o.key_or_group != "trust"]
+    return Permission(frozenset(names), trust == "True", shlex.join(["ebm", verb, *words]) + " {trust}")
+
+
+def named_targets(value: Any) -> list[str]:
+    """Every `_target_` in a value, at any depth."""
+    if isinstance(value, dict):
+        own = [str(item) for key, item in value.items() if str(key) == "_target_"]
+        return own + [name for item in value.values() for name in named_targets(item)]
+    return [name for item in value for name in named_targets(item)] if isinstance(value, list) else []
+
+
+def without_same_targets(own: dict[str, Any], overrides: list[Any]) -> list[Any]:
+    """The words without those that type a `_target_` of the run again: they permit it and change nothing."""
+    kept = []
+    for override in overrides:
+        path = override.key_or_group.split(".")
+        node: Any = own
+        for name in path:
+            node = node.get(name) if isinstance(node, dict) else None
+        if path[-1] != "_target_" or override.is_sweep_override() or override.value() != node:
+            kept.append(override)
+    return kept
