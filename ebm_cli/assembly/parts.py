@@ -27,7 +27,7 @@ from ebm_cli.run import machine
 from ebm_cli.run.checkpoint import energy_weights, misfit
 from ebm_cli.run.folder import Run
 from ebm_cli.run.terminal import Terminal
-from ebm_cli.sampler import Kernel, Sampler
+from ebm_cli.sampler import CompilableKernel, Sampler
 from ebm_cli.start import Start
 
 
@@ -105,7 +105,7 @@ def _parts(config: Config, place: machine.Machine, gather: Gather, record: DataR
         event = gather.attempt("energy", lambda: _agreed_event(energy, event))
     given = config.get("engine", "eager")
     # Of a sampler that cannot be built nothing more is said.
-    fixed = sampler is None or issubclass(type(sampler), Kernel)
+    fixed = sampler is None or issubclass(type(sampler), CompilableKernel)
     engine = gather.attempt("", lambda: choose(given, place.device, fixed, steps=0))
     offered: dict[str, Any] = {"event": event, "data": data, "sampler": sampler, "engine": engine, "energy": energy}
     built: dict[str, Any] = {}
