@@ -30,7 +30,7 @@ class Descent(Memoryless):
         check.count("steps", steps)
         if data is None:
             raise InputError(
-                "data must be chosen for start=descent, whose noisiest states are of a Gaussian fitted to data: data=NAME"
+                "data must be chosen for start=descent, whose first states are of a Gaussian fitted to data: data=NAME"
             )
         self.schedule = NoiseSchedule.from_energy(energy, sigma, "sigma")
         self.steps = steps

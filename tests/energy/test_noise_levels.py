@@ -63,7 +63,5 @@ def test_what_is_no_ladder_is_refused_with_the_reason() -> None:
             check_rising(sigma)
     with pytest.raises(InputError, match=r"^energy\.noise_level must be < the first level of sigma, 0\.5, got 0\.5"):
         NoiseSchedule([0.5, 1.0], 0.5)
-    with pytest.raises(
-        InputError, match=r"^sigma needs a noise-conditional energy, such as .* energy\.noise_level=0\.05"
-    ):
+    with pytest.raises(InputError, match=r"^sigma needs a noise-conditional energy, .* energy\.noise_level=0\.05"):
         NoiseSchedule.from_energy(build("energy", "mlp", event=(2,)), [0.5, 1.0], "sigma")

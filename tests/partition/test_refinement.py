@@ -62,12 +62,12 @@ def test_pilot_obeys_the_budget_and_names_it() -> None:
     assert budget.used == counted.states <= 20_000 + 2 * 512 * 8 + 512
 
 
-@pytest.mark.parametrize("budget", [33_000, 60_000])
-def test_budget_of_few_chain_steps_gives_a_wide_bracket_that_holds_the_truth(budget: int) -> None:
-    budget = Budget(budget, None)
+@pytest.mark.parametrize("max_gradients", [33_000, 60_000])
+def test_budget_of_few_chain_steps_gives_a_wide_bracket_that_holds_the_truth(max_gradients: int) -> None:
+    budget = Budget(max_gradients)
     found, truth, _ = spend(budget, temperatures=200, steps=300)
     assert found.verdict != "refused" and found.lower < truth < found.upper
-    assert budget.used <= 1.15 * budget
+    assert budget.used <= 1.15 * max_gradients
 
 
 def test_stop_keeps_the_value_of_a_finished_round_and_raises_before() -> None:
