@@ -23,11 +23,9 @@ from ebm_cli.energy.funnel import Funnel
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.partition import way
-from ebm_cli.partition.recipe import Recipe
-from ebm_cli.partition.rounds import Size, begun, both_ways, integral
-from ebm_cli.partition.spending import Spending
-from ebm_cli.partition.whitened import Integrand
+from ebm_cli.partition import Budget, Integrand, annealing_path
+from ebm_cli.partition.refinement import RoundSize, run_round, start_search
+from ebm_cli.partition.settings import LogZSettings
 from ebm_cli.rng import generator
 
 CHAINS, STEPS, ROWS = 64, 100, 500
@@ -68,20 +66,19 @@ def repeat(case: Case, seed: int) -> dict[str, Estimate]:
     assert isinstance(energy, ExactDraws)
     assert isinstance(energy, ExactLogZ)
     rows = case.wider * energy.draw(ROWS, T, generator(seed, "coverage/rows", "cpu")).detach()
-    recipe = Recipe("auto", case.base, None, "hmc", CHAINS, case.temperatures, 3, STEPS)
-    leads = way(Integrand(energy, T, rows.shape[1:], rows, seed), recipe, Spending(None, None))
+    settings = LogZSettings("auto", case.base, None, "hmc", CHAINS, case.temperatures, 3, STEPS)
+    path = annealing_path(Integrand(energy, T, rows.shape[1:], rows, seed), settings, Budget(), rows)
     found = {}
-    with frozen(leads.space), torch.no_grad():
+    with frozen(path.space), torch.no_grad():
         for methods in TOGETHER:
             rng = generator(seed, f"coverage/{methods[0]}", "cpu")
-            search = begun(leads, dataclasses.replace(recipe, method=methods[0]), seed, rng)
+            search = start_search(path, dataclasses.replace(settings, method=methods[0]), seed, rng)
             for method in methods:
                 if search is None:
                     found[method] = refused("no path")
                     continue
-                search.recipe = dataclasses.replace(recipe, method=method)
-                one = integral if method == "ti" else both_ways
-                found[method] = less(one(search, Size(case.temperatures, STEPS)).estimate, energy.log_z(T))
+                search.settings = dataclasses.replace(settings, method=method)
+                found[method] = less(run_round(search, RoundSize(case.temperatures, STEPS)).estimate, energy.log_z(T))
     return found
 
 

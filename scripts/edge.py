@@ -17,9 +17,8 @@ from torch import Tensor, nn
 
 from ebm_cli import partition
 from ebm_cli.estimate import Estimate, digits
-from ebm_cli.partition.recipe import PLAIN
-from ebm_cli.partition.spending import Spending
-from ebm_cli.partition.whitened import Integrand
+from ebm_cli.partition import Budget, Integrand
+from ebm_cli.partition.settings import DEFAULT_SETTINGS
 
 SEEDS = (0, 1, 2)
 BUDGET, TARGET = 600_000, 0.5
@@ -50,7 +49,7 @@ class Edge:
     def found(self, seed: int) -> Estimate:
         """Return log Z by the method of `ebm evaluate`, with a smaller budget."""
         integrand = Integrand(Formula(self.f), self.T, (self.d,), None, seed)
-        return partition.log_z(integrand, PLAIN, Spending(BUDGET, TARGET)).estimate
+        return partition.log_z(integrand, DEFAULT_SETTINGS, Budget(BUDGET, TARGET)).estimate
 
 
 def integral(f: Callable[[float], float], low: float, high: float, *points: float) -> float:

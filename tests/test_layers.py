@@ -27,6 +27,7 @@ ROWS = (
     {"start", "wells"},
     {"chain"},
     {"sampler"},
+    {"path"},
     {"density", "figure"},
     {"grid"},
     {"energy"},

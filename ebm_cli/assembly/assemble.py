@@ -18,7 +18,7 @@ from ebm_cli.data import DataRecord
 from ebm_cli.energy._composition import Part
 from ebm_cli.objective import Objective, check_together
 from ebm_cli.run.machine import Machine
-from ebm_cli.sampler import Kernel
+from ebm_cli.sampler import CompilableKernel
 
 GROUPS = ("data", "sampler", "energy", "start", "optimizer", "objective")
 # The methods that make an object one of its group.
@@ -161,7 +161,7 @@ class Assembly:
     def choose_engine(self) -> None:
         """Decide how steps are executed; a sampler that could not be built is not blamed as well."""
         sampler = self.built.get("sampler")
-        fixed = sampler is None or isinstance(sampler, Kernel)
+        fixed = sampler is None or isinstance(sampler, CompilableKernel)
         self.injected["engine"] = "eager"
         with self.problems.under():
             self.injected["engine"] = choose(self.config.get("engine", "eager"), self.machine.device, fixed, steps=0)

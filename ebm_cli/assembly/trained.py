@@ -8,9 +8,8 @@ from ebm_cli.check import InputError
 from ebm_cli.data import Data, noised_known
 from ebm_cli.energy import ExactLogZ, offers
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.partition.recipe import PLAIN
-from ebm_cli.partition.spending import Spending
-from ebm_cli.partition.whitened import Integrand
+from ebm_cli.partition import Budget, Integrand
+from ebm_cli.partition.settings import DEFAULT_SETTINGS
 
 # Its own: the energy's log Z does not depend on the seed of whatever it is used in.
 SEED = 0
@@ -21,7 +20,7 @@ def log_z_of(
 ) -> Estimate:
     """log Z(T) in nats: in closed form where the energy has one, else as `partition.log_z` finds it.
 
-    data: what the energy was trained on, whose rows say where its mass is. budget, target: see `Spending`.
+    data: what the energy was trained on, whose rows say where its mass is. budget, target: see `Budget`.
     """
     if offers(energy, ExactLogZ):
         try:
@@ -32,10 +31,10 @@ def log_z_of(
         else:
             return Estimate(exact, lower=exact, upper=exact, unit="nats", reasons=("closed form",))
     rows, noise = (None, 0.0) if data is None else (noised_known(data, 0), data.noise)
-    integrand = Integrand.of(energy, temperature, event, rows, noise, SEED)
+    integrand = Integrand.from_data(energy, temperature, event, rows, noise, SEED)
     try:
         # Grids are laid on the CPU; a device that is the default where parts are built would hold half of them.
         with torch.device("cpu"):
-            return partition.log_z(integrand, PLAIN, Spending(budget, target)).estimate
+            return partition.log_z(integrand, DEFAULT_SETTINGS, Budget(budget, target)).estimate
     except InputError as error:
         return refused(str(error), "nats")

@@ -286,7 +286,7 @@ def burn_in(
         if end < steps and tuning.adapt == "all":
             tuned = dataclasses.replace(tuned, scales=spread.deviations())
         if end < steps and spaced:
-            tuned = tuned.respaced(state.swap_rates().tolist())
+            tuned = tuned.with_equal_swap_rates(state.swap_rates().tolist())
     return Burned(x, tuned, gradients, step)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ebm_cli.check import InputError, one_of
 from ebm_cli.energy import AnalyticGradient, offers
-from ebm_cli.sampler import Info, Kernel, Sampler
+from ebm_cli.sampler import CompilableKernel, Info, Sampler
 
 ENGINES = ("eager", "compiled", "graph")
 # Compiling takes as long as some ten thousands of small steps.
@@ -83,7 +83,7 @@ class Eager:
 
 
 def updates(
-    kernel: Kernel, energy: nn.Module, state: Any, tally: Tally, noise: list[tuple[Tensor, ...]]
+    kernel: CompilableKernel, energy: nn.Module, state: Any, tally: Tally, noise: list[tuple[Tensor, ...]]
 ) -> tuple[Any, Tally]:
     """A step for each member of `noise`: what is compiled."""
     for each in noise:
@@ -105,7 +105,7 @@ class Compiled:
     """
 
     def __init__(self, sampler: Sampler, energy: nn.Module, rng: torch.Generator) -> None:
-        assert isinstance(sampler, Kernel)
+        assert isinstance(sampler, CompilableKernel)
         torch._dynamo.config.recompile_limit = MOST_GRAPHS
         self.sampler, self.energy, self.rng = sampler, energy, rng
         self.block = max(1, BLOCK // sampler.passes) if offers(innermost(energy), AnalyticGradient) else 1

@@ -55,10 +55,10 @@ def settle(job: Job, run: Run) -> dict[str, Any]:
 def has_fixed_steps(config: dict[str, Any]) -> bool:
     """Whether the sampler's class can be compiled; a class that cannot be found is told of when parts are built."""
     from ebm_cli.assembly.build import locate
-    from ebm_cli.sampler import Kernel
+    from ebm_cli.sampler import CompilableKernel
 
     try:
-        return issubclass(locate(str((config.get("sampler") or {}).get("_target_"))), Kernel)
+        return issubclass(locate(str((config.get("sampler") or {}).get("_target_"))), CompilableKernel)
     except InputError:
         return config["engine"] != "auto"
 

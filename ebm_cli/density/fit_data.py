@@ -1,4 +1,4 @@
-"""What baselines are fitted to: the training rows in two parts, with the noise that is still to be added to them."""
+"""The data to which densities are fitted: training samples in two parts, and the noise to be added to them."""
 
 from dataclasses import dataclass
 
@@ -10,20 +10,22 @@ from ebm_cli import rng
 from ebm_cli.check import InputError
 from ebm_cli.data import Data, split_rows
 
-VALIDATION = 0.2
-MOST_ROWS = 20_000
-# Noisy copies of few rows make what is chosen by them less a matter of one draw of the noise.
-SCORED = 2000
-# Of the largest variance of a coordinate: none is less, and what is no more counts as flat.
-FLAT = 1e-6
+VALIDATION_FRACTION = 0.2
+MAX_ROWS = 20_000
+# Validation rows that are scored. Several noisy copies of few rows make a choice depend less on one draw of the noise.
+VALIDATION_ROWS, MAX_COPIES = 2000, 8
+# Variances up to this fraction of the largest variance of a coordinate count as flat, and are increased to it.
+MIN_VARIANCE = 1e-6
 
 
 @dataclass(frozen=True)
-class Material:
-    """Training rows without noise, flattened, in double precision, and σ of the noise that the scored law has on top.
+class FitData:
+    """Training samples without noise, flattened, in double precision.
 
-    fit: four fifths, from which candidates are fitted. check: the last fifth, by which one is chosen. σ is 0 where the
-    set has no rows without noise: its rows are then taken as they are. seed: of what a fit draws.
+    fit: four fifths of them, to which candidates are fitted.
+    check: the last fifth, by which one candidate is chosen.
+    noise: σ of the noise that scored samples have (≥ 0); 0 if the set has no samples without noise.
+    seed: of random numbers of a fit.
     """
 
     fit: Float[Tensor, "n d"]
@@ -33,59 +35,67 @@ class Material:
 
     @property
     def whole(self) -> Float[Tensor, "rows d"]:
-        """Both parts, for the last fit."""
+        """Return both parts, for the last fit."""
         return torch.cat([self.fit, self.check])
 
     @property
     def size(self) -> int:
-        """The number of coordinates."""
+        """Return the number of coordinates."""
         return self.fit.shape[1]
 
-    def scored(self) -> Float[Tensor, "k d"]:
-        """Validation rows with noise, the same at every call: several copies of few rows, 2,000 of many."""
-        few = self.check[:SCORED]
+    def validation_rows(self) -> Float[Tensor, "k d"]:
+        """Return validation rows with noise, the same at every call: 2,000 rows, or several copies of fewer."""
+        few = self.check[:VALIDATION_ROWS]
         if self.noise == 0:
             return few
-        few = few.repeat(max(1, min(8, SCORED // len(few))), 1)
+        few = few.repeat(max(1, min(MAX_COPIES, VALIDATION_ROWS // len(few))), 1)
         generator = rng.generator(0, "baseline/validation", few.device)
         return few + self.noise * rng.normal_like(few, generator)
 
 
-def material(data: Data, seed: int) -> Material:
-    """The training split in two, at most 20,000 rows of it; the same parts for every seed."""
+def make_fit_data(data: Data, seed: int) -> FitData:
+    """Return the training split in two parts, at most 20,000 rows of it; the same parts for every seed."""
     batch = data.split("train")
     rows, noise = (batch.x, 0.0) if batch.clean is None else (batch.clean, data.noise)
     rows = rows.detach().flatten(1).double().cpu()
     if len(rows) < 2:
         raise InputError(f"needs at least 2 training rows, got {len(rows)}")
-    if len(rows) > MOST_ROWS:
-        kept, _ = split_rows(len(rows), 1 - MOST_ROWS / len(rows), 0)
+    if len(rows) > MAX_ROWS:
+        kept, _ = split_rows(len(rows), 1 - MAX_ROWS / len(rows), 0)
         rows = rows[torch.as_tensor(kept)]
-    fit, check = split_rows(len(rows), VALIDATION, 0)
-    return Material(rows[torch.as_tensor(fit)], rows[torch.as_tensor(check)], noise, seed)
+    return split_fit_data(rows, noise, seed)
+
+
+def split_fit_data(rows: Float[Tensor, "n d"], noise: float, seed: int) -> FitData:
+    """Return flattened rows in two parts, the same for every seed."""
+    fit, check = split_rows(len(rows), VALIDATION_FRACTION, 0)
+    return FitData(rows[torch.as_tensor(fit)], rows[torch.as_tensor(check)], noise, seed)
 
 
 def covariance(rows: Float[Tensor, "n d"]) -> Float[Tensor, "d d"]:
-    """The rows' maximum-likelihood covariance, also of a single one."""
-    centred = rows - rows.mean(0)
-    return centred.T @ centred / len(rows)
+    """Return the maximum-likelihood covariance of one or more rows."""
+    centered = rows - rows.mean(0)
+    return centered.T @ centered / len(rows)
 
 
-def floored(matrix: Float[Tensor, "d d"], noise: float, largest: float) -> Float[Tensor, "d d"]:
-    """C + σ²I with no eigenvalue under a millionth of the data's largest: a density, where C itself has none."""
+def with_min_variance(matrix: Float[Tensor, "d d"], noise: float, largest: float) -> Float[Tensor, "d d"]:
+    """Return C + σ²I with eigenvalues of at least a millionth of the data's largest variance, so that it has a density.
+
+    largest: the largest variance of a coordinate.
+    """
     values, axes = torch.linalg.eigh(matrix)
     values = values.clamp(min=0) + noise**2
-    return (axes * values.clamp(min=FLAT * largest)) @ axes.T
+    return (axes * values.clamp(min=MIN_VARIANCE * largest)) @ axes.T
 
 
 def largest_variance(rows: Float[Tensor, "n d"]) -> float:
-    """That of the coordinates; 1 where none varies."""
+    """Return the largest variance of a coordinate; 1 if no coordinate varies."""
     return float(rows.var(0, correction=0).max()) or 1.0
 
 
-def flat_directions(material: Material) -> int:
-    """In how many directions rows do not vary, where no noise fills them."""
-    if material.noise:
+def flat_directions(data: FitData) -> int:
+    """Return the number of directions in which rows do not vary and have no noise."""
+    if data.noise:
         return 0
-    values = torch.linalg.eigvalsh(covariance(material.whole))
-    return int((values <= FLAT * largest_variance(material.whole)).sum())
+    values = torch.linalg.eigvalsh(covariance(data.whole))
+    return int((values <= MIN_VARIANCE * largest_variance(data.whole)).sum())

@@ -1,4 +1,4 @@
-"""A neural spline flow: the density to beat among those that are trained. It needs zuko, an extra of the package."""
+"""A neural spline flow: the strongest trained baseline. It needs zuko, an extra of the package."""
 
 import copy
 from collections.abc import Callable
@@ -8,31 +8,32 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import rng
-from ebm_cli.density.fit_data import Material, largest_variance
+from ebm_cli.density.fit_data import FitData, largest_variance
 
 TRANSFORMS, HIDDEN, BINS = 3, (256, 256), 8
-BATCH = 128
-RATES = (1e-3, 3e-4, 1e-4)
+BATCH_SIZE = 128
+LEARNING_RATES = (1e-3, 3e-4, 1e-4)
 WEIGHT_DECAY = 1e-2
 DROPOUT = 0.2
-CLIP = 5.0
-AVERAGE = 0.99
-# Steps between looks at the validation rows, how many looks without a better one end a rate, and steps of one at most.
-LOOK, PATIENCE, MOST_STEPS = 50, 6, 4000
+MAX_GRADIENT_NORM = 5.0
+EMA_DECAY = 0.99
+# Steps between validations, validations without improvement that end a learning rate, and its maximum number of steps.
+VALIDATE_EVERY, PATIENCE, MAX_STEPS = 50, 6, 4000
 
 
 class Flow(nn.Module):
-    """log q((x − m)/s) − Σⱼ log sⱼ, q the flow; m and s the rows' own mean and spread."""
+    """log q((x − m)/s) − Σⱼ log sⱼ, q the flow; m and s the mean and standard deviation of the rows."""
 
     middle: Tensor
     spread: Tensor
 
-    def __init__(self, network: nn.Module, middle: Float[Tensor, " d"], spread: Float[Tensor, " d"]) -> None:
+    def __init__(self, network: nn.Module, mean: Float[Tensor, " d"], std: Float[Tensor, " d"]) -> None:
         super().__init__()
         self.words = f"neural spline flow, {TRANSFORMS} transforms of {HIDDEN[0]} units"
         self.network = network.double().requires_grad_(False)
-        self.register_buffer("middle", middle)
-        self.register_buffer("spread", spread)
+        # These names are in checkpoints.
+        self.register_buffer("middle", mean)
+        self.register_buffer("spread", std)
 
     def log_prob(self, x: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
         z = (x - self.middle) / self.spread
@@ -40,38 +41,40 @@ class Flow(nn.Module):
             return torch.cat([self.network().log_prob(part) for part in z.split(1000)]) - self.spread.log().sum()
 
     def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n d"]:
-        """Independent draws: the transform's inverse of standard normal rows."""
+        """Return independent draws: the inverse transform of standard normal rows."""
         normal = torch.randn(n, len(self.middle), generator=rng, device=rng.device, dtype=self.middle.dtype)
         with torch.no_grad():
             return self.middle + self.spread * self.network().transform.inv(normal.to(self.middle))
 
 
-def fit(material: Material, stop: Callable[[], bool]) -> Flow:
-    """Three autoregressive rational-quadratic splines (Durkan et al., 2019, arXiv 1906.04032; zuko's NSF).
+def fit(data: FitData, stop: Callable[[], bool]) -> Flow:
+    """Return three autoregressive rational-quadratic splines (Durkan et al., 2019, arXiv 1906.04032; zuko's NSF).
 
-    Trained by maximum likelihood of four fifths of the rows, with fresh noise at each step, over three falling rates.
-    What is kept is the running average of the weights with the best validation; a rate ends when it stops improving.
-    stop: asked at every validation; on True the best so far comes back.
+    Trained by maximum likelihood of four fifths of the rows, with new noise at each step, over three falling learning
+    rates. The result is the moving average of the weights with the best validation score; a learning rate ends when
+    the score stops improving.
+
+    stop: polled at every validation; if true, the best weights so far are returned.
     """
-    middle, spread = units(material)
-    with rng.seeded_layers(material.seed, "baseline/flow"):
-        best = trained(network(material), material, middle, spread, stop)
-    return Flow(best, middle, spread)
+    mean, std = mean_and_std(data)
+    with rng.seeded_layers(data.seed, "baseline/flow"):
+        best = train(build_network(data), data, mean, std, stop)
+    return Flow(best, mean, std)
 
 
-def untrained(material: Material) -> Flow:
-    """A flow of the same shapes, to load a fitted one's numbers into."""
-    with rng.seeded_layers(material.seed, "baseline/flow"):
-        return Flow(network(material).eval(), *units(material))
+def untrained(data: FitData) -> Flow:
+    """Return a flow of the same shapes, into which the weights of a fitted flow can be loaded."""
+    with rng.seeded_layers(data.seed, "baseline/flow"):
+        return Flow(build_network(data).eval(), *mean_and_std(data))
 
 
-def network(material: Material) -> nn.Module:
-    """zuko's flow for rows of this size, on the CPU in single precision."""
+def build_network(data: FitData) -> nn.Module:
+    """Return zuko's flow for rows of this size, on the CPU in single precision."""
     import zuko
 
     with torch.device("cpu"):
         return zuko.flows.NSF(
-            material.size,
+            data.size,
             transforms=TRANSFORMS,
             bins=BINS,
             hidden_features=HIDDEN,
@@ -79,44 +82,51 @@ def network(material: Material) -> nn.Module:
         ).to(torch.float32)
 
 
-def units(material: Material) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
-    """Mean and standard deviation of each coordinate, noise included."""
-    rows = material.fit
-    spread = rows.var(0, correction=0) + material.noise**2
-    return rows.mean(0), spread.clamp(min=1e-6 * largest_variance(rows)).sqrt()
+def mean_and_std(data: FitData) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
+    """Return mean and standard deviation of each coordinate, with the noise."""
+    rows = data.fit
+    variance = rows.var(0, correction=0) + data.noise**2
+    return rows.mean(0), variance.clamp(min=1e-6 * largest_variance(rows)).sqrt()
 
 
-def trained(
-    network: nn.Module, material: Material, middle: Tensor, spread: Tensor, stop: Callable[[], bool]
-) -> nn.Module:
-    """The running average with the best validation; that so far where `stop` says so."""
-    generator = rng.generator(material.seed, "baseline/flow", "cpu")
-    rows, scored = ((x.sub(middle) / spread).float() for x in (material.fit, material.scored()))
-    noise = (material.noise / spread).float()
-    average, best, kept = copy.deepcopy(network).eval(), torch.inf, copy.deepcopy(network).eval()
-    for rate in RATES:
-        network.load_state_dict(kept.state_dict())
-        average.load_state_dict(kept.state_dict())
+def train(network: nn.Module, data: FitData, mean: Tensor, std: Tensor, stop: Callable[[], bool]) -> nn.Module:
+    """Return the moving average of the weights with the best validation score."""
+    generator = rng.generator(data.seed, "baseline/flow", "cpu")
+    rows, checked = ((x.sub(mean) / std).float() for x in (data.fit, data.validation_rows()))
+    noise = (data.noise / std).float()
+    average, lowest, best = copy.deepcopy(network).eval(), torch.inf, copy.deepcopy(network).eval()
+    for rate in LEARNING_RATES:
+        network.load_state_dict(best.state_dict())
+        average.load_state_dict(best.state_dict())
         optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=WEIGHT_DECAY)
         stale = 0
-        for step in range(1, MOST_STEPS + 1):
-            x = rows[torch.randint(len(rows), (min(BATCH, len(rows)),), generator=generator)]
-            loss = -network().log_prob(x + noise * rng.normal_like(x, generator)).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), CLIP)
-            optimizer.step()
-            with torch.no_grad():
-                for mean, new in zip(average.parameters(), network.parameters(), strict=True):
-                    mean.lerp_(new, 1 - min(AVERAGE, step / (step + 9)))
-            if step % LOOK == 0:
+        for step in range(1, MAX_STEPS + 1):
+            x = rows[torch.randint(len(rows), (min(BATCH_SIZE, len(rows)),), generator=generator)]
+            descend(network, optimizer, x + noise * rng.normal_like(x, generator))
+            update_average(average, network, step)
+            if step % VALIDATE_EVERY == 0:
                 with torch.no_grad():
-                    score = -float(average().log_prob(scored).mean())
-                if score < best:
-                    best, stale = score, 0
-                    kept.load_state_dict(average.state_dict())
-                else:
-                    stale += 1
+                    loss = -float(average().log_prob(checked).mean())
+                stale = 0 if loss < lowest else stale + 1
+                if loss < lowest:
+                    lowest = loss
+                    best.load_state_dict(average.state_dict())
                 if stale == PATIENCE or stop():
                     break
-    return kept
+    return best
+
+
+def descend(network: nn.Module, optimizer: torch.optim.Optimizer, x: Float[Tensor, "n d"]) -> None:
+    """Make one step of maximum likelihood."""
+    loss = -network().log_prob(x).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT_NORM)
+    optimizer.step()
+
+
+def update_average(average: nn.Module, network: nn.Module, step: int) -> None:
+    """Move the average toward the weights; early steps count more."""
+    with torch.no_grad():
+        for mean, new in zip(average.parameters(), network.parameters(), strict=True):
+            mean.lerp_(new, 1 - min(EMA_DECAY, step / (step + 9)))

@@ -1,26 +1,26 @@
-"""A Gaussian with full covariance: what a density must beat to have learnt more than second moments."""
+"""A Gaussian with full covariance: a model with a higher likelihood has learned more than second moments."""
 
 import torch
 
-from ebm_cli.density.fit_data import Material, covariance, floored, largest_variance
-from ebm_cli.density.normals import Normals
+from ebm_cli.density.fit_data import FitData, covariance, largest_variance, with_min_variance
+from ebm_cli.density.normals import NormalMixture
 
 SHRINKAGE = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
 
 
-def fit(material: Material) -> Normals:
-    """N(x; m, (1 − α)C + α·diag C + σ²I), C the covariance of rows without noise, α that of the best validation.
+def fit(data: FitData) -> NormalMixture:
+    """Return N(x; m, (1 − α)C + α·diag C + σ²I), C the covariance of rows without noise, α the best in validation.
 
-    Ledoit and Wolf, 2004, with the diagonal as target; without bias where α = 0, which many rows choose.
+    Ledoit and Wolf, 2004, with the diagonal as target; without bias if α = 0, which many rows choose.
     """
-    scored = material.scored()
-    scores = [float(gaussian(material.fit, material.noise, α).log_prob(scored).mean()) for α in SHRINKAGE]
-    return gaussian(material.whole, material.noise, SHRINKAGE[scores.index(max(scores))])
+    rows = data.validation_rows()
+    scores = [float(shrunk_gaussian(data.fit, data.noise, α).log_prob(rows).mean()) for α in SHRINKAGE]
+    return shrunk_gaussian(data.whole, data.noise, SHRINKAGE[scores.index(max(scores))])
 
 
-def gaussian(rows: torch.Tensor, noise: float, α: float) -> Normals:
-    """The Gaussian of these rows."""
+def shrunk_gaussian(rows: torch.Tensor, noise: float, α: float) -> NormalMixture:
+    """Return the Gaussian of these rows with its covariance shrunk by α."""
     c = covariance(rows)
-    shrunk = floored((1 - α) * c + α * torch.diag(c.diagonal()), noise, largest_variance(rows))
+    shrunk = with_min_variance((1 - α) * c + α * torch.diag(c.diagonal()), noise, largest_variance(rows))
     words = "Gaussian, independent coordinates" if α == 1 else "Gaussian, full covariance"
-    return Normals(words, torch.zeros(1).to(rows), rows.mean(0)[None], torch.linalg.cholesky(shrunk)[None])
+    return NormalMixture(words, torch.zeros(1).to(rows), rows.mean(0)[None], torch.linalg.cholesky(shrunk)[None])

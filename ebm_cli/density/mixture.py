@@ -1,101 +1,101 @@
-"""A Gaussian mixture: what a density must beat to have learnt more than clusters and their covariances."""
+"""A Gaussian mixture: a model with a higher likelihood has learned more than clusters and their covariances."""
 
 import itertools
 import warnings
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ebm_cli.density.fit_data import Material, covariance, floored, largest_variance
-from ebm_cli.density.normals import Density, Normals, Principal
+from ebm_cli.density.fit_data import FitData, covariance, largest_variance, with_min_variance
+from ebm_cli.density.normals import Density, NormalMixture, PrincipalDensity
+from ebm_cli.energy._gaussians import expectation_maximization
 from ebm_cli.rng import derive
 
 COMPONENTS = (1, 2, 3, 5, 8, 12, 16, 20, 25, 30, 40, 50, 70, 100)
-# A larger number is tried until so many in a row were no better.
+# The search for the number of components ends after this many larger numbers without an improvement.
 PATIENCE = 2
-# Nats by which a larger number must be better: ties go to the smaller.
-MATTERS = 0.003
-# Added to each covariance's diagonal, of the mean variance.
+# Improvement in nats that a larger number needs; otherwise the smaller one is chosen.
+MIN_IMPROVEMENT = 0.003
+# Ridges on the diagonal of each covariance, in mean variances.
 RIDGES = (0.01, 0.03, 0.001, 0.1)
-# Rows that the covariance common to all components counts for, beside a component's own.
+# Weight of the covariance common to all components, in rows.
 POOLED = (0.0, 5.0, 10.0, 20.0, 50.0)
-MOST_COORDINATES = 100
-MOST_ROWS = 10_000
+MAX_COORDINATES = 100
+MAX_ROWS = 10_000
 
 
-def fit(material: Material) -> Density:
-    """Σₖ wₖ N(x; mₖ, (nₖCₖ + νC)/(nₖ + ν) + σ²I), by expectation maximisation of rows without noise (scikit-learn).
+def fit(data: FitData) -> Density:
+    """Return Σₖ wₖ N(x; mₖ, (nₖCₖ + νC)/(nₖ + ν) + σ²I), by expectation maximization of rows without noise.
 
-    nₖ, Cₖ: a component's rows and their covariance, with a ridge on its diagonal; C = Σₖ wₖCₖ. The number of
-    components, the ridge and ν are those of the best validation. Over more than 100 coordinates the mixture is of the
-    100 leading principal ones, beside independent normals; of more than 10,000 rows it is fitted to 10,000.
+    nₖ, Cₖ: a component's number of rows and their covariance, with a ridge on its diagonal; C = Σₖ wₖCₖ. The number of
+    components, the ridge and ν are the best in validation. Above 100 coordinates the mixture is of the 100 leading
+    principal coordinates, and the others are independent normals. At most 10,000 rows are used.
     """
-    if material.size > MOST_COORDINATES:
-        return leading(material)
-    rows, scored, seed = material.fit[:MOST_ROWS], material.scored(), derive(material.seed, "baseline/mixture") % 2**32
+    if data.size > MAX_COORDINATES:
+        return fit_leading(data)
+    rows, checked, seed = data.fit[:MAX_ROWS], data.validation_rows(), derive(data.seed, "baseline/mixture") % 2**32
     best, stale = (-torch.inf, 1, 0.0, 0.0), 0
     for k in (k for k in COMPONENTS if k == 1 or 4 * k <= len(rows)):
-        found = max(tried(rows, scored, material.noise, k, RIDGES[0], seed))
-        best, stale = (found, 0) if found[0] > best[0] + MATTERS else (best, stale + 1)
+        found = max(scores(rows, checked, data.noise, k, RIDGES[0], seed))
+        best, stale = (found, 0) if found[0] > best[0] + MIN_IMPROVEMENT else (best, stale + 1)
         if stale == PATIENCE:
             break
     k = best[1]
-    found = [tried(rows, scored, material.noise, k, ridge, seed) for ridge in RIDGES[1:]]
+    found = [scores(rows, checked, data.noise, k, ridge, seed) for ridge in RIDGES[1:]]
     _, k, ridge, pooled = max(best, *itertools.chain(*found))
-    # Both parts in an order of chance, as the cap would else leave the last one out.
-    whole = material.whole
-    whole = whole[torch.randperm(len(whole), generator=torch.Generator().manual_seed(0))][:MOST_ROWS]
-    return pooled_mixture(whole, maximised(whole, k, ridge, seed), material.noise, pooled)
+    # Both parts in random order, because the limit would otherwise leave out the last one.
+    whole = data.whole
+    whole = whole[torch.randperm(len(whole), generator=torch.Generator().manual_seed(0))][:MAX_ROWS]
+    return pooled_mixture(whole, components(whole, k, ridge, seed), data.noise, pooled)
 
 
-def tried(
-    rows: Tensor, scored: Tensor, noise: float, k: int, ridge: float, seed: int
+def scores(
+    rows: Tensor, checked: Tensor, noise: float, k: int, ridge: float, seed: int
 ) -> list[tuple[float, int, float, float]]:
-    """The validation score of one fit under every ν, with what it is the score of."""
-    found = maximised(rows, k, ridge, seed)
-    scores = [
-        float(pooled_mixture(rows, found, noise, ν).log_prob(scored).mean()) for ν in POOLED[: 1 if k == 1 else None]
+    """Return the validation score of one fit for every ν, with the choices that it belongs to."""
+    found = components(rows, k, ridge, seed)
+    return [
+        (float(pooled_mixture(rows, found, noise, ν).log_prob(checked).mean()), k, ridge, ν)
+        for ν in POOLED[: 1 if k == 1 else None]
     ]
-    return [(score, k, ridge, ν) for score, ν in zip(scores, POOLED, strict=False)]
 
 
-def maximised(
+def components(
     rows: Float[Tensor, "n d"], k: int, ridge: float, seed: int
 ) -> tuple[Float[Tensor, " k"], Float[Tensor, "k d"], Float[Tensor, "k d d"]]:
-    """Weights, means and covariances by expectation maximisation, begun at k-means."""
-    from sklearn.mixture import GaussianMixture
-
-    added = ridge * (float(rows.var(0, correction=0).mean()) or 1.0)
+    """Return weights, means and covariances by expectation maximization that starts at k-means."""
     with warnings.catch_warnings():
-        # Stopped at its hundredth round, or begun with fewer distinct rows than components: validation judges both.
+        # Not converged in a hundred rounds, or fewer distinct rows than components: validation judges both.
         warnings.simplefilter("ignore")
-        mixture: Any = GaussianMixture(k, reg_covar=added, random_state=seed).fit(rows.numpy())
+        added = ridge * (float(rows.var(0, correction=0).mean()) or 1.0)
+        found = expectation_maximization(rows.numpy(), k, added, seed)
     weights, means, covariances = (
-        torch.as_tensor(found, dtype=rows.dtype) for found in (mixture.weights_, mixture.means_, mixture.covariances_)
+        torch.as_tensor(each, dtype=rows.dtype) for each in (found.weights_, found.means_, found.covariances_)
     )
     return weights, means, covariances
 
 
-def pooled_mixture(rows: Float[Tensor, "n d"], found: tuple[Tensor, Tensor, Tensor], noise: float, ν: float) -> Normals:
-    """The mixture with its covariances drawn together by ν, and the noise in them."""
+def pooled_mixture(
+    rows: Float[Tensor, "n d"], found: tuple[Tensor, Tensor, Tensor], noise: float, ν: float
+) -> NormalMixture:
+    """Return the mixture with its covariances pooled by ν and the noise added."""
     weights, means, covariances = found
     own, largest = (weights * len(rows))[:, None, None], largest_variance(rows)
     common = (weights[:, None, None] * covariances).sum(0)
-    drawn = (own * covariances + ν * common) / (own + ν)
-    roots = torch.stack([torch.linalg.cholesky(floored(c, noise, largest)) for c in drawn])
+    pooled = (own * covariances + ν * common) / (own + ν)
+    roots = torch.stack([torch.linalg.cholesky(with_min_variance(c, noise, largest)) for c in pooled])
     k = len(weights)
-    return Normals(f"Gaussian mixture, {k} component{'s' if k > 1 else ''}", weights.log(), means, roots)
+    return NormalMixture(f"Gaussian mixture, {k} component{'s' if k > 1 else ''}", weights.log(), means, roots)
 
 
-def leading(material: Material) -> Principal:
-    """The mixture of the leading principal coordinates, beside independent normals of the others' variances."""
-    middle = material.whole.mean(0)
-    values, axes = torch.linalg.eigh(floored(covariance(material.whole), 0.0, largest_variance(material.whole)))
+def fit_leading(data: FitData) -> PrincipalDensity:
+    """Return the mixture of the leading principal coordinates, with independent normals of the others' variances."""
+    whole = data.whole
+    center = whole.mean(0)
+    values, axes = torch.linalg.eigh(with_min_variance(covariance(whole), 0.0, largest_variance(whole)))
     values, axes = values.flip(0), axes.flip(1)
-    few = axes[:, :MOST_COORDINATES]
-    turned = Material((material.fit - middle) @ few, (material.check - middle) @ few, material.noise, material.seed)
-    inner = fit(turned)
-    words = f"{inner.words} of {MOST_COORDINATES} principal coordinates"
-    return Principal(words, middle, axes, inner, (values[MOST_COORDINATES:] + material.noise**2).sqrt())
+    few = axes[:, :MAX_COORDINATES]
+    inner = fit(FitData((data.fit - center) @ few, (data.check - center) @ few, data.noise, data.seed))
+    words = f"{inner.words} of {MAX_COORDINATES} principal coordinates"
+    return PrincipalDensity(words, center, axes, inner, (values[MAX_COORDINATES:] + data.noise**2).sqrt())

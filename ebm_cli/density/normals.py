@@ -1,4 +1,4 @@
-"""Densities that can be written down, over flattened rows in double precision."""
+"""Densities in closed form, over flattened rows in double precision."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ LOG_2PI = math.log(2 * math.pi)
 
 @runtime_checkable
 class Density(Protocol):
-    """log p(x) in nats of rows x; `words` says what it is, with the sizes that were chosen."""
+    """log p(x) in nats of rows x. words: describes the density and the sizes that were chosen."""
 
     @property
     def words(self) -> str: ...
@@ -22,7 +22,7 @@ class Density(Protocol):
 
 
 @dataclass(frozen=True)
-class Normals:
+class NormalMixture:
     """log Σₖ wₖ N(x; mₖ, RₖRₖᵀ), Rₖ lower triangular."""
 
     words: str
@@ -40,18 +40,20 @@ class Normals:
 
 
 @dataclass(frozen=True)
-class Principal:
-    """p(x) = q(z) Πⱼ N(yⱼ; 0, sⱼ²): q over the leading principal coordinates z of x − m, independent normals over the
-    others y."""
+class PrincipalDensity:
+    """p(x) = q(z) Πⱼ N(yⱼ; 0, sⱼ²).
+
+    z are the leading principal coordinates of x − m with any density q; the others, y, are independent normals.
+    """
 
     words: str
-    middle: Float[Tensor, " d"]
+    center: Float[Tensor, " d"]
     axes: Float[Tensor, "d d"]
     leading: Density
-    spread: Float[Tensor, " rest"]
+    std: Float[Tensor, " rest"]
 
     def log_prob(self, x: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
-        turned = (x - self.middle) @ self.axes
-        z, y = turned[:, : -len(self.spread)], turned[:, -len(self.spread) :] / self.spread
-        rest = -0.5 * y.square().sum(1) - self.spread.log().sum() - 0.5 * len(self.spread) * LOG_2PI
+        turned = (x - self.center) @ self.axes
+        z, y = turned[:, : -len(self.std)], turned[:, -len(self.std) :] / self.std
+        rest = -0.5 * y.square().sum(1) - self.std.log().sum() - 0.5 * len(self.std) * LOG_2PI
         return self.leading.log_prob(z) + rest

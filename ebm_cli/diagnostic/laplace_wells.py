@@ -18,17 +18,10 @@ from ebm_cli.diagnostic import Patient
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.figure.finding import Finding
 from ebm_cli.rng import generator, normal_like
-from ebm_cli.wells.basins import Basins, basins_of
-from ebm_cli.wells.modes import (
-    Modes,
-    find_modes,
-    hessians,
-    laplace_log_mass,
-    shares_of,
-    spread_of,
-    states_of,
-    values,
-)
+from ebm_cli.wells.basins import Basins, find_basins
+from ebm_cli.wells.descent import rms_radius, states_of, values
+from ebm_cli.wells.laplace import hessians, laplace_log_mass
+from ebm_cli.wells.modes import Modes, find_modes, mode_fractions
 
 NAMES = ("laplace_occupancy", "laplace_width", "laplace_departure")
 MOST = 64
@@ -62,8 +55,8 @@ class Wells:
     def of(self, energy: nn.Module, x: Float[Tensor, "n *event"], temperature: float) -> Int[np.ndarray, " n"]:
         """The mode of each state: its grid point's, or where descent from it ends."""
         if self.basins is not None:
-            return self.basins.of(x.double().cpu().numpy())
-        return self.modes.reached(energy, x, temperature, self.reach)
+            return self.basins.assign(x.double().cpu().numpy())
+        return self.modes.mode_by_descent(energy, x, temperature, self.reach)
 
 
 @dataclass(frozen=True)
@@ -153,8 +146,8 @@ class LaplaceWells:
             x = np.concatenate([x, rows[evenly(len(rows), STARTS)]])
         basins, states = None, states_of(energy, x)
         if len(event) == 1 and event[0] <= 3:
-            basins = basins_of(energy, x, temperature, self.barrier, temperature * self.temperatures[-1])
-        reach = 0.1 * spread_of(states)
+            basins = find_basins(energy, x, temperature, self.barrier, temperature * self.temperatures[-1])
+        reach = 0.1 * rms_radius(states)
         modes = find_modes(energy, states, temperature, self.barrier, reach)[0] if basins is None else basins.modes
         if len(modes.minima) > MOST:
             return f"{len(modes.minima)} minima are more than the {MOST} that are expanded: the landscape is too rugged"
@@ -243,7 +236,7 @@ def occupancy(
     """The chains' own shares at the run's T, with errors over chains; at most 20 draws a chain."""
     count, few = len(chains.x), chains.thinned(20)
     mode = wells.of(energy, states_of(energy, few.reshape(-1, *chains.event)), temperature).reshape(count, -1)
-    shares = shares_of(mode, len(wells.modes))
+    shares = mode_fractions(mode, len(wells.modes))
     return shares.mean(0), shares.std(0, ddof=1) / count**0.5
 
 

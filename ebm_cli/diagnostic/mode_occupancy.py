@@ -17,8 +17,9 @@ from ebm_cli.diagnostic import Patient
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.figure.finding import Finding
-from ebm_cli.wells.basins import basins_of
-from ebm_cli.wells.modes import distances, find_modes, shares_of, spread_of, states_of
+from ebm_cli.wells.basins import find_basins
+from ebm_cli.wells.descent import distances, rms_radius, states_of
+from ebm_cli.wells.modes import find_modes, mode_fractions
 
 ROWS = 2000
 DESCENDED = 500
@@ -179,7 +180,7 @@ def by_basins(
     x = chains.flat().reshape(count * draws, -1).astype(float)
     rows = rows_of(data, ROWS)
     around = x if rows is None else np.concatenate([x, rows.double().cpu().numpy()])
-    found = basins_of(energy, around, temperature, barrier, temperature)
+    found = find_basins(energy, around, temperature, barrier, temperature)
     if found is None:
         return None
     weights = found.weights(temperature)
@@ -187,11 +188,13 @@ def by_basins(
     points = found.modes.lowest.double().cpu().numpy()[order]
     references = {"exact weight": weights[order]}
     if rows is not None:
-        references["data rows"] = shares_of(found.of(rows.double().cpu().numpy())[None], len(weights))[0, order]
+        references["data rows"] = mode_fractions(found.assign(rows.double().cpu().numpy())[None], len(weights))[
+            0, order
+        ]
     return Division(
         names=[near(k, point) for k, point in enumerate(points)],
         numbers=list(range(1, len(points) + 1)),
-        shares=shares_of(found.of(x).reshape(count, draws), len(weights))[:, order],
+        shares=mode_fractions(found.assign(x).reshape(count, draws), len(weights))[:, order],
         draws=draws,
         method=f"basins of E, joined below {barrier:g} T; weights by quadrature",
         references=references,
@@ -211,9 +214,9 @@ def by_descent(
     x = states_of(energy, few.reshape(count * draws, *few.shape[2:]))
     rows = rows_of(data, DESCENDED)
     both = x if rows is None else torch.cat([x, rows.to(x)])
-    modes, mode = find_modes(energy, both, temperature, barrier, reach=0.1 * spread_of(both))
-    shares = shares_of(mode[: count * draws].reshape(count, draws), len(modes))
-    weights = None if rows is None else shares_of(mode[None, count * draws :], len(modes))[0]
+    modes, mode = find_modes(energy, both, temperature, barrier, reach=0.1 * rms_radius(both))
+    shares = mode_fractions(mode[: count * draws].reshape(count, draws), len(modes))
+    weights = None if rows is None else mode_fractions(mode[None, count * draws :], len(modes))[0]
     order = np.argsort(-(shares.mean(0) if weights is None else weights), kind="stable")
     points = modes.lowest.flatten(1).double().cpu().numpy()[order]
     return Division(

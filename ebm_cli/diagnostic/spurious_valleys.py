@@ -16,8 +16,9 @@ from ebm_cli.diagnostic import Patient
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.figure.finding import Finding
 from ebm_cli.rng import generator
-from ebm_cli.wells.low_energy import STRATUM, cooled, outposts, repeated
-from ebm_cli.wells.modes import Modes, descend, distances, merged, spread_of, states_of, values
+from ebm_cli.wells.descent import descend, distances, rms_radius, states_of, values
+from ebm_cli.wells.low_energy import SHELL_SIZE, anneal_to_temperature, low_energy_candidates, repeat_rows
+from ebm_cli.wells.modes import Modes, merge_minima
 from ebm_cli.wells.region_mass import log_mass
 
 ROWS = 2000
@@ -75,7 +76,7 @@ class SpuriousValleys:
     """
 
     def __init__(self, starts: int, reach: float, hottest: float, share: float) -> None:
-        check.count("starts", starts, least=STRATUM)
+        check.count("starts", starts, least=SHELL_SIZE)
         check.positive("reach", reach)
         check.number("hottest", hottest)
         if hottest < 1:
@@ -103,7 +104,7 @@ class SpuriousValleys:
         rows = rows_of(data, energy)
         search = self._search(energy, temperature, rows, screened.good)
         rng = generator(1, "spurious_valleys", rows.device)
-        near = cooled(energy, repeated(rows, REGION), temperature, 1.0, rows, rng)
+        near = anneal_to_temperature(energy, repeat_rows(rows, REGION), temperature, 1.0, rows, rng)
         valleys, numbers = self._weigh(energy, temperature, rows, near, search)
         short, long = (float(np.isin(mode, numbers).mean()) for mode in (search.first, search.last))
         doubts = [*screened.remarks, *departed(near, rows)]
@@ -136,15 +137,15 @@ class SpuriousValleys:
     ) -> Search:
         """Descend from everywhere, far and near, and sort the ends into modes."""
         rng = generator(0, "spurious_valleys", rows.device)
-        far = outposts(energy, rows, self.starts, self.reach, rng)
+        far = low_energy_candidates(energy, rows, self.starts, self.reach, rng)
         first, last = (states_of(energy, chains.x[:FOLLOWED, draw]) for draw in (0, -1))
         few = rows[:FOLLOWED]
-        step = 0.1 * spread_of(rows)
+        step = 0.1 * rms_radius(rows)
         settled, _ = descend(energy, torch.cat([far, first, last]), temperature, step, steps=60)
-        states = cooled(energy, settled, temperature, self.hottest, rows, rng)
+        states = anneal_to_temperature(energy, settled, temperature, self.hottest, rows, rng)
         ends, e = descend(energy, torch.cat([states, few]), temperature, step)
-        modes = merged(energy, ends, e, temperature, BARRIER, near=0.02 * spread_of(rows))
-        mode = modes.of(ends)
+        modes = merge_minima(energy, ends, e, temperature, BARRIER, near=0.02 * rms_radius(rows))
+        mode = modes.assign(ends)
         cuts = np.cumsum([len(far), len(first), len(last)])
         _, of_first, of_last, of_rows = np.split(mode, cuts)
         return Search(modes, states, mode[: len(states)], of_rows, of_first, of_last)
@@ -166,16 +167,16 @@ class SpuriousValleys:
         suspects = np.flatnonzero(beyond & (held > 0))[:SUSPECTS].tolist()
         if not suspects:
             return [], []
-        step = 0.1 * spread_of(rows)
+        step = 0.1 * rms_radius(rows)
 
         def mode_of(x: Float[Tensor, "n *event"]) -> Int[np.ndarray, " n"]:
-            return search.modes.reached(energy, x, temperature, step)
+            return search.modes.mode_by_descent(energy, x, temperature, step)
 
         masses = [log_mass(energy, near, temperature, lambda x: ~np.isin(mode_of(x), suspects))]
         draws = []
         for k in suspects:
             members = search.states[(search.mode == k).nonzero()[0].tolist()]
-            draws.append(cooled(energy, repeated(members, LOCAL), temperature, 1.0, rows, rng))
+            draws.append(anneal_to_temperature(energy, repeat_rows(members, LOCAL), temperature, 1.0, rows, rng))
             masses.append(log_mass(energy, draws[-1], temperature, lambda x, k=k: mode_of(x) == k))
         mass = np.exp(np.array(masses) - np.logaddexp.reduce(masses))[1:]
         data = np.array([(search.rows == k).mean() for k in suspects])

@@ -1,21 +1,14 @@
 """What energies made of a network share: the terms that confine them, and spectral normalisation of their layers."""
 
-import math
 from itertools import pairwise
-from typing import Any
 
-import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from ebm_cli import check
-from ebm_cli.check import InputError
-from ebm_cli.data import Data, noised_known
-
-FITTED_ROWS = 20_000
-FLOOR = 1e-3
+from ebm_cli.data import Data
+from ebm_cli.energy._gaussians import gaussian_base
 
 
 class Tail(nn.Module):
@@ -40,94 +33,6 @@ class Tail(nn.Module):
         x = x.flatten(1)
         e = 0.5 * self.confinement * x.square().sum(1)
         return e if self.base is None else e + self.base(x)
-
-
-class Gaussians(nn.Module):
-    """−log Σₖ wₖ N(x; mₖ, Cₖ), its numbers as `fitted_mixture` gives them: buffers, saved with the weights."""
-
-    means: Tensor
-    factors: Tensor
-    log_scales: Tensor
-
-    def __init__(self, numbers: dict[str, Tensor]) -> None:
-        super().__init__()
-        for name, value in numbers.items():
-            self.register_buffer(name, value)
-
-    def forward(self, x: Float[Tensor, "n size"]) -> Float[Tensor, " n"]:
-        return -torch.logsumexp(self._log_parts(x)[1], dim=1)
-
-    def energy_and_grad(self, x: Float[Tensor, "n size"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n size"]]:
-        z, log_parts = self._log_parts(x)
-        weighted = log_parts.softmax(1)[:, :, None] * z
-        return -log_parts.logsumexp(1), weighted.flatten(1) @ self.factors.transpose(1, 2).flatten(0, 1)
-
-    def _log_parts(self, x: Float[Tensor, "n size"]) -> tuple[Float[Tensor, "n K size"], Float[Tensor, "n K"]]:
-        """Fₖᵀ(x − mₖ) and log wₖ N(x; mₖ, Cₖ)."""
-        # One product for all parts, about a middle so that little cancels.
-        K, size = self.means.shape
-        middle = self.means.mean(0)
-        shift = torch.einsum("ki,kij->kj", self.means - middle, self.factors)
-        z = ((x - middle) @ self.factors.transpose(0, 1).reshape(size, -1)).view(-1, K, size) - shift
-        return z, self.log_scales - 0.5 * z.square().sum(2)
-
-    def log_prob(self, x: Float[Tensor, "n size"]) -> Float[Tensor, " n"]:
-        """The log density itself."""
-        return -self(x)
-
-    def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n size"]:
-        """Independent draws."""
-        size = self.means.shape[1]
-        log_dets = self.factors.diagonal(dim1=1, dim2=2).log().sum(1)
-        weights = (self.log_scales - log_dets).softmax(0)
-        k = torch.multinomial(weights, n, replacement=True, generator=rng)
-        noise = torch.randn(n, size, 1, generator=rng, dtype=self.means.dtype, device=self.means.device)
-        # C = F⁻ᵀF⁻¹, F upper triangular.
-        return self.means[k] + torch.linalg.solve_triangular(self.factors[k].mT, noise, upper=False).squeeze(2)
-
-
-def gaussian_base(components: int, event: tuple[int, ...], data: Data | None) -> Gaussians:
-    """A mixture fitted to the noised training rows; InputError without rows of this shape, more than components."""
-    if data is None:
-        raise InputError(f"base={components} is fitted to data: choose data, or base=0")
-    if tuple(data.event) != tuple(event):
-        raise InputError(f"base={components} is fitted to data of shape {list(data.event)}, not {list(event)}")
-    return fitted_gaussians("base", components, data)
-
-
-def fitted_gaussians(name: str, components: int, data: Data) -> Gaussians:
-    """A mixture fitted to the noised training rows, flattened; InputError, under this name, with too few of them."""
-    rows = noised_known(data, 0).x[:FITTED_ROWS].flatten(1).double().cpu().numpy()
-    if len(rows) <= components:
-        raise InputError(f"{name} must be < the {len(rows)} training rows, got {components}")
-    dtype = torch.get_default_dtype()
-    return Gaussians({key: torch.as_tensor(v, dtype=dtype) for key, v in fitted_mixture(rows, components).items()})
-
-
-def with_share(narrow: Gaussians, wide: Gaussians, share: float, wider: float) -> Gaussians:
-    """(1 − share)·narrow + share·wide, the latter's standard deviations `wider` times as large."""
-    wide = widened(wide, wider)
-    parts = {name: torch.cat([value, wide.get_buffer(name)]) for name, value in narrow.named_buffers()}
-    parts["log_scales"] = torch.cat([narrow.log_scales + math.log(1 - share), wide.log_scales + math.log(share)])
-    return Gaussians(parts)
-
-
-def widened(gaussians: Gaussians, wider: float) -> Gaussians:
-    """The same means and weights, standard deviations `wider` times as large."""
-    log_scales = gaussians.log_scales - gaussians.means.shape[1] * math.log(wider)
-    return Gaussians({"means": gaussians.means, "factors": gaussians.factors / wider, "log_scales": log_scales})
-
-
-def fitted_mixture(rows: Float[np.ndarray, "n size"], components: int) -> dict[str, np.ndarray]:
-    """Means, factors Fₖ with FₖFₖᵀ = Cₖ⁻¹, and log wₖ + log det Fₖ − size/2·log 2π of a mixture fitted to rows."""
-    from sklearn.mixture import GaussianMixture
-
-    ridge = FLOOR * float(rows.var(0).mean())
-    mixture: Any = GaussianMixture(components, reg_covar=ridge, random_state=0).fit(rows)
-    factors = mixture.precisions_cholesky_
-    log_dets = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(1)
-    log_scales = np.log(mixture.weights_) + log_dets - 0.5 * rows.shape[1] * np.log(2 * np.pi)
-    return {"means": mixture.means_, "factors": factors, "log_scales": log_scales}
 
 
 def perceptron(size: int, width: int, depth: int, out: int, bias: bool = True) -> nn.Sequential:

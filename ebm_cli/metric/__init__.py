@@ -14,9 +14,8 @@ from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Data
 from ebm_cli.data._features import Features, features_of
 from ebm_cli.figure.finding import Finding
-from ebm_cli.partition import Found, Integrand
-from ebm_cli.partition.recipe import Recipe
-from ebm_cli.partition.spending import Spending
+from ebm_cli.partition import Budget, Integrand, LogZResult
+from ebm_cli.partition.settings import LogZSettings
 from ebm_cli.run.terminal import Quiet, Terminal
 
 NEEDS_DATA = "needs data to compare with: run=RUN of a trained model, or data=NAME"
@@ -32,7 +31,7 @@ class Subject:
     noised rows of the training data's distribution; None for those of train. remarks: what is wrong with the samples,
     which every estimate from them takes over.
     partitions: log Z by every recipe that a metric asked for. budget, target: of what may be spent on each, see
-    `Spending`; terminal: where its progress goes.
+    `Budget`; terminal: where its progress goes.
     """
 
     energy: nn.Module
@@ -46,13 +45,13 @@ class Subject:
     train_missing: str = ""
     known: Batch | None = None
     remarks: tuple[str, ...] = ()
-    partitions: dict[Recipe, Found] = field(default_factory=dict)
+    partitions: dict[LogZSettings, LogZResult] = field(default_factory=dict)
     budget: int | None = None
     target: float | None = None
     terminal: Terminal = field(default_factory=Quiet)
 
     def __post_init__(self) -> None:
-        Spending(self.budget, self.target)
+        Budget(self.budget, self.target)
 
     @property
     def compared(self) -> str:
@@ -79,14 +78,14 @@ class Subject:
             raise InputError(NEEDS_DATA)
         return features_of(self.data, self.held_out)
 
-    def log_z(self, recipe: Recipe) -> Found:
+    def log_z(self, recipe: LogZSettings) -> LogZResult:
         """The model's log Z by this recipe, found once for all metrics of a subject."""
         if recipe not in self.partitions:
             σ = 0.0 if self.data is None else self.data.noise
             rows = self.train if self.known is None else self.known
-            integrand = Integrand.of(self.energy, self.temperature, self.event, rows, σ, self.seed)
+            integrand = Integrand.from_data(self.energy, self.temperature, self.event, rows, σ, self.seed)
             with self.terminal.task("log Z, gradients", self.budget) as tick:
-                spending = Spending(self.budget, self.target, tick, self.terminal.stopping)
+                spending = Budget(self.budget, self.target, tick, self.terminal.stopping)
                 self.partitions[recipe] = partition.log_z(integrand, recipe, spending)
         return self.partitions[recipe]
 

@@ -17,10 +17,10 @@ from ebm_cli.energy import device_of
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.figure.finding import Finding
 from ebm_cli.metric import Subject
-from ebm_cli.partition import Found
-from ebm_cli.partition.recipe import PLAIN
+from ebm_cli.partition import LogZResult
+from ebm_cli.partition.settings import DEFAULT_SETTINGS
 from ebm_cli.run.terminal import Stopped
-from ebm_cli.wells.modes import values
+from ebm_cli.wells.descent import values
 
 SCORES = "scores.csv"
 # Rows this rare are counted.
@@ -50,10 +50,10 @@ def score(subject: Subject, scored: Scored) -> Finding:
     rows, log_unit, unit = scored
     T, e = subject.temperature, energies(subject, rows.x)
     try:
-        found = subject.log_z(PLAIN)
+        found = subject.log_z(DEFAULT_SETTINGS)
     except Stopped:
         # Energies and p-values need no log Z.
-        found = Found(refused("stopped before log Z was found", "nats"))
+        found = LogZResult(refused("stopped before log Z was found", "nats"))
     columns: dict[str, np.ndarray] = {"energy": e}
     columns |= log_densities(e, T, found.estimate, log_unit)
     estimates = {"rows_scored": Estimate(float(len(e))), "energy": mean(e, "energy")}

@@ -12,19 +12,19 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.data import Data, NamesRows, Part, ReadsFiles
-from ebm_cli.density import NAMES, Baseline, fitted
+from ebm_cli.density import NAMES, Baseline, fit_baselines
 from ebm_cli.estimate import Estimate, refused, show
 from ebm_cli.figure.finding import Finding
 from ebm_cli.metric import Subject
 from ebm_cli.metric._likelihoods import Scored, likelihoods
-from ebm_cli.partition.recipe import Recipe, plain
-from ebm_cli.wells.modes import values
+from ebm_cli.partition.settings import LogZSettings, log_z_settings
+from ebm_cli.wells.descent import values
 
 SCORES = "scores.csv"
 
 
 @dataclass(frozen=True)
-class NLL(Recipe):
+class NLL(LogZSettings):
     """nll = ⟨E(x)/T⟩ + log Z(T) in nats a row, x the held-out rows; nll_train the same of training rows.
 
     bits_per_dim = nll/(d·log 2). All are of a density over rows as the model sees them: with the data's noise σ added,
@@ -34,8 +34,8 @@ class NLL(Recipe):
     dimension, or repeat, have no density to score. Each row's score goes to scores.csv.
 
     baselines: densities fitted to the training rows that are scored beside the model, of gaussian, mixture, kernel and
-    flow (where zuko is installed), as nll_NAME; [] for none. Other fields: of log Z, see `Recipe`; found once where
-    metric.log_z has the same.
+    flow (where zuko is installed), as nll_NAME; [] for none. Other fields: of log Z, see `LogZSettings`; found once
+    where metric.log_z has the same.
     """
 
     baselines: list[str]
@@ -48,7 +48,7 @@ class NLL(Recipe):
     def __call__(self, subject: Subject) -> Finding:
         if subject.data is None or subject.held_out is None:
             raise InputError("needs data to score: run=RUN of a trained model, or data=NAME")
-        recipe = plain(self)
+        recipe = log_z_settings(self)
         told = recipe in subject.partitions
         found = subject.log_z(recipe)
         parts: dict[Part, Tensor] = {"held_out": subject.held_out.x}
@@ -74,7 +74,7 @@ class NLL(Recipe):
             names = []
         if isinstance(subject.data, ReadsFiles):
             notes.append(units(subject.data))
-        beside = fitted(subject.data, names, subject.seed, notes.append, subject.terminal.stopping)
+        beside = fit_baselines(subject.data, names, subject.seed, notes.append, subject.terminal.stopping)
         densities: dict[str, dict[Part, np.ndarray]]
         densities = {b.name: {part: b.log_prob(x).double().cpu().numpy() for part, x in parts.items()} for b in beside}
         estimates |= {f"nll_{name}": of_rows(-each["held_out"]) for name, each in densities.items()}

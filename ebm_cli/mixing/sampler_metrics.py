@@ -15,7 +15,7 @@ from ebm_cli.diagnostic import Patient
 from ebm_cli.diagnostic.effective_temperature import EffectiveTemperature
 from ebm_cli.energy import frozen
 from ebm_cli.estimate import Estimate, refused, show
-from ebm_cli.sampler import Sampler, TellsBias, Unadjusted
+from ebm_cli.sampler import ReportsBias, Sampler, Unadjusted
 
 DRAWS = 20
 TUNED = ("step_size", "scales", "temperatures")
@@ -41,7 +41,7 @@ def bias(trajectory: Trajectory, energy: nn.Module, rng: torch.Generator) -> dic
     """What the kernel measures of its own bias, on up to DRAWS states of each sound chain."""
     sampler = trajectory.sampler
     sound = trajectory.broke < 0
-    if not isinstance(sampler, TellsBias) or int(sound.sum()) < 2 or not len(trajectory.x):
+    if not isinstance(sampler, ReportsBias) or int(sound.sum()) < 2 or not len(trajectory.x):
         return {}
     x = trajectory.x[:, sound][evenly(len(trajectory.x), DRAWS)]
     units = Units.of(sampler, x[0])

@@ -18,7 +18,7 @@ from ebm_cli.rng import generator
 from ebm_cli.run.terminal import never
 from ebm_cli.sampler import Sampler
 from ebm_cli.start import Start
-from ebm_cli.wells.modes import descend, spread_of, values
+from ebm_cli.wells.descent import descend, rms_radius, values
 
 # Spreads of the chains by which probes are thrown, in turn.
 FAR = (3.0, 5.0, 10.0)
@@ -137,7 +137,7 @@ def brought_down(
     """
     if chains.potential is None or space_of(energy) != "continuous":
         return x
-    highest, reach = float(np.max(chains.potential)), spread_of(x)
+    highest, reach = float(np.max(chains.potential)), rms_radius(x)
     e = values(energy, x)
     for _ in range(LOOKS):
         above = (e > highest).nonzero().flatten()

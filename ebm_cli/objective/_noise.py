@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from ebm_cli.check import InputError, one_of
 from ebm_cli.data import Data
 from ebm_cli.density import flow
-from ebm_cli.density.fit_data import material
-from ebm_cli.energy._network import Gaussians, fitted_gaussians, widened, with_share
+from ebm_cli.density.fit_data import make_fit_data
+from ebm_cli.energy._gaussians import Gaussians, fitted_gaussians, mixed, widened
 from ebm_cli.run.terminal import never
 
 KINDS = ("gaussian", "mixture", "flow")
@@ -37,7 +37,7 @@ def fitted(kind: str, components: int, broad: float, data: Data) -> "Gaussians |
     if kind == "flow":
         return FlowNoise(broad, data)
     narrow = fitted_gaussians("components", 1 if kind == "gaussian" else components, data)
-    return with_share(narrow, fitted_gaussians("components", 1, data), broad, BROADER) if broad else narrow
+    return mixed(narrow, widened(fitted_gaussians("components", 1, data), BROADER), broad) if broad else narrow
 
 
 class FlowNoise(nn.Module):
@@ -56,7 +56,7 @@ class FlowNoise(nn.Module):
         self.wide = widened(fitted_gaussians("components", 1, data), BROADER)
         self.broad = broad
         # Whatever the run's seed, as mixtures are fitted.
-        self.rows = material(data, 0)
+        self.rows = make_fit_data(data, 0)
         self.flow = flow.untrained(self.rows)
         self.register_buffer("fitted", torch.tensor(False))
 

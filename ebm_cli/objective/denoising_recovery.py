@@ -9,7 +9,7 @@ from ebm_cli import check
 from ebm_cli.chain.loop import run_chains
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch
-from ebm_cli.energy._levels import Ladder, Recovery, check_rising
+from ebm_cli.energy._noise_levels import NoiseSchedule, Recovery, check_rising
 from ebm_cli.objective import Objective, Outcome
 from ebm_cli.objective.contrastive import check_chains
 from ebm_cli.rng import normal_like
@@ -32,8 +32,8 @@ class DenoisingRecovery(Objective):
     0 at the optimum for exact kernels, whatever k; begun at x_{t+1}, it is not. The loss itself is no measure of
     progress. Logs acceptance and chain_gradients of all levels; data, model and their energies are of level 0.
 
-    sigma: rising levels σ_1 … σ_K > 0 beyond the data's own noise, and see `Ladder`. steps: k ≥ 1. begin: noised or
-    data. descent: kernel steps ≥ 1 a level when a run is sampled. Raises InputError for an energy that is not told
+    sigma: rising levels σ_1 … σ_K > 0 beyond the data's own noise, and see `NoiseSchedule`. steps: k ≥ 1. begin: noised
+    or data. descent: kernel steps ≥ 1 a level when a run is sampled. Raises InputError for an energy that is not told
     levels, or whose own is not below the first, and for batches of fewer rows than levels.
     """
 
@@ -46,7 +46,7 @@ class DenoisingRecovery(Objective):
         self.sigma = sigma
         self.steps = steps
         self.begin = begin
-        self.ladder: Ladder | None = None
+        self.ladder: NoiseSchedule | None = None
         self.sampler = sampler
 
     @staticmethod
@@ -57,10 +57,10 @@ class DenoisingRecovery(Objective):
     def suits(self, energy: nn.Module, event: tuple[int, ...]) -> None:  # noqa: ARG002
         self._ladder(energy)
 
-    def _ladder(self, energy: nn.Module) -> Ladder:
+    def _ladder(self, energy: nn.Module) -> NoiseSchedule:
         """The levels, put together once: an energy's own never changes."""
         if self.ladder is None:
-            self.ladder = Ladder.of(energy, self.sigma, "objective.sigma")
+            self.ladder = NoiseSchedule.from_energy(energy, self.sigma, "objective.sigma")
         return self.ladder
 
     def policy(self, chains: int, steps: int) -> str:  # noqa: ARG002
@@ -70,11 +70,11 @@ class DenoisingRecovery(Objective):
 
     def forward(self, energy: nn.Module, batch: Batch, rng: torch.Generator) -> Outcome:
         ladder, T = self._ladder(energy), self.sampler.temperature
-        n, K = len(batch.x), ladder.rungs
+        n, K = len(batch.x), ladder.n_levels
         if n < K:
             raise InputError(f"trainer.batch_size must be >= the {K} levels of objective.sigma, got {n}")
         t = torch.arange(n, device=batch.x.device) % K
-        σ, ν, δ, _ = ladder.of_rows(t, batch.x)
+        σ, ν, δ, _ = ladder.per_row(t, batch.x)
         x = batch.x + per_chain(σ, batch.x) * normal_like(batch.x, rng)
         noised = x + per_chain(δ, x) * normal_like(x, rng)
         law = ladder.recovery(energy, noised, t, T)
@@ -92,6 +92,6 @@ class DenoisingRecovery(Objective):
 
     def _ends(self, law: Recovery, x: Tensor, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Where chains end that begin at x, and what is logged of them."""
-        chains = run_chains(self.sampler, law, law.into(x), self.steps, rng, thin=None)
+        chains = run_chains(self.sampler, law, law.coordinates(x), self.steps, rng, thin=None)
         figures = {"acceptance": chains.accept.mean(), "chain_gradients": chains.gradients.mean()}
-        return law.out(chains.last.x.detach()), figures
+        return law.states(chains.last.x.detach()), figures

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.data import Batch, Data
-from ebm_cli.energy._levels import check_levels, told
+from ebm_cli.energy._noise_levels import check_levels, require_noise_level
 from ebm_cli.objective import Objective, Outcome, fisher
 from ebm_cli.rng import normal_like
 from ebm_cli.sampler import Sampler
@@ -53,7 +53,7 @@ class DenoisingScoreMatching(Objective):
     def suits(self, energy: nn.Module, event: tuple[int, ...]) -> None:  # noqa: ARG002
         if not isinstance(self.sigma, list):
             return
-        own = told(energy, "objective.sigma with several levels", min(self.sigma))
+        own = require_noise_level(energy, "objective.sigma with several levels", min(self.sigma))
         if not min(self.sigma) <= own <= max(self.sigma):
             raise check.InputError(
                 f"energy.noise_level={own:g} is not among the levels of objective.sigma, which are "

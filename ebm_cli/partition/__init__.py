@@ -1,106 +1,125 @@
-"""The partition function: log Z(T) = log ∫ exp(−E(x)/T) dx, by quadrature or between the ends of a bracket.
+"""The partition function: log Z(T) = log ∫ exp(−E(x)/T) dx, by quadrature or between bounds.
 
-All of it works in coordinates of its own (`whitened`). Beyond three dimensions a path leads from a law whose normaliser
-is known (`base`, `path`, `pilot`); each way to use it has a file here, and `rounds` spends what may be spent.
+All computations use whitened coordinates. Beyond three dimensions, paths lead from a base distribution to the model:
+each way to use them has a file here, and `refinement` repeats it with more temperatures within the budget.
 """
 
 from dataclasses import dataclass, field
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from ebm_cli.check import InputError
-from ebm_cli.density.mixture import MOST_COORDINATES
+from ebm_cli.density import mixture
+from ebm_cli.density.fit_data import split_fit_data
+from ebm_cli.density.mixture import MAX_COORDINATES
+from ebm_cli.density.normals import NormalMixture
 from ebm_cli.energy import frozen, space_of
 from ebm_cli.estimate import Estimate, digits, refused
-from ebm_cli.partition.base import Box, Mixture, Normal
-from ebm_cli.partition.path import Way
-from ebm_cli.partition.quadrature import MOST_DIMENSIONS, FinalRefusal, quadrature
+from ebm_cli.partition.mode_search import search_points
+from ebm_cli.partition.quadrature import MAX_DIMENSIONS, FinalRefusal, final_refusal, quadrature
 from ebm_cli.partition.rays import not_normalizable
-from ebm_cli.partition.recipe import Recipe
-from ebm_cli.partition.resolution import resolved, too_coarse
-from ebm_cli.partition.rounds import closed
-from ebm_cli.partition.spending import Spending
-from ebm_cli.partition.unseen import looks_within
-from ebm_cli.partition.whitened import WIDER, Integrand, boxed, known, whitened
+from ebm_cli.partition.reference_states import reference_states
+from ebm_cli.partition.refinement import estimate_log_z
+from ebm_cli.partition.resolution import path_rounding_refusal, with_resolution
+from ebm_cli.partition.settings import LogZSettings
+from ebm_cli.path.annealing_path import AnnealingPath
+from ebm_cli.path.base import MixtureBase, StandardNormal, UniformBox
+from ebm_cli.path.budget import Budget
+from ebm_cli.path.coordinates import WIDER, Integrand, WhitenedEnergy, whiten, whiten_box, whiten_range
 
 NAMES = {
-    "auto": "annealed paths both ways",
+    "auto": "annealed paths in both directions",
     "ais": "annealed importance sampling",
     "smc": "sequential Monte Carlo",
     "ti": "thermodynamic integration",
-    "bridge": "annealed paths both ways",
+    "bridge": "annealed paths in both directions",
 }
 
 
 @dataclass(frozen=True)
-class Found:
-    """log Z in nats, and what is to be said of how it was found."""
+class LogZResult:
+    """estimate: log Z in nats. notes: messages on how it was found."""
 
     estimate: Estimate
     notes: list[str] = field(default_factory=list)
 
 
-def log_z(integrand: Integrand, recipe: Recipe, spending: Spending) -> Found:
-    """log Z of the integrand by the recipe's method; InputError where it is not defined or not within reach.
+def log_z(integrand: Integrand, settings: LogZSettings, budget: Budget) -> LogZResult:
+    """Return log Z of the integrand by the settings' method; raise InputError if it is undefined or out of reach.
 
-    auto takes paths where cubature is refused, too, and says so; but an integral that does not exist stays refused
-    (`rays`, `quadrature`). lower and upper: see `quadrature`, `bracket` and `integration`; rounding of E/T widens them.
+    auto also uses paths if quadrature is refused, and adds a caution. An integral that does not exist stays refused
+    (`rays`, `quadrature`). For the bounds see `quadrature`, `bracket` and `integration`; rounding of E/T widens them.
     """
+    check_integrand(integrand, settings)
+    rows = reference_states(integrand)
+    space = whiten(integrand, rows)
+    notes, cautions = [], []
+    if integrand.size <= MAX_DIMENSIONS and settings.method in ("auto", "quadrature"):
+        estimate = quadrature(space)
+        notes.append(describe("quadrature", integrand, estimate))
+        is_final = estimate.verdict != "refused" or isinstance(estimate, FinalRefusal)
+        if is_final or settings.method == "quadrature":
+            return LogZResult(estimate, notes)
+        cautions.append(f"quadrature is refused: {estimate.reason}")
+    else:
+        with frozen(space), torch.no_grad():
+            divergence = not_normalizable(space, budget)
+        if divergence:
+            return LogZResult(final_refusal(divergence))
+    if refusal := path_rounding_refusal(integrand, rows):
+        return LogZResult(refused(refusal, "nats"), [*notes, f"log Z: {refusal}"])
+    estimate = estimate_log_z(annealing_path(integrand, settings, budget, rows), settings, integrand.seed)
+    estimate = with_resolution(estimate, integrand, rows, search_points(budget.max_gradients)).with_caution(cautions)
+    notes.append(describe(NAMES[settings.method], integrand, estimate))
+    return LogZResult(estimate, notes)
+
+
+def check_integrand(integrand: Integrand, settings: LogZSettings) -> None:
+    """Raise InputError unless the settings' method applies to the integrand."""
     space = space_of(integrand.energy)
     if space != "continuous":
         raise InputError(f"needs a continuous energy: log Z is an integral, this space is {space}")
     if integrand.temperature <= 0:
         raise InputError(f"needs temperature > 0: at 0 the model is a point, got {integrand.temperature:g}")
-    few = integrand.size <= MOST_DIMENSIONS
-    if recipe.method == "quadrature" and not few:
+    if settings.method == "quadrature" and integrand.size > MAX_DIMENSIONS:
         raise InputError(
-            f"method=quadrature works in up to {MOST_DIMENSIONS} dimensions, got {integrand.size}: method=auto"
+            f"method=quadrature works in up to {MAX_DIMENSIONS} dimensions, got {integrand.size}: method=auto"
         )
-    rows = known(integrand)
-    own = whitened(integrand, rows)
-    notes, doubts = [], []
-    if few and recipe.method in ("auto", "quadrature"):
-        estimate = quadrature(own)
-        notes.append(said("quadrature", integrand, estimate))
-        overruled = estimate.verdict == "refused" and not isinstance(estimate, FinalRefusal)
-        if not overruled or recipe.method == "quadrature":
-            return Found(estimate, notes)
-        doubts.append(f"quadrature is refused: {estimate.reason}")
-    else:
-        with frozen(own), torch.no_grad():
-            divergence = not_normalizable(own, spending)
-        if divergence:
-            return Found(FinalRefusal(None, unit="nats", verdict="refused", reasons=(divergence,)))
-    if refusal := too_coarse(integrand, rows):
-        return Found(refused(refusal, "nats"), [*notes, f"log Z: {refusal}"])
-    estimate = closed(way(integrand, recipe, spending), recipe, integrand.seed)
-    estimate = resolved(estimate, integrand, rows, looks_within(spending.budget)).with_caution(doubts)
-    notes.append(said(NAMES[recipe.method], integrand, estimate))
-    return Found(estimate, notes)
 
 
-def way(integrand: Integrand, recipe: Recipe, spending: Spending) -> Way:
-    """The model in its coordinates, and the base that the recipe names."""
-    if recipe.base == "box":
-        space = boxed(integrand, recipe.box)
-        return Way(space, Box(space.middle), spending)
-    few = integrand.size <= MOST_COORDINATES
-    if recipe.base == "mixture" and not few:
-        raise InputError(f"base=mixture works in up to {MOST_COORDINATES} dimensions, got {integrand.size}: gaussian")
-    rows = known(integrand)
-    space = whitened(integrand, rows)
-    if recipe.base == "mixture" or (recipe.base == "auto" and few and integrand.rows is not None):
-        plain = rows if integrand.clean is None else integrand.clean
-        return Way(space, Mixture(space, plain, 0.0 if integrand.clean is None else integrand.noise, WIDER), spending)
-    return Way(space, Normal(space.middle), spending)
+def annealing_path(
+    integrand: Integrand, settings: LogZSettings, budget: Budget, rows: Float[Tensor, "n *event"]
+) -> AnnealingPath:
+    """Return the path from the settings' base distribution to the model. rows: of about the model's distribution."""
+    if settings.base == "box":
+        box = settings.box
+        space = whiten_range(integrand, rows) if box is None else whiten_box(integrand, box)
+        return AnnealingPath(space, UniformBox(space.center), budget)
+    few = integrand.size <= MAX_COORDINATES
+    if settings.base == "mixture" and not few:
+        raise InputError(f"base=mixture works in up to {MAX_COORDINATES} dimensions, got {integrand.size}: gaussian")
+    space = whiten(integrand, rows)
+    if settings.base == "mixture" or (settings.base == "auto" and few and integrand.rows is not None):
+        clean, noise = (rows, 0.0) if integrand.clean is None else (integrand.clean, integrand.noise)
+        return AnnealingPath(space, fitted_base(space, clean, noise, WIDER), budget)
+    return AnnealingPath(space, StandardNormal(space.center), budget)
 
 
-def said(how: str, integrand: Integrand, estimate: Estimate) -> str:
-    """How log Z was found, and the ends of its bracket where it has any."""
-    ends = [
-        f"{side} {digits(end, 6)}"
-        for side, end in (("above", estimate.lower), ("below", estimate.upper))
-        if end is not None
+def fitted_base(space: WhitenedEnergy, rows: Float[Tensor, "n *event"], noise: float, wider: float) -> MixtureBase:
+    """Return the mixture baseline fitted to these rows plus noise, as a base."""
+    found = mixture.fit(split_fit_data(rows.flatten(1).double().cpu(), noise, 0))
+    assert isinstance(found, NormalMixture)
+    return MixtureBase(space, found.log_weights, found.means, found.roots, wider)
+
+
+def describe(method: str, integrand: Integrand, estimate: Estimate) -> str:
+    """Return how log Z was found, with its bounds if there are any."""
+    bounds = [
+        f"{side} {digits(bound, 6)}"
+        for side, bound in (("above", estimate.lower), ("below", estimate.upper))
+        if bound is not None
     ]
-    bracket = f", {' and '.join(ends)} nats" if ends else ""
-    return f"log Z by {how} in {integrand.size} dimensions{bracket}: {estimate.reason}"
+    bracket = f", {' and '.join(bounds)} nats" if bounds else ""
+    return f"log Z by {method} in {integrand.size} dimensions{bracket}: {estimate.reason}"

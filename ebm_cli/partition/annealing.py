@@ -1,34 +1,39 @@
-"""Annealed importance sampling: weights of paths from the base to the model, and of paths back."""
+"""Annealed importance sampling: log weights of paths from the base to the model, and from the model to the base."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ebm_cli.partition.path import Seen, Way, moved
 from ebm_cli.partition.pilot import Schedule
+from ebm_cli.partition.transition import transition
+from ebm_cli.path.annealing_path import AnnealingPath, PathStates
 
 
-def forward(way: Way, schedule: Schedule, n: int, rng: torch.Generator) -> tuple[Float[Tensor, " n"], Seen]:
-    """log wᵢ = Σₖ (β_k − β_{k−1})·drive(z_{k−1}), z_k moved from z_{k−1} at β_k; and where the paths end.
+def ais_forward(
+    path: AnnealingPath, schedule: Schedule, n: int, rng: torch.Generator
+) -> tuple[Float[Tensor, " n"], PathStates]:
+    """Return log wᵢ = Σₖ (β_k − β_{k−1})·ΔU(z_{k−1}) and the final states; z_k is moved from z_{k−1} at β_k.
 
-    Neal, 2001 (Stat. Comput. 11, 125). ⟨w⟩ is an unbiased estimate of Z, as the base is normalised.
+    Neal, 2001 (Stat. Comput. 11, 125). ⟨w⟩ is an unbiased estimate of Z, because the base is normalized.
     """
-    seen = way.begin(n, rng)
-    log_w = torch.zeros_like(seen.u, dtype=torch.float64)
+    states = path.draw_base(n, rng)
+    log_w = torch.zeros_like(states.u, dtype=torch.float64)
     for k, kernel in enumerate(schedule.kernels, 1):
-        log_w += (schedule.betas[k] - schedule.betas[k - 1]) * seen.drive
-        seen = moved(way, kernel, schedule.betas[k], seen, rng)
-    return log_w, seen
+        log_w += (schedule.betas[k] - schedule.betas[k - 1]) * states.delta_u
+        states, _ = transition(path, kernel, schedule.betas[k], states, rng)
+    return log_w, states
 
 
-def reverse(way: Way, schedule: Schedule, z: Float[Tensor, "n d"], rng: torch.Generator) -> Float[Tensor, " n"]:
-    """The same sum along paths back from draws z of the model, each transition its own reversal.
+def ais_reverse(
+    path: AnnealingPath, schedule: Schedule, z: Float[Tensor, "n d"], rng: torch.Generator
+) -> Float[Tensor, " n"]:
+    """Return the same sum along paths from draws z of the model to the base; every transition is reversible.
 
     Grosse, Ghahramani and Adams, 2015 (arXiv 1511.02543): ⟨1/w⟩ is an unbiased estimate of 1/Z.
     """
-    seen = way.look(z)
-    log_w = torch.zeros_like(seen.u, dtype=torch.float64)
+    states = path.evaluate(z)
+    log_w = torch.zeros_like(states.u, dtype=torch.float64)
     for k in range(len(schedule.kernels), 0, -1):
-        seen = moved(way, schedule.kernels[k - 1], schedule.betas[k], seen, rng)
-        log_w += (schedule.betas[k] - schedule.betas[k - 1]) * seen.drive
+        states, _ = transition(path, schedule.kernels[k - 1], schedule.betas[k], states, rng)
+        log_w += (schedule.betas[k] - schedule.betas[k - 1]) * states.delta_u
     return log_w

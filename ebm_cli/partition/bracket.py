@@ -1,202 +1,267 @@
-"""A bracket: weights of paths to the model bound log Z from below, those of paths back from above."""
+"""Brackets: weights of paths from the base bound log Z from below, weights of paths from the model from above."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from scipy.optimize import root_scalar
 from scipy.special import expit
 from scipy.stats import norm, t
 
 from ebm_cli.estimate import Estimate, refused
+from ebm_cli.path.schedule import effective_sample_size
 
-# Of each end, one-sided.
+# One-sided probability of each bound.
 LEVEL = 0.975
-# Independent parts of all paths, each with an end of its own: enough for an error, and so few that each has many paths.
+# Number of independent blocks of paths with a bound each: enough for a standard error, with many paths per block.
 BLOCKS = 16
-# Of the paths, the effective share below which weights are called collapsed, and the least number.
-COLLAPSED, FEWEST = 0.1, 3
-# In joint standard errors: ends that cross by more are no chance.
-CROSSED = 4.0
-# In nats: a bracket this wide tells few models apart.
-WIDE = 1.0
+# Weights are collapsed if their effective fraction or their effective sample size is below these.
+MIN_ESS_FRACTION, MIN_ESS = 0.1, 3
+# Bounds that cross by more than this many joint standard errors do not cross by chance.
+MAX_CROSSING = 4.0
+# Width of a bracket in nats above which it distinguishes few models.
+MAX_WIDTH = 1.0
+REMEDY = "increase temperatures or budget"
 
 
 @dataclass(frozen=True)
-class Backward:
-    """log weights of paths back from the model, a row for each chain that they begin at; None where there are none.
+class ReversePaths:
+    """Paths from the model to the base.
 
-    mixing: the verdict on these chains. contradicted: whether a search found mass that no chain has been near.
+    log_w: log weights, one row for each chain of the model at which they start; None if there are no paths.
+    mixing: the verdict on these chains.
+    contradicted: True if a search found mass that no chain has been near.
     """
 
     log_w: Float[np.ndarray, "chain each"] | None
     mixing: Estimate
     contradicted: bool = False
 
+    @property
+    def problem(self) -> str:
+        """Return why these paths give no upper bound; empty if they do."""
+        if self.log_w is None:
+            return self.mixing.reason
+        if not np.isfinite(self.log_w).all():
+            return "draws of the model lie outside of the box in which paths start; widen box"
+        return ""
+
 
 @dataclass(frozen=True)
-class End:
-    """mean: over blocks. margin: how far the end lies beyond it, Student's quantile of its error."""
+class Bound:
+    """mean: over blocks. margin: distance of the bound from it, Student's quantile times the standard error."""
 
     mean: float
     margin: float
 
     @staticmethod
-    def of(values: Float[np.ndarray, " block"]) -> "End":
-        """That of independent values."""
-        mean, error = average(values)
-        return End(mean, quantile(len(values)) * error)
+    def from_blocks(values: Float[np.ndarray, " block"]) -> "Bound":
+        """Return the bound that independent values give."""
+        mean, error = mean_and_error(values)
+        return Bound(mean, student_quantile(len(values)) * error)
 
 
 @dataclass(frozen=True)
-class Bracketed:
-    """estimate: log Z in nats. gap: how far apart the two directions are, their errors left out; None without both."""
+class ForwardPaths:
+    """log_w: log weights of n ≥ 2 independent estimates of Z, −∞ for paths with a non-finite energy. method: theirs."""
+
+    log_w: Float[np.ndarray, " n"]
+    method: str
+
+    @property
+    def units(self) -> str:
+        """Return what one weight belongs to."""
+        return "groups of particles" if self.method == "smc" else "paths"
+
+    @property
+    def summary(self) -> str:
+        """Return the number of weights and their effective sample size, in words."""
+        return f"effective sample size {effective_number(self.log_w):.1f} of {len(self.log_w)} {self.units}"
+
+    @cached_property
+    def blocks(self) -> list[Float[np.ndarray, " _"]]:
+        """Return the log weights of each block."""
+        n = len(self.log_w)
+        return np.array_split(self.log_w, n if self.method == "smc" else min(n, BLOCKS))
+
+    @cached_property
+    def bound(self) -> Bound:
+        """Return the lower bound; it is infinite if some weight is 0."""
+        return Bound.from_blocks(np.array([log_mean(block) for block in self.blocks]))
+
+    @property
+    def lower(self) -> float | None:
+        """Return the lower bound on log Z; None if a path has a non-finite energy."""
+        return self.bound.mean - self.bound.margin if np.isfinite(self.log_w).all() else None
+
+    @property
+    def cautions(self) -> list[str]:
+        """Return why there is no lower bound, if so."""
+        if self.lower is not None:
+            return []
+        return [f"no lower bound on log Z: some {self.units} reached states with non-finite energy"]
+
+    def value(self) -> tuple[float, float]:
+        """Return log ⟨w⟩ and its standard error sd(w)/(⟨w⟩√n)."""
+        n, ess = len(self.log_w), effective_number(self.log_w)
+        return log_mean(self.log_w), student_factor(n) * float(np.sqrt(max(1 / ess - 1 / n, 0.0) * n / (n - 1)))
+
+
+@dataclass(frozen=True)
+class BracketResult:
+    """estimate: log Z in nats. gap: distance between the means of both bounds; None without both."""
 
     estimate: Estimate
     gap: float | None = None
 
 
-def bracket(forth: Float[np.ndarray, " n"], back: Backward | None, method: str) -> Bracketed:
-    """log Z between ends from both directions, in nats.
+def bracket(forward_log_w: Float[np.ndarray, " n"], reverse: ReversePaths | None, method: str) -> BracketResult:
+    """Return log Z in nats between bounds from both directions.
 
-    ⟨w⟩ of paths forth is an unbiased estimate of Z (Neal, 2001), so that by Jensen's inequality E log ⟨w⟩ ≤ log Z for
-    a mean over any K of them (Burda, Grosse and Salakhutdinov, 2016). With w' of a path back from a draw of the model,
-    E log (w' + Σw)/(K + 1) ≥ log Z (Sobolev and Vetrov, 2019; Brekelmans et al., 2022, the independent multi-sample
-    bound; K = 0 is Grosse, Ghahramani and Adams, 2015). Both are the tighter the larger K is. Paths go in 16 blocks,
-    K = n/16 forth beside one chain's paths back: each end is its mean over blocks moved out by Student's quantile of
-    its error, and holds with probability 97.5 %, the upper one as far as chains are draws of the model.
-    The value is log ⟨w⟩ of paths forth with error sd(w)/(⟨w⟩√n), or by "bridge" both directions joined; errors of few
-    values are raised so that 1.96 of them are Student's interval. Refused where the effective number (Σw)²/Σw² of paths
-    is below a tenth of theirs, or 3, or where E log w and E log w' cross by more than chance; and, its lower end kept,
-    where a search found mass that chains lack.
+    ⟨w⟩ of forward paths is an unbiased estimate of Z (Neal, 2001), so that by Jensen's inequality E log ⟨w⟩ ≤ log Z for
+    a mean over any K of them (Burda, Grosse and Salakhutdinov, 2016). With w' of a reverse path from a draw of the
+    model, E log (w' + Σw)/(K + 1) ≥ log Z (Sobolev and Vetrov, 2019; Brekelmans et al., 2022, the independent
+    multi-sample bound; K = 0 is Grosse, Ghahramani and Adams, 2015). Both are tighter for larger K. Paths are divided
+    into 16 blocks, K = n/16 forward paths with the reverse paths of one chain. Each bound is the mean over blocks moved
+    outward by Student's quantile of its error. It holds with probability 97.5 %, the upper one if chains are draws of
+    the model. The value is log ⟨w⟩ of forward paths with error sd(w)/(⟨w⟩√n), or by "bridge" both directions joined.
+    Errors from few values are increased so that ±1.96 of them is Student's interval. Refused if the effective sample
+    size of forward paths is below a tenth of their number, or 3, or if E log w and E log w' cross by more than chance;
+    and, with its lower bound kept, if a search found mass that the chains lack.
 
-    forth: log weights of n ≥ 2 independent estimates; −∞ for those that ended nowhere. method: "ais"; "bridge"; or
-    "smc", whose weights forth are of groups of particles: each of them a block, and K = 0 back, as w' is of one path.
+    forward_log_w: log weights of n ≥ 2 independent estimates; −∞ for paths with a non-finite energy.
+    reverse: paths in the other direction, or None.
+    method: "ais", "bridge", or "smc". Weights of smc are of groups of particles: each of them is a block, and K = 0 for
+        reverse paths, because w' is the weight of one path.
     """
-    what = "groups of particles" if method == "smc" else "paths"
-    n, ess = len(forth), effective(forth)
-    more = "raise temperatures or budget"
-    if collapsed(forth):
-        return Bracketed(refused(f"weights collapsed: {n} {what} count as {ess:.1f}, too few of them; {more}", "nats"))
-    value, se = log_mean(forth), as_normal(n) * float(np.sqrt(max(1 / ess - 1 / n, 0.0) * n / (n - 1)))
-    said = f"{n} {what} count as {ess:.1f}"
-    blocks = np.array_split(forth, n if method == "smc" else min(n, BLOCKS))
-    below = End.of(np.array([log_mean(block) for block in blocks]))
-    finite = bool(np.isfinite(forth).all())
-    lower = below.mean - below.margin if finite else None
-    doubts = [] if finite else [f"no optimistic end: some {what} end where the energy is not finite"]
-    if back is not None and back.contradicted:
-        # Paths forth begin at the same law as the chains, so that their value lacks that mass as well.
-        reason = f"no value, only a lower end: {back.mixing.reason}; another base, or rows of all modes"
-        return Bracketed(Estimate(None, lower=lower, unit="nats", verdict="refused", reasons=(reason,)))
-    if back is None or back.log_w is None or not np.isfinite(back.log_w).all():
-        reason = "there are no paths back" if back is None else back.mixing.reason
-        if back is not None and back.log_w is not None:
-            reason = "draws of the model lie outside of the box that paths begin in: widen box"
-        doubts.append(f"no pessimistic end: {reason}")
-        return Bracketed(Estimate(value, se=se, lower=lower, unit="nats", reasons=(said,)).with_caution(doubts))
-    if crossing := crossed(forth, back.log_w):
-        return Bracketed(refused(f"{crossing}; raise steps, {more}", "nats"))
-    above = End.of(back.log_w.mean(1) if method == "smc" else beside(blocks, back.log_w))
-    upper = above.mean + above.margin
-    if method == "bridge":
-        value, se = bennett(forth, back.log_w)
-        said = f"{said}, joined with {back.log_w.size} paths back"
-    found = (said,)
-    if back.mixing.verdict == "caution":
-        doubts += back.mixing.reasons
+    forward = ForwardPaths(forward_log_w, method)
+    if is_collapsed(forward_log_w):
+        return BracketResult(refused(f"importance weights collapsed: {forward.summary}; {REMEDY}", "nats"))
+    if reverse is not None and reverse.contradicted:
+        # Forward paths start at the same distribution as the chains, so that their value lacks that mass as well.
+        reason = f"only a lower bound: {reverse.mixing.reason}; choose another base, or data with samples of all modes"
+        return BracketResult(Estimate(None, lower=forward.lower, unit="nats", verdict="refused", reasons=(reason,)))
+    problem = "there are no reverse paths" if reverse is None else reverse.problem
+    if problem or reverse is None or reverse.log_w is None:
+        value, se = forward.value()
+        estimate = Estimate(value, se=se, lower=forward.lower, unit="nats", reasons=(forward.summary,))
+        return BracketResult(estimate.with_caution([*forward.cautions, f"no upper bound on log Z: {problem}"]))
+    if crossing := crossing_message(forward_log_w, reverse.log_w):
+        return BracketResult(refused(f"{crossing}; increase steps, temperatures or budget", "nats"))
+    return two_sided(forward, reverse.log_w, reverse.mixing)
+
+
+def two_sided(forward: ForwardPaths, reverse_log_w: Float[np.ndarray, "chain each"], mixing: Estimate) -> BracketResult:
+    """Return the bracket that paths in both directions give."""
+    smc = forward.method == "smc"
+    means = reverse_log_w.mean(1) if smc else multi_sample_upper_bound(forward.blocks, reverse_log_w)
+    above = Bound.from_blocks(means)
+    lower, upper = forward.lower, above.mean + above.margin
+    gap = None if lower is None else above.mean - forward.bound.mean
+    value, se = forward.value()
+    summary, cautions = forward.summary, forward.cautions
+    if forward.method == "bridge":
+        value, se = bennett(forward.log_w, reverse_log_w)
+        summary = f"{summary}, joined with {reverse_log_w.size} reverse paths"
+    reasons = (summary,)
+    if mixing.verdict == "caution":
+        cautions += mixing.reasons
     else:
-        found = (said, *back.mixing.reasons)
+        reasons = (summary, *mixing.reasons)
     if lower is not None and lower > upper:
         lower, upper = upper, lower
-        doubts.append(f"the ends cross, by no more than they may by chance: {more}")
-    if lower is not None and upper - lower > WIDE:
-        doubts.append(f"the ends are {upper - lower:.3g} nats apart: {more}")
+        cautions.append(f"the bounds cross, but by no more than chance explains: {REMEDY}")
+    if lower is not None and upper - lower > MAX_WIDTH:
+        cautions.append(f"the bounds are {upper - lower:.3g} nats apart: {REMEDY}")
     if value > upper or (lower is not None and value < lower):
-        doubts.append(f"the value lies outside of its bracket: {more}")
-    estimate = Estimate(value, se=se, lower=lower, upper=upper, unit="nats", reasons=found).with_caution(doubts)
-    return Bracketed(estimate, above.mean - below.mean if finite else None)
+        cautions.append(f"the value lies outside of its bracket: {REMEDY}")
+    estimate = Estimate(value, se=se, lower=lower, upper=upper, unit="nats", reasons=reasons).with_caution(cautions)
+    return BracketResult(estimate, gap)
 
 
-def crossed(forth: Float[np.ndarray, " n"], back: Float[np.ndarray, "chain each"]) -> str:
-    """How the means of both directions cross beyond chance, in words; empty where they do not.
+def crossing_message(forward: Float[np.ndarray, " n"], reverse: Float[np.ndarray, "chain each"]) -> str:
+    """Return how the mean log weights of both directions cross beyond chance; empty if they do not.
 
-    Of single weights, as weights beside each other are alike by themselves.
+    Single weights are compared, because multi-sample bounds of both directions share weights.
     """
-    (below, error), (above, other) = average(forth), average(back.mean(1))
-    if below - above <= CROSSED * np.hypot(error, other):
+    (below, below_error), (above, above_error) = mean_and_error(forward), mean_and_error(reverse.mean(1))
+    if below - above <= MAX_CROSSING * np.hypot(below_error, above_error):
         return ""
-    return f"the ends cross, {below:.4g} from below and {above:.4g} from above: chains are no draws of the model"
+    return (
+        f"the lower bound ({below:.4g}) exceeds the upper bound ({above:.4g}), so the reverse chains have not sampled "
+        "the model"
+    )
 
 
-def beside(
-    blocks: Sequence[Float[np.ndarray, " _"]], back: Float[np.ndarray, "block each"]
+def multi_sample_upper_bound(
+    blocks: Sequence[Float[np.ndarray, " _"]], reverse: Float[np.ndarray, "block each"]
 ) -> Float[np.ndarray, " block"]:
-    """log (w' + Σw)/(K + 1) of each path back beside its block of paths forth, averaged over those of one chain."""
+    """Return log (w' + Σw)/(K + 1) of each reverse path with its block of forward paths, averaged per chain."""
     return np.array(
         [
             (np.logaddexp(paths, np.logaddexp.reduce(block)) - math.log(len(block) + 1)).mean()
-            for block, paths in zip(blocks, back, strict=True)
+            for block, paths in zip(blocks, reverse, strict=True)
         ]
     )
 
 
-def bennett(forth: Float[np.ndarray, " n"], back: Float[np.ndarray, "chain each"]) -> tuple[float, float]:
-    """c = log Z at which Σ 1/(1 + e^{c + M − log w}) forth is Σ 1/(1 + e^{log w − c − M}) back, and its error.
+def bennett(forward: Float[np.ndarray, " n"], reverse: Float[np.ndarray, "chain each"]) -> tuple[float, float]:
+    """Return log Z and its standard error by the acceptance ratio of both directions.
 
-    Bennett, 1976 (J. Comput. Phys. 22, 245), eq. 12, with works −log w; M = log(n/n'). The same as optimal bridge
-    sampling (Meng and Wong, 1996). The error is from the spread of both sums, of the second over its chains.
+    c = log Z is where Σ 1/(1 + e^{c + M − log w}) over forward paths equals Σ 1/(1 + e^{log w − c − M}) over reverse
+    paths: Bennett, 1976 (J. Comput. Phys. 22, 245), eq. 12, with works −log w and M = log(n/n'). The same as optimal
+    bridge sampling (Meng and Wong, 1996). The error is from the variance of both sums, of the second over its chains.
     """
-    flat = back.flatten()
-    M = math.log(len(forth) / len(flat))
+    flat = reverse.flatten()
+    M = math.log(len(forward) / len(flat))
 
     def both(c: float) -> tuple[np.ndarray, np.ndarray]:
-        return expit(forth - c - M), expit(c + M - back)
+        return expit(forward - c - M), expit(c + M - reverse)
 
-    low, high = min(forth[np.isfinite(forth)].min(), flat.min()) - 1, max(forth.max(), flat.max()) + 1
-    ends = [low - abs(M) - 20, high + abs(M) + 20]
-    c = float(root_scalar(lambda c: both(c)[0].sum() - both(c)[1].sum(), bracket=ends, method="brentq").root)
+    low, high = min(forward[np.isfinite(forward)].min(), flat.min()) - 1, max(forward.max(), flat.max()) + 1
+    limits = [low - abs(M) - 20, high + abs(M) + 20]
+    c = float(root_scalar(lambda c: both(c)[0].sum() - both(c)[1].sum(), bracket=limits, method="brentq").root)
     first, second = both(c)
     sums = (first, second.mean(1))
-    return c, float(np.hypot(*(as_normal(len(each)) * spread_of_mean(each) / each.mean() for each in sums)))
+    return c, float(np.hypot(*(student_factor(len(each)) * standard_error(each) / each.mean() for each in sums)))
 
 
-def spread_of_mean(values: Float[np.ndarray, " n"]) -> float:
-    """The standard error of a mean."""
+def standard_error(values: Float[np.ndarray, " n"]) -> float:
+    """Return the standard error of the mean."""
     return float(values.std(ddof=1) / len(values) ** 0.5)
 
 
-def collapsed(log_w: Float[np.ndarray, " n"]) -> bool:
-    """Whether too few of the paths carry the estimate."""
-    return effective(log_w) < max(COLLAPSED * len(log_w), FEWEST)
+def is_collapsed(log_w: Float[np.ndarray, " n"]) -> bool:
+    """Return True if too few of the paths dominate the estimate."""
+    return effective_number(log_w) < max(MIN_ESS_FRACTION * len(log_w), MIN_ESS)
 
 
-def effective(log_w: Float[np.ndarray, " n"]) -> float:
-    """(Σw)²/Σw², from 1 to n; 0 for no weight at all (Kong, Liu and Wong, 1994)."""
-    if not np.isfinite(log_w).any():
-        return 0.0
-    return float(np.exp(2 * np.logaddexp.reduce(log_w) - np.logaddexp.reduce(2 * log_w)))
+def effective_number(log_w: Float[np.ndarray, " n"]) -> float:
+    """Return the effective sample size of log weights."""
+    return float(effective_sample_size(torch.from_numpy(log_w)))
 
 
 def log_mean(log_w: Float[np.ndarray, " n"]) -> float:
-    """log ⟨w⟩."""
+    """Return log ⟨w⟩."""
     return float(np.logaddexp.reduce(log_w)) - math.log(len(log_w))
 
 
-def average(log_w: Float[np.ndarray, " n"]) -> tuple[float, float]:
-    """⟨log w⟩ and its standard error; −∞ and ∞ where a weight is 0."""
+def mean_and_error(log_w: Float[np.ndarray, " n"]) -> tuple[float, float]:
+    """Return ⟨log w⟩ and its standard error; −∞ and ∞ if a weight is 0."""
     if not np.isfinite(log_w).all():
         return -np.inf, np.inf
-    return float(log_w.mean()), spread_of_mean(log_w)
+    return float(log_w.mean()), standard_error(log_w)
 
 
-def quantile(n: int) -> float:
-    """Student's, for a mean of n values."""
+def student_quantile(n: int) -> float:
+    """Return Student's quantile for a mean of n values."""
     return float(t.ppf(LEVEL, n - 1))
 
 
-def as_normal(n: int) -> float:
-    """What a standard error from n values is multiplied by, so that ±1.96 of it is Student's interval."""
-    return quantile(n) / float(norm.ppf(LEVEL))
+def student_factor(n: int) -> float:
+    """Return the factor of a standard error from n values by which ±1.96 of it is Student's interval."""
+    return student_quantile(n) / float(norm.ppf(LEVEL))

@@ -1,4 +1,4 @@
-"""Rays: whether exp(−E/T) has an integral at all, from how E rises along its valleys far out, in any dimension."""
+"""Rays: whether exp(−E/T) has an integral, from how E rises along its valleys far out, in any dimension."""
 
 import itertools
 import math
@@ -9,79 +9,77 @@ from torch import Tensor
 
 from ebm_cli.check import InputError
 from ebm_cli.energy import energy_and_grad
-from ebm_cli.partition.spending import Spending
-from ebm_cli.partition.whitened import Whitened
+from ebm_cli.path.budget import Budget
+from ebm_cli.path.coordinates import WhitenedEnergy
 
-# Radii, in standard deviations of the model times √d: from the first, doubled so often.
-FIRST, DOUBLINGS = 30.0, 10
-# Directions that are followed, random directions, and steps on each sphere.
-FOLLOWED, DRAWN, STEPS = 16, 256, 12
-# Axes of x that are tried at most.
-MOST_AXES = 256
-# Doublings at the end over which E/T must rise by more than log 2 each, by how much more, and nats by which the mass of
-# shells must fall.
-LAST, MARGIN, SLOWEST = 4, 1.03, 0.03
+# First radius, in standard deviations of the model times √d, and the number of times it is doubled.
+FIRST_RADIUS, N_DOUBLINGS = 30.0, 10
+# Number of directions that are followed, of random directions, and of steps on each sphere.
+N_FOLLOWED, N_RANDOM, N_STEPS = 16, 256, 12
+# Maximum number of axes of x that are tried.
+MAX_AXES = 256
+# The last doublings decide: E/T must rise by more than MIN_RISE·log 2 in one of them, and the log mass of shells must
+# fall by more than MIN_FALL nats in one of them.
+N_LAST, MIN_RISE, MIN_FALL = 4, 1.03, 0.03
 REMEDY = "make E rise, such as by energy.confinement"
 
 
-def not_normalizable(space: Whitened, spending: Spending) -> str:
-    """Why ∫ exp(−U(z)) dz does not exist, in words; empty where nothing tells so.
+def not_normalizable(space: WhitenedEnergy, budget: Budget) -> str:
+    """Return why ∫ exp(−U(z)) dz does not exist; empty if there is no sign of that.
 
-    On spheres of growing radius R the lowest U is sought by steps that stay on the sphere, begun at random directions
-    and at those of the sphere before. A valley that keeps its width holds about R·exp(−U(R)) between R and 2R, one that
-    widens more, so that the integral does not exist where U rises by no more than log 2 with every doubling of R. Nor
-    does it where the mean of exp(−U) over random directions, times R^d, does not fall. Only a valley that narrows as it
-    goes out escapes this, and one that nobody finds.
+    On spheres of growing radius R the minimum of U is sought by steps that stay on the sphere, from random directions
+    and from those of the previous sphere. A valley of constant width holds about R·exp(−U(R)) between R and 2R, a
+    widening one more, so that the integral does not exist if U rises by no more than log 2 with every doubling of R. It
+    does not exist either if the mean of exp(−U) over random directions, times R^d, does not fall. A valley that narrows
+    outward, or that the search misses, is not detected.
     """
-    d = len(space.middle)
+    d = len(space.center)
     rng = torch.Generator().manual_seed(0)
-    radius = FIRST * math.sqrt(d)
-    fixed = unit(torch.randn(DRAWN, d, generator=rng, dtype=torch.float64))
-    axes = unit(torch.linalg.inv(space.root.double().cpu()).T[:MOST_AXES])
-    directions = fixed[: FOLLOWED // 2]
+    radius = FIRST_RADIUS * math.sqrt(d)
+    fixed = unit(torch.randn(N_RANDOM, d, generator=rng, dtype=torch.float64))
+    axes = unit(torch.linalg.inv(space.scale_matrix.double().cpu()).T[:MAX_AXES])
+    directions = fixed[: N_FOLLOWED // 2]
     lowest, shells = [], []
-    for _ in range(DOUBLINGS + 1):
+    for _ in range(N_DOUBLINGS + 1):
         tried = torch.cat([fixed, axes, -axes, directions])
         log_f = space.log_density(radius * tried)
-        spending.spend(len(tried))
-        shells.append(float(log_f[:DRAWN].logsumexp(0)) + d * math.log(radius))
-        directions = tried[log_f.argsort(descending=True)[:FOLLOWED]]
-        directions, best = followed(space, directions, radius, spending)
+        budget.charge(len(tried))
+        shells.append(float(log_f[:N_RANDOM].logsumexp(0)) + d * math.log(radius))
+        directions = tried[log_f.argsort(descending=True)[:N_FOLLOWED]]
+        directions, best = descend_on_sphere(space, directions, radius, budget)
         lowest.append(min(best, -float(log_f.max())))
         radius *= 2
     span = f"from {radius / 4:.2g} to {radius / 2:.2g} standard deviations out"
-    begin = "exp(−E/T) has no finite integral as far as can be told:"
+    claim = "exp(−E/T) appears to have no finite integral:"
     rises = last_rises(lowest)
-    if rises and max(rises) <= MARGIN * math.log(2):
-        return f"{begin} along a direction E/T rises by {rises[-1]:.3g} nats {span}, not by more than 0.69; {REMEDY}"
+    if rises and max(rises) <= MIN_RISE * math.log(2):
+        return f"{claim} along a direction E/T rises by {rises[-1]:.3g} nats {span}, not by more than 0.69; {REMEDY}"
     rises = last_rises(shells)
-    if rises and min(rises) > -SLOWEST:
-        return f"{begin} shells hold e^{rises[-1]:.2g} times the mass of those half as wide {span}; {REMEDY}"
+    if rises and min(rises) > -MIN_FALL:
+        return f"{claim} shells hold e^{rises[-1]:.2g} times the mass of those half as wide {span}; {REMEDY}"
     return ""
 
 
 def last_rises(values: list[float]) -> list[float]:
-    """The last differences of these; none where one is not finite."""
-    last = values[-LAST - 1 :]
+    """Return the last differences of these values; none if a value is not finite."""
+    last = values[-N_LAST - 1 :]
     return [b - a for a, b in itertools.pairwise(last)] if all(math.isfinite(v) for v in last) else []
 
 
 def unit(z: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-    """The same directions, of length 1."""
+    """Return the same directions with length 1."""
     return z / z.norm(dim=1, keepdim=True)
 
 
-def followed(
-    space: Whitened, u: Float[Tensor, "n d"], radius: float, spending: Spending
+def descend_on_sphere(
+    space: WhitenedEnergy, u: Float[Tensor, "n d"], radius: float, budget: Budget
 ) -> tuple[Float[Tensor, "n d"], float]:
-    """Directions after steps of descent on a sphere, each as long as lowers U, and the lowest U."""
+    """Return directions after steps of descent on a sphere, with step sizes that lower U, and the minimum of U."""
     e, grad = tangent(space, u, radius)
     rate = torch.full((len(u), 1), 0.3, dtype=torch.float64)
-    for _ in range(STEPS):
-        spending.spend(len(u))
-        step = rate * grad / grad.norm(dim=1, keepdim=True).clamp(min=1e-30)
-        new = u - step
-        new = unit(new)
+    for _ in range(N_STEPS):
+        budget.charge(len(u))
+        new = unit(u - rate * grad / grad.norm(dim=1, keepdim=True).clamp(min=1e-30))
         new_e, new_grad = tangent(space, new, radius)
         down = (new_e < e)[:, None]
         u, grad = torch.where(down, new, u), torch.where(down, new_grad, grad)
@@ -91,12 +89,12 @@ def followed(
 
 
 def tangent(
-    space: Whitened, u: Float[Tensor, "n d"], radius: float
+    space: WhitenedEnergy, u: Float[Tensor, "n d"], radius: float
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]:
-    """U and its gradient along the sphere, 0 for an energy without one."""
+    """Return U and its gradient along the sphere, 0 for an energy without a gradient."""
     z = radius * u
     try:
-        grad = energy_and_grad(space, z.to(space.middle))[1].double().cpu()
+        grad = energy_and_grad(space, z.to(space.center))[1].double().cpu()
     except InputError:
         grad = torch.zeros_like(z)
     grad = grad.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)

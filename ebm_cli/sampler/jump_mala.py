@@ -1,28 +1,29 @@
-"""MALA that also jumps: local Langevin steps mixed with far proposals, for modes that lie apart in few dimensions."""
+"""MALA that also jumps: local Langevin steps mixed with far proposals, for separate modes in few dimensions."""
 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.energy import energy_and_grad
 from ebm_cli.rng import normal_like
-from ebm_cli.sampler import Info, Kernel, State, chosen, mala, metropolis, uniform_like
+from ebm_cli.sampler import CompilableKernel, Info, State, mala, metropolis, select_chains, uniform_like
 
 
 @dataclass(frozen=True)
-class JumpMALA(Kernel):
-    """With probability j: y = sξ', taken with probability min(1, exp(−(E(y) − E(x))/T)·φₛ(x)/φₛ(y)); else a MALA step.
+class JumpMALA(CompilableKernel):
+    """With probability j: y = sξ', accepted with probability min(1, exp(−(E(y) − E(x))/T)·φₛ(x)/φₛ(y)); else MALA.
 
     φₛ is the density of N(0, s²I). The first kind is an independence sampler (Hastings, 1970; Tierney, 1994, Annals of
-    Statistics 22, 1701, section 2.3.3), the second as in sampler=mala; which kind is drawn without a look at x, so
-    the mixture is reversible as both are. Exact: π ∝ exp(−E/T) is stationary at any η, j and s. Jumps are taken at
+    Statistics 22, 1701, section 2.3.3), the second as in sampler=mala. The kind is drawn independently of x, so the
+    mixture is reversible because both are. Exact: π ∝ exp(−E/T) is stationary at any η, j and s. Jumps are accepted at
     the rate at which a broad Gaussian hits the model's mass: often in two dimensions, never in fifty.
 
-    step_size: η > 0 of the Langevin steps, in units of x² over energy. jump: j in [0, 1]. scale: s > 0, in units of
-    x; about the data's own spread, so that nothing lies beyond 3s. temperature: T > 0.
+    step_size: η of the Langevin steps, in units of x² over energy (> 0).
+    jump: j, the probability of a jump (in [0, 1]).
+    scale: s, in units of x, about the data's standard deviation, so that nothing lies beyond 3s (> 0).
+    temperature: T (> 0).
     """
 
     adjusted = True
@@ -40,11 +41,8 @@ class JumpMALA(Kernel):
         check.positive("temperature", self.temperature)
 
     def local_kernel(self) -> mala.MALA:
-        """MALA, at which all steps but the jumps are made."""
+        """Return MALA, the kernel of all steps but jumps."""
         return mala.MALA(self.step_size, self.temperature, scales=None)
-
-    def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> State:  # noqa: ARG002
-        return State(x, *energy_and_grad(energy, x))
 
     def noise(self, state: State, rng: torch.Generator) -> tuple[Tensor, ...]:
         which = torch.rand(state.energy.shape, generator=rng, device=state.x.device)
@@ -54,7 +52,7 @@ class JumpMALA(Kernel):
         η, s, T = self.step_size, self.scale, self.temperature
         which, ξ, u = noise
         far = which < self.jump
-        y = chosen(far, s * ξ, state.x - η * state.grad + (2 * η * T) ** 0.5 * ξ)
+        y = select_chains(far, s * ξ, state.x - η * state.grad + (2 * η * T) ** 0.5 * ξ)
         new = State(y, *energy_and_grad(energy, y))
         squares = new.x.flatten(1).square().sum(1) - state.x.flatten(1).square().sum(1)
         jump_ratio = (state.energy - new.energy) / T + squares / (2 * s**2)

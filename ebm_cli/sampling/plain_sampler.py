@@ -12,7 +12,8 @@ from ebm_cli.assembly.permission import Config
 from ebm_cli.energy import space_of
 from ebm_cli.run.shipped import defaults
 from ebm_cli.run.terminal import Terminal
-from ebm_cli.wells.modes import find_modes, spread_of
+from ebm_cli.wells.descent import rms_radius
+from ebm_cli.wells.modes import find_modes
 
 PLAIN = "ebm_cli.sampler.hmc.HMC"
 # So many times as wide as the start descents begin.
@@ -34,7 +35,7 @@ def plain_if_one_well(parts: Parts, config: Config, x: Tensor, terminal: Termina
     if config.get("run") is not None or typed - OF_ANY or T == 0 or space_of(parts.energy) != "continuous":
         return parts, {}
     wide = torch.cat([width * x for width in WIDTHS])
-    modes, _ = find_modes(parts.energy, wide, T, BARRIER, spread_of(x))
+    modes, _ = find_modes(parts.energy, wide, T, BARRIER, rms_radius(x))
     if len(modes) > 1:
         terminal.say(f"sampler: descent from {len(wide)} places finds {len(modes)} wells; sampler=tempering crosses")
         return parts, {}

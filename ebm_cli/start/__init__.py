@@ -1,4 +1,4 @@
-"""Starts: where chains begin. Every other file in this folder is one of them.
+"""Starts: initial states of chains. Every other file in this folder is one of them.
 
 CD-k, persistent CD and short-run sampling are one objective with three starts: data, replay, noise.
 """
@@ -14,24 +14,33 @@ from ebm_cli.data import Batch
 from ebm_cli.rng import normal_like
 
 
-class Begun(NamedTuple):
-    """Where n chains begin. age: kernel steps that each has behind it. rows: where they came from, if anywhere."""
+class InitialStates(NamedTuple):
+    """Initial states of n chains.
+
+    age: number of kernel steps that each chain has made already.
+    rows: their rows in a buffer, or None.
+    """
 
     x: Float[Tensor, "n *event"]
     age: Int[Tensor, " n"]
     rows: Int[Tensor, " n"] | None
 
+    @staticmethod
+    def unaged(x: Float[Tensor, "n *event"], age: int = 0) -> "InitialStates":
+        """Return states that are in no buffer and have the same age."""
+        return InitialStates(x, torch.full((len(x),), age, device=x.device), None)
+
 
 @runtime_checkable
 class Start(Protocol):
-    """Where chains begin; an `nn.Module` when it has state to keep in the checkpoint."""
+    """A source of initial states; an `nn.Module` if it has state to keep in the checkpoint."""
 
-    def draw(self, n: int, batch: Batch | None, rng: torch.Generator) -> Begun:
-        """n states to begin at; `batch` is the data of this training step."""
+    def draw(self, n: int, batch: Batch | None, rng: torch.Generator) -> InitialStates:
+        """Return n initial states; `batch` is the data of this training step."""
         ...
 
-    def keep(self, begun: Begun, x: Float[Tensor, "n *event"], steps: int) -> None:
-        """Take back where the chains ended, `steps` kernel steps on."""
+    def keep(self, initial: InitialStates, x: Float[Tensor, "n *event"], steps: int) -> None:
+        """Store the final states of chains, `steps` kernel steps after the initial ones."""
         ...
 
 
@@ -39,31 +48,38 @@ class Start(Protocol):
 class Buffered(Protocol):
     """A start that keeps chains from one training step to the next.
 
-    Its state is stored apart from checkpoints and only for those that training can go back to.
+    Its state is stored separately from checkpoints, and only for those that training can return to.
     """
 
     def holds_chains(self) -> bool:
-        """Whether it has any yet."""
+        """Return True if the buffer is filled."""
         ...
 
     def clear(self) -> None:
-        """Forget all chains: they start again with the next draw."""
+        """Remove all chains; the next draw fills the buffer again."""
         ...
 
 
 @runtime_checkable
 class HasPolicy(Protocol):
-    """A start that tells in one line where its chains start and when they restart."""
+    """A start that describes in one line where its chains start and when they restart."""
 
     def policy(self, chains: int, steps: int) -> str:
-        """Where `chains` chains per training step, each moved by `steps` kernel steps, start, continue and restart."""
+        """Describe the chains if each training step moves this many chains by this many kernel steps."""
         ...
 
 
-def fresh(
+class Memoryless:
+    """A start that does not store chains."""
+
+    def keep(self, initial: InitialStates, x: Float[Tensor, "n *event"], steps: int) -> None:
+        """Do nothing."""
+
+
+def noise_states(
     n: int, event: tuple[int, ...], law: str, scale: float, rng: torch.Generator, dtype: torch.dtype
 ) -> Float[Tensor, "n *event"]:
-    """Noise: uniform on [−scale, scale] or N(0, scale²), each coordinate by itself."""
+    """Return noise with independent coordinates: uniform on [−scale, scale], or N(0, scale²)."""
     if law == "uniform":
         u = torch.rand(n, *event, generator=rng, device=rng.device, dtype=dtype)
         return scale * (2 * u - 1)
@@ -71,7 +87,7 @@ def fresh(
 
 
 def noise_name(law: str, scale: float) -> str:
-    """The distribution that `fresh` draws from, in words."""
+    """Return the name of the distribution of `noise_states`."""
     return (
         f"uniform noise on [−{scale:g}, {scale:g}]"
         if law == "uniform"
@@ -79,10 +95,12 @@ def noise_name(law: str, scale: float) -> str:
     )
 
 
-class Moves:
-    """Random changes of chains that lie in a buffer: shifted, mirrored, jittered, in this order.
+class BufferAugmentation:
+    """Random changes of chains in a buffer: a shift, a reflection and added noise, in this order.
 
-    shift: pixels ≥ 0. flip: share in [0, 1]. jitter: σ ≥ 0. shift and flip are for pictures (channels, height, width).
+    shift: maximum shift of a picture (channels, height, width), in pixels (≥ 0).
+    flip: probability that a picture is mirrored (in [0, 1]).
+    jitter: standard deviation of the noise (≥ 0).
     """
 
     def __init__(self, shift: int, flip: float, jitter: float, event: tuple[int, ...]) -> None:
@@ -98,7 +116,7 @@ class Moves:
 
     def __call__(self, x: Float[Tensor, "n *event"], rng: torch.Generator) -> Float[Tensor, "n *event"]:
         if self.shift:
-            x = shifted(x, self.shift, rng)
+            x = shift_pictures(x, self.shift, rng)
         if self.flip:
             mirrored = torch.rand(len(x), 1, 1, 1, generator=rng, device=x.device) < self.flip
             x = torch.where(mirrored, x.flip(3), x)
@@ -107,17 +125,17 @@ class Moves:
         return x
 
     def policy(self) -> str:
-        """The moves in words; nothing if there are none."""
-        said = [f"it is shifted by up to {self.shift} pixels"] if self.shift else []
-        said += [f"it is mirrored with probability {self.flip:.3g}"] if self.flip else []
-        said += [f"noise of standard deviation {self.jitter:g} is added"] if self.jitter else []
-        return ", ".join(said)
+        """Describe the changes; empty if there are none."""
+        changes = [f"it is shifted by up to {self.shift} pixels"] if self.shift else []
+        changes += [f"it is mirrored with probability {self.flip:.3g}"] if self.flip else []
+        changes += [f"noise of standard deviation {self.jitter:g} is added"] if self.jitter else []
+        return ", ".join(changes)
 
 
-def shifted(x: Float[Tensor, "n c h w"], most: int, rng: torch.Generator) -> Float[Tensor, "n c h w"]:
-    """Each picture moved by up to `most` pixels along either axis, its edge repeated."""
+def shift_pictures(x: Float[Tensor, "n c h w"], limit: int, rng: torch.Generator) -> Float[Tensor, "n c h w"]:
+    """Return each picture shifted by up to `limit` pixels along both axes, with its edge repeated."""
     n, _, height, width = x.shape
-    by = torch.randint(-most, most + 1, (2, n, 1), generator=rng, device=x.device)
+    by = torch.randint(-limit, limit + 1, (2, n, 1), generator=rng, device=x.device)
     rows = (torch.arange(height, device=x.device) + by[0]).clamp(0, height - 1)
     columns = (torch.arange(width, device=x.device) + by[1]).clamp(0, width - 1)
     each = torch.arange(n, device=x.device)[:, None, None]

@@ -10,9 +10,8 @@ from ebm_cli.metric import rows
 from ebm_cli.metric.mmd import kernel, mmd
 from ebm_cli.metric.nll import energies_of, scored
 from ebm_cli.objective import Outcome
-from ebm_cli.partition import Integrand, log_z
-from ebm_cli.partition.recipe import Recipe
-from ebm_cli.partition.spending import Spending
+from ebm_cli.partition import Budget, Integrand, log_z
+from ebm_cli.partition.settings import LogZSettings
 from ebm_cli.run.folder import Run
 from ebm_cli.run.scores import LIKELIHOOD, SCORE, scores_of
 from ebm_cli.run.writing import write_text
@@ -21,7 +20,7 @@ from ebm_cli.training.state import TrainState
 
 MOST = 500
 # log Z from one round of few and short paths.
-CHEAP = Recipe(
+CHEAP = LogZSettings(
     method="auto",
     base="gaussian",
     box=None,
@@ -71,8 +70,8 @@ class Likelihood:
         training state is used."""
         energy = state.energy if state.averaged is None else state.averaged.module
         T = parts.sampler.temperature
-        integrand = Integrand.of(energy, T, parts.event, self.train, self.noise, self.seed)
-        found = log_z(integrand, CHEAP, Spending(None, None)).estimate
+        integrand = Integrand.from_data(energy, T, parts.event, self.train, self.noise, self.seed)
+        found = log_z(integrand, CHEAP, Budget()).estimate
         nll = scored(energies_of(energy, T, self.held_out), found, 1.0, "nats")
         named = {"nll": nll.value, "nll_lower": nll.lower, LIKELIHOOD: nll.upper}
         return {name: value for name, value in named.items() if isinstance(value, float)}

@@ -15,7 +15,7 @@ from ebm_cli.chain import burn_in as adaptation
 from ebm_cli.chain.burn_in import Tuning
 from ebm_cli.data import Data
 from ebm_cli.density import mixture
-from ebm_cli.density.fit_data import Material, material
+from ebm_cli.density.fit_data import FitData, make_fit_data
 from ebm_cli.density.normals import Density
 from ebm_cli.estimate import show
 from ebm_cli.objective import LeadsSamples
@@ -96,8 +96,8 @@ def reference(parts: Parts, data: Data) -> nn.Module:
     T = parts.sampler.temperature
     if isinstance(parts.objective, LeadsSamples):
         return UnitWell(T)
-    rows = material(data, 0)
-    few = Material(spaced(rows.fit, FITTED), spaced(rows.check, CHECKED), rows.noise, rows.seed)
+    rows = make_fit_data(data, 0)
+    few = FitData(spaced(rows.fit, FITTED), spaced(rows.check, CHECKED), rows.noise, rows.seed)
     return DataEnergy(mixture.fit(few), T)
 
 

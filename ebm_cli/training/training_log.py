@@ -18,7 +18,7 @@ from ebm_cli.logger.run_record import open_record
 from ebm_cli.logger.tensorboard import Events
 from ebm_cli.objective import Outcome
 from ebm_cli.run.folder import Run
-from ebm_cli.start import fresh
+from ebm_cli.start import noise_states
 from ebm_cli.start.replay import Replay
 from ebm_cli.training.state import TrainState
 
@@ -131,7 +131,7 @@ class TrainingLog:
         """
         law, scale = getattr(self.parts.start, "law", "uniform"), getattr(self.parts.start, "scale", 1.0)
         own = torch.Generator(like.device).manual_seed(0)
-        noise = fresh(min(len(like), SHOWN), tuple(like.shape[1:]), law, scale, own, like.dtype)
+        noise = noise_states(min(len(like), SHOWN), tuple(like.shape[1:]), law, scale, own, like.dtype)
         with torch.no_grad(), frozen(self.parts.energy):
             return self.parts.energy(noise)
 

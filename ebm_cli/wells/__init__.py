@@ -1,1 +1,1 @@
-"""Regions where E is low: modes, basins, and how much mass lies in a region."""
+"""Regions of low energy: minima and modes, their basins, and the mass of a region."""

@@ -7,19 +7,24 @@ import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ebm_cli.wells.modes import Modes, descend, merged, spread_of, states_of, values
+from ebm_cli.wells.descent import descend, rms_radius, states_of, values
+from ebm_cli.wells.modes import Modes, merge_minima
 
-CELLS = {1: 8001, 2: 301, 3: 81}
-COARSE = {1: 401, 2: 61, 3: 25}
-EDGE = 1e-5
-ROUNDS = 60
+# Points per side of the grid, and of the coarse grid that finds its box, by dimension.
+N_POINTS = {1: 8001, 2: 301, 3: 81}
+N_COARSE_POINTS = {1: 401, 2: 61, 3: 25}
+# A box is large enough if each of its sides holds less than this fraction of the mass.
+MAX_SIDE_MASS = 1e-6
+MAX_ROUNDS = 60
 
 
 @dataclass(frozen=True)
 class Basins:
     """A grid on which every point belongs to a mode.
 
-    axes: coordinates along each dimension. energy: E at the points. mode: the number, from 0, of each point's.
+    axes: coordinates along each dimension.
+    energy: E at the points.
+    mode: number of each point's mode, from 0.
     """
 
     axes: list[Float[np.ndarray, " points"]]
@@ -28,13 +33,13 @@ class Basins:
     modes: Modes
 
     def weights(self, temperature: float) -> Float[np.ndarray, " k"]:
-        """Share of exp(−E/T) in each basin, by the trapezoid rule; off by about one cell along the ridges."""
+        """Return the fraction of exp(−E/T) in each basin, by the trapezoid rule, with an error of a cell at ridges."""
         mass = np.exp(-(self.energy - self.energy.min()) / temperature)
-        shares = np.bincount(self.mode.ravel(), mass.ravel(), minlength=len(self.modes))
-        return shares / shares.sum()
+        weights = np.bincount(self.mode.ravel(), mass.ravel(), minlength=len(self.modes))
+        return weights / weights.sum()
 
-    def of(self, x: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:
-        """The mode of the grid point nearest to each state; beyond the grid that of its edge."""
+    def assign(self, x: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:
+        """Return the mode of the grid point nearest to each state; outside of the grid, of its edge."""
         places = []
         for i, axis in enumerate(self.axes):
             place = np.rint((x[:, i] - axis[0]) / (axis[1] - axis[0]))
@@ -42,72 +47,70 @@ class Basins:
         return self.mode[tuple(places)]
 
 
-def basins_of(
+def find_basins(
     energy: nn.Module, x: Float[np.ndarray, "n d"], temperature: float, barrier: float, hottest: float
 ) -> Basins | None:
-    """Modes and basins of an energy in one to three dimensions; None where exp(−E/T) does not vanish far away.
+    """Return modes and basins of an energy in one to three dimensions; None if exp(−E/T) does not vanish far away.
 
-    The grid holds all but about 10⁻⁵ of the mass at `hottest` ≥ temperature. A point's basin is where the steepest way
-    over neighbouring points ends, followed from there by descent; minima are joined below barrier·T.
+    The grid contains all but about 10⁻⁵ of the mass at the temperature `hottest` (≥ temperature). The basin of a point
+    is that of the minimum that steepest descent over neighboring points, and then descent, reaches. Minima are joined
+    if the barrier between them is below barrier·T.
     """
-    axes = box_of(energy, x, hottest)
+    axes = mass_box(energy, x, hottest)
     if axes is None:
         return None
-    e = on_grid(energy, axes)
-    root = downhill(e, axes)
-    ends, place = np.unique(root, return_inverse=True)
-    points = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes))[ends]
-    bottoms, bottom_e = descend(energy, states_of(energy, points), temperature, reach_of(axes))
-    cell = float(np.linalg.norm([axis[1] - axis[0] for axis in axes]))
-    modes = merged(energy, bottoms, bottom_e, temperature, barrier, near=cell)
-    return Basins(axes, e, modes.of(bottoms)[place].reshape(e.shape), modes)
+    e = energy_on_grid(energy, axes)
+    lowest, place = np.unique(steepest_descent(e, axes), return_inverse=True)
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes))[lowest]
+    cell = [axis[1] - axis[0] for axis in axes]
+    # Steps of at most two cells: descent from a grid's minimum stays in its basin.
+    minima, minimum_e = descend(energy, states_of(energy, points), temperature, 2 * float(min(cell)))
+    modes = merge_minima(energy, minima, minimum_e, temperature, barrier, near=float(np.linalg.norm(cell)))
+    return Basins(axes, e, modes.assign(minima)[place].reshape(e.shape), modes)
 
 
-def reach_of(axes: list[Float[np.ndarray, " points"]]) -> float:
-    """Two cells: descent from a grid's minimum stays in its basin."""
-    return 2 * float(min(axis[1] - axis[0] for axis in axes))
-
-
-def box_of(energy: nn.Module, x: Float[np.ndarray, "n d"], temperature: float) -> list[np.ndarray] | None:
-    """Axes of a box around the states, widened where its sides hold mass, cut where neither mass nor states are."""
+def mass_box(energy: nn.Module, x: Float[np.ndarray, "n d"], temperature: float) -> list[np.ndarray] | None:
+    """Return axes of a box around the states, widened at sides that hold mass, and reduced to mass and states."""
     d = x.shape[1]
-    # A state that ran away must not take the grid's points from all the others.
+    # A diverged state must not take the grid's points from all others.
     inner = np.quantile(x, [0.001, 0.999], axis=0)
-    pad = 0.5 * spread_of(states_of(energy, np.clip(x, inner[0], inner[1])))
+    pad = 0.5 * rms_radius(states_of(energy, np.clip(x, inner[0], inner[1])))
     low, high = inner[0] - pad, inner[1] + pad
-    for _ in range(ROUNDS):
-        axes = [np.linspace(low[i], high[i], COARSE[d]) for i in range(d)]
-        e = on_grid(energy, axes)
+    for _ in range(MAX_ROUNDS):
+        axes = [np.linspace(low[i], high[i], N_COARSE_POINTS[d]) for i in range(d)]
+        e = energy_on_grid(energy, axes)
         mass = np.exp(-(e - e.min()) / temperature)
         mass /= mass.sum()
         sides = [mass.sum(tuple(j for j in range(d) if j != i)) for i in range(d)]
-        wide = [(side[0] > EDGE / 10, side[-1] > EDGE / 10) for side in sides]
+        wide = [(side[0] > MAX_SIDE_MASS, side[-1] > MAX_SIDE_MASS) for side in sides]
         if not any(any(pair) for pair in wide):
-            return [trimmed(axes[i], sides[i], inner[:, i], CELLS[d]) for i in range(d)]
+            return [fine_axis(axes[i], sides[i], inner[:, i], N_POINTS[d]) for i in range(d)]
         grow = 0.3 * (high - low)
         low = low - grow * [pair[0] for pair in wide]
         high = high + grow * [pair[1] for pair in wide]
     return None
 
 
-def trimmed(
+def fine_axis(
     axis: Float[np.ndarray, " coarse"], side: Float[np.ndarray, " coarse"], inner: Float[np.ndarray, " 2"], points: int
 ) -> Float[np.ndarray, " points"]:
-    """A finer axis over the part that holds mass or states, and two coarse cells around it."""
-    held = np.flatnonzero(side > EDGE / 10)
+    """Return a finer axis over the part that holds mass or states, and two coarse cells around it."""
+    held = np.flatnonzero(side > MAX_SIDE_MASS)
     margin = 2 * (axis[1] - axis[0])
     return np.linspace(min(axis[held[0]], inner[0]) - margin, max(axis[held[-1]], inner[1]) + margin, points)
 
 
-def on_grid(energy: nn.Module, axes: list[Float[np.ndarray, " points"]]) -> Float[np.ndarray, "*grid"]:
-    """E at every point, in double precision; infinite where it is not a number."""
+def energy_on_grid(energy: nn.Module, axes: list[Float[np.ndarray, " points"]]) -> Float[np.ndarray, "*grid"]:
+    """Return E at every point in double precision; ∞ if it is not a number."""
     points = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes))
     e: Tensor = values(energy, states_of(energy, points))
     return np.nan_to_num(e.double().cpu().numpy(), nan=np.inf).reshape([len(axis) for axis in axes])
 
 
-def downhill(e: Float[np.ndarray, "*grid"], axes: list[Float[np.ndarray, " points"]]) -> Int[np.ndarray, " all"]:
-    """The flat index of the point at which the steepest way down over neighbouring points ends."""
+def steepest_descent(
+    e: Float[np.ndarray, "*grid"], axes: list[Float[np.ndarray, " points"]]
+) -> Int[np.ndarray, " all"]:
+    """Return the flat index of the point that steepest descent over neighboring points reaches, for every point."""
     steps = [axis[1] - axis[0] for axis in axes]
     number = np.arange(e.size).reshape(e.shape)
     padded, numbers = np.pad(e, 1, constant_values=np.inf), np.pad(number, 1)

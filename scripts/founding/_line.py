@@ -10,7 +10,7 @@ from scipy.stats import norm
 from torch import Tensor, nn
 
 from ebm_cli.energy import energy_and_grad, frozen
-from ebm_cli.wells.modes import values
+from ebm_cli.wells.descent import values
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 from ebm_cli.chain import engine
 from ebm_cli.chain.engine import choose
 from ebm_cli.check import InputError
-from ebm_cli.sampler import Kernel
+from ebm_cli.sampler import CompilableKernel
 from tests.contract import PACKAGE, build, options
 
 needs_compiler = pytest.mark.skipif(not engine.has_compiler(), reason="needs a C++ compiler")
@@ -53,7 +53,7 @@ def compare(name: str, energy: str, changes: dict) -> subprocess.CompletedProces
         *(
             pytest.param(name, "mlp", marks=pytest.mark.slow)
             for name in options("sampler")
-            if isinstance(build("sampler", name), Kernel) and name != "mala"
+            if isinstance(build("sampler", name), CompilableKernel) and name != "mala"
         ),
     ],
 )

@@ -194,7 +194,7 @@ WRONG = {
     "three runs": ("energy=negation energy.runs=[A,B,A]", ["energy.runs must name two runs", "got 3"]),
     "no data to start at": (
         "energy=product energy.runs=[A,B] start=data",
-        ["data must be chosen for chains that begin at its rows"],
+        ["data must be chosen for chains that start at its samples"],
     ),
     "another event": ("energy=product energy.runs=[A,B] event=[3]", ["[2]", "[3]"]),
 }

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Rows, noised
-from ebm_cli.density import Baseline, fitted
+from ebm_cli.density import Baseline, fit_baselines
 from tests.contract import build
 
 
@@ -28,7 +28,7 @@ def normal(n: int, d: int, seed: int, scale: float = 1.0) -> Tensor:
 
 
 def fit(data: object, name: str, seed: int = 0) -> Baseline:
-    (found,) = fitted(data, [name], seed, print)
+    (found,) = fit_baselines(data, [name], seed, print)
     return found
 
 
@@ -64,8 +64,8 @@ def test_a_mixture_finds_the_cross_entropy_of_a_mixture_and_one_component_for_a_
 def test_its_density_integrates_to_one(name: str, noise: float, monkeypatch: pytest.MonkeyPatch) -> None:
     if name == "flow":
         pytest.importorskip("zuko")
-        monkeypatch.setattr("ebm_cli.density.flow.MOST_STEPS", 10)
-        monkeypatch.setattr("ebm_cli.density.flow.LOOK", 5)
+        monkeypatch.setattr("ebm_cli.density.flow.MAX_STEPS", 10)
+        monkeypatch.setattr("ebm_cli.density.flow.VALIDATE_EVERY", 5)
     rows = normal(300, 2, 0) * torch.tensor([1.0, 0.4]) + torch.tensor([0.5, -0.3])
     points, area = grid(-9, 9, 361)
     density = fit(Table(rows, rows[:20], noise), name).log_prob(points).exp()
@@ -83,7 +83,7 @@ def test_the_noise_is_part_of_the_density() -> None:
 
 def test_a_flow_beats_a_gaussian_where_the_law_is_bent(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("zuko")
-    monkeypatch.setattr("ebm_cli.density.flow.MOST_STEPS", 100)
+    monkeypatch.setattr("ebm_cli.density.flow.MAX_STEPS", 100)
     draws = build("data", "two_moons").split("train").x[:900]
     data = Table(draws[:600], draws[600:], 0.0)
     flow, gaussian = (fit(data, name).log_prob(draws[600:]).mean() for name in ("flow", "gaussian"))
@@ -92,8 +92,8 @@ def test_a_flow_beats_a_gaussian_where_the_law_is_bent(monkeypatch: pytest.Monke
 
 def test_what_is_fitted_is_a_function_of_the_seed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("zuko")
-    monkeypatch.setattr("ebm_cli.density.flow.MOST_STEPS", 10)
-    monkeypatch.setattr("ebm_cli.density.flow.LOOK", 5)
+    monkeypatch.setattr("ebm_cli.density.flow.MAX_STEPS", 10)
+    monkeypatch.setattr("ebm_cli.density.flow.VALIDATE_EVERY", 5)
     data = Table(normal(200, 2, 0), normal(50, 2, 1), 0.1)
     x = normal(5, 2, 2)
     scores = {}
@@ -117,18 +117,18 @@ def test_directions_without_spread_or_noise_are_told_of() -> None:
     rows = normal(100, 3, 0)
     rows[:, 2] = rows[:, 0]
     said: list[str] = []
-    fitted(Table(rows, rows, 0.0), ["gaussian"], 0, said.append)
+    fit_baselines(Table(rows, rows, 0.0), ["gaussian"], 0, said.append)
     assert "do not vary in 1 of 3 directions" in said[0]
 
 
 def test_unknown_names_are_refused_and_a_missing_zuko_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     data = Table(normal(20, 2, 0), normal(20, 2, 1), 0.0)
     with pytest.raises(InputError, match="did you mean 'kernel'"):
-        fitted(data, ["kernl"], 0, print)
+        fit_baselines(data, ["kernl"], 0, print)
     monkeypatch.setattr("ebm_cli.density.find_spec", lambda name: None)
     said: list[str] = []
-    assert fitted(data, ["flow"], 0, said.append) == [] and "ebm-cli[baselines]" in said[0]
+    assert fit_baselines(data, ["flow"], 0, said.append) == [] and "ebm-cli[baselines]" in said[0]
 
 
 def test_a_signal_ends_the_fits() -> None:
-    assert fitted(Table(normal(20, 2, 0), normal(20, 2, 1), 0.0), ["gaussian"], 0, print, lambda: True) == []
+    assert fit_baselines(Table(normal(20, 2, 0), normal(20, 2, 1), 0.0), ["gaussian"], 0, print, lambda: True) == []

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ebm_cli.density import Baseline
-from ebm_cli.density.normals import Normals
+from ebm_cli.density.normals import NormalMixture
 from tests.contract import build
 from tests.density.test_baselines import Table, fit, grid
 
@@ -36,7 +36,7 @@ def fitted_to(name: str, rows: int = ROWS) -> Baseline:
     if name == "flow":
         pytest.importorskip("zuko")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("ebm_cli.density.flow.MOST_STEPS", 150)
+            patch.setattr("ebm_cli.density.flow.MAX_STEPS", 150)
             return fit(Table(draws(rows, 0), draws(10, 1), 0.0), name)
     return fit(Table(draws(rows, 0), draws(10, 1), 0.0), name)
 
@@ -75,7 +75,7 @@ def test_what_held_out_rows_say_is_its_divergence_from_the_truth(name: str) -> N
 def test_a_gaussians_divergence_is_what_its_two_moments_say() -> None:
     """∫ p log q = −½ log det 2πC − ½ tr C⁻¹(S + (μ − m)(μ − m)ᵀ), S and μ of the true mixture."""
     density = fitted_to("gaussian").density
-    assert isinstance(density, Normals)
+    assert isinstance(density, NormalMixture)
     w, m, s = (torch.tensor(v) for v in (WEIGHTS, MEANS, STDS))
     μ = w @ m
     S = (w[:, None, None] * (s[:, None, None].square() * torch.eye(2) + (m - μ)[:, :, None] * (m - μ)[:, None])).sum(0)

@@ -10,8 +10,10 @@ from ebm_cli.check import InputError
 from ebm_cli.diagnostic import Patient
 from ebm_cli.diagnostic.laplace_wells import Wells, importance
 from ebm_cli.figure.finding import Finding
-from ebm_cli.wells.basins import basins_of
-from ebm_cli.wells.modes import descend, find_modes, hessians
+from ebm_cli.wells.basins import find_basins
+from ebm_cli.wells.descent import descend
+from ebm_cli.wells.laplace import hessians
+from ebm_cli.wells.modes import find_modes
 from tests.contract import build
 
 MULTIPLES = [0.05, 0.1, 0.2, 0.5, 1.0, 2.0]
@@ -47,7 +49,7 @@ def found(x: np.ndarray, energy: nn.Module | None, temperature: float = 1.0, **c
 
 
 def wells_of(energy: nn.Module, x: np.ndarray, hottest: float) -> Wells:
-    basins = basins_of(energy, x.reshape(-1, 2), temperature=0.2, barrier=1.0, hottest=hottest)
+    basins = find_basins(energy, x.reshape(-1, 2), temperature=0.2, barrier=1.0, hottest=hottest)
     assert basins is not None
     return Wells(basins.modes, hessians(energy, basins.modes.minima), basins, reach=0.1)
 
@@ -116,7 +118,7 @@ def test_the_temperature_at_which_the_formula_departs_is_found_and_drawn() -> No
     energy = build("energy", "muller_brown", {"scale": 0.05})
     finding = found(draws(), energy, 1.0, temperatures=MULTIPLES)
     departure = finding.estimates["laplace_departure"]
-    basins = basins_of(energy, draws().reshape(-1, 2), 1.0, 1.0, 2.0)
+    basins = find_basins(energy, draws().reshape(-1, 2), 1.0, 1.0, 2.0)
     assert basins is not None
     wells = Wells(basins.modes, hessians(energy, basins.modes.minima), basins, reach=0.1)
     errors = [abs(wells.predicted(T) - basins.weights(T)).max() for T in MULTIPLES]

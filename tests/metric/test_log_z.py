@@ -27,7 +27,7 @@ def test_more_dimensions_are_annealed_and_the_bracket_is_said() -> None:
     data = build("data", "gaussian", {"dim": 4, "n": 400})
     found = build("metric", "log_z", QUICK)(subject(data, None, energy=energy))
     value = found.estimates["log_z"]
-    assert "annealed paths both ways in 4 dimensions, above" in found.notes[0]
+    assert "annealed paths in both directions in 4 dimensions, above" in found.notes[0]
     assert value.value is not None and value.lower < energy.log_z(1.0)
     assert abs(value.value - energy.log_z(1.0)) < 4 * value.se
 

@@ -9,8 +9,8 @@ import torch
 from ebm_cli.check import InputError
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.metric.nll import energies_of, scored
-from ebm_cli.partition import Found
-from ebm_cli.partition.recipe import plain
+from ebm_cli.partition import LogZResult
+from ebm_cli.partition.settings import log_z_settings
 from tests.contract import build
 from tests.metric.subject import subject
 
@@ -63,13 +63,13 @@ def test_the_ends_are_those_of_log_z_and_a_missing_one_stays_missing() -> None:
 def test_a_log_z_that_is_refused_refuses_every_score_of_the_model_with_its_reason() -> None:
     metric = build("metric", "nll", GAUSSIAN)
     asked = subject(build("data", "gaussian", {"n": 100}), None)
-    asked.partitions[plain(metric)] = Found(refused("weights collapsed", "nats"))
+    asked.partitions[log_z_settings(metric)] = LogZResult(refused("weights collapsed", "nats"))
     found = metric(asked)
     for name in ("nll", "nll_train", "bits_per_dim"):
         assert found.estimates[name].value is None and "weights collapsed" in found.estimates[name].reason
     assert found.estimates["nll_gaussian"].verdict == "ok"
     alone = build("metric", "nll", {"baselines": []})
-    asked.partitions[plain(alone)] = Found(refused("weights collapsed", "nats"))
+    asked.partitions[log_z_settings(alone)] = LogZResult(refused("weights collapsed", "nats"))
     assert alone(asked).figure is None
     assert "log_density" not in found.tables["scores.csv"] and "gaussian" in found.tables["scores.csv"]
 
@@ -119,7 +119,7 @@ def test_the_noise_that_rows_carry_is_said() -> None:
     metric = build("metric", "nll", {"baselines": []})
     energy = build("energy", "quadratic", event=(1, 8, 8))
     asked = subject(build("data", "digits"), None, energy=energy)
-    asked.partitions[plain(metric)] = Found(Estimate(1.0, unit="nats"))
+    asked.partitions[log_z_settings(metric)] = LogZResult(Estimate(1.0, unit="nats"))
     found = metric(asked)
     assert f"σ = {asked.data.noise:g}" in found.notes[0] and not metric.needs_samples
 

@@ -20,7 +20,7 @@ from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.estimate import Estimate
 from ebm_cli.mixing.verdict import judge
 from ebm_cli.sampler import Sampler
-from ebm_cli.start import Begun
+from ebm_cli.start import InitialStates
 from ebm_cli.verb.sample import moments
 from tests.contract import build
 from tests.diagnostic.ar1 import ar1
@@ -48,11 +48,11 @@ class At:
     point: tuple[float, ...]
     scale: float
 
-    def draw(self, n: int, batch: Any, rng: torch.Generator) -> Begun:
+    def draw(self, n: int, batch: Any, rng: torch.Generator) -> InitialStates:
         x = torch.tensor(self.point) + self.scale * torch.randn(n, len(self.point), generator=rng)
-        return Begun(x, torch.zeros(n, dtype=torch.int64), None)
+        return InitialStates(x, torch.zeros(n, dtype=torch.int64), None)
 
-    def keep(self, begun: Begun, x: torch.Tensor, steps: int) -> None:
+    def keep(self, begun: InitialStates, x: torch.Tensor, steps: int) -> None:
         """Nothing is kept."""
 
 

@@ -10,7 +10,7 @@ from ebm_cli.check import InputError
 from ebm_cli.data import Batch
 from ebm_cli.objective.denoising_recovery import DenoisingRecovery
 from ebm_cli.rng import normal_like
-from ebm_cli.sampler import Info, State, untested
+from ebm_cli.sampler import Info, State, unadjusted_info
 from tests.contract import build
 from tests.objective.slope import assert_gradient_is_slope
 
@@ -44,7 +44,7 @@ class Blind:
         return State(x, torch.zeros(len(x)), torch.zeros_like(x))
 
     def step(self, energy: nn.Module, state: State, rng: torch.Generator) -> tuple[State, Info]:
-        return state._replace(x=state.x + normal_like(state.x, rng)), untested(state.energy)
+        return state._replace(x=state.x + normal_like(state.x, rng)), unadjusted_info(state.energy)
 
 
 def recovery(sampler: Any, **changes: Any) -> DenoisingRecovery:
@@ -151,7 +151,7 @@ def test_what_does_not_go_together_is_refused_with_the_reason(rng: torch.Generat
     with pytest.raises(InputError, match="temperature must be > 0"):
         recovery(build("sampler", "sgld", {"temperature": 0.0}))
     objective = recovery(sampler)
-    with pytest.raises(InputError, match=r"^objective\.sigma needs an energy that is told noise levels"):
+    with pytest.raises(InputError, match=r"^objective\.sigma needs a noise-conditional energy"):
         objective.suits(build("energy", "mlp", event=(2,)), (2,))
     with pytest.raises(InputError, match=r"^energy\.noise_level must be < the first level"):
         objective.suits(build("energy", "mlp", {"noise_level": 0.8}, event=(2,)), (2,))

@@ -9,7 +9,7 @@ from torch import Tensor
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch
 from ebm_cli.data.gaussian import Gaussian
-from ebm_cli.energy._network import Gaussians, fitted_gaussians
+from ebm_cli.energy._gaussians import Gaussians, fitted_gaussians
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.objective._noise import FlowNoise, Noise
 from ebm_cli.objective.noise_contrastive import NoiseContrastive
@@ -56,8 +56,8 @@ def test_the_mixtures_density_is_that_of_its_draws_and_integrates_to_one(rng: to
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A flow that is fitted for no more than 20 steps a rate."""
-    monkeypatch.setattr("ebm_cli.density.flow.MOST_STEPS", 20)
-    monkeypatch.setattr("ebm_cli.density.flow.LOOK", 10)
+    monkeypatch.setattr("ebm_cli.density.flow.MAX_STEPS", 20)
+    monkeypatch.setattr("ebm_cli.density.flow.VALIDATE_EVERY", 10)
 
 
 @pytest.mark.usefixtures("quick")

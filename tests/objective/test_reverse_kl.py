@@ -18,7 +18,7 @@ from ebm_cli.energy.shifted_quadratic import ShiftedQuadratic
 from ebm_cli.objective import Objective
 from ebm_cli.objective.reverse_kl import QuadraticForm, ReverseKL
 from ebm_cli.run.checkpoint import read_checkpoint, write_checkpoint
-from ebm_cli.start import Begun
+from ebm_cli.start import InitialStates
 from tests.contract import build
 
 HALF = 3.0
@@ -31,11 +31,11 @@ class Exact:
         self.energy = energy
         self.temperature = temperature
 
-    def draw(self, n: int, batch: Batch | None, rng: torch.Generator) -> Begun:
+    def draw(self, n: int, batch: Batch | None, rng: torch.Generator) -> InitialStates:
         assert isinstance(self.energy, ExactDraws)
-        return Begun(self.energy.draw(n, self.temperature, rng), torch.zeros(n, dtype=torch.int64), None)
+        return InitialStates(self.energy.draw(n, self.temperature, rng), torch.zeros(n, dtype=torch.int64), None)
 
-    def keep(self, begun: Begun, x: Tensor, steps: int) -> None:
+    def keep(self, begun: InitialStates, x: Tensor, steps: int) -> None:
         pass
 
 

@@ -1,4 +1,4 @@
-"""Annealed paths both ways: closed forms and a transfer matrix, each direction from its own side at exact draws."""
+"""Annealed paths in both directions from exact draws, against closed forms and a transfer matrix."""
 
 from collections.abc import Callable
 
@@ -8,19 +8,19 @@ import torch
 from torch import nn
 
 from ebm_cli.energy import ExactDraws, frozen
-from ebm_cli.partition.annealing import forward, reverse
-from ebm_cli.partition.bracket import average, bennett, bracket
+from ebm_cli.partition.annealing import ais_forward, ais_reverse
+from ebm_cli.partition.bracket import bennett, bracket, mean_and_error
 from ebm_cli.rng import generator
 from tests.contract import build
 from tests.energy.test_phi4 import log_z_by_transfer_matrix
 from tests.partition.integrand import normal_rows
-from tests.partition.ways import Counted, led, way_to
+from tests.partition.paths import Counted, path_to, pilot_of
 
 N = 400
 
 
 def mixture() -> nn.Module:
-    """Two wells of 16 dimensions, 2.4 spreads apart."""
+    """Two wells of 16 dimensions, 2.4 standard deviations apart."""
     means = [[1.2] + 15 * [0.0], [-1.2] + 15 * [0.0]]
     return build("energy", "gaussian_mixture", {"means": means, "stds": [1.0, 0.8], "weights": [0.3, 0.7]})
 
@@ -36,21 +36,21 @@ CASES: dict[str, Case] = {
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_both_directions_agree_with_the_closed_form_from_their_own_sides(case: str) -> None:
+def test_both_directions_agree_with_the_closed_form(case: str) -> None:
     make, T, scale = CASES[case]
     energy = make()
     assert isinstance(energy, ExactDraws)
     drawn = energy.draw(2 * N, T, torch.Generator().manual_seed(2)).detach()
-    way = way_to(energy, T, scale * drawn[:N])
-    exact = energy.log_z(T) - way.space.log_volume
-    with frozen(way.space), torch.no_grad():
-        schedule = led(way, N)[0].schedule(24)
-        forth = forward(way, schedule, N, generator(1, "forth", "cpu"))[0].numpy()
-        back = reverse(way, schedule, way.space.coordinates(drawn[N:]), generator(1, "back", "cpu")).numpy()
+    path = path_to(energy, T, scale * drawn[:N])
+    exact = energy.log_z(T) - path.space.log_volume
+    with frozen(path.space), torch.no_grad():
+        schedule = pilot_of(path, N)[0].schedule(24)
+        forth = ais_forward(path, schedule, N, generator(1, "forth", "cpu"))[0].numpy()
+        back = ais_reverse(path, schedule, path.space.coordinates(drawn[N:]), generator(1, "back", "cpu")).numpy()
     estimate = bracket(forth, None, "ais").estimate
     assert abs(estimate.value - exact) < 4 * estimate.se
-    below, below_error = average(forth)
-    above, above_error = average(back)
+    below, below_error = mean_and_error(forth)
+    above, above_error = mean_and_error(back)
     assert below - 4 * below_error < exact < above + 4 * above_error
     # Jarzynski's identity backwards: ⟨1/w⟩ = 1/Z.
     reciprocal = bracket(-back, None, "ais").estimate
@@ -60,36 +60,39 @@ def test_both_directions_agree_with_the_closed_form_from_their_own_sides(case: s
 
 
 @pytest.mark.usefixtures("float64")
-def test_a_ring_of_eight_sites_is_what_its_transfer_matrix_says() -> None:
+def test_forward_paths_agree_with_the_transfer_matrix_of_a_ring() -> None:
     energy = build("energy", "phi4", event=(8,))
     m2, coupling = energy.mass_squared.item(), energy.coupling.item()
-    way = way_to(energy, 1.0, normal_rows(N, 8))
-    with frozen(way.space), torch.no_grad():
-        forth = forward(way, led(way)[0].schedule(24), N, generator(1, "forth", "cpu"))[0].numpy()
-    estimate = bracket(forth + way.space.log_volume, None, "ais").estimate
+    path = path_to(energy, 1.0, normal_rows(N, 8))
+    with frozen(path.space), torch.no_grad():
+        forth = ais_forward(path, pilot_of(path)[0].schedule(24), N, generator(1, "forth", "cpu"))[0].numpy()
+    estimate = bracket(forth + path.space.log_volume, None, "ais").estimate
     assert abs(estimate.value - log_z_by_transfer_matrix(m2, coupling, 8, 1.0)) < 4 * estimate.se
 
 
-def test_paths_to_a_model_that_is_the_base_weigh_the_same(rng: torch.Generator) -> None:
+def test_paths_to_a_model_equal_to_the_base_have_equal_weights(rng: torch.Generator) -> None:
     energy = build("energy", "quadratic", event=(3,))
-    way = way_to(energy, 1.0, normal_rows(50, 3))
-    exact = way_to(energy, 1.0, normal_rows(50, 3))
-    way.space.middle.zero_()
-    way.space.root.copy_(torch.eye(3))
-    schedule = led(exact)[0].schedule(5)
-    with frozen(way.space), torch.no_grad():
-        forth, seen = forward(way, schedule, 20, rng)
-        back = reverse(way, schedule, seen.z, rng)
+    path = path_to(energy, 1.0, normal_rows(50, 3))
+    exact = path_to(energy, 1.0, normal_rows(50, 3))
+    path.space.center.zero_()
+    path.space.scale_matrix.copy_(torch.eye(3))
+    schedule = pilot_of(exact)[0].schedule(5)
+    with frozen(path.space), torch.no_grad():
+        forth, seen = ais_forward(path, schedule, 20, rng)
+        back = ais_reverse(path, schedule, seen.z, rng)
     for log_w in (forth, back):
         np.testing.assert_allclose(log_w.numpy(), energy.log_z(1.0), atol=1e-4)
 
 
-def test_a_path_costs_its_flights_and_one_look(rng: torch.Generator) -> None:
+def test_path_costs_its_trajectories_and_one_evaluation(rng: torch.Generator) -> None:
     counted = Counted(build("energy", "quadratic", event=(4,)))
-    way = way_to(counted, 1.0, normal_rows(50, 4))
-    schedule = led(way)[0].schedule(6)
-    for walk in (lambda: forward(way, schedule, 10, rng), lambda: reverse(way, schedule, torch.zeros(10, 4), rng)):
-        before, spent = counted.states, way.spending.spent
-        with frozen(way.space), torch.no_grad():
+    path = path_to(counted, 1.0, normal_rows(50, 4))
+    schedule = pilot_of(path)[0].schedule(6)
+    for walk in (
+        lambda: ais_forward(path, schedule, 10, rng),
+        lambda: ais_reverse(path, schedule, torch.zeros(10, 4), rng),
+    ):
+        before, spent = counted.states, path.budget.used
+        with frozen(path.space), torch.no_grad():
             walk()
-        assert counted.states - before == 10 * (6 * 3 + 1) == way.spending.spent - spent
+        assert counted.states - before == 10 * (6 * 3 + 1) == path.budget.used - spent

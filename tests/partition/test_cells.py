@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ebm_cli.partition.cells import GAUSS, KRONROD_WEIGHTS, LOBATTO_KRONROD, LOBATTO_WEIGHTS, Cells, Rules, carved
-from ebm_cli.partition.whitened import Integrand, Whitened
+from ebm_cli.partition.cells import GAUSS, KRONROD_WEIGHTS, LOBATTO_KRONROD, LOBATTO_WEIGHTS, Cells, Rules, split_around
+from ebm_cli.path.coordinates import Integrand, WhitenedEnergy
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -26,7 +26,7 @@ def cells(f, center: list[list[float]], half: list[list[float]]) -> Cells:
     """Those of exp(−f) in boxes, in x's own coordinates."""
     d = len(center[0])
     integrand = Integrand(Formula(f), 1.0, (d,), None, 0)
-    found = Cells.empty(Whitened(integrand, torch.zeros(d), torch.eye(d)), d)
+    found = Cells.empty(WhitenedEnergy(integrand, torch.zeros(d), torch.eye(d)), d)
     found.add(torch.tensor(center), torch.tensor(half))
     return found
 
@@ -40,7 +40,7 @@ def step(at: float):
 def test_rules_are_exact_up_to_their_degrees(power: int) -> None:
     """Even powers; Lobatto's up to 5, Kronrod's up to 9, Gauss's up to 11."""
     exact = 1 / (power + 1)
-    nodes, rules = np.array(LOBATTO_KRONROD), Rules.of(1)
+    nodes, rules = np.array(LOBATTO_KRONROD), Rules.in_dimensions(1)
     for degree, value in (
         (5, nodes**power @ np.array(LOBATTO_WEIGHTS)),
         (9, nodes**power @ np.array(KRONROD_WEIGHTS)),
@@ -54,7 +54,7 @@ def test_the_two_rules_share_no_node() -> None:
 
 
 def test_weights_in_three_dimensions_sum_to_one() -> None:
-    rules = Rules.of(3)
+    rules = Rules.in_dimensions(3)
     for weights in (rules.kronrod, rules.gauss, *rules.coarse.T):
         assert float(weights.sum()) == pytest.approx(1.0)
 
@@ -108,7 +108,7 @@ def test_splits_and_carving_fill_the_same_space() -> None:
 
 def test_a_box_without_states_stays_whole() -> None:
     none = np.zeros((0, 2))
-    assert len(carved(np.zeros(2), np.ones(2), none, none)) == 1
+    assert len(split_around(np.zeros(2), np.ones(2), none, none)) == 1
 
 
 def test_nothing_anywhere_has_no_integral() -> None:
@@ -121,7 +121,7 @@ def test_rounding_grows_as_cells_near_the_spacing_of_numbers() -> None:
     integrand = Integrand(Formula(lambda x: 0.5 * ((x[:, 0] - 1) / 1e-5).square()), 1.0, (1,), None, 0)
     noises = []
     for dtype in (torch.float32, torch.float64):
-        space = Whitened(integrand, torch.zeros(1, dtype=dtype), torch.eye(1, dtype=dtype))
+        space = WhitenedEnergy(integrand, torch.zeros(1, dtype=dtype), torch.eye(1, dtype=dtype))
         found = Cells.empty(space, 1)
         found.add(torch.tensor([[1.0]]), torch.tensor([[4e-5]]))
         noises.append(float(found.noise[0]))
@@ -131,7 +131,7 @@ def test_rounding_grows_as_cells_near_the_spacing_of_numbers() -> None:
 def test_energies_that_are_large_are_resolved_to_their_spacing_only() -> None:
     for c in (1e5, 1e7):
         integrand = Integrand(Formula(lambda x, c=c: c + 0.5 * x[:, 0].square()), 1.0, (1,), None, 0)
-        space = Whitened(integrand, torch.zeros(1, dtype=torch.float32), torch.eye(1, dtype=torch.float32))
+        space = WhitenedEnergy(integrand, torch.zeros(1, dtype=torch.float32), torch.eye(1, dtype=torch.float32))
         found = Cells.empty(space, 1)
         found.add(torch.tensor([[0.0]]), torch.tensor([[1.0]]))
         assert float(found.noise[0]) == pytest.approx(c * 2.0**-24, rel=0.01)

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from ebm_cli.energy.mlp import MLP
 from ebm_cli.partition import log_z
-from ebm_cli.partition.quadrature import MOST_DIMENSIONS
-from ebm_cli.partition.spending import Spending
-from ebm_cli.partition.whitened import Integrand
+from ebm_cli.partition.quadrature import MAX_DIMENSIONS
+from ebm_cli.path.budget import Budget
+from ebm_cli.path.coordinates import Integrand
 from tests.contract import build, log_integral
 from tests.energy.test_phi4 import log_z_by_transfer_matrix
 from tests.partition.integrand import normal_rows
-from tests.partition.ways import recipe
+from tests.partition.paths import settings
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -113,7 +113,7 @@ def chosen() -> list[Any]:
     every = []
     for name, case in CASES.items():
         for method in METHODS:
-            if method == "quadrature" and math.prod(case.rows(1.0).shape[1:]) > MOST_DIMENSIONS:
+            if method == "quadrature" and math.prod(case.rows(1.0).shape[1:]) > MAX_DIMENSIONS:
                 continue
             for i, T in enumerate(case.temperatures):
                 quick = (name, method) in QUICK and (i == 1 or method == "quadrature")
@@ -127,7 +127,7 @@ def test_a_method_is_within_four_of_its_errors_of_the_truth(name: str, method: s
     energy = case.energy()
     truth = case.truth(energy, T)
     asked = Integrand(energy, T, tuple(energy.event), case.rows(T), 0)
-    found = log_z(asked, recipe(method=method, **case.size), Spending(None, None)).estimate
+    found = log_z(asked, settings(method=method, **case.size), Budget()).estimate
     if method == "quadrature":
         assert found.verdict == "ok" and abs(found.value - truth) < 1e-6
         return

@@ -10,13 +10,14 @@ from ebm_cli import partition
 from ebm_cli.check import InputError
 from ebm_cli.estimate import refused
 from ebm_cli.partition import log_z
-from ebm_cli.partition.bracket import Backward, bracket
+from ebm_cli.partition.bracket import ReversePaths, bracket
 from ebm_cli.partition.quadrature import FinalRefusal
-from ebm_cli.partition.whitened import Integrand
+from ebm_cli.path.budget import Budget
+from ebm_cli.path.coordinates import Integrand
 from tests.partition.integrand import normal_rows
-from tests.partition.ways import recipe, unbounded
+from tests.partition.paths import settings
 
-QUICK = recipe(method="auto", chains=32, temperatures=12, leapfrog_steps=3, steps=100)
+QUICK = settings(method="auto", chains=32, temperatures=12, leapfrog_steps=3, steps=100)
 
 
 class HalfFlat(nn.Module):
@@ -57,13 +58,13 @@ def test_what_has_no_integral_is_refused_by_every_method(method: str, d: int) ->
         def forward(self, x: Tensor) -> Tensor:
             return 0 * x.sum(1) if d == 1 else HalfFlat()(x)
 
-    found = log_z(Integrand(Flat(), 1.0, (d,), normal_rows(100, d), 0), recipe(method=method), unbounded()).estimate
+    found = log_z(Integrand(Flat(), 1.0, (d,), normal_rows(100, d), 0), settings(method=method), Budget()).estimate
     assert found.verdict == "refused" and "no finite integral" in found.reason
 
 
 def test_paths_say_why_cubature_was_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(partition, "quadrature", lambda space: refused("cells too many"))
-    found = log_z(Integrand(Far(0.0, 0.5), 1.0, (2,), normal_rows(300, 2), 0), QUICK, unbounded()).estimate
+    found = log_z(Integrand(Far(0.0, 0.5), 1.0, (2,), normal_rows(300, 2), 0), QUICK, Budget()).estimate
     assert found.verdict == "caution" and "quadrature is refused: cells too many" in found.reason
     assert found.lower <= math.log(2 * math.pi) <= found.upper
 
@@ -71,23 +72,23 @@ def test_paths_say_why_cubature_was_refused(monkeypatch: pytest.MonkeyPatch) -> 
 def test_paths_do_not_overrule_that_there_is_no_integral(monkeypatch: pytest.MonkeyPatch) -> None:
     none = FinalRefusal(None, verdict="refused", reasons=("shells grow",))
     monkeypatch.setattr(partition, "quadrature", lambda space: none)
-    found = log_z(Integrand(Far(0.0, 0.5), 1.0, (2,), normal_rows(300, 2), 0), QUICK, unbounded()).estimate
+    found = log_z(Integrand(Far(0.0, 0.5), 1.0, (2,), normal_rows(300, 2), 0), QUICK, Budget()).estimate
     assert found is none
 
 
 @pytest.mark.parametrize(("away", "share"), [(40.0, 0.99), (-15.0, 0.5), (25.0, 0.9)])
 def test_a_value_that_a_search_contradicts_is_refused_and_its_lower_end_stays(away: float, share: float) -> None:
     rows = normal_rows(300, 5)
-    found = log_z(Integrand(Far(away, share), 1.0, (5,), rows, 0), QUICK, unbounded()).estimate
-    assert found.verdict == "refused" and "no value, only a lower end" in found.reason
+    found = log_z(Integrand(Far(away, share), 1.0, (5,), rows, 0), QUICK, Budget()).estimate
+    assert found.verdict == "refused" and "only a lower bound" in found.reason
     assert found.lower is not None and found.lower < 2.5 * math.log(2 * math.pi) and found.upper is None
 
 
 def test_a_bracket_keeps_only_its_lower_end_where_mass_is_elsewhere() -> None:
     forth = torch.randn(64, generator=torch.Generator().manual_seed(0)).double().numpy() * 0.1
-    lacking = Backward(None, refused("not mixed: mass elsewhere"), contradicted=True)
+    lacking = ReversePaths(None, refused("not mixed: mass elsewhere"), contradicted=True)
     elsewhere = bracket(forth, lacking, "bridge").estimate
-    stuck = bracket(forth, Backward(None, refused("not mixed: too short")), "bridge").estimate
+    stuck = bracket(forth, ReversePaths(None, refused("not mixed: too short")), "bridge").estimate
     assert elsewhere.value is None and elsewhere.lower == stuck.lower and "mass elsewhere" in elsewhere.reason
     assert stuck.verdict == "caution" and stuck.value is not None
 
@@ -95,4 +96,4 @@ def test_a_bracket_keeps_only_its_lower_end_where_mass_is_elsewhere() -> None:
 @pytest.mark.parametrize("d", [1, 2, 5])
 def test_an_energy_that_is_unbounded_below_somewhere_is_an_input_error(d: int) -> None:
     with pytest.raises(InputError, match=r"energy is −∞ at x = \("):
-        log_z(Integrand(Unbounded(4.0), 1.0, (d,), normal_rows(300, d), 0), QUICK, unbounded())
+        log_z(Integrand(Unbounded(4.0), 1.0, (d,), normal_rows(300, d), 0), QUICK, Budget())

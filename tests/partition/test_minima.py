@@ -6,16 +6,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ebm_cli.partition.minima import HALVES, KNOWN_POINTS, UNKNOWN_POINTS, find_minima, widths
-from ebm_cli.partition.whitened import Integrand, Whitened
+from ebm_cli.partition.minima import HALF_WIDTHS, KNOWN_POINTS, UNKNOWN_POINTS, find_minima, widths
+from ebm_cli.path.coordinates import Integrand, WhitenedEnergy
 from tests.contract import build
 
 pytestmark = pytest.mark.usefixtures("float64")
 
 
-def space(energy: nn.Module, d: int, T: float = 1.0) -> Whitened:
+def space(energy: nn.Module, d: int, T: float = 1.0) -> WhitenedEnergy:
     """In x's own coordinates."""
-    return Whitened(Integrand(energy, T, (d,), None, 0), torch.zeros(d), torch.eye(d))
+    return WhitenedEnergy(Integrand(energy, T, (d,), None, 0), torch.zeros(d), torch.eye(d))
 
 
 def none(d: int) -> Tensor:
@@ -79,7 +79,7 @@ def test_a_mode_far_beyond_the_grids_is_found(away: float) -> None:
 def test_the_spacing_of_grids_is_told() -> None:
     for known, points in ((True, KNOWN_POINTS), (False, UNKNOWN_POINTS)):
         found = find_minima(space(build("energy", "quadratic", event=(2,)), 2), known, none(2))
-        assert found.spacing[0] == pytest.approx(2 * HALVES[2][0] / points[2])
+        assert found.spacing[0] == pytest.approx(2 * HALF_WIDTHS[2][0] / points[2])
 
 
 def test_an_energy_without_a_gradient_is_searched_by_its_values() -> None:

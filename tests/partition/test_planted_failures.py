@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from ebm_cli.check import InputError
 from ebm_cli.partition import log_z
-from ebm_cli.partition.spending import Spending
+from ebm_cli.path.budget import Budget
 from tests.contract import build
 from tests.partition.integrand import integrand, normal_rows
-from tests.partition.ways import recipe
+from tests.partition.paths import settings
 
 QUICK = {"chains": 32, "temperatures": 12, "leapfrog_steps": 3, "steps": 100}
 
@@ -58,7 +58,7 @@ def several(count: int, d: int, apart: float, near: int | None = 0) -> Planted:
 def far(d: int, away: float, width: float, method: str) -> Planted:
     """A base far from the model, and three temperatures."""
     energy = build("energy", "quadratic", event=(d,))
-    return Planted(energy, normal_rows(200, d, middle=away, scale=width), energy.log_z(1.0), {
+    return Planted(energy, normal_rows(200, d, center=away, scale=width), energy.log_z(1.0), {
         "method": method, "temperatures": 3, "leapfrog_steps": 1,
     })  # fmt: skip
 
@@ -112,7 +112,7 @@ def unconfined(d: int, kind: str, method: str) -> Planted:
 def elsewhere(d: int, away: float, T: float, method: str) -> Planted:
     """Rows so many spreads from all that the model has."""
     energy = build("energy", "shifted_quadratic", {"theta": 2.0}, event=(d,))
-    return Planted(energy, normal_rows(100, d, middle=away, scale=0.2), energy.log_z(T), {"method": method}, T)
+    return Planted(energy, normal_rows(100, d, center=away, scale=0.2), energy.log_z(T), {"method": method}, T)
 
 
 PLANTED: dict[str, Callable[[], Planted]] = {
@@ -160,7 +160,7 @@ def test_no_bracket_is_given_without_a_doubt_and_wrong(name: str) -> None:
     planted = PLANTED[name]()
     try:
         found = log_z(
-            integrand_of(planted), recipe(**QUICK | {"method": "bridge"} | planted.asked), Spending(None, None)
+            integrand_of(planted), settings(**QUICK | {"method": "bridge"} | planted.asked), Budget()
         ).estimate
     except InputError:
         return
@@ -171,6 +171,6 @@ def test_no_bracket_is_given_without_a_doubt_and_wrong(name: str) -> None:
 def integrand_of(planted: Planted) -> Any:
     if planted.rows is not None:
         return integrand(planted.energy, planted.temperature, planted.rows)
-    from ebm_cli.partition.whitened import Integrand
+    from ebm_cli.path.coordinates import Integrand
 
     return Integrand(planted.energy, planted.temperature, tuple(planted.energy.event), None, 0)

@@ -12,19 +12,21 @@ from ebm_cli import partition
 from ebm_cli.check import InputError
 from ebm_cli.estimate import refused
 from ebm_cli.partition.quadrature import FinalRefusal, quadrature
-from ebm_cli.partition.whitened import Integrand, Whitened, known, whitened
+from ebm_cli.partition.reference_states import reference_states
+from ebm_cli.path.budget import Budget
+from ebm_cli.path.coordinates import Integrand, WhitenedEnergy, whiten
 from tests.contract import build
 from tests.partition.integrand import integrand, normal_rows
-from tests.partition.ways import recipe, unbounded
+from tests.partition.paths import settings
 
 pytestmark = pytest.mark.usefixtures("float64")
 
-RECIPE = recipe(method="auto", chains=16, temperatures=4)
+RECIPE = settings(method="auto", chains=16, temperatures=4)
 
 
-def coordinates(asked: Integrand) -> Whitened:
+def coordinates(asked: Integrand) -> WhitenedEnergy:
     """Those of the rows that are known, or found."""
-    return whitened(asked, known(asked))
+    return whiten(asked, reference_states(asked))
 
 
 class Kinked(nn.Module):
@@ -83,7 +85,7 @@ def test_the_double_well_integrates_to_what_scipy_says(T: float) -> None:
 @pytest.mark.parametrize("dim", [1, 2, 3])
 def test_correlated_or_far_off_rows_do_not_move_it(dim: int) -> None:
     energy = build("energy", "quadratic", {"a": 4.0}, event=(dim,))
-    for rows in (normal_rows(50, dim, middle=3.0), normal_rows(50, 1).expand(50, dim), normal_rows(50, dim, scale=8.0)):
+    for rows in (normal_rows(50, dim, center=3.0), normal_rows(50, 1).expand(50, dim), normal_rows(50, dim, scale=8.0)):
         found = quadrature(coordinates(integrand(energy, 1.5, rows)))
         assert found.value == pytest.approx(energy.log_z(1.5), abs=1e-6)
         assert found.lower <= found.value <= found.upper
@@ -106,7 +108,7 @@ def test_the_difference_of_two_rules_bounds_the_error_of_a_curved_wall(radius: f
     found = quadrature(coordinates(integrand(Disc(radius), 1.0, normal_rows(100, 2))))
     exact = math.log(math.pi * radius**2)
     assert found.lower <= exact <= found.upper and abs(found.value - exact) < 1e-3
-    assert found.verdict == "caution" and "not yet settled" in found.reason
+    assert found.verdict == "caution" and "not converged" in found.reason
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3])
@@ -118,24 +120,24 @@ def test_what_is_flat_has_no_integral(dim: int) -> None:
 def test_a_grid_that_is_refused_gives_way_to_annealing_unless_it_was_asked_for(monkeypatch) -> None:
     monkeypatch.setattr(partition, "quadrature", lambda space: refused("no grid"))
     energy = build("energy", "quadratic", event=(2,))
-    found = partition.log_z(integrand(energy), RECIPE, unbounded())
+    found = partition.log_z(integrand(energy), RECIPE, Budget())
     assert len(found.notes) == 2 and "annealed" in found.notes[1]
-    asked = recipe(method="quadrature")
-    assert partition.log_z(integrand(energy), asked, unbounded()).estimate.reason == "no grid"
+    asked = settings(method="quadrature")
+    assert partition.log_z(integrand(energy), asked, Budget()).estimate.reason == "no grid"
 
 
 def test_a_grid_in_many_dimensions_no_temperature_and_a_discrete_space_are_input_errors() -> None:
-    asked = recipe(method="quadrature")
+    asked = settings(method="quadrature")
     with pytest.raises(InputError, match="up to 3 dimensions, got 4"):
-        partition.log_z(integrand(build("energy", "quadratic", event=(4,))), asked, unbounded())
+        partition.log_z(integrand(build("energy", "quadratic", event=(4,))), asked, Budget())
     with pytest.raises(InputError, match="temperature > 0"):
-        partition.log_z(integrand(build("energy", "quadratic", event=(2,)), 0.0), RECIPE, unbounded())
+        partition.log_z(integrand(build("energy", "quadratic", event=(2,)), 0.0), RECIPE, Budget())
     with pytest.raises(InputError, match="binary"):
-        partition.log_z(integrand(Peculiar(), 1.0, normal_rows(5, 2)), RECIPE, unbounded())
+        partition.log_z(integrand(Peculiar(), 1.0, normal_rows(5, 2)), RECIPE, Budget())
 
 
 def test_without_rows_short_chains_find_where_the_model_is() -> None:
     energy = build("energy", "quadratic", {"a": [0.25, 25.0]}, event=(2,))
     own = coordinates(Integrand(energy, 1.0, (2,), None, 0))
-    spread = own.root.diagonal().numpy() / np.array([2.0, 0.2])
+    spread = own.scale_matrix.diagonal().numpy() / np.array([2.0, 0.2])
     assert (spread > 0.7).all() and (spread < 1.6).all()

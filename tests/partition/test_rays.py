@@ -9,8 +9,9 @@ from torch import Tensor
 
 from ebm_cli.energy import frozen
 from ebm_cli.partition.rays import not_normalizable
-from ebm_cli.partition.spending import Spending
-from ebm_cli.partition.whitened import Integrand, Whitened, known, whitened
+from ebm_cli.partition.reference_states import reference_states
+from ebm_cli.path.budget import Budget
+from ebm_cli.path.coordinates import Integrand, WhitenedEnergy, whiten
 from tests.contract import Formula
 
 DIMENSIONS = (2, 5, *(pytest.param(d, marks=pytest.mark.slow) for d in (1, 3, 16)))
@@ -22,15 +23,15 @@ def turned(x: Tensor) -> Tensor:
     return x @ torch.linalg.qr(torch.randn(d, d, generator=torch.Generator().manual_seed(d)))[0]
 
 
-def by_chains(f: Callable[[Tensor], Tensor], d: int) -> Whitened:
+def by_chains(f: Callable[[Tensor], Tensor], d: int) -> WhitenedEnergy:
     """Coordinates from short chains of the energy itself."""
     integrand = Integrand(Formula(f), 1.0, (d,), None, 0)
-    return whitened(integrand, known(integrand))
+    return whiten(integrand, reference_states(integrand))
 
 
-def told(space: Whitened, spending: Spending | None = None) -> str:
+def told(space: WhitenedEnergy, budget: Budget | None = None) -> str:
     with frozen(space), torch.no_grad():
-        return not_normalizable(space, spending or Spending(None, None))
+        return not_normalizable(space, budget or Budget())
 
 
 INFINITE: dict[str, Callable[[Tensor], Tensor]] = {
@@ -78,8 +79,8 @@ def test_every_evaluation_is_counted_as_spent() -> None:
         counted.append(len(x))
         return 0.5 * x.square().sum(1)
 
-    space = Whitened(Integrand(Formula(f), 1.0, (3,), None, 0), torch.zeros(3), torch.eye(3))
-    spending = Spending(None, None)
-    told(space, spending)
+    space = WhitenedEnergy(Integrand(Formula(f), 1.0, (3,), None, 0), torch.zeros(3), torch.eye(3))
+    budget = Budget()
+    told(space, budget)
     # Each step asks for the energy in double precision beside its gradient.
-    assert spending.spent <= sum(counted) <= 2.5 * spending.spent
+    assert budget.used <= sum(counted) <= 2.5 * budget.used

@@ -9,11 +9,13 @@ from ebm_cli import partition
 from ebm_cli.energy.mlp import MLP
 from ebm_cli.estimate import Estimate
 from ebm_cli.partition.quadrature import quadrature
-from ebm_cli.partition.resolution import is_known, narrowest_mode, resolved, rounding_of_energies
-from ebm_cli.partition.whitened import Integrand, known, whitened
+from ebm_cli.partition.reference_states import reference_states
+from ebm_cli.partition.resolution import is_known_smooth, narrowest_mode, rounding_of_energies, with_resolution
+from ebm_cli.path.budget import Budget
+from ebm_cli.path.coordinates import Integrand, whiten
 from tests.contract import build
 from tests.partition.integrand import normal_rows
-from tests.partition.ways import recipe, unbounded
+from tests.partition.paths import settings
 
 
 class Offset(nn.Module):
@@ -37,7 +39,7 @@ def exact(c: float, d: int) -> float:
 
 def by_quadrature(energy: nn.Module, d: int, rows: Tensor | None = None) -> Estimate:
     integrand = Integrand(energy, 1.0, (d,), rows, 0)
-    return quadrature(whitened(integrand, known(integrand)))
+    return quadrature(whiten(integrand, reference_states(integrand)))
 
 
 @pytest.mark.parametrize("c", [1e4, -3e5, 1e6, 1e7])
@@ -60,7 +62,7 @@ def test_a_constant_that_hides_all_digits_is_refused_and_float64_is_right(c: flo
 @pytest.mark.parametrize(("c", "verdict"), [(1e3, "ok"), (1e6, "caution"), (1e8, "refused")])
 def test_paths_have_rounding_in_their_bracket(c: float, verdict: str) -> None:
     integrand = Integrand(Offset(c), 1.0, (5,), normal_rows(200, 5), 0)
-    found = partition.log_z(integrand, recipe(method="auto"), unbounded()).estimate
+    found = partition.log_z(integrand, settings(method="auto"), Budget()).estimate
     assert found.verdict == verdict, found.reason
     if found.value is not None:
         assert found.lower <= exact(c, 5) <= found.upper
@@ -76,12 +78,12 @@ def test_rounding_of_energies_is_half_the_distance_of_neighbors() -> None:
 
 
 def test_energies_of_the_package_are_known_and_others_are_not() -> None:
-    assert is_known(MLP(8, 1, 0, 1.0, None, 1.0, 0, None, (2,), None)) and is_known(
+    assert is_known_smooth(MLP(8, 1, 0, 1.0, None, 1.0, 0, None, (2,), None)) and is_known_smooth(
         build("energy", "funnel", event=(2,))
     )
-    assert not is_known(Offset(0.0)) and not is_known(nn.Sequential(Offset(0.0)))
+    assert not is_known_smooth(Offset(0.0)) and not is_known_smooth(nn.Sequential(Offset(0.0)))
     mixture = build("energy", "gaussian_mixture", {"means": [[0.0], [1.0]], "stds": [1.0, 0.25], "weights": [1.0, 1.0]})
-    assert not is_known(mixture) and narrowest_mode(mixture) == pytest.approx(0.25)
+    assert not is_known_smooth(mixture) and narrowest_mode(mixture) == pytest.approx(0.25)
 
 
 def test_an_energy_of_a_users_own_is_doubted_in_two_dimensions_unless_it_declares_its_narrowest_mode() -> None:
@@ -96,10 +98,10 @@ def test_paths_name_the_width_below_which_modes_are_missed() -> None:
     rows = normal_rows(400, 5)
     estimate = Estimate(0.0, lower=-0.1, upper=0.1, unit="nats", reasons=("paths",))
     asked = Integrand(Offset(0.0), 1.0, (5,), None, 0)
-    found = resolved(estimate, asked, rows, 60_000)
+    found = with_resolution(estimate, asked, rows, 60_000)
     # Three of 60,000 normal states of width 3 fall into a ball of this radius about the middle.
     ball = math.pi**2.5 / math.gamma(3.5)
     radius = 3 * math.sqrt(2 * math.pi) * (3 / 60_000 / ball) ** 0.2
     assert found.verdict == "caution" and f"{radius * float(rows.std(0).mean()):.2g} in x is missed" in found.reason
-    assert resolved(estimate, Integrand(Declared(0.0), 1.0, (5,), None, 0), rows, 10**9).verdict == "ok"
-    assert resolved(estimate, Integrand(Offset(0.0), 1.0, (5,), rows, 0), rows, 60_000).verdict == "ok"
+    assert with_resolution(estimate, Integrand(Declared(0.0), 1.0, (5,), None, 0), rows, 10**9).verdict == "ok"
+    assert with_resolution(estimate, Integrand(Offset(0.0), 1.0, (5,), rows, 0), rows, 60_000).verdict == "ok"

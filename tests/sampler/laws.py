@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ebm_cli.energy import energy_and_grad
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
-from ebm_cli.sampler import Moving, Sampler, State
+from ebm_cli.sampler import PhaseState, Sampler, State
 from tests.contract import build
 
 
@@ -33,7 +33,7 @@ def drawn(name: str, sampler: Sampler, energy: nn.Module, a: float, n: int, rng:
     root = torch.from_numpy(np.linalg.cholesky(of_its_test(name, "law", None)(sampler, a)))
     z = (root @ torch.randn(len(root), n, generator=rng, dtype=torch.float64))[..., None]
     e, grad = energy_and_grad(energy, z[0])
-    return State(z[0], e, grad) if len(root) == 1 else Moving(z[0], z[1], e, grad)
+    return State(z[0], e, grad) if len(root) == 1 else PhaseState(z[0], z[1], e, grad)
 
 
 def directions(state: tuple) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ import torch
 
 from ebm_cli.energy import energy_and_grad
 from ebm_cli.energy.quadratic import Quadratic
-from ebm_cli.sampler import Moving
+from ebm_cli.sampler import PhaseState
 from ebm_cli.sampler.nuts import leapfrog
 from tests.contract import build
 from tests.sampler.laws import mixture
@@ -28,7 +28,7 @@ def test_a_flight_of_one_step_is_malas_proposal_and_acceptance(rng: torch.Genera
 
 def test_a_flight_flown_back_ends_where_it_began(rng: torch.Generator) -> None:
     energy, x, v = mixture(), torch.randn(20, 2, generator=rng), torch.randn(20, 2, generator=rng)
-    begun = at = Moving(x, v, *energy_and_grad(energy, x))
+    begun = at = PhaseState(x, v, *energy_and_grad(energy, x))
     for _ in range(12):
         at = leapfrog(energy, at, torch.tensor(0.3))
     for _ in range(12):

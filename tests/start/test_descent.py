@@ -8,7 +8,7 @@ from ebm_cli.check import InputError
 from ebm_cli.cli import main
 from ebm_cli.data.gaussian import Gaussian
 from tests.contract import build, moment_z_scores
-from tests.energy.test_levels import Levelled
+from tests.energy.test_noise_levels import Levelled
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -35,7 +35,7 @@ def test_with_the_true_energies_it_ends_at_the_datas_law(rng: torch.Generator) -
 
 def test_an_energy_that_is_not_told_levels_and_no_data_are_refused() -> None:
     sampler, data = build("sampler", "mala"), Gaussian(2, 1.0, 0.7, None, 0)
-    with pytest.raises(InputError, match=r"^sigma needs an energy that is told"):
+    with pytest.raises(InputError, match=r"^sigma needs a noise-conditional energy"):
         build("start", "descent", energy=build("energy", "mlp", event=(2,)), data=data, sampler=sampler)
     with pytest.raises(InputError, match=r"^data must be chosen"):
         build("start", "descent", energy=Truth(), sampler=sampler)

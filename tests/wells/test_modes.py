@@ -7,8 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from ebm_cli.wells.basins import basins_of
-from ebm_cli.wells.modes import barriers, descend, find_modes, hessians, laplace_log_mass
+from ebm_cli.wells.basins import find_basins
+from ebm_cli.wells.descent import descend
+from ebm_cli.wells.laplace import hessians, laplace_log_mass
+from ebm_cli.wells.modes import barriers, find_modes
 from tests.contract import build, log_integral
 
 
@@ -82,7 +84,7 @@ def test_a_hessian_off_the_diagonal_is_that_of_finite_differences(float64: None)
 def test_basins_on_a_grid_weigh_what_quadrature_of_one_dimension_says(event: tuple[int, ...]) -> None:
     energy = build("energy", "double_well", {"tilt": 0.3}, event=event)
     x = np.random.default_rng(0).standard_normal((200, *event))
-    found = basins_of(energy, x, temperature=0.5, barrier=1.0, hottest=1.0)
+    found = find_basins(energy, x, temperature=0.5, barrier=1.0, hottest=1.0)
     assert found is not None and len(found.modes) == 2
     ridge = 0.0125  # the middle root of 12x(x² − 1) + 0.3
     roots = np.roots([12, 0, -12, 0.3])
@@ -93,15 +95,15 @@ def test_basins_on_a_grid_weigh_what_quadrature_of_one_dimension_says(event: tup
         left = density[t < 2 * ridge].sum() / density.sum()
         # A basin's edge is off by up to a cell, where the density is low.
         assert found.weights(temperature)[0] == pytest.approx(left, abs=3e-3)
-    assert (found.of(x) == (x[:, 0] > 0.025)).mean() > 0.98
+    assert (found.assign(x) == (x[:, 0] > 0.025)).mean() > 0.98
 
 
 def test_a_grid_widens_until_it_holds_the_mass() -> None:
     energy = build("energy", "gaussian_mixture", {"means": [[-9.0, 0.0], [9.0, 0.0]], "weights": [0.25, 0.75]})
-    found = basins_of(energy, np.random.default_rng(0).normal(9, 0.7, (50, 2)), 1.0, 1.0, 1.0)
+    found = find_basins(energy, np.random.default_rng(0).normal(9, 0.7, (50, 2)), 1.0, 1.0, 1.0)
     # Nothing leads from one mode to the other: what no state comes near stays unseen.
     assert found is not None and len(found.modes) == 1
-    found = basins_of(energy, np.random.default_rng(0).normal(0, 9.0, (50, 2)), 1.0, 1.0, 1.0)
+    found = find_basins(energy, np.random.default_rng(0).normal(0, 9.0, (50, 2)), 1.0, 1.0, 1.0)
     assert found is not None and found.weights(1.0) == pytest.approx([0.75, 0.25], abs=1e-4)
 
 
@@ -110,12 +112,12 @@ def test_an_energy_that_does_not_confine_has_no_grid() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return 0.01 * x[:, 0].sin()
 
-    assert basins_of(Slope(), np.random.default_rng(0).standard_normal((50, 2)), 1.0, 1.0, 1.0) is None
+    assert find_basins(Slope(), np.random.default_rng(0).standard_normal((50, 2)), 1.0, 1.0, 1.0) is None
 
 
 def test_the_grid_holds_all_of_the_mass(float64: None) -> None:
     energy = build("energy", "muller_brown", {"scale": 0.05})
-    found = basins_of(energy, np.random.default_rng(0).uniform(-1, 1, (50, 2)), 1.0, 1.0, 1.0)
+    found = find_basins(energy, np.random.default_rng(0).uniform(-1, 1, (50, 2)), 1.0, 1.0, 1.0)
     assert found is not None
     cell = np.prod([axis[1] - axis[0] for axis in found.axes])
     log_z = float(np.log(np.exp(-found.energy).sum() * cell))

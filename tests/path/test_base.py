@@ -1,4 +1,4 @@
-"""Bases: normalised, their draws follow them, gradients by formula are those by autograd."""
+"""Base distributions: normalized, with draws that follow them and gradients equal to those of autograd."""
 
 import math
 
@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from ebm_cli.partition.base import Base, Box, Mixture, Normal
-from ebm_cli.partition.whitened import Integrand, Whitened
+from ebm_cli.partition import fitted_base
+from ebm_cli.path.base import Base, StandardNormal, UniformBox
+from ebm_cli.path.coordinates import Integrand, WhitenedEnergy
 from tests.contract import build, log_integral
 from tests.partition.integrand import normal_rows
 
@@ -15,48 +16,48 @@ pytestmark = pytest.mark.usefixtures("float64")
 
 
 def two_lumps(n: int, d: int) -> Tensor:
-    """Half the rows at −3, half at +3 along the first coordinate, 0.7 wide."""
+    """Return rows of width 0.7, half of them at −3 and half at +3 along the first coordinate."""
     rows = normal_rows(n, d, scale=0.7)
     rows[::2, 0] += 3
     rows[1::2, 0] -= 3
     return rows
 
 
-def space_of(d: int, root: Tensor | None = None) -> Whitened:
-    """Coordinates that are the states themselves, or a root's."""
+def space_of(d: int, root: Tensor | None = None) -> WhitenedEnergy:
+    """Return the coordinates of the states themselves, or those of a scale matrix."""
     energy = build("energy", "quadratic", event=(d,))
-    return Whitened(Integrand(energy, 1.0, (d,), None, 0), torch.zeros(d), torch.eye(d) if root is None else root)
+    return WhitenedEnergy(Integrand(energy, 1.0, (d,), None, 0), torch.zeros(d), torch.eye(d) if root is None else root)
 
 
 def bases(d: int) -> dict[str, Base]:
     return {
-        "normal": Normal(torch.zeros(d)),
-        "mixture": Mixture(space_of(d), two_lumps(400, d), 0.0, 1.1),
-        "one Gaussian": Mixture(space_of(d), normal_rows(12, d), 0.0, 1.1),
+        "normal": StandardNormal(torch.zeros(d)),
+        "mixture": fitted_base(space_of(d), two_lumps(400, d), 0.0, 1.1),
+        "one Gaussian": fitted_base(space_of(d), normal_rows(12, d), 0.0, 1.1),
     }
 
 
-def test_a_mixture_is_the_same_law_in_any_coordinates_and_has_the_noise_that_rows_lack() -> None:
+def test_fitted_base_is_equal_in_any_coordinates_and_contains_the_noise() -> None:
     rows, root = two_lumps(400, 2), torch.tensor([[2.0, 0.0], [-0.7, 0.5]])
-    plain, turned = (Mixture(space_of(2, r), rows, 0.6, 1.0) for r in (None, root))
+    log_z_settings, turned = (fitted_base(space_of(2, r), rows, 0.6, 1.0) for r in (None, root))
     z = torch.tensor([[0.3, -0.2], [1.0, 2.0]])
     log_det = float(torch.linalg.slogdet(root).logabsdet)
-    u = plain.energy_and_grad(z @ root.T)[0] - log_det
+    u = log_z_settings.energy_and_grad(z @ root.T)[0] - log_det
     torch.testing.assert_close(turned.energy_and_grad(z)[0], u)
-    drawn = plain.draw(20_000, torch.Generator().manual_seed(0))[:, 1]
-    # 0.7² of the rows and 0.6² of the noise, but for chance in 400 rows and 20,000 draws.
+    drawn = log_z_settings.draw(20_000, torch.Generator().manual_seed(0))[:, 1]
+    # 0.7² of the rows plus 0.6² of the noise, within the error of 400 rows and 20,000 draws.
     assert abs(float(drawn.var()) - 0.85) < 4 * 0.85 * (2 / 400) ** 0.5
 
 
 @pytest.mark.parametrize("d", [1, 2])
 @pytest.mark.parametrize("name", ["normal", "mixture", "one Gaussian"])
-def test_a_density_integrates_to_one(name: str, d: int) -> None:
+def test_base_integrates_to_one(name: str, d: int) -> None:
     base = bases(d)[name]
     assert log_integral(lambda z: -base.energy_and_grad(z)[0], d, 15.0, 601) == pytest.approx(0.0, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["normal", "mixture"])
-def test_draws_have_the_mean_and_variance_of_the_density(name: str) -> None:
+def test_draws_have_mean_and_variance_of_the_density(name: str) -> None:
     base, n = bases(1)[name], 40_000
     grid = torch.linspace(-15, 15, 20_001)[:, None]
     p = (-base.energy_and_grad(grid)[0]).exp() * 30 / 20_000
@@ -68,7 +69,7 @@ def test_draws_have_the_mean_and_variance_of_the_density(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["normal", "mixture", "one Gaussian"])
-def test_the_gradient_is_that_of_autograd(name: str, rng: torch.Generator) -> None:
+def test_gradient_equals_autograd(name: str, rng: torch.Generator) -> None:
     base = bases(3)[name]
     z = (4 * torch.randn(20, 3, generator=rng)).requires_grad_(True)
     u, grad = base.energy_and_grad(z)
@@ -79,13 +80,13 @@ def test_the_gradient_is_that_of_autograd(name: str, rng: torch.Generator) -> No
         torch.testing.assert_close(nearby, 1e-6 * grad.square().sum(1), rtol=1e-3, atol=1e-9)
 
 
-def test_a_mixture_takes_several_gaussians_for_two_lumps_and_one_for_few_rows() -> None:
-    assert len(Mixture(space_of(2), two_lumps(400, 2), 0.0, 1.1).means) >= 2
-    assert bases(6)["one Gaussian"].said == "a Gaussian"
+def test_fitted_base_has_several_components_for_two_lumps_and_one_for_few_rows() -> None:
+    assert len(fitted_base(space_of(2), two_lumps(400, 2), 0.0, 1.1).means) >= 2
+    assert bases(6)["one Gaussian"].description == "a Gaussian"
 
 
-def test_a_box_is_uniform_inside_and_forbidden_outside() -> None:
-    box = Box(torch.zeros(3))
+def test_uniform_box_is_uniform_inside_and_infinite_outside() -> None:
+    box = UniformBox(torch.zeros(3))
     z = box.draw(3000, torch.Generator().manual_seed(0))
     assert (z.abs() < 1).all()
     assert abs(float(z.square().mean()) - 1 / 3) < 4 * (4 / 45 / 9000) ** 0.5

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from ebm_cli.check import InputError
-from ebm_cli.energy._levels import Ladder, Recovery, check_rising
+from ebm_cli.energy._noise_levels import NoiseSchedule, Recovery, check_rising
 from tests.contract import build
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -22,22 +22,22 @@ class Levelled(nn.Module):
 
 
 def test_increments_of_variance_add_up_to_the_levels() -> None:
-    σ, ν, δ, r = Ladder([0.5, 1.0, 3.0], 0.1).numbers
+    σ, ν, δ, r = NoiseSchedule([0.5, 1.0, 3.0], 0.1).numbers
     assert σ.tolist() == [0, 0.5, 1.0] and ν.tolist() == [0.1, 0.5, 1.0]
     torch.testing.assert_close((δ**2).cumsum(0).sqrt(), torch.tensor([0.5, 1.0, 3.0]))
     assert (r[1:] > r[:-1]).all() and 0.9 < float(r[0]) < 1
 
 
 def test_the_conditional_is_bayes_rule_in_its_own_units(rng: torch.Generator) -> None:
-    ladder, T = Ladder([0.5, 1.0], 0.2), 2.0
+    ladder, T = NoiseSchedule([0.5, 1.0], 0.2), 2.0
     t, noised = torch.tensor([0, 1, 0]), torch.randn(3, 2, generator=rng)
     law = ladder.recovery(Levelled(), noised, t, T)
-    _, ν, δ, r = ladder.of_rows(t, noised)
+    _, ν, δ, r = ladder.per_row(t, noised)
     z = torch.randn(3, 2, generator=rng)
     x = noised + r[:, None] * z
     expected = 0.5 * (x / ν[:, None]).square().sum(1) + T * ((x - noised) / δ[:, None]).square().sum(1) / 2
     torch.testing.assert_close(law(z), expected)
-    torch.testing.assert_close(law.into(law.out(z)), z)
+    torch.testing.assert_close(law.coordinates(law.states(z)), z)
     # Tempering stacks its copies of all rows one after another.
     torch.testing.assert_close(law(torch.cat([z, 2 * z])), torch.cat([law(z), law(2 * z)]))
 
@@ -45,7 +45,7 @@ def test_the_conditional_is_bayes_rule_in_its_own_units(rng: torch.Generator) ->
 @pytest.mark.parametrize("t", [0, 1])
 def test_no_noised_law_is_stiffer_than_one_at_the_datas_own_level(t: int) -> None:
     """The stiffest law with noise ν bends by T/ν²: the units turn it and the Gaussian factor into T/own²."""
-    ladder = Ladder([0.5, 1.0], 0.2)
+    ladder = NoiseSchedule([0.5, 1.0], 0.2)
     law = ladder.recovery(Levelled(), torch.zeros(1, 1), torch.tensor([t]), 1.0)
     assert isinstance(law, Recovery)
     assert float(law(torch.ones(1, 1)) - law(torch.zeros(1, 1))) == pytest.approx(0.5 / 0.2**2)
@@ -62,6 +62,6 @@ def test_what_is_no_ladder_is_refused_with_the_reason() -> None:
         with pytest.raises(InputError, match=f"^{message}"):
             check_rising(sigma)
     with pytest.raises(InputError, match=r"^energy\.noise_level must be < the first level of sigma, 0\.5, got 0\.5"):
-        Ladder([0.5, 1.0], 0.5)
-    with pytest.raises(InputError, match=r"^sigma needs an energy that is told .* energy\.noise_level=0\.05"):
-        Ladder.of(build("energy", "mlp", event=(2,)), [0.5, 1.0], "sigma")
+        NoiseSchedule([0.5, 1.0], 0.5)
+    with pytest.raises(InputError, match=r"^sigma needs a noise-conditional energy, .* energy\.noise_level=0\.05"):
+        NoiseSchedule.from_energy(build("energy", "mlp", event=(2,)), [0.5, 1.0], "sigma")

@@ -1,0 +1,116 @@
+"""Mixtures of Gaussians with full covariances: energies, noise distributions and bases of paths."""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ebm_cli.check import InputError
+from ebm_cli.data import Data, noised_known
+
+MAX_ROWS = 20_000
+# Ridge on the diagonal of each covariance, in mean variances.
+RIDGE = 1e-3
+
+
+class Gaussians(nn.Module):
+    """−log Σₖ wₖ N(x; mₖ, Cₖ). Its numbers are buffers, saved with the weights.
+
+    means: mₖ.
+    factors: Fₖ with FₖFₖᵀ = Cₖ⁻¹, upper triangular.
+    log_scales: log wₖ + log det Fₖ − size/2·log 2π.
+    """
+
+    means: Tensor
+    factors: Tensor
+    log_scales: Tensor
+
+    def __init__(self, numbers: dict[str, Tensor]) -> None:
+        super().__init__()
+        for name, value in numbers.items():
+            self.register_buffer(name, value)
+
+    def forward(self, x: Float[Tensor, "n size"]) -> Float[Tensor, " n"]:
+        return -torch.logsumexp(self._log_parts(x)[1], dim=1)
+
+    def energy_and_grad(self, x: Float[Tensor, "n size"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n size"]]:
+        z, log_parts = self._log_parts(x)
+        weighted = log_parts.softmax(1)[:, :, None] * z
+        return -log_parts.logsumexp(1), weighted.flatten(1) @ self.factors.transpose(1, 2).flatten(0, 1)
+
+    def _log_parts(self, x: Float[Tensor, "n size"]) -> tuple[Float[Tensor, "n K size"], Float[Tensor, "n K"]]:
+        """Return Fₖᵀ(x − mₖ) and log wₖ N(x; mₖ, Cₖ)."""
+        # One product for all components, about a common center so that little cancels.
+        K, size = self.means.shape
+        center = self.means.mean(0)
+        shift = torch.einsum("ki,kij->kj", self.means - center, self.factors)
+        z = ((x - center) @ self.factors.transpose(0, 1).reshape(size, -1)).view(-1, K, size) - shift
+        return z, self.log_scales - 0.5 * z.square().sum(2)
+
+    def log_prob(self, x: Float[Tensor, "n size"]) -> Float[Tensor, " n"]:
+        """Return the log density."""
+        return -self(x)
+
+    def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n size"]:
+        """Return independent draws."""
+        size = self.means.shape[1]
+        weights = (self.log_scales - log_determinants(self.factors)).softmax(0)
+        k = torch.multinomial(weights, n, replacement=True, generator=rng)
+        noise = torch.randn(n, size, 1, generator=rng, dtype=self.means.dtype, device=self.means.device)
+        # C = F⁻ᵀF⁻¹.
+        return self.means[k] + torch.linalg.solve_triangular(self.factors[k].mT, noise, upper=False).squeeze(2)
+
+
+def log_determinants(factors: Float[Tensor, "K size size"]) -> Float[Tensor, " K"]:
+    """Return the log determinants of triangular matrices."""
+    return factors.diagonal(dim1=1, dim2=2).log().sum(1)
+
+
+def gaussian_base(components: int, event: tuple[int, ...], data: Data | None) -> Gaussians:
+    """Return a mixture fitted to the noised training rows; raise InputError unless these have this shape."""
+    if data is None:
+        raise InputError(f"base={components} is fitted to data: choose data, or base=0")
+    if tuple(data.event) != tuple(event):
+        raise InputError(f"base={components} is fitted to data of shape {list(data.event)}, not {list(event)}")
+    return fitted_gaussians("base", components, data)
+
+
+def fitted_gaussians(name: str, components: int, data: Data) -> Gaussians:
+    """Return a mixture fitted to the noised training rows, flattened.
+
+    name: the key that InputError names if there are no more rows than components.
+    """
+    rows = noised_known(data, 0).x[:MAX_ROWS].flatten(1).double().cpu().numpy()
+    if len(rows) <= components:
+        raise InputError(f"{name} must be < the {len(rows)} training rows, got {components}")
+    found = expectation_maximization(rows, components, RIDGE * float(rows.var(0).mean()), 0)
+    factors = found.precisions_cholesky_
+    log_dets = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(1)
+    log_scales = np.log(found.weights_) + log_dets - 0.5 * rows.shape[1] * np.log(2 * np.pi)
+    numbers = {"means": found.means_, "factors": factors, "log_scales": log_scales}
+    return Gaussians({key: torch.as_tensor(v, dtype=torch.get_default_dtype()) for key, v in numbers.items()})
+
+
+def mixed(narrow: Gaussians, wide: Gaussians, fraction: float) -> Gaussians:
+    """Return (1 − fraction)·narrow + fraction·wide."""
+    parts = {name: torch.cat([value, wide.get_buffer(name)]) for name, value in narrow.named_buffers()}
+    parts["log_scales"] = torch.cat([narrow.log_scales + math.log(1 - fraction), wide.log_scales + math.log(fraction)])
+    return Gaussians(parts)
+
+
+def widened(gaussians: Gaussians, factor: float) -> Gaussians:
+    """Return the mixture with standard deviations `factor` times as large."""
+    log_scales = gaussians.log_scales - gaussians.means.shape[1] * math.log(factor)
+    return Gaussians({"means": gaussians.means, "factors": gaussians.factors / factor, "log_scales": log_scales})
+
+
+def expectation_maximization(
+    rows: Float[np.ndarray, "n size"], components: int, ridge: float, seed: int, **options: Any
+) -> Any:
+    """Return scikit-learn's mixture, fitted by expectation maximization from k-means; ridge: added to variances."""
+    from sklearn.mixture import GaussianMixture
+
+    return GaussianMixture(components, reg_covar=ridge, random_state=seed, **options).fit(rows)

@@ -1,0 +1,80 @@
+"""The settings of an estimate of log Z."""
+
+from dataclasses import dataclass, fields
+
+from ebm_cli import check
+from ebm_cli.check import InputError
+
+METHODS = ("auto", "quadrature", "ais", "smc", "ti", "bridge")
+BASES = ("auto", "gaussian", "mixture", "box")
+KERNELS = ("hmc", "mala", "nuts")
+
+
+@dataclass(frozen=True)
+class LogZSettings:
+    """How log Z is estimated.
+
+    method: quadrature (up to 3 dimensions); ais, annealed importance sampling; smc, sequential Monte Carlo; ti,
+        thermodynamic integration; bridge, both directions of ais joined; auto, quadrature if its grid converges,
+        otherwise bridge. All other settings are of ais, smc, ti and bridge.
+    base: the base distribution: gaussian or mixture, fitted to training samples or, if there are none, to short chains
+        of the model; box, uniform; auto, the mixture if there are samples of up to 100 coordinates, else gaussian.
+    box: lower and upper bound of every coordinate; None for 1.5 times the range of the samples.
+    kernel: sampler of every transition: hmc, mala or nuts. Its step size is tuned along the path.
+    chains: number of chains in each direction (≥ 16).
+    temperatures: number of steps of a path, in the first round (≥ 2).
+    leapfrog_steps: of hmc (≥ 1).
+    steps: length of the model's own chains, at which reverse paths start, in the first round (≥ 100).
+
+    `Budget` may allow further, longer rounds.
+    """
+
+    method: str
+    base: str
+    box: list[float] | None
+    kernel: str
+    chains: int
+    temperatures: int
+    leapfrog_steps: int
+    steps: int
+
+    def __post_init__(self) -> None:
+        check.every(
+            lambda: check.one_of("method", self.method, METHODS),
+            lambda: check.one_of("base", self.base, BASES),
+            lambda: check_box(self.box),
+            lambda: check.one_of("kernel", self.kernel, KERNELS),
+            lambda: check.count("chains", self.chains, least=16),
+            lambda: check.count("temperatures", self.temperatures, least=2),
+            lambda: check.count("leapfrog_steps", self.leapfrog_steps),
+            lambda: check.count("steps", self.steps, least=100),
+        )
+
+
+def check_box(box: object) -> None:
+    """Raise InputError unless `box` is None or two numbers, the lower one first."""
+    if box is None:
+        return
+    if not isinstance(box, list) or len(box) != 2:
+        raise InputError(f"box must be two numbers, its lower and upper bound, got {box}")
+    for bound in box:
+        check.number("box", bound)
+    if box[0] >= box[1]:
+        raise InputError(f"box must have its lower bound first, got {box}")
+
+
+def log_z_settings(settings: LogZSettings) -> LogZSettings:
+    """Return only the log Z settings, so that two metrics with equal settings share one result."""
+    return LogZSettings(**{field.name: getattr(settings, field.name) for field in fields(LogZSettings)})
+
+
+DEFAULT_SETTINGS = LogZSettings(
+    method="auto",
+    base="auto",
+    box=None,
+    kernel="hmc",
+    chains=64,
+    temperatures=200,
+    leapfrog_steps=8,
+    steps=300,
+)

@@ -1,0 +1,115 @@
+"""The path of energies U_β = U₀ + β(U − U₀) from a base distribution, β = 0, to the model, β = 1."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ebm_cli.energy import check_bounded, energy_and_grad
+from ebm_cli.path.base import Base
+from ebm_cli.path.budget import Budget
+from ebm_cli.path.coordinates import WhitenedEnergy
+
+# One β for all rows, or one β per row.
+Beta = float | Float[Tensor, " n"]
+
+
+class PathStates(NamedTuple):
+    """States z with the model's energy U and the base's energy U₀, and the gradient of each."""
+
+    z: Float[Tensor, "n d"]
+    u: Float[Tensor, " n"]
+    grad: Float[Tensor, "n d"]
+    u0: Float[Tensor, " n"]
+    grad0: Float[Tensor, "n d"]
+
+    @property
+    def delta_u(self) -> Float[Tensor, " n"]:
+        """Return U₀ − U = −∂U_β/∂β in double precision; −∞ if an energy is not a number."""
+        v = self.u0.double() - self.u.double()
+        return torch.where(v.isnan(), -torch.inf, v)
+
+    def energy_and_grad(self, beta: Beta) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]:
+        """Return U_β and its gradient."""
+        e = select_at_beta_one(beta, self.u, self.u0 + beta * (self.u - self.u0))
+        grad = self.grad0 + per_row(beta) * (self.grad - self.grad0)
+        return e, select_at_beta_one(beta, self.grad, grad)
+
+    def select(self, rows: Tensor | slice) -> "PathStates":
+        """Return the states with these row numbers, in this order."""
+        return PathStates(*(part[rows] for part in self))
+
+
+@dataclass(frozen=True)
+class AnnealingPath:
+    """space: the model, U. base: the base distribution, U₀. budget: charged for every evaluation of U's gradient."""
+
+    space: WhitenedEnergy
+    base: Base
+    budget: Budget
+
+    def energy_at(self, beta: Beta) -> "TemperedEnergy":
+        """Return the energy U_β."""
+        return TemperedEnergy(self, beta)
+
+    def draw_base(self, n: int, rng: torch.Generator) -> PathStates:
+        """Return exact draws of the base."""
+        return self.evaluate(self.base.draw(n, rng))
+
+    def evaluate(self, z: Float[Tensor, "n d"]) -> PathStates:
+        """Return states with both energies and gradients; raise InputError if U is −∞."""
+        self.budget.charge(len(z))
+        u, grad = energy_and_grad(self.space, z)
+        if bool((u == -torch.inf).any()):
+            check_bounded(u, self.space.states(z))
+        return PathStates(z, u, grad, *self.base.energy_and_grad(z))
+
+    def from_tempered(
+        self, z: Float[Tensor, "n d"], energy: Float[Tensor, " n"], grad: Float[Tensor, "n d"], beta: Beta
+    ) -> PathStates:
+        """Return states given U_β and its gradient (β > 0), by U = U₀ + (U_β − U₀)/β. The model is not evaluated."""
+        u0, grad0 = self.base.energy_and_grad(z)
+        u = select_at_beta_one(beta, energy, u0 + (energy - u0) / beta)
+        return PathStates(z, u, select_at_beta_one(beta, grad, grad0 + (grad - grad0) / per_row(beta)), u0, grad0)
+
+
+class TemperedEnergy(nn.Module):
+    """The energy U_β of a path.
+
+    beta: in (0, 1], one number or one per row. At 1 the base does not enter, so that states may leave its support.
+    """
+
+    def __init__(self, path: AnnealingPath, beta: Beta) -> None:
+        super().__init__()
+        self.path, self.space, self.beta = path, path.space, beta
+
+    def forward(self, z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+        u, u0 = self.space(z), self.path.base.energy_and_grad(z)[0]
+        return select_at_beta_one(self.beta, u, u0 + self.beta * (u - u0))
+
+    def energy_and_grad(self, z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]:
+        return self.path.evaluate(z).energy_and_grad(self.beta)
+
+
+class CountedEnergy(TemperedEnergy):
+    """The energy U_β of a path that also charges the budget for evaluations without a gradient."""
+
+    def forward(self, z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+        self.path.budget.charge(len(z))
+        return super().forward(z)
+
+
+def select_at_beta_one(
+    beta: Beta, model: Float[Tensor, "n *d"], between: Float[Tensor, "n *d"]
+) -> Float[Tensor, "n *d"]:
+    """Return the model's values where β is 1, because the base may be infinite there; otherwise `between`."""
+    if isinstance(beta, Tensor):
+        return torch.where((beta == 1).view(-1, *[1] * (model.dim() - 1)), model, between)
+    return model if beta == 1 else between
+
+
+def per_row(beta: Beta) -> "float | Float[Tensor, 'n 1']":
+    """Return β in a shape that multiplies rows."""
+    return beta[:, None] if isinstance(beta, Tensor) else beta

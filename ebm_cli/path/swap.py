@@ -1,0 +1,56 @@
+"""Replica exchange: which replicas are partners, the swap of their states, and the ladder with equal swap rates."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ebm_cli.path.schedule import equally_spaced
+
+# A pair that always swaps still counts as this rejection rate, so that no two replicas get equal temperatures.
+MIN_REJECTION = 0.01
+
+
+def swap_partners(replicas: int, odd: bool, device: torch.device) -> Int[Tensor, " K"]:
+    """Return the partner of each replica in an even or odd step; a replica without a partner is its own."""
+    k = torch.arange(replicas, device=device)
+    partners = torch.where(k % 2 == int(odd), k + 1, k - 1)
+    return torch.where((partners < 0) | (partners >= replicas), k, partners)
+
+
+class Swap(NamedTuple):
+    """Swaps of one step. probability: of each swap; accepted: which replicas take the place of their partners."""
+
+    probability: Float[Tensor, "K n"]
+    accepted: Tensor
+    partners: Int[Tensor, " K"]
+
+    def apply(self, rows: Tensor) -> Tensor:
+        """Return the rows of all replicas, K·n of them, after the swaps."""
+        each = rows.reshape(*self.accepted.shape, *rows.shape[1:])
+        accepted = self.accepted.view(*self.accepted.shape, *[1] * (rows.dim() - 1))
+        return torch.where(accepted, each[self.partners], each).reshape(rows.shape)
+
+
+def swap_replicas(log_ratio: Float[Tensor, "K n"], u: Float[Tensor, "K n"], partners: Int[Tensor, " K"]) -> Swap:
+    """Return which swaps are accepted, each with probability min(1, exp(log_ratio)).
+
+    Swendsen and Wang, 1986; Geyer, 1991. log_ratio: log of the density after the swap minus before, equal for both
+    partners. u: uniform numbers in [0, 1); both partners use the number of the lower one.
+    """
+    probability = log_ratio.clamp(max=0).exp()
+    lower = torch.minimum(partners, torch.arange(len(partners), device=partners.device))
+    return Swap(probability, u[lower] < probability, partners)
+
+
+def with_equal_swap_rates(ladder: list[float], swap_rates: list[float]) -> list[float]:
+    """Return a ladder with the same first and last temperature whose pairs have equal rejection rates.
+
+    Rejections add up along the logarithm of the temperature (Syed et al., 2022, section 5).
+    """
+    rejections = np.maximum(1 - np.array(swap_rates), MIN_REJECTION)
+    barrier = np.concatenate([[0.0], np.cumsum(rejections)])
+    inner = np.exp(equally_spaced(np.log(ladder), barrier, len(ladder)))[1:-1]
+    return [1.0, *inner.tolist(), ladder[-1]]
