@@ -85,9 +85,9 @@ def check_numbers(job: Job) -> None:
 
             gather.attempt("trainer", lambda: construct(Trainer, config["trainer"]))
         if job.verb == "sample":
-            from ebm_cli.sampling.fresh_chains import LENGTH, Length
+            from ebm_cli.sampling.sampling_plan import SamplingPlan
 
-            gather.attempt("", lambda: Length(**{name: config[name] for name in LENGTH}))
+            gather.attempt("", lambda: SamplingPlan.from_config(config))
         if "adapt" in config:
             from ebm_cli.chain.burn_in import Tuning
 

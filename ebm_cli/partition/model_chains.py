@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ebm_cli.chain.chain_file import Chains, evenly
-from ebm_cli.diagnostic import Patient
+from ebm_cli.chain.chains import Chains, evenly_spaced
+from ebm_cli.diagnostic import ChainContext
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.mixing.verdict import judge
+from ebm_cli.mixing.verdict import assess_mixing
 from ebm_cli.partition.bracket import BLOCKS
 from ebm_cli.partition.ladder import Ladder, Rungs
 from ebm_cli.partition.path import CountedPath, Way
@@ -50,7 +50,7 @@ class ModelChains:
     def begin(way: Way, pilot: Pilot, z: Float[Tensor, "n d"], rungs: int, flights: int, seed: int) -> "ModelChains":
         """Ladders of so many rungs from states z, flights of so many steps."""
         ladder = Ladder.of(way, pilot, rungs, flights)
-        return ModelChains(way, ladder, pilot.kernel_at(1.0), ladder.init(z[evenly(len(z), BLOCKS)]), seed)
+        return ModelChains(way, ladder, pilot.kernel_at(1.0), ladder.init(z[evenly_spaced(len(z), BLOCKS)]), seed)
 
     def cost(self, steps: int) -> int:
         """Evaluations that so many steps take, the verdict's own chains left out."""
@@ -90,8 +90,8 @@ class ModelChains:
         model = self.way.at(1.0)
         # The check of the chains' temperature differentiates E twice.
         with torch.enable_grad():
-            judged = judge(Patient(chains, CountedPath(self.way, 1.0), 1.0, self.kernel), self.seed)
-        verdict, self.probes_elsewhere = judged.estimate, judged.elsewhere
+            judged = assess_mixing(ChainContext(chains, CountedPath(self.way, 1.0), 1.0, self.kernel), self.seed)
+        verdict, self.probes_elsewhere = judged.estimate, judged.separate
         if verdict.verdict == "refused":
             return verdict
         if not self.region:

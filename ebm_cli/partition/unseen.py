@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli.energy import energy_and_grad
-from ebm_cli.mixing.start_probes import Visited
+from ebm_cli.mixing.visited import Visited
 from ebm_cli.wells.modes import descend, hessians
 
 # In spreads of the model. Nearer ones are the probes' of a verdict on mixing.
