@@ -22,8 +22,8 @@ STATES_PER_CHAIN = 20
 # Differences of the temperature from T that are inconclusive, and that are not mixed, in T.
 MIN_DIFFERENCE, FAIL_DIFFERENCE = 0.1, 0.5
 CHUNK = 4096
-MIXED = "the chains are mixed: they agree with each other and forget their initial states"
-UNDECIDED = "the chains may be mixed, but this is not certain"
+MIXED = "1 means mixed: the chains agree with each other and forget their initial states"
+UNDECIDED = "1 means mixed, which is not certain here"
 
 
 @dataclass(frozen=True)
