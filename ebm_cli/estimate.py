@@ -1,15 +1,17 @@
-"""A number with its error and a verdict on whether to trust it."""
+"""A number with its error and a verdict on whether to trust it; what a metric or a diagnostic returns."""
 
 import dataclasses
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Verdict = Literal["ok", "caution", "refused"]
 # What happens to a number if its chains are not mixed. kept: nothing, it does not depend on them. caution: it gets a
 # caution, as it describes these chains. refused: it is refused, as it describes the whole distribution.
 IfNotMixed = Literal["kept", "caution", "refused"]
+# A matplotlib figure and the caption below it.
+Picture = tuple[Any, str]
 # The keys of a row of metrics.json, which also has `reason`.
 IN_JSON = ("value", "se", "lower", "upper", "unit", "verdict", "meaning")
 
@@ -86,6 +88,37 @@ def refused(reasons: str | Iterable[str], unit: str | None = None) -> Estimate:
     """Return an estimate without a value, refused for one or several reasons."""
     given = (reasons,) if isinstance(reasons, str) else tuple(reasons)
     return Estimate(None, unit=unit, verdict="refused", reasons=given)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a metric or a diagnostic returns. Nothing here needs matplotlib until `draw` is called.
+
+    estimates: by the names of metrics.json, in the order in which they are shown.
+    arrays: what the picture shows besides the estimates, in any type.
+    picture: a function from this result to its picture; None if there is none.
+    notes: sentences for the terminal.
+    tables: CSV files by name, each a DataFrame or columns by name.
+    """
+
+    estimates: dict[str, Estimate]
+    arrays: Any = None
+    picture: Callable[..., Picture] | None = None
+    notes: list[str] = field(default_factory=list)
+    tables: dict[str, Any] = field(default_factory=dict)
+
+    def draw(self) -> Picture | None:
+        """Return the figure and its caption, if there is a picture."""
+        return None if self.picture is None else self.picture(self)
+
+
+def all_refused(units: Mapping[str, str | None], reasons: str | Iterable[str]) -> Result:
+    """Return a result in which every estimate is refused for the same reasons.
+
+    units: of the estimates, by name.
+    """
+    given = (reasons,) if isinstance(reasons, str) else tuple(reasons)
+    return Result({name: refused(given, unit) for name, unit in units.items()})
 
 
 def rounded_up(value: float) -> int:

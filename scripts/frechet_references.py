@@ -12,7 +12,7 @@ from sklearn.mixture import GaussianMixture
 from ebm_cli.data import noised
 from ebm_cli.data.digits import Digits
 from ebm_cli.energy.quadratic import Quadratic
-from ebm_cli.metric import Subject
+from ebm_cli.metric import EvaluationContext
 from ebm_cli.metric.frechet import Frechet
 
 
@@ -30,7 +30,7 @@ def main() -> None:
             random = np.random.default_rng(seed)
             x = model.sample(360)[0] + 0.15 * random.standard_normal((360, 64))
             samples = torch.tensor(x, dtype=torch.float32).view(-1, 1, 8, 8)
-            subject = Subject(Quadratic(1.0, (1, 8, 8)), 1.0, (1, 8, 8), data, samples, held_out, train, seed)
+            subject = EvaluationContext(Quadratic(1.0, (1, 8, 8)), 1.0, (1, 8, 8), data, samples, held_out, train, seed)
             ratios.append(Frechet(bootstrap=2)(subject).estimates["frechet_ratio"].value)
         print(f"{name}: frechet_ratio {np.mean(ratios):.2f}, seeds {', '.join(f'{r:.2f}' for r in ratios)}")
 

@@ -5,27 +5,27 @@ import math
 import numpy as np
 import pytest
 
-from ebm_cli.chain.chain_file import Chains
-from ebm_cli.diagnostic import Patient
+from ebm_cli.chain.chains import Chains
+from ebm_cli.diagnostic import ChainContext
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.metric.nll import beside_the_best
+from ebm_cli.metric.nll import with_comparison
 from tests.contract import build
 from tests.metric.subject import normal, subject
 
 GOOD = {
-    "c2st_p_value": "no difference between samples and data is seen",
-    "mmd": "no difference between samples and data is seen",
+    "c2st_p_value": "no difference between samples and data was found",
+    "mmd": "no difference between samples and data was found",
     "frechet_ratio": "as close to held-out data as training data are",
     "memorization": "no closer to training rows than new data are",
     "mean_error": "no more than by chance",
-    "std_ratio": "samples spread as widely as data",
+    "std_ratio": "samples have the standard deviation of the data",
 }
 BAD = {
     "c2st_p_value": "samples differ from data",
     "mmd": "samples differ from data",
     "frechet_ratio": "times as far from held-out data as training data are",
     "mean_error": "times what chance gives",
-    "std_ratio": "times as widely as data",
+    "std_ratio": "times the standard deviation of the data",
 }
 
 
@@ -66,7 +66,7 @@ def test_the_distance_to_the_truth_is_a_fraction_of_the_mass(barrier: float, tv:
 def test_diagnostics_say_what_their_values_mean(apart: float) -> None:
     x = np.random.default_rng(0).standard_normal((8, 500, 2))
     x[:4, :, 0] += apart
-    patient = Patient(Chains(x=x, gradients=500), build("energy", "quadratic", {"a": 1.0}, event=(2,)), 1.0)
+    patient = ChainContext(Chains(x=x, gradients=500), build("energy", "quadratic", {"a": 1.0}, event=(2,)), 1.0)
     rows: dict[str, Estimate] = {}
     for name in ("r_hat", "ess", "self_transition", "effective_temperature"):
         rows |= build("diagnostic", name)(patient).estimates
@@ -78,7 +78,7 @@ def test_diagnostics_say_what_their_values_mean(apart: float) -> None:
 
 def test_nll_is_compared_with_the_best_simple_density_at_its_pessimistic_end() -> None:
     others = {"gaussian": Estimate(3.0), "mixture": Estimate(2.0), "flow": refused("no rows")}
-    better = beside_the_best(Estimate(1.0, lower=0.9, upper=1.5), others)
+    better = with_comparison(Estimate(1.0, lower=0.9, upper=1.5), others)
     assert "0.5 nats more likely than under the best simple density, mixture" in better.meaning
-    assert "0.25 nats less likely" in beside_the_best(Estimate(2.25), others).meaning
-    assert beside_the_best(refused("no log Z"), others).meaning == beside_the_best(Estimate(1.0), {}).meaning == ""
+    assert "0.25 nats less likely" in with_comparison(Estimate(2.25), others).meaning
+    assert with_comparison(refused("no log Z"), others).meaning == with_comparison(Estimate(1.0), {}).meaning == ""

@@ -24,21 +24,24 @@ WARM_UP = 3
 
 
 class Tally(NamedTuple):
-    """What the steps of a run add up to, a number a chain.
+    """Sums over the steps of a run, one number per chain.
 
-    accepted: sum of acceptances. diverging: proposals without finite energy. broke: the step at which a chain first
-    was not finite, −1 where it never was. gradients: evaluations. step: steps made.
+    accepted: sum of acceptances.
+    diverging: proposals without finite energy.
+    first_nonfinite_step: the step at which a chain was first not finite; −1 for never.
+    gradients: evaluations.
+    step: steps made.
     """
 
     accepted: Float[Tensor, " n"]
     diverging: Int[Tensor, " n"]
-    broke: Int[Tensor, " n"]
+    first_nonfinite_step: Int[Tensor, " n"]
     gradients: Float[Tensor, " n"]
     step: Int[Tensor, ""]
 
     @staticmethod
     def zero(x: Tensor) -> "Tally":
-        """Nothing yet, for chains at x."""
+        """Return zeroed counters for chains at x."""
         whole = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         return Tally(x.new_zeros(len(x)), whole, whole - 1, x.new_zeros(len(x)), whole.sum())
 
@@ -57,11 +60,11 @@ class Engine(Protocol):
 def counted(state: Any, info: Info, tally: Tally) -> Tally:
     """The tally after one more step."""
     step = tally.step + 1
-    breaks = (tally.broke < 0) & ~state.energy.isfinite()
+    breaks = (tally.first_nonfinite_step < 0) & ~state.energy.isfinite()
     return Tally(
         accepted=tally.accepted + info.accept,
         diverging=tally.diverging + info.diverging,
-        broke=torch.where(breaks, step, tally.broke),
+        first_nonfinite_step=torch.where(breaks, step, tally.first_nonfinite_step),
         gradients=tally.gradients + info.gradients,
         step=step,
     )

@@ -1,4 +1,4 @@
-"""The one loop that moves chains: for every sampler, in training and in sampling alike."""
+"""The only loop that moves chains: for every sampler, in training and in sampling."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,13 +20,17 @@ from ebm_cli.sampler.tempering import Replicas
 
 @dataclass(frozen=True)
 class Trajectory:
-    """What chains left behind.
+    """The kept draws of chains.
 
-    x, energy, accept, diverging: kept draws, oldest first; accept is the mean acceptance since the draw before,
-    diverging the number of proposals without finite energy (one row, over all steps, where no draw is kept).
-    last: the final state. broke: the step at which a chain first was not finite, −1 where it never was.
-    steps: kernel steps made, burn-in included. gradients: evaluations of each chain, all included. sampler: the one
-    that made the draws, as burn-in left it. swap_rates: of neighbouring temperatures, for tempering.
+    x, energy: of each draw, oldest first.
+    accept: mean acceptance since the draw before; one row over all steps if no draw is kept.
+    diverging: number of proposals without finite energy, likewise.
+    last: the final state.
+    first_nonfinite_step: the step at which a chain was first not finite; −1 for never.
+    steps: kernel steps, burn-in included.
+    gradients: evaluations per chain, all included.
+    sampler: as burn-in left it.
+    swap_rates: of neighboring temperatures, for tempering.
     """
 
     x: Float[Tensor, "draws n *event"]
@@ -34,7 +38,7 @@ class Trajectory:
     accept: Float[Tensor, "_ n"]
     diverging: Int[Tensor, "_ n"]
     last: State
-    broke: Int[Tensor, " n"]
+    first_nonfinite_step: Int[Tensor, " n"]
     steps: int
     gradients: Float[Tensor, " n"]
     sampler: Sampler
@@ -69,12 +73,12 @@ def run_chains(
 
 
 class Walk:
-    """Chains on their way: a burn-in, then as many stretches of recorded steps as are asked for, one after the other.
+    """Chains that move: a burn-in, then one or more intervals of recorded steps.
 
-    The sampler is tuned in the burn-in as `tuning` says, and frozen for the steps. A chain that is no longer finite
-    stays so and is named in `broke`. Nothing here waits for the device, a tuning burn-in aside. `stop` is asked after
-    every step (every block of a compiled engine); once it says True no more steps are made. progress is told the number
-    of all steps. Use it where the energy is frozen and in evaluation mode, without gradients.
+    `tuning` defines how burn-in tunes the sampler, which is fixed afterwards. A chain that is no longer finite stays
+    so; see `first_nonfinite_step`. Only a tuning burn-in waits for the device. `stop` is called after every step (every
+    block of a compiled engine); after it returns True no more steps are made. `progress` is called with the number of
+    all steps. The energy must be frozen and in evaluation mode, without gradients.
     """
 
     def __init__(
@@ -107,31 +111,31 @@ class Walk:
             self._advance(burn_in)
 
     def record(self, steps: int, thin: int | None) -> Trajectory:
-        """Move all chains by `steps` transitions and keep every thin-th, the last state alone for None."""
-        x, begun = self.units.back(self.state.x), self.steps
+        """Move all chains by `steps` transitions and keep every thin-th state; only the last state for None."""
+        x, before = self.units.back(self.state.x), self.steps
         draws = steps // thin if thin else 0
         n = len(x)
         kept_x, kept_energy, kept_accept = x.new_empty(draws, *x.shape), x.new_empty(draws, n), x.new_empty(draws, n)
         kept_diverging = torch.empty(draws, n, dtype=torch.int64, device=x.device)
         filled = 0
         if thin:
-            self.tally = anew(self.tally)
+            self.tally = reset_interval_counts(self.tally)
         while filled < draws and self._advance(thin or 0):
             kept_x[filled], kept_energy[filled] = self.units.back(self.state.x), self.state.energy
             kept_accept[filled], kept_diverging[filled] = self.tally.accepted / (thin or 1), self.tally.diverging
-            self.tally = anew(self.tally)
+            self.tally = reset_interval_counts(self.tally)
             filled += 1
-        self._advance(begun + steps - self.steps)
+        self._advance(before + steps - self.steps)
         if filled and bool((kept_diverging[:filled] > 0).any()):
             check_around(self.given, kept_x[filled - 1])
-        broke = self.tally.broke
+        first = self.tally.first_nonfinite_step
         return Trajectory(
             x=kept_x[:filled],
             energy=kept_energy[:filled],
             accept=kept_accept[:filled] if thin else (self.tally.accepted / max(self.steps, 1))[None],
             diverging=kept_diverging[:filled] if thin else self.tally.diverging[None],
             last=self.units.state(self.state),
-            broke=torch.where(broke >= 0, broke + self.tuned_steps, broke),
+            first_nonfinite_step=torch.where(first >= 0, first + self.tuned_steps, first),
             steps=self.tuned_steps + self.steps,
             gradients=self.tally.gradients + (self.tuning_gradients + 1),
             sampler=self.sampler,
@@ -139,7 +143,7 @@ class Walk:
         )
 
     def _advance(self, steps: int) -> bool:
-        """Make these steps, fewer once `stop` says so; whether all were made."""
+        """Make these steps, or fewer after `stop` returns True. Return True if all were made."""
         end = self.steps + steps
         while self.steps < end and not self.stopped:
             count = min(self.runner.block, end - self.steps)
@@ -151,17 +155,17 @@ class Walk:
 
 
 def check_around(energy: nn.Module, x: Float[Tensor, "n *event"]) -> None:
-    """Raise InputError where E is −∞ near these states: kernels refuse to go there, so that no draw would show it.
+    """Raise InputError if E is −∞ near these states. Kernels reject such proposals, so no draw would show it.
 
-    States are moved by normal noise 0.3, 1 and 3 times as wide as they are; no generator of a run is used.
+    States are moved by normal noise 0.3, 1 and 3 times as wide as they are. No generator of a run is used.
     """
     rng = torch.Generator(x.device).manual_seed(0)
-    spread = (x - x.mean(0)).square().mean(0).sqrt().nan_to_num()
+    std = (x - x.mean(0)).square().mean(0).sqrt().nan_to_num()
     for width in (0.3, 1.0, 3.0):
-        near = x + width * spread * torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)
+        near = x + width * std * torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)
         check_bounded(energy(near), near)
 
 
-def anew(tally: Tally) -> Tally:
-    """The tally with what is counted between draws at zero."""
+def reset_interval_counts(tally: Tally) -> Tally:
+    """Return the tally with zero for what is counted between draws."""
     return tally._replace(accepted=torch.zeros_like(tally.accepted), diverging=torch.zeros_like(tally.diverging))

@@ -1,68 +1,78 @@
-"""Which chains an estimate may use: broken and stuck ones are named and set apart, the good ones kept."""
+"""Screening: broken and stuck chains are named and left out, and the usable chains are kept."""
 
 import hashlib
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
-from ebm_cli.chain.chain_file import Chains
+from ebm_cli.chain.chains import Chains
 
-LEAST_CHAINS = 2
-LEAST_DRAWS = 4
+MIN_CHAINS = 2
+MIN_DRAWS = 4
+MAX_NAMES = 4
 
 
 @dataclass(frozen=True)
 class Screened:
-    """Chains sorted by what is wrong with them. good: the sound ones; None when too few are left.
+    """Chains, sorted by what is wrong with them.
 
-    remarks: one sentence a fault, with chain numbers. stuck: names of chains that never moved. fatal: why no
-    estimate can be given, or empty.
+    usable: the chains without a fault; None if too few are left.
+    warnings: one sentence per fault, with chain numbers; every estimate takes them over.
+    stuck: names of the chains that never moved.
+    error: why no estimate can be given; empty if one can.
     """
 
-    good: Chains | None
-    remarks: list[str]
+    usable: Chains | None
+    warnings: list[str]
     stuck: list[int]
-    fatal: str
+    error: str
 
 
 def screen(chains: Chains) -> Screened:
-    """Sort chains into sound, not finite and never moved."""
-    flat = chains.flat()
-    names = chains.names or list(range(len(flat)))
-    finite: np.ndarray = np.asarray(np.isfinite(flat).all((1, 2)))
-    if chains.potential is not None:
-        finite = finite & np.isfinite(chains.potential).all(1)
+    """Sort chains into usable ones, ones that are not finite and ones that never moved."""
+    flat, names = chains.flat(), chains.numbers()
+    finite = finite_chains(chains)
     moved = np.array([bool((chain != chain[:1]).any()) for chain in flat])
-    broken = [i for i in range(len(flat)) if not finite[i]]
-    stuck = [i for i in range(len(flat)) if finite[i] and not moved[i]] if flat.shape[1] > 1 else []
-    sound = [i for i in range(len(flat)) if finite[i] and moved[i]]
-    remarks = list(chains.remarks)
+    usable = np.flatnonzero(finite & moved).tolist()
+    broken = [names[i] for i in np.flatnonzero(~finite)]
+    stuck = [names[i] for i in np.flatnonzero(finite & ~moved)] if flat.shape[1] > 1 else []
+    warnings = list(chains.warnings)
     if broken:
-        remarks.append(f"{listed([names[i] for i in broken])} not finite, left out")
+        warnings.append(f"{join_chain_names(broken)} not finite, left out")
     if stuck:
-        remarks.append(f"{listed([names[i] for i in stuck])} never moved, left out")
-    still = never_moving(flat[sound]) if len(sound) and len(flat[0]) > 1 else []
-    if name := together([chains.coordinate(i) for i in still]):
-        remarks.append(f"{name} never moved in any chain, so nothing is known of it")
-    if same := identical(flat[sound]):
-        first, second = (names[sound[i]] for i in same)
-        remarks.append(f"chains {first} and {second} are the same draws, so that they count as more than they are")
-    fatal = ""
-    draws = flat.shape[1]
-    if draws < LEAST_DRAWS:
-        few = f"{draws} draws a chain are fewer than the {LEAST_DRAWS} needed: raise steps or lower thin"
-        fatal = "; ".join([*chains.remarks, few])
-    elif len(sound) < LEAST_CHAINS:
-        reason = "; ".join(remarks) if remarks else f"there is {len(sound)} chain"
-        fatal = f"{reason}: fewer than {LEAST_CHAINS} sound chains are left; raise chains"
-        if remarks:
-            fatal += ", or lower sampler.step_size"
-    return Screened(None if fatal else chains.only(sound), remarks, [names[i] for i in stuck], fatal)
+        warnings.append(f"{join_chain_names(stuck)} never moved, left out")
+    still = constant_coordinates(flat[usable]) if usable and flat.shape[1] > 1 else []
+    if name := join_names([chains.coordinate(i) for i in still]):
+        warnings.append(f"{name} never moved in any chain, so its distribution is unknown")
+    if same := identical(flat[usable]):
+        first, second = (names[usable[i]] for i in same)
+        warnings.append(f"chains {first} and {second} are the same draws, so errors are underestimated")
+    error = _error(chains, len(usable), warnings)
+    return Screened(None if error else chains.only(usable), warnings, stuck, error)
+
+
+def _error(chains: Chains, usable: int, warnings: list[str]) -> str:
+    """Return why no estimate can be given; empty if one can."""
+    draws = chains.x.shape[1]
+    if draws < MIN_DRAWS:
+        few = f"{draws} draws per chain are fewer than the {MIN_DRAWS} needed. Increase steps or decrease thin"
+        return "; ".join([*chains.warnings, few])
+    if usable >= MIN_CHAINS:
+        return ""
+    reason = "; ".join(warnings) if warnings else f"there is {usable} chain"
+    remedy = "Increase chains" + (" or decrease sampler.step_size" if warnings else "")
+    return f"{reason}: fewer than {MIN_CHAINS} usable chains are left. {remedy}"
+
+
+def finite_chains(chains: Chains) -> Bool[np.ndarray, " chain"]:
+    """Return which chains are finite in every state and energy."""
+    finite: np.ndarray = np.asarray(np.isfinite(chains.flat()).all((1, 2)))
+    return finite if chains.potential is None else finite & np.isfinite(chains.potential).all(1)
 
 
 def identical(flat: Float[np.ndarray, "chain draw size"]) -> tuple[int, int] | None:
-    """Two chains with the same draws; None if there are none."""
+    """Return two chains with the same draws, if any."""
     seen: dict[bytes, int] = {}
     for i, chain in enumerate(flat):
         content = hashlib.sha256(np.ascontiguousarray(chain).tobytes()).digest()
@@ -72,22 +82,18 @@ def identical(flat: Float[np.ndarray, "chain draw size"]) -> tuple[int, int] | N
     return None
 
 
-def never_moving(flat: Float[np.ndarray, "chain draw size"]) -> list[int]:
-    """The coordinates that are constant within every chain."""
+def constant_coordinates(flat: Float[np.ndarray, "chain draw size"]) -> list[int]:
+    """Return the coordinates that are constant within every chain."""
     return np.flatnonzero((flat == flat[:, :1]).all((0, 1))).tolist()
 
 
-def together(names: list[str]) -> str:
-    """'x[1]', 'x[1] and x[2]', or 'x[1], x[2], x[3] and 40 more'; empty for none."""
-    if len(names) > 4:
-        names = [*names[:3], f"{len(names) - 3} more"]
+def join_names(names: list[str]) -> str:
+    """Return 'x[1]', 'x[1] and x[2]', or 'x[1], x[2], x[3] and 40 more'; empty for an empty list."""
+    if len(names) > MAX_NAMES:
+        names = [*names[: MAX_NAMES - 1], f"{len(names) - MAX_NAMES + 1} more"]
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def listed(names: list[int]) -> str:
-    """'chain 3', 'chains 3 and 5', or 'chains 3, 5, 8 and 40 more'."""
-    if len(names) == 1:
-        return f"chain {names[0]}"
-    if len(names) <= 4:
-        return f"chains {', '.join(map(str, names[:-1]))} and {names[-1]}"
-    return f"chains {', '.join(map(str, names[:3]))} and {len(names) - 3} more"
+def join_chain_names(names: list[int]) -> str:
+    """Return 'chain 3', 'chains 3 and 5', or 'chains 3, 5, 8 and 40 more'."""
+    return f"chain{'s' if len(names) > 1 else ''} {join_names([str(name) for name in names])}"

@@ -105,10 +105,10 @@ def check_verb(job: Job, problems: Problems) -> None:
         with problems.under("trainer"):
             construct(Trainer, config["trainer"])
     if job.verb == "sample":
-        from ebm_cli.sampling.fresh_chains import LENGTH, Length
+        from ebm_cli.sampling.sampling_plan import SamplingPlan
 
         with problems.under():
-            Length(**{name: config[name] for name in LENGTH})
+            SamplingPlan.from_config(config)
     if "adapt" in config:
         from ebm_cli.chain.burn_in import Tuning
 

@@ -317,6 +317,11 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + more
 
 
+def is_image(event: tuple[int, ...]) -> bool:
+    """Return True for (channels, height, width) with one or three channels."""
+    return len(event) == 3 and event[0] in (1, 3)
+
+
 def image_event(name: str, event: tuple[int, ...]) -> tuple[int, int, int]:
     """`event` as (channels, height, width); InputError for any other shape."""
     if len(event) != 3:

@@ -1,26 +1,62 @@
-"""Diagnostics: what chains alone tell. Every other file in this folder is one of them."""
+"""Diagnostics examine chains only. Every public file in this folder is one diagnostic.
 
-from collections.abc import Callable
+A diagnostic is any callable from a `ChainContext` to a `Result`:
+
+    class Skewness:
+        def __call__(self, context: ChainContext) -> Result:
+            x = context.chains.flat()
+            skewness = ((x - x.mean()) ** 3).mean((1, 2)) / x.std() ** 3
+            return Result({"skewness": Estimate(float(skewness.mean()))}, arrays=skewness, picture=picture)
+
+    def picture(result: Result) -> Picture:
+        figure = matplotlib.figure.Figure()
+        figure.subplots().hist(result.arrays)
+        return figure, "Skewness per chain. Look for values near 0."
+
+The picture is optional. It is a function next to the class, in the same file or in `_NAME_figure.py`. Only picture
+functions import matplotlib. Verbs draw.
+"""
+
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from torch import nn
 
-from ebm_cli.chain.chain_file import Chains, evenly
+from ebm_cli.chain.chains import Chains
+from ebm_cli.chain.quantities import bulk_ess, of_each, quantities, rank_r_hat
 from ebm_cli.chain.screening import Screened, screen
 from ebm_cli.data import Data
-from ebm_cli.figure.finding import Finding
+from ebm_cli.diagnostic._hessian_trace import HessianTrace, hessian_trace
+from ebm_cli.estimate import Result
 from ebm_cli.sampler import Sampler
 from ebm_cli.start import Start
 
+NO_ENERGY = "a file of chains does not contain the energy. Type run=RUN of ebm sample"
+
+
+@dataclass
+class SharedResults:
+    """Results about one set of chains that several parts of a run use. Each is computed on first use.
+
+    `ebm sample` records them, and `ebm diagnose` starts from the record while the chains are unchanged.
+    """
+
+    r_hat: dict[str, float] | None = None
+    hessian_traces: dict[int, HessianTrace] = field(default_factory=dict)
+
 
 @dataclass(frozen=True)
-class Patient:
-    """What a diagnostic looks at: chains, and what is known of where they came from.
+class ChainContext:
+    """Chains, and what is known about their origin. Values are None or empty if unknown.
 
-    energy, temperature, sampler: what they followed. start: where they began. data: what the energy was trained on.
+    chains: the draws.
+    energy, temperature, sampler: what the chains followed.
+    start: their initial states.
+    data: what the energy was trained on.
     history: the lines that its training logged.
+    shared: results that are computed once per run, see `SharedResults`.
     """
 
     chains: Chains
@@ -30,71 +66,59 @@ class Patient:
     start: Start | None = None
     data: Data | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
+    shared: SharedResults = field(default_factory=SharedResults)
 
+    @cached_property
     def screened(self) -> Screened:
-        """The chains sorted into sound, broken and stuck."""
+        """The chains, sorted into usable, broken and stuck ones."""
         return screen(self.chains)
 
+    @cached_property
+    def quantities(self) -> dict[str, np.ndarray]:
+        """The functions of a state that are examined, of the usable chains; empty if there are none."""
+        return {} if self.screened.usable is None else quantities(self.screened.usable)
+
+    @cached_property
+    def bulk_ess(self) -> dict[str, float]:
+        """The bulk ESS of each quantity, of all usable chains together."""
+        return of_each(bulk_ess, self.quantities)
+
+    def r_hat(self) -> dict[str, float]:
+        """Return R̂ of each quantity."""
+        if self.shared.r_hat is None:
+            self.shared.r_hat = of_each(rank_r_hat, self.quantities)
+        return self.shared.r_hat
+
+    def hessian_trace(self, draws: int) -> HessianTrace:
+        """Return ‖∇E‖² and ΔE at `draws` states per usable chain. The energy and usable chains must exist."""
+        usable = self.screened.usable
+        assert usable is not None and self.energy is not None
+        draws = min(draws, usable.x.shape[1])
+        if draws not in self.shared.hessian_traces:
+            self.shared.hessian_traces[draws] = hessian_trace(self.energy, usable.thinned(draws))
+        return self.shared.hessian_traces[draws]
+
+    def lacks(self, without_temperature: str = "") -> str:
+        """Return why the energy, T > 0 or usable chains are missing; empty if none is.
+
+        without_temperature: what is undefined at T = 0; empty if T = 0 is allowed.
+        """
+        if self.energy is None or self.temperature is None:
+            return NO_ENERGY
+        if without_temperature and self.temperature <= 0:
+            return f"at T = 0 {without_temperature}: sampler.temperature must be > 0"
+        return self.screened.error
+
     def smaller_step(self) -> str:
-        """How a smaller step is typed: a quarter of the step size, or a higher acceptance where there are several."""
+        """Return what to type for a smaller step: a quarter of it, or a higher acceptance for several steps."""
         size = getattr(self.sampler, "step_size", None)
         if isinstance(size, float):
-            return f"type sampler.step_size={size / 4:.2g}"
-        return "lower sampler.step_size" if size is None else "type target_accept=0.9"
+            return f"sampler.step_size={size / 4:.2g}"
+        return "a smaller sampler.step_size" if size is None else "target_accept=0.9"
 
 
 @runtime_checkable
 class Diagnostic(Protocol):
-    """A callable from a patient to a finding."""
+    """A callable from chains and their origin to estimates and what a picture of them needs."""
 
-    def __call__(self, patient: Patient) -> Finding: ...
-
-
-def of_each(function: Callable[[np.ndarray], Any], chains: Chains) -> dict[str, float]:
-    """A number of each quantity that varies, where it is defined."""
-    varying = {name: values for name, values in quantities(chains).items() if np.ptp(values) > 0}
-    numbers = {name: float(np.asarray(function(values))) for name, values in varying.items()}
-    return {name: number for name, number in numbers.items() if np.isfinite(number)}
-
-
-def rank_r_hat(values: np.ndarray) -> float:
-    """R̂ of one function of the state (chain, draw): rank-normalized, split and folded; NaN if it is undefined."""
-    from arviz_stats.base.array import array_stats
-
-    return float(np.asarray(array_stats.rhat(values, chain_axis=0, draw_axis=1, method="rank")))
-
-
-def bulk_ess(values: np.ndarray) -> float:
-    """Bulk ESS of one function of the state (chain, draw), of all chains together; NaN if it is undefined."""
-    from arviz_stats.base.array import array_stats
-
-    return float(np.asarray(array_stats.ess(values, chain_axis=0, draw_axis=1, method="bulk")))
-
-
-def quantities(chains: Chains, most: int = 256) -> dict[str, np.ndarray]:
-    """Return the functions of a state that are looked at: coordinates (at most `most`, evenly chosen) and the energy.
-
-    Each is (chain, draw), in float64. Values whose squares would overflow or vanish are divided by a power of ten,
-    which the name then states; nothing that is made of them depends on their unit.
-    """
-    flat = chains.flat()
-    size = flat.shape[2]
-    functions = {chains.coordinate(i): flat[:, :, i] for i in evenly(size, most)}
-    if chains.potential is not None:
-        functions["energy" if "energy" not in functions else "potential"] = chains.potential
-    return dict(in_range(name, values) for name, values in functions.items())
-
-
-def in_range(name: str, values: np.ndarray) -> tuple[str, np.ndarray]:
-    """The name and the values of one function, in a unit in which squares and their sums are finite and not 0."""
-    values = values.astype(np.float64)
-    scale = unit_of(values)
-    return (name, values) if scale == 1 else (f"{name}/{scale:.0e}", values / scale)
-
-
-def unit_of(values: np.ndarray) -> float:
-    """1, or the power of ten of the largest of these values if it is beyond 10^±100."""
-    largest = float(np.abs(values).max(initial=0.0))
-    if not np.isfinite(largest) or largest == 0 or 1e-100 < largest < 1e100:
-        return 1.0
-    return float(10.0 ** max(np.floor(np.log10(largest)), -300))
+    def __call__(self, context: ChainContext) -> Result: ...

@@ -1,145 +1,119 @@
-"""Effective temperature: the temperature that the chains' own configurations speak of."""
+"""Effective temperature: the temperature of the states that the chains visit, from ∇E and ΔE."""
+
+from typing import NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor, nn
 
-from ebm_cli import check, figure
-from ebm_cli.chain.chain_file import Chains
-from ebm_cli.diagnostic import Patient
-from ebm_cli.energy import device_of, frozen
-from ebm_cli.estimate import Estimate, refused
-from ebm_cli.figure.finding import Finding
-from ebm_cli.rng import generator
+from ebm_cli import check
+from ebm_cli.diagnostic import ChainContext
+from ebm_cli.diagnostic._hessian_trace import HessianTrace
+from ebm_cli.estimate import Estimate, Picture, Result, all_refused
 
-EXACT_UP_TO = 16
-STATES = 2000
-# In units of T: a difference that is no reason for doubt, and the largest error with which it can be seen; and one that
-# is always a reason.
-CLOSE, FAR = 0.05, 0.1
+NAME = "effective_temperature"
+# States in all chains together, if there are few chains.
+MIN_STATES = 2000
+# In units of T: the largest difference and error that are accepted, and a difference that always gets a caution.
+ACCEPTED, MAX_ACCEPTED = 0.05, 0.1
+
+
+class Shown(NamedTuple):
+    """‖∇E‖²/ΔE of each chain, T_conf with its standard error, and T."""
+
+    per_chain: Float[np.ndarray, " chain"]
+    value: float
+    se: float
+    temperature: float
 
 
 class EffectiveTemperature:
-    """T_conf = ⟨‖∇E‖²⟩/⟨ΔE⟩, equal to T at equilibrium on any smooth confining energy.
+    """T_conf = ⟨‖∇E‖²⟩/⟨ΔE⟩, equal to T at equilibrium for any smooth confining energy.
 
-    Rugh, 1997 (Phys. Rev. Lett. 78, 772), in its configurational form (Butler et al., 1998). SGLD on E = a/2·x²
-    gives T/(1 − aη/2). ΔE is the exact trace of the Hessian up to 16 dimensions, else Hutchinson's estimate
-    with one random
-    sign vector a state. The standard error is a jackknife over chains. Refused where ΔE vanishes, as for piecewise
-    linear networks, and where its mean is not clearly positive. See `off` for when it is under caution.
+    Rugh, 1997 (Phys. Rev. Lett. 78, 772), in its configurational form (Butler et al., 1998). SGLD on E = a/2·x² gives
+    T/(1 − aη/2). ΔE is the exact trace of the Hessian up to 16 dimensions, else Hutchinson's estimate with one random
+    sign vector per state. The standard error is a jackknife over chains. Refused if ΔE vanishes, as for piecewise
+    linear networks, and if its mean is not clearly positive. `cautions` defines when there is a caution.
 
-    draws: states per chain that are used ≥ 1, evenly spaced; more of few chains, so that about 2,000 are used in all.
+    draws: evenly spaced states per chain (≥ 1). Few chains use more, about 2,000 in total.
     """
 
     def __init__(self, draws: int) -> None:
         check.count("draws", draws)
         self.draws = draws
 
-    def __call__(self, patient: Patient) -> Finding:
-        name = "effective_temperature"
-        if patient.energy is None or patient.temperature is None:
-            return Finding(
-                {name: refused("the energy is not known from a file of chains alone: use run=RUN of ebm sample")}
-            )
-        screened = patient.screened()
-        if screened.good is None:
-            return Finding({name: refused(screened.fatal)})
-        squares, laplacians = averages(
-            patient.energy, screened.good.thinned(max(self.draws, STATES // len(screened.good.x)))
-        )
-        if not (np.isfinite(squares).all() and np.isfinite(laplacians).all()):
-            return Finding({name: refused("the second derivatives of the energy are not finite at some states")})
-        if not np.any(laplacians):
-            return Finding(
-                {name: refused("ΔE is 0 everywhere: the energy is piecewise linear, so this temperature is undefined")}
-            )
-        count = len(squares)
-        mean, error = laplacians.mean(), laplacians.std(ddof=1) / count**0.5
-        if mean < 4 * error:
-            reason = f"⟨ΔE⟩ = {mean:.3g} ± {error:.2g} is not clearly positive: raise chains or draws"
-            return Finding({name: refused(reason)})
-        value = float(squares.mean() / mean)
-        without = (squares.sum() - squares) / (laplacians.sum() - laplacians)
-        se = float(np.sqrt((count - 1) * without.var()))
-        temperature = patient.temperature
+    def __call__(self, context: ChainContext) -> Result:
+        reason, screened, T = context.lacks(), context.screened, context.temperature
+        if reason or screened.usable is None or T is None:
+            return all_refused({NAME: None}, reason)
+        trace = context.hessian_trace(max(self.draws, MIN_STATES // len(screened.usable.x)))
+        if reason := undefined(trace):
+            return all_refused({NAME: None}, reason)
+        value, se = ratio(trace)
         if not np.isfinite([value, se]).all():
-            return Finding({name: refused("‖∇E‖² or ΔE overflow at some states")})
-        doubts = [*screened.remarks, *off(value, se, temperature, patient.smaller_step(), screened.good)]
-        picture, (axes,) = figure.new(height=3.2)
-        each = squares / laplacians
-        axes.hist(each[np.isfinite(each)], bins=30, color=figure.BLUE)
-        axes.axvline(temperature, color=figure.GREEN, linestyle="--", label=f"T = {temperature:g}")
-        axes.axvline(value, color=figure.RED, label=f"T_conf = {value:.3f} ± {se:.3f}")
-        axes.set(xlabel="‖∇E‖²/ΔE, ratio of means in each chain", ylabel="chains")
-        axes.legend()
-        numbers = f"{value:.4f} ± {se:.4f}, beside T = {temperature:g}"
-        caption = f"Configurational temperature, {numbers}. Good: the two lines agree."
+            return all_refused({NAME: None}, "‖∇E‖² or ΔE overflow at some states")
         estimate = Estimate(value, se=se, if_not_mixed="caution")
-        if temperature > 0:
-            estimate = estimate.with_meaning(f"chains are at {value / temperature:.3g} times T (1 is perfect)")
-        return Finding({name: estimate.with_caution(doubts)}, picture, caption)
+        if T > 0:
+            estimate = estimate.with_meaning(f"chains are at {value / T:.3g} times T (1 is perfect)")
+        reasons = [*screened.warnings, *cautions(value, se, context)]
+        shown = Shown(trace.squares / trace.laplacians, value, se, T)
+        return Result({NAME: estimate.with_caution(reasons)}, shown, picture)
 
 
-def off(value: float, se: float, temperature: float, smaller: str, chains: Chains) -> list[str]:
-    """Return why a temperature of value ± se does not show that chains are at T, or nothing.
+def undefined(trace: HessianTrace) -> str:
+    """Return why the ratio is undefined; empty if it is defined."""
+    laplacians = trace.laplacians
+    if not (np.isfinite(trace.squares).all() and np.isfinite(laplacians).all()):
+        return "the second derivatives of the energy are not finite at some states"
+    if not np.any(laplacians):
+        return "ΔE is 0 everywhere: the energy is piecewise linear, so this temperature is undefined"
+    mean, error = laplacians.mean(), laplacians.std(ddof=1) / len(laplacians) ** 0.5
+    if mean < 4 * error:
+        return f"⟨ΔE⟩ = {mean:.3g} ± {error:.2g} is not clearly positive. Increase chains or draws"
+    return ""
 
-    It does if its error is at most 5 % of T, and if it differs from T by at most 4 errors or 5 % of T, whichever is
-    more, and by at most 10 %. smaller: how a smaller step is typed.
+
+def ratio(trace: HessianTrace) -> tuple[float, float]:
+    """Return ⟨‖∇E‖²⟩/⟨ΔE⟩ and its jackknife standard error over chains."""
+    squares, laplacians = trace.squares, trace.laplacians
+    count = len(squares)
+    without = (squares.sum() - squares) / (laplacians.sum() - laplacians)
+    return float(squares.mean() / laplacians.mean()), float(np.sqrt((count - 1) * without.var()))
+
+
+def cautions(value: float, se: float, context: ChainContext) -> list[str]:
+    """Return why value ± se does not show that the chains are at T; empty if it does.
+
+    It does if the error is at most 5 % of T, and the difference is at most 10 % and at most 4 errors or 5 % of T.
     """
-    if temperature <= 0:
+    T, chains, smaller = context.temperature or 0.0, context.chains, context.smaller_step()
+    if T <= 0:
         return []
-    away, error = abs(value - temperature) / temperature, se / temperature
-    side = "above" if value > temperature else "below"
-    numbers = f"{away:.1%} {side} T = {temperature:g}, with an error of {error:.1%}"
-    if away > min(max(4 * error, CLOSE), FAR):
-        if away > 4 * error:
-            return [
-                f"chains are not at T: {numbers}; step bias or not yet in equilibrium; {smaller}, or "
-                f"{chains.after_burn_in()}"
-            ]
-        return [f"not shown to be T: {numbers}; {chains.longer(4)}, or {smaller}"]
-    if error > CLOSE:
-        return [f"not known well enough to be compared with T: {numbers}; {chains.longer((error / CLOSE) ** 2)}"]
+    difference, error = abs(value - T) / T, se / T
+    numbers = f"{difference:.1%} {'above' if value > T else 'below'} T = {T:g}, with an error of {error:.1%}"
+    if difference > min(max(4 * error, ACCEPTED), MAX_ACCEPTED):
+        if difference > 4 * error:
+            why = "The step size biases the chains, or they are not yet in equilibrium"
+            return [f"chains are not at T: {numbers}. {why}. Type {smaller} or {chains.after_burn_in()}"]
+        return [f"inconclusive: chains may not be at T, they are {numbers}. Type {chains.longer(4)} or {smaller}"]
+    if error > ACCEPTED:
+        longer = chains.longer((error / ACCEPTED) ** 2)
+        return [f"inconclusive: the error is too large for a comparison with T, {numbers}. Type {longer}"]
     return []
 
 
-def averages(energy: nn.Module, x: np.ndarray) -> tuple[Float[np.ndarray, " chain"], Float[np.ndarray, " chain"]]:
-    """Means a chain of ‖∇E‖² and of ΔE over states (chain, draw, *event)."""
-    chains, draws = x.shape[:2]
-    dtype = next((p.dtype for p in energy.parameters()), torch.get_default_dtype())
-    flat = x.reshape(chains * draws, *x.shape[2:])
-    states = torch.as_tensor(flat, dtype=dtype, device=device_of(energy))
-    rng = generator(0, "effective_temperature", states.device)
-    squares, laplacians = [], []
-    with frozen(energy):
-        for part in states.split(4096):
-            square, laplacian = square_and_laplacian(energy, part, rng)
-            squares.append(square)
-            laplacians.append(laplacian)
-    shape = (chains, draws)
-    means = [torch.cat(v).double().view(shape).mean(1).cpu().numpy() for v in (squares, laplacians)]
-    return means[0], means[1]
+def picture(result: Result) -> Picture:
+    """Draw the histogram of the ratio per chain, with T and T_conf."""
+    from ebm_cli import figure
 
-
-def square_and_laplacian(
-    energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator
-) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
-    """‖∇E‖² and ΔE of each state."""
-    x = x.detach().requires_grad_(True)
-    (grad,) = torch.autograd.grad(energy(x).sum(), x, create_graph=True)
-    square = grad.detach().flatten(1).square().sum(1)
-    if not grad.requires_grad:
-        return square, torch.zeros_like(square)
-    size = x[0].numel()
-    if size <= EXACT_UP_TO:
-        probes = torch.eye(size, dtype=x.dtype, device=x.device).view(size, 1, *x.shape[1:]).expand(size, *x.shape)
-    else:
-        signs = torch.randint(0, 2, x.shape, generator=rng, device=x.device)
-        probes = (2 * signs - 1).to(x.dtype)[None]
-    laplacian = torch.zeros_like(square)
-    for probe in probes:
-        (row,) = torch.autograd.grad((grad * probe).sum(), x, retain_graph=True, allow_unused=True)
-        if row is not None:
-            laplacian += (row * probe).flatten(1).sum(1)
-    return square, laplacian
+    shown: Shown = result.arrays
+    drawn, (axes,) = figure.new(height=3.2)
+    axes.hist(shown.per_chain[np.isfinite(shown.per_chain)], bins=30, color=figure.BLUE)
+    axes.axvline(shown.temperature, color=figure.GREEN, linestyle="--", label=f"T = {shown.temperature:g}")
+    label = f"T_conf = {shown.value:.3f} ± {shown.se:.3f}"
+    axes.axvline(shown.value, color=figure.RED, label=label)
+    axes.set(xlabel="‖∇E‖²/ΔE, ratio of means in each chain", ylabel="chains")
+    axes.legend()
+    return drawn, (
+        f"Configurational temperature of each chain. T_conf = {shown.value:.4f} ± {shown.se:.4f}; "
+        f"T = {shown.temperature:g}. Look for two lines that agree."
+    )

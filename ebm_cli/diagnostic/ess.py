@@ -1,79 +1,85 @@
-"""Effective sample size: how many independent draws the chains are worth."""
+"""Effective sample size: the number of independent draws with the same error as the chains."""
 
 import math
+from typing import NamedTuple
 
-from ebm_cli import check, figure
-from ebm_cli.chain.chain_file import Chains
-from ebm_cli.diagnostic import Patient, bulk_ess, of_each
-from ebm_cli.estimate import Estimate, refused
-from ebm_cli.figure.finding import Finding
+from ebm_cli import check
+from ebm_cli.diagnostic import ChainContext
+from ebm_cli.estimate import Estimate, Picture, Result, all_refused, refused
 
-# ESS a chain that an estimate of the ESS itself needs (Vehtari et al., 2021, section 4).
-LEAST_ESS = 25.0
-
-
-def bulk(chains: Chains) -> dict[str, float]:
-    """Bulk ESS of each coordinate and the energy, of all chains together."""
-    return of_each(bulk_ess, chains)
+# ESS per chain that an estimate of the ESS itself needs (Vehtari et al., 2021, section 4).
+MIN_ESS_PER_CHAIN = 25.0
+UNITS = {"ess_bulk_min": None, "ess_per_gradient": None}
 
 
-def shortage(chains: Chains, least: float) -> float:
-    """How many times as long chains would have to be for `least` a chain; ≤ 1 where they are long enough."""
-    return least * len(chains.x) / min(bulk(chains).values(), default=math.inf)
+class Shown(NamedTuple):
+    """Bulk ESS of each quantity, its smallest, the draws in all, and the ESS below which there is a caution."""
+
+    per_quantity: dict[str, float]
+    slowest: str
+    draws: int
+    caution_below: float
+
+
+def shortage(context: ChainContext, minimum: float) -> float:
+    """Return how many times as long chains must be for `minimum` ESS per chain; ≤ 1 if they are long enough."""
+    chains = context.screened.usable
+    return minimum * (0 if chains is None else len(chains.x)) / min(context.bulk_ess.values(), default=math.inf)
 
 
 class ESS:
-    """Bulk ESS, the least over coordinates and energy: rank-normalised, split chains, Geyer's initial sequence.
+    """Bulk ESS, the minimum over coordinates and energy: rank-normalized, split chains, Geyer's initial sequence.
 
-    Vehtari et al., 2021 (Bayesian Analysis 16, 667), section 4, by ArviZ's function. ess_per_gradient divides by
-    the gradient evaluations of the chains that count, burn-in included. Under caution below `least` per chain,
-    the bound
-    of that paper.
+    Vehtari et al., 2021 (Bayesian Analysis 16, 667), section 4, by ArviZ's function. ess_per_gradient divides by the
+    gradient evaluations of the usable chains, burn-in included. Caution below `least` per chain, the bound of that
+    paper.
 
-    least: ESS a chain that the estimate itself needs, > 0.
+    least: ESS per chain that the estimate itself needs (> 0).
     """
 
     def __init__(self, least: float) -> None:
         check.positive("least", least)
         self.least = least
 
-    def __call__(self, patient: Patient) -> Finding:
-        screened = patient.screened()
-        if screened.good is None:
-            return Finding({"ess_bulk_min": refused(screened.fatal), "ess_per_gradient": refused(screened.fatal)})
-        chains = screened.good
-        values = bulk(chains)
+    def __call__(self, context: ChainContext) -> Result:
+        screened = context.screened
+        if screened.usable is None:
+            return all_refused(UNITS, screened.error)
+        values, chains = context.bulk_ess, screened.usable
         if not values:
-            reason = "ESS is undefined: every coordinate is constant"
-            return Finding({"ess_bulk_min": refused(reason), "ess_per_gradient": refused(reason)})
+            return all_refused(UNITS, "ESS is undefined: every coordinate is constant")
         slowest = min(values, key=lambda name: values[name])
-        count = len(chains.x)
-        doubts = list(screened.remarks)
-        if values[slowest] < self.least * count:
-            doubts.append(
-                f"ESS of {slowest} is under {self.least:g} a chain ({count} chains), too few to trust it: "
-                + chains.longer(self.least * count / values[slowest])
+        ess, (count, draws) = values[slowest], chains.x.shape[:2]
+        reasons = list(screened.warnings)
+        if ess < self.least * count:
+            longer = chains.longer(self.least * count / ess)
+            reasons.append(
+                f"the ESS of {slowest} is below {self.least:g} per chain ({count} chains), so it is not reliable. "
+                f"Type {longer}"
             )
-        worth = f"{chains.x.shape[0] * chains.x.shape[1]} draws are worth about {values[slowest]:.0f} independent ones"
+        worth = f"{count * draws} draws are worth about {ess:.0f} independent ones"
         estimates = {
-            "ess_bulk_min": Estimate(values[slowest], meaning=worth, if_not_mixed="refused").with_caution(doubts)
+            "ess_bulk_min": Estimate(ess, meaning=worth, if_not_mixed="refused").with_caution(reasons),
+            "ess_per_gradient": refused("the file does not contain how many gradients its chains took"),
         }
         if chains.gradients:
-            each = values[slowest] / (chains.gradients * count)
-            estimates["ess_per_gradient"] = Estimate(each, if_not_mixed="refused").with_caution(doubts)
-        else:
-            estimates["ess_per_gradient"] = refused("the file does not say how many gradients its chains cost")
-        picture, (axes,) = figure.new()
-        figure.spread(axes, values, "bulk ESS")
-        axes.axvline(
-            self.least * count,
-            color=figure.RED,
-            linestyle="--",
-            label=f"least to trust: {self.least:g} a chain",
-        )
-        axes.legend()
-        caption = (
-            f"Bulk effective sample size of each coordinate and the energy; least {values[slowest]:.4g} ({slowest}) of "
-            f"{chains.x.shape[0] * chains.x.shape[1]} draws. Good: all to the right of the dashed line."
-        )
-        return Finding(estimates, picture, caption)
+            each = Estimate(ess / (chains.gradients * count), if_not_mixed="refused")
+            estimates["ess_per_gradient"] = each.with_caution(reasons)
+        return Result(estimates, Shown(values, slowest, count * draws, self.least * count), picture)
+
+
+def picture(result: Result) -> Picture:
+    """Draw the ESS of each quantity."""
+    from ebm_cli import figure
+
+    shown: Shown = result.arrays
+    drawn, (axes,) = figure.new()
+    figure.plot_values(axes, shown.per_quantity, "bulk ESS")
+    label = f"reliable from {shown.caution_below:g} on"
+    axes.axvline(shown.caution_below, color=figure.RED, linestyle="--", label=label)
+    axes.legend()
+    return drawn, (
+        f"Bulk effective sample size of each coordinate and the energy. The smallest is "
+        f"{shown.per_quantity[shown.slowest]:.4g} ({shown.slowest}) of {shown.draws} draws. "
+        "Look for values to the right of the dashed line."
+    )

@@ -1,20 +1,35 @@
-"""R-hat: whether chains agree with each other."""
+"""R̂: agreement between chains."""
 
-from ebm_cli import check, figure
-from ebm_cli.chain.screening import listed
-from ebm_cli.diagnostic import Patient, of_each, rank_r_hat
-from ebm_cli.estimate import Estimate, refused
-from ebm_cli.figure.finding import Finding
+from typing import NamedTuple
+
+from ebm_cli import check
+from ebm_cli.chain.screening import join_chain_names
+from ebm_cli.diagnostic import ChainContext
+from ebm_cli.estimate import Estimate, Picture, Result, all_refused
+
+NAME = "r_hat_max"
+# The bounds of the mixing verdict, and the defaults of this diagnostic.
+CAUTION_ABOVE, FAIL_ABOVE = 1.01, 1.1
+
+
+class Shown(NamedTuple):
+    """R̂ of each quantity, the quantity with the largest, and both bounds."""
+
+    per_quantity: dict[str, float]
+    worst: str
+    mixed: float
+    apart: float
 
 
 class RHat:
-    """R̂ = √(var⁺/W), the largest over coordinates and energy: rank-normalised, split and folded.
+    """R̂ = √(var⁺/W), the maximum over coordinates and energy: rank-normalized, split and folded.
 
-    Vehtari et al., 2021 (Bayesian Analysis 16, 667), section 4, by ArviZ's function: var⁺ pools the variance
-    within and between half-chains, W is that within; 1 when all agree. Undefined, hence refused, with a chain
-    that never moved. R̂ cannot see a mode that no chain has visited; `mixing` looks at more.
+    Vehtari et al., 2021 (Bayesian Analysis 16, 667), section 4, by ArviZ's function. var⁺ pools the variance within
+    and between half-chains, and W is the variance within; R̂ = 1 if all agree. Refused with a chain that never moved,
+    for which R̂ is undefined. R̂ cannot detect a mode that no chain has visited; the mixing verdict uses more evidence.
 
-    mixed: > 1, usually 1.01; above it R̂ is under caution. apart: > mixed, usually 1.1; drawn beside it.
+    mixed: R̂ above which there is a caution (> 1, usually 1.01).
+    apart: R̂ of the second line in the picture (> mixed, usually 1.1).
     """
 
     def __init__(self, mixed: float, apart: float) -> None:
@@ -27,41 +42,43 @@ class RHat:
         self.mixed = mixed
         self.apart = apart
 
-    def __call__(self, patient: Patient) -> Finding:
-        screened = patient.screened()
+    def __call__(self, context: ChainContext) -> Result:
+        screened = context.screened
         if screened.stuck:
-            reason = f"undefined: {listed(screened.stuck)} never moved; {patient.smaller_step()}"
-            return Finding({"r_hat_max": refused(reason)})
-        if screened.good is None:
-            return Finding({"r_hat_max": refused(screened.fatal)})
-        values = of_each(rank_r_hat, screened.good)
+            stuck = join_chain_names(screened.stuck)
+            return all_refused({NAME: None}, f"undefined: {stuck} never moved. Type {context.smaller_step()}")
+        if screened.usable is None:
+            return all_refused({NAME: None}, screened.error)
+        values = context.r_hat()
         if not values:
-            reason = "undefined: every coordinate is constant within every chain"
-            return Finding({"r_hat_max": refused(reason)})
+            return all_refused({NAME: None}, "undefined: every coordinate is constant within every chain")
         worst = max(values, key=lambda name: values[name])
-        value = values[worst]
-        doubts = list(screened.remarks)
-        if value > self.mixed:
-            times = (value**2 - 1) / (self.mixed**2 - 1)
-            doubts.append(f"R̂ of {worst} is above {self.mixed:g}: {screened.good.longer(times)}")
-        picture, (axes,) = figure.new()
-        figure.spread(axes, values, "rank-normalised R̂")
-        axes.axvline(self.mixed, color=figure.GREEN, linestyle="--", label=f"mixed: {self.mixed:g}")
-        if value > self.mixed:
-            axes.axvline(self.apart, color=figure.RED, linestyle=":", label=f"not mixed: {self.apart:g}")
-        axes.legend()
-        caption = (
-            f"R̂ of each coordinate and the energy; largest {value:.4f} ({worst}). Good: all left of the green line. "
-            "R̂ cannot see a mode that no chain has visited."
-        )
-        return Finding(
-            {"r_hat_max": Estimate(value, meaning=self._meaning(value), if_not_mixed="caution").with_caution(doubts)},
-            picture,
-            caption,
-        )
+        reasons = list(screened.warnings)
+        if values[worst] > self.mixed:
+            longer = screened.usable.longer((values[worst] ** 2 - 1) / (self.mixed**2 - 1))
+            reasons.append(f"R̂ of {worst} is above {self.mixed:g}. Type {longer}")
+        estimate = Estimate(values[worst], meaning=self._meaning(values[worst]), if_not_mixed="caution")
+        shown = Shown(values, worst, self.mixed, self.apart)
+        return Result({NAME: estimate.with_caution(reasons)}, shown, picture)
 
     def _meaning(self, value: float) -> str:
-        if value <= self.mixed:
-            return f"chains agree with each other (1 is perfect, up to {self.mixed:g} is good)"
-        how = "do not yet agree" if value <= self.apart else "disagree"
+        how = "agree" if value <= self.mixed else "do not yet agree" if value <= self.apart else "disagree"
         return f"chains {how} with each other (1 is perfect, up to {self.mixed:g} is good)"
+
+
+def picture(result: Result) -> Picture:
+    """Draw R̂ of each quantity."""
+    from ebm_cli import figure
+
+    shown: Shown = result.arrays
+    value = shown.per_quantity[shown.worst]
+    drawn, (axes,) = figure.new()
+    figure.plot_values(axes, shown.per_quantity, "rank-normalized R̂")
+    axes.axvline(shown.mixed, color=figure.GREEN, linestyle="--", label=f"mixed: {shown.mixed:g}")
+    if value > shown.mixed:
+        axes.axvline(shown.apart, color=figure.RED, linestyle=":", label=f"not mixed: {shown.apart:g}")
+    axes.legend()
+    return drawn, (
+        f"R̂ of each coordinate and the energy. The largest is {value:.4f} ({shown.worst}). Look for values to the "
+        "left of the green line. R̂ cannot detect a mode that no chain has visited."
+    )

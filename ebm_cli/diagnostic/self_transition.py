@@ -1,68 +1,81 @@
-"""Self-transition probability: how often a chain stays where it is."""
+"""Self-transition probability: the fraction of steps in which a chain stays in its state."""
+
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
-from ebm_cli import figure
-from ebm_cli.chain.screening import LEAST_DRAWS, listed
-from ebm_cli.diagnostic import Patient
-from ebm_cli.estimate import Estimate, refused
-from ebm_cli.figure.finding import Finding
+from ebm_cli.chain.screening import MIN_DRAWS, finite_chains, join_chain_names
+from ebm_cli.diagnostic import ChainContext
+from ebm_cli.estimate import Estimate, Picture, Result, all_refused
 
-HIGH = 0.9
+NAME = "self_transition"
+CAUTION_ABOVE = 0.9
+
+
+class Stays(NamedTuple):
+    """The fraction of kernel steps in which each chain stays, and the fraction of consecutive draws that are equal."""
+
+    steps: Float[np.ndarray, " chain"]
+    draws: Float[np.ndarray, " chain"]
 
 
 class SelfTransition:
     """P(x_{t+1} = x_t) = Σᵢ πᵢ P_ii over kernel steps t.
 
-    For kernels with one test in each step, the mean of 1 − acceptance over all steps, however far apart the draws are.
-    For others, and without an acceptance, the fraction of consecutive draws that are equal, which is refused if draws
-    are several steps apart. 0 for unadjusted kernels on a continuous space. The standard error is that of the mean over
-    chains. Caution above 0.9.
+    For kernels with one test in each step, the mean of 1 − acceptance over all steps, for any thinning. For others, and
+    without an acceptance, the fraction of consecutive draws that are equal; refused if draws are several steps apart.
+    0 for unadjusted kernels on a continuous space. The standard error is that of the mean over chains. Caution above
+    0.9.
     """
 
-    def __call__(self, patient: Patient) -> Finding:
-        screened = patient.screened()
-        chains = patient.chains
-        draws = chains.x.shape[1]
-        if draws < LEAST_DRAWS:
-            return Finding({"self_transition": refused(screened.fatal)})
-        flat = chains.flat()
-        names = chains.names or list(range(len(flat)))
-        finite = np.isfinite(flat).all((1, 2))
-        if chains.potential is not None:
-            finite &= np.isfinite(chains.potential).all(1)
-        equal = (flat[:, 1:] == flat[:, :-1]).all(2).mean(1)
-        stays = equal
-        known = chains.test_per_step or getattr(patient.sampler, "test_per_step", False) is True
-        if known and chains.acceptance is not None:
-            stays = 1 - chains.acceptance.mean(1)
-        elif chains.thin > 1:
-            what = "no acceptance rate" if chains.acceptance is None else "no kernel with one test in each step"
-            reason = (
-                f"draws are {chains.thin} kernel steps apart, and these chains have {what}: stays between draws are "
-                "not known; thin=1 counts them"
-            )
-            return Finding({"self_transition": refused(reason)})
-        sound = finite & (equal < 1) & np.isfinite(stays)
-        kept = stays[sound]
+    def __call__(self, context: ChainContext) -> Result:
+        screened, chains = context.screened, context.chains
+        if chains.x.shape[1] < MIN_DRAWS:
+            return all_refused({NAME: None}, screened.error)
+        stays = stays_of(context)
+        if stays is None:
+            what = "an acceptance rate" if chains.acceptance is None else "a kernel with one test in each step"
+            between = f"draws are {chains.thin} kernel steps apart and the chains lack {what}"
+            return all_refused({NAME: None}, f"{between}, so stays between draws are unknown. Type thin=1")
+        finite = finite_chains(chains)
+        kept = stays.steps[finite & (stays.draws < 1) & np.isfinite(stays.steps)]
         if len(kept) < 2:
-            stuck = [names[i] for i in np.flatnonzero(finite & (equal == 1))]
-            reason = f"{listed(stuck)} never moved; {patient.smaller_step()}" if stuck else screened.fatal
-            return Finding({"self_transition": refused(reason or "fewer than 2 sound chains")})
+            stuck = [chains.numbers()[i] for i in np.flatnonzero(finite & (stays.draws == 1))]
+            reason = f"{join_chain_names(stuck)} never moved. Type {context.smaller_step()}" if stuck else ""
+            return all_refused({NAME: None}, reason or screened.error or "fewer than 2 usable chains")
         value, se = float(kept.mean()), float(kept.std(ddof=1) / len(kept) ** 0.5)
-        doubts = list(screened.remarks)
-        if value > HIGH:
-            doubts.append(f"chains stay in place more than {HIGH:.0%} of the time: {patient.smaller_step()}")
-        meaning = f"a chain stays where it is in {100 * value:.1f} % of its kernel steps"
-        estimate = Estimate(value, se=se, meaning=meaning, if_not_mixed="caution").with_caution(doubts)
-        if not stays[finite].any():
-            # There is nothing to draw of chains that always move.
-            return Finding({"self_transition": estimate})
-        picture, (axes,) = figure.new(height=3.0)
-        axes.bar(range(len(stays)), np.where(finite, stays, 0), color=figure.BLUE, width=1.0)
-        axes.set(xlabel="chain", ylabel="fraction of kernel steps that stay", ylim=(0, 1))
-        caption = (
-            f"Fraction of kernel steps in which each chain stays, mean {value:.4f} ± {se:.4f}. "
-            "Good: alike for all chains and well below 1."
-        )
-        return Finding({"self_transition": estimate}, picture, caption)
+        reasons = list(screened.warnings)
+        if value > CAUTION_ABOVE:
+            stay = f"chains stay in place in more than {CAUTION_ABOVE:.0%} of their steps"
+            reasons.append(f"{stay}. Type {context.smaller_step()}")
+        meaning = f"a chain stays in its state in {100 * value:.1f} % of its kernel steps"
+        estimate = Estimate(value, se=se, meaning=meaning, if_not_mixed="caution").with_caution(reasons)
+        # Chains that always move need no picture.
+        drawn = picture if stays.steps[finite].any() else None
+        return Result({NAME: estimate}, np.where(finite, stays.steps, 0), drawn)
+
+
+def stays_of(context: ChainContext) -> Stays | None:
+    """Return how often each chain stays; None if draws are several steps apart and no acceptance tells."""
+    chains = context.chains
+    flat = chains.flat()
+    equal = (flat[:, 1:] == flat[:, :-1]).all(2).mean(1)
+    one_test = chains.test_per_step or getattr(context.sampler, "test_per_step", False) is True
+    if one_test and chains.acceptance is not None:
+        return Stays(1 - chains.acceptance.mean(1), equal)
+    return Stays(equal, equal) if chains.thin == 1 else None
+
+
+def picture(result: Result) -> Picture:
+    """Draw a bar per chain."""
+    from ebm_cli import figure
+
+    stays, estimate = result.arrays, result.estimates[NAME]
+    drawn, (axes,) = figure.new(height=3.0)
+    axes.bar(range(len(stays)), stays, color=figure.BLUE, width=1.0)
+    axes.set(xlabel="chain", ylabel="fraction of kernel steps that stay", ylim=(0, 1))
+    return drawn, (
+        f"Fraction of kernel steps in which each chain stays. The mean is {estimate.value:.4f} ± {estimate.se:.4f}. "
+        "Look for bars of equal height, well below 1."
+    )

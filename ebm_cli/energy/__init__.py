@@ -67,16 +67,6 @@ class AnalyticGradient(Protocol):
 
 
 @runtime_checkable
-class NoiseConditioned(Protocol):
-    """An energy of several noise levels: forward(x, condition=σ), a σ a row.
-
-    noise_level: the one that forward(x) is of, and so chains and metrics; None where it takes no condition.
-    """
-
-    noise_level: float | None
-
-
-@runtime_checkable
 class Logits(Protocol):
     """f(x)[y] with p(y|x) = softmax f(x) and E(x) = −log Σ_y exp f(x)[y]."""
 

@@ -1,6 +1,5 @@
-"""Figures in one style: colour-blind safe, axes named, legible in print; never through pyplot's global state."""
+"""Figures in one style: colorblind-safe, with named axes, legible in print, and without pyplot's global state."""
 
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import nn
 
+from ebm_cli.data import is_image
 from ebm_cli.energy import device_of
+from ebm_cli.estimate import Picture
 from ebm_cli.run.folder import Run
 
 STYLE: Any = mpl.rc_params_from_file(Path(__file__).with_name("ebm.mplstyle"), use_default_template=False)
 CYCLE: tuple[str, ...] = tuple(STYLE["axes.prop_cycle"].by_key()["color"])
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = CYCLE
 BLACK = "#000000"
-FEW = 12
+MAX_NAMED_VALUES = 12
 
 
 def new(columns: int = 1, width: float = 6.4, height: float = 3.6) -> tuple[Figure, list[Axes]]:
-    """A figure with `columns` axes side by side, in inches."""
+    """Return a figure and its `columns` axes in one row; sizes in inches."""
     with mpl.rc_context(STYLE):
         picture = Figure(figsize=(width, height), layout="constrained")
         axes = picture.subplots(1, columns, squeeze=False)[0]
@@ -31,14 +32,14 @@ def new(columns: int = 1, width: float = 6.4, height: float = 3.6) -> tuple[Figu
 
 
 def panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
-    """A figure with rows × columns axes, in inches, and these axes."""
+    """Return a figure and its rows × columns axes; sizes in inches."""
     with mpl.rc_context(STYLE):
         picture = Figure(figsize=(width, height), layout="constrained")
         return picture, picture.subplots(rows, columns, squeeze=False)
 
 
-def save(run: Run, pictures: dict[str, tuple[Figure, str]]) -> None:
-    """Write figures/NAME.png, a vector copy if figures= asks for one, and remember each caption with the others."""
+def save(run: Run, pictures: dict[str, Picture]) -> None:
+    """Write figures/NAME.png, a vector copy if figures= asks for one, and the captions."""
     run.figures.mkdir(exist_ok=True)
     captions, kinds = run.captions(), dict.fromkeys(("png", run.figure_format()))
     for name, (picture, caption) in pictures.items():
@@ -53,26 +54,21 @@ def save(run: Run, pictures: dict[str, tuple[Figure, str]]) -> None:
 
 
 def can_show(event: tuple[int, ...]) -> bool:
-    """Whether states of this shape have a picture: images, or one or two numbers."""
+    """Return True if states of this shape can be drawn: images, or one or two numbers."""
     return is_image(event) or (len(event) == 1 and event[0] <= 2)
 
 
-def is_image(event: tuple[int, ...]) -> bool:
-    """(channels, height, width) with one or three channels."""
-    return len(event) == 3 and event[0] in (1, 3)
-
-
 def as_pictures(x: Float[np.ndarray, "n c h w"]) -> np.ndarray:
-    """States as pictures, (n, height, width) or (n, height, width, 3), in [0, 1] but for the outermost 0.1 %."""
+    """Return (n, height, width) or (n, height, width, 3) in [0, 1]; the outermost 0.1 % of the values are clipped."""
     low, high = np.quantile(x, [0.001, 0.999])
     levels = np.clip((x - low) / max(high - low, 1e-12), 0, 1)
     return levels[:, 0] if levels.shape[1] == 1 else np.moveaxis(levels, 1, -1)
 
 
 def states(x: np.ndarray, event: tuple[int, ...], most: int = 60, like: np.ndarray | None = None) -> Figure:
-    """A grid of images, a scatter of points in the plane, or a histogram of one number.
+    """Draw a grid of images, a scatter of points in the plane, or a histogram of one number.
 
-    like: the points that the window is to fit.
+    like: points that the window is fitted to.
     """
     if is_image(event):
         return grid(x[:most])
@@ -89,7 +85,7 @@ def states(x: np.ndarray, event: tuple[int, ...], most: int = 60, like: np.ndarr
 
 
 def grid(images: np.ndarray, columns: int = 10) -> Figure:
-    """Images in [0, 1], (n, height, width) or (n, height, width, 3), in rows, without interpolation."""
+    """Draw images in [0, 1], (n, height, width) or (n, height, width, 3), in rows, without interpolation."""
     rows = -(-len(images) // columns)
     height, width = images.shape[1:3]
     gap = max(1, height // 8)
@@ -107,10 +103,10 @@ def grid(images: np.ndarray, columns: int = 10) -> Figure:
 def window(
     points: Float[np.ndarray, "n d"], others: Float[np.ndarray, "m d"] | None = None, margin: float = 0.25
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The lowest and highest value of each coordinate to show: around points, leaving out the outermost 0.1 %.
+    """Return the lowest and highest value of each coordinate to show, without the outermost 0.1 % of the points.
 
-    others: what is compared with the points; it widens the window by at most a margin on each side, so that the
-    points fill half of it or more.
+    others: what the points are compared with. They widen the window by at most a margin on each side; the points fill
+    half of it or more.
     """
     low, high = np.quantile(points, [0.001, 0.999], axis=0)
     pad = margin * np.maximum(high - low, 1e-3)
@@ -123,7 +119,7 @@ def window(
 def extent(
     points: Float[np.ndarray, "n 2"], others: Float[np.ndarray, "m 2"] | None = None, margin: float = 0.25
 ) -> tuple[float, float, float, float]:
-    """(left, right, bottom, top) of the window in the plane."""
+    """Return (left, right, bottom, top) of the window in the plane."""
     low, high = window(points, others, margin)
     return float(low[0]), float(high[0]), float(low[1]), float(high[1])
 
@@ -131,7 +127,7 @@ def extent(
 def energy_on_grid(
     energy: nn.Module, box: tuple[float, float, float, float], size: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Coordinates and E on a size × size grid over `box`."""
+    """Return both coordinates and E on a size × size grid over `box`."""
     u, v = np.linspace(box[0], box[1], size), np.linspace(box[2], box[3], size)
     points = np.stack(np.meshgrid(u, v), -1).reshape(-1, 2)
     with torch.no_grad():
@@ -140,9 +136,9 @@ def energy_on_grid(
     return u, v, e.cpu().numpy().reshape(size, size)
 
 
-def spread(axes: Axes, values: dict[str, float], xlabel: str) -> None:
-    """One number of each coordinate: dots by name where they are few, a histogram where they are many."""
-    if len(values) <= FEW:
+def plot_values(axes: Axes, values: dict[str, float], xlabel: str) -> None:
+    """Draw one number per coordinate: named dots up to 12 numbers, else a histogram."""
+    if len(values) <= MAX_NAMED_VALUES:
         names = list(values)
         axes.plot([values[name] for name in names], range(len(names)), "o", color=BLUE)
         axes.set_yticks(range(len(names)), names)
@@ -152,42 +148,50 @@ def spread(axes: Axes, values: dict[str, float], xlabel: str) -> None:
         axes.set(xlabel=xlabel, ylabel="coordinates")
 
 
-def training(history: list[dict[str, Any]]) -> tuple[Figure, str]:
-    """Both phases, the gap and the gradient's norm over training."""
+def training(history: list[dict[str, Any]]) -> Picture:
+    """Draw both phases and their gap over training, or the loss and its gradient's norm if there are no phases."""
     rows = [row for row in history if "loss" in row]
-    phases = any("e_model" in row for row in rows)
-    picture, (left, right) = new(2, width=8.4, height=3.2)
-    if phases:
-        curve(left, rows, "e_data", "data", BLUE)
-        curve(left, rows, "e_model", "model's chains", ORANGE)
-        left.set(xlabel="training step", ylabel="mean energy E", ylim=settled(rows, "e_data", "e_model"))
-        curve(right, rows, "gap", "e_model − e_data", GREEN)
-        right.axhline(0, color=BLACK, linewidth=0.8)
-        right.set(xlabel="training step", ylabel="gap", ylim=settled(rows, "gap"))
-        last = [row["gap"] for row in rows[-max(1, len(rows) // 10) :] if "gap" in row]
-        level = f" ({np.mean(last):.3g} over the last tenth)" if last else ""
-        caption = (
-            f"Mean energy of data and of the model's chains (left) and their gap{level} (right). Good: the two stay "
-            "together and the gap hovers around 0. Both axes are cut to what is seen after the first tenth. The gap "
-            "compares the phases; it is not a loss to be driven down."
-        )
-    else:
-        curve(left, rows, "loss", "loss", BLUE)
-        left.set(xlabel="training step", ylabel="loss")
-        curve(right, rows, "grad_norm", "gradient norm", ORANGE)
-        right.set(xlabel="training step", ylabel="gradient norm")
-        last = [row["loss"] for row in rows[-max(1, len(rows) // 10) :]]
-        caption = (
-            f"Loss (left), {np.mean(last):.4g} over the last tenth, and norm of its gradient (right) over training. "
-            "Good: the loss falls, then levels off."
-        )
+    drawn, (left, right) = new(2, width=8.4, height=3.2)
+    caption = (_phases if any("e_model" in row for row in rows) else _loss)(left, right, rows)
     left.legend()
     right.legend()
-    return picture, caption
+    return drawn, caption
 
 
-def settled(rows: list[dict[str, Any]], *names: str) -> tuple[float, float]:
-    """Limits that hold everything after the first tenth of training, whose transient would flatten the rest."""
+def _phases(left: Axes, right: Axes, rows: list[dict[str, Any]]) -> str:
+    curve(left, rows, "e_data", "data", BLUE)
+    curve(left, rows, "e_model", "model's chains", ORANGE)
+    limits = limits_after_transient(rows, "e_data", "e_model")
+    left.set(xlabel="training step", ylabel="mean energy E", ylim=limits)
+    curve(right, rows, "gap", "e_model − e_data", GREEN)
+    right.axhline(0, color=BLACK, linewidth=0.8)
+    right.set(xlabel="training step", ylabel="gap", ylim=limits_after_transient(rows, "gap"))
+    gaps = [row["gap"] for row in _last_tenth(rows) if "gap" in row]
+    level = f" ({np.mean(gaps):.3g} over the last tenth)" if gaps else ""
+    return (
+        f"Mean energy of data and of the model's chains (left) and their gap{level} (right). Look for two curves that "
+        "stay together and a gap that fluctuates around 0. Both axes are cut to the values after the first tenth. The "
+        "gap compares the phases; it is not a loss to minimize."
+    )
+
+
+def _loss(left: Axes, right: Axes, rows: list[dict[str, Any]]) -> str:
+    curve(left, rows, "loss", "loss", BLUE)
+    left.set(xlabel="training step", ylabel="loss")
+    curve(right, rows, "grad_norm", "gradient norm", ORANGE)
+    right.set(xlabel="training step", ylabel="gradient norm")
+    return (
+        f"Loss (left), {np.mean([row['loss'] for row in _last_tenth(rows)]):.4g} over the last tenth, and norm of its "
+        "gradient (right) over training. Look for a loss that falls and then levels off."
+    )
+
+
+def _last_tenth(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return rows[-max(1, len(rows) // 10) :]
+
+
+def limits_after_transient(rows: list[dict[str, Any]], *names: str) -> tuple[float, float]:
+    """Return limits of the values after the first tenth of training, a transient that would flatten the rest."""
     later = rows[len(rows) // 10 :]
     values = [row[name] for row in later for name in names if name in row]
     low, high = min(values), max(values)
@@ -196,7 +200,7 @@ def settled(rows: list[dict[str, Any]], *names: str) -> tuple[float, float]:
 
 
 def curve(axes: Axes, rows: list[dict[str, Any]], name: str, label: str, color: str) -> None:
-    """One logged scalar, thin, under its running mean."""
+    """Draw one logged scalar, thin, and its running mean."""
     steps = np.array([row["step"] for row in rows if name in row])
     values = np.array([row[name] for row in rows if name in row], dtype=float)
     window = max(1, len(values) // 30)
@@ -208,6 +212,9 @@ def curve(axes: Axes, rows: list[dict[str, Any]], name: str, label: str, color: 
         axes.lines[-1].set(alpha=1.0, label=label)
 
 
-def wrap(text: str, width: int = 90) -> str:
-    """Text in lines of at most `width`, for a title."""
-    return "\n".join(textwrap.wrap(text, width))
+def two_histograms(axes: Axes, filled: np.ndarray, line: np.ndarray, labels: tuple[str, str]) -> None:
+    """Draw two sets of distances (≥ 0), one filled and one as a line, without the outermost 1 %."""
+    bins = np.linspace(0, max(np.quantile(line, 0.99), np.quantile(filled, 0.99)) * 1.05, 40).tolist()
+    axes.hist(filled, bins=bins, density=True, alpha=0.55, color=BLUE, label=labels[0])
+    axes.hist(line, bins=bins, density=True, histtype="step", color=RED, linewidth=1.6, label=labels[1])
+    axes.legend()

@@ -1,24 +1,22 @@
-"""States of three and more coordinates, or of a table, as pictures: each column, and pairs of columns, next to data."""
+"""Pictures of states with three or more coordinates, or of a table: columns and pairs of columns, next to data."""
 
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from ebm_cli import figure
+from ebm_cli.estimate import Picture
 
-# So many columns have a marginal, and so many of them are paired.
-MOST_COLUMNS, MOST_PAIRED = 12, 5
-ACROSS = 4
-MOST_POINTS = 1000
+# Number of columns that have a marginal, and that are paired.
+MAX_MARGINALS, MAX_PAIRED = 12, 5
+PANELS_PER_ROW = 4
+MAX_POINTS = 1000
 
 
-def marginals(
-    names: list[str], samples: Float[np.ndarray, "n d"], data: Float[np.ndarray, "m d"] | None
-) -> tuple[Figure, str]:
-    """A histogram of each column: data filled, samples as a line."""
-    shown = names[:MOST_COLUMNS]
-    across = min(len(shown), ACROSS)
+def marginals(names: list[str], samples: Float[np.ndarray, "n d"], data: Float[np.ndarray, "m d"] | None) -> Picture:
+    """Draw a histogram of each column: data filled, samples as a line."""
+    shown = names[:MAX_MARGINALS]
+    across = min(len(shown), PANELS_PER_ROW)
     down = -(-len(shown) // across)
     drawn, panels = figure.panels(down, across, width=2.2 * across + 0.6, height=1.9 * down + 0.8)
     low, high = figure.window(samples if data is None else data, samples)
@@ -30,59 +28,57 @@ def marginals(
         axes.set(xlabel=shown[i], yticks=[])
     if data is not None:
         drawn.legend(*panels.flat[0].get_legend_handles_labels(), fontsize="small", loc="outside upper right", ncols=2)
-    beside = " next to the data's" if data is not None else ""
+    compared = " compared with the data" if data is not None else ""
     which = "all" if len(shown) == len(names) else f"the first {len(shown)} of {len(names)}"
-    return drawn, f"Distribution of {which} columns over {len(samples)} samples{beside}. Good: the outlines agree."
+    return drawn, f"Distribution of {which} columns over {len(samples)} samples{compared}. Look for equal outlines."
 
 
-def pairs(
-    names: list[str], samples: Float[np.ndarray, "n d"], data: Float[np.ndarray, "m d"] | None
-) -> tuple[Figure, str]:
-    """Columns on the diagonal, and below it each pair of them: data in gray, samples in color."""
-    shown = names[:MOST_PAIRED]
+def pairs(names: list[str], samples: Float[np.ndarray, "n d"], data: Float[np.ndarray, "m d"] | None) -> Picture:
+    """Draw columns on the diagonal and pairs of columns below it: data in gray, samples in color."""
+    shown = names[:MAX_PAIRED]
     side = len(shown)
     drawn, panels = figure.panels(side, side, width=1.7 * side + 0.8, height=1.6 * side + 0.6)
     low, high = figure.window(samples if data is None else data, samples)
-    ends = [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
+    limits = [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
     for row in range(side):
         for left in range(side):
             axes: Axes = panels[row, left]
             if left > row:
                 axes.remove()
             elif left == row:
-                column(axes, samples[:, row], None if data is None else data[:, row], ends[row])
+                column(axes, samples[:, row], None if data is None else data[:, row], limits[row])
                 axes.set(yticks=[])
             else:
                 scatter(axes, data, "0.5", (left, row), 0.6)
                 scatter(axes, samples, figure.BLUE, (left, row), 0.5)
-                axes.set(xlim=ends[left], ylim=ends[row])
+                axes.set(xlim=limits[left], ylim=limits[row])
             if left <= row:
                 axes.set(xlabel=shown[left] if row == side - 1 else "", ylabel=shown[row] if left == 0 < row else "")
                 axes.tick_params(labelbottom=row == side - 1, labelleft=left == 0 < row, labelsize="small")
     if data is not None:
         drawn.legend(*panels[0, 0].get_legend_handles_labels(), loc="upper right")
-    beside = "Samples (blue) and data (gray)" if data is not None else "Samples"
+    whose = "Samples (blue) and data (gray)" if data is not None else "Samples"
     which = "all" if side == len(names) else f"the first {side} of {len(names)}"
     return (
         drawn,
-        f"{beside}: {which} columns and their pairs, up to {MOST_POINTS:,} points. Good: the clouds agree.",
+        f"{whose}: {which} columns and their pairs, up to {MAX_POINTS:,} points. Look for clouds that agree.",
     )
 
 
 def column(
-    axes: Axes, samples: Float[np.ndarray, " n"], data: Float[np.ndarray, " m"] | None, ends: tuple[float, float]
+    axes: Axes, samples: Float[np.ndarray, " n"], data: Float[np.ndarray, " m"] | None, limits: tuple[float, float]
 ) -> None:
-    """The histogram of one column within these ends."""
-    bins = np.linspace(*ends, 31)
+    """Draw the histogram of one column within these limits."""
+    bins = np.linspace(*limits, 31)
     if data is not None:
         axes.hist(data, bins=list(bins), density=True, color="0.75", label="data")
     line = {"histtype": "step", "linewidth": 1.4}
     axes.hist(samples, bins=list(bins), density=True, color=figure.BLUE, label="samples", **line)
-    axes.set(xlim=ends)
+    axes.set(xlim=limits)
 
 
 def scatter(axes: Axes, x: np.ndarray | None, color: str, which: tuple[int, int], alpha: float) -> None:
-    """Points of two columns, evenly chosen."""
+    """Draw points of two columns, evenly chosen."""
     if x is not None:
-        some = x[:: -(-len(x) // MOST_POINTS)]
+        some = x[:: -(-len(x) // MAX_POINTS)]
         axes.scatter(some[:, which[0]], some[:, which[1]], s=5, color=color, alpha=alpha, linewidths=0, rasterized=True)

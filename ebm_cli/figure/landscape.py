@@ -1,4 +1,4 @@
-"""A run in the plane as one picture: the data's density, the model's, and chains over the energy."""
+"""The picture of a run in the plane: the data's density, the model's, and chains over the energy."""
 
 import numpy as np
 import torch
@@ -9,54 +9,55 @@ from torch import nn
 
 from ebm_cli import figure
 from ebm_cli.data import Data, KnownDensity, known
+from ebm_cli.estimate import Picture
 
 SIZE = 160
 DEEPEST = 12
 
 
-def landscape(
-    energy: nn.Module, temperature: float, data: Data | None, x: Float[np.ndarray, "n 2"]
-) -> tuple[Figure, str]:
-    """Density of the data (where there are any), density exp(−E/T)/Z of the model, and the states x over E/T.
+def landscape(energy: nn.Module, temperature: float, data: Data | None, x: Float[np.ndarray, "n 2"]) -> Picture:
+    """Draw the density of the data, if any, the model's density exp(−E/T)/Z, and the states x over E/T.
 
-    Both densities are on one scale of colour and the model's is normalised over what is shown. Data without a known
-    density are shown by a histogram of their training rows.
+    Both densities have one color scale, and the model's is normalized over what is shown. Data without a known density
+    are shown by a histogram of their training rows.
     """
-    good = x[np.isfinite(x).all(1)]
+    finite = x[np.isfinite(x).all(1)]
     rows = known(data).x.double().cpu().numpy() if data is not None else None
-    shown = [part for part in (rows, good) if part is not None and len(part)]
+    shown = [part for part in (rows, finite) if part is not None and len(part)]
     box = figure.extent(shown[0], shown[1] if len(shown) > 1 else None) if shown else (-1.0, 1.0, -1.0, 1.0)
     u, v, e = figure.energy_on_grid(energy, box, SIZE)
     level = (e - np.nanmin(e)) / max(temperature, 1e-12)
-    cell = (u[1] - u[0]) * (v[1] - v[0])
-    model = np.exp(-level) / (np.exp(-level).sum() * cell)
+    model = np.exp(-level) / (np.exp(-level).sum() * (u[1] - u[0]) * (v[1] - v[0]))
     panels = 3 if rows is not None else 2
     tall = (box[3] - box[2]) / (box[1] - box[0])
     drawn, axes = figure.new(panels, width=4.0 * panels, height=min(max(2.9 * tall, 1.2), 6.0) + 0.9)
+    top = float(model.max())
     if data is not None and rows is not None:
         truth = density_of(data, rows, u, v)
         top = float(np.quantile(truth, 0.999)) or float(truth.max())
         paint(axes[0], u, v, truth, top, "data")
-    else:
-        top = float(model.max())
     paint(axes[-2], u, v, model, top, "model")
     drawn.colorbar(axes[-2].collections[0], ax=axes[:-1], label="density")
-    chains(drawn, axes[-1], u, v, level, good)
+    chains(drawn, axes[-1], u, v, level, finite)
     columns = getattr(data, "columns", None)
     names = [f"{column}, scaled" for column in columns] if columns else ["x₁", "x₂"]
     for each in axes:
         each.set(xlabel=names[0], ylabel=names[1], xlim=box[:2], ylim=box[2:], aspect="equal")
         each.grid(False)
-    left = "Density of the data (left), density of the model (middle)" if rows is not None else "Density (left)"
-    states = f"{len(good)} states of chains over the energy" if len(good) else "the energy"
-    look = "the densities look alike" if rows is not None else "wells where states should be likely"
-    filled = ", and points fill the light wells by their mass" if len(good) else ""
-    caption = f"{left} and {states} (right), at T = {temperature:g}. Good: {look}{filled}."
-    return drawn, caption
+    return drawn, caption(rows is not None, len(finite), temperature)
+
+
+def caption(with_data: bool, states: int, temperature: float) -> str:
+    """Return what is plotted and what to look for."""
+    left = "Density of the data (left), density of the model (middle)" if with_data else "Density (left)"
+    right = f"{states} states of chains over the energy" if states else "the energy"
+    look = "densities that agree" if with_data else "wells at the expected states"
+    filled = ", and points that fill the light wells by their mass" if states else ""
+    return f"{left} and {right} (right), at T = {temperature:g}. Look for {look}{filled}."
 
 
 def density_of(data: Data, rows: np.ndarray, u: np.ndarray, v: np.ndarray) -> Float[np.ndarray, "rows columns"]:
-    """The data's density at the grid points, exact where it is known, else a histogram's."""
+    """Return the data's density at the grid points, exact if known, else that of a histogram."""
     if isinstance(data, KnownDensity):
         points = np.stack(np.meshgrid(u, v), -1).reshape(-1, 2)
         with torch.no_grad():
@@ -69,7 +70,7 @@ def density_of(data: Data, rows: np.ndarray, u: np.ndarray, v: np.ndarray) -> Fl
 
 
 def paint(axes: Axes, u: np.ndarray, v: np.ndarray, density: np.ndarray, top: float, title: str) -> None:
-    """One density in colour."""
+    """Draw one density in color."""
     axes.pcolormesh(u, v, density, vmin=0, vmax=top, cmap="cividis", rasterized=True)
     axes.set_title(title)
 
@@ -77,7 +78,7 @@ def paint(axes: Axes, u: np.ndarray, v: np.ndarray, density: np.ndarray, top: fl
 def chains(
     drawn: Figure, axes: Axes, u: np.ndarray, v: np.ndarray, level: np.ndarray, x: Float[np.ndarray, "n 2"]
 ) -> None:
-    """States over contours of E/T, one every T above the lowest."""
+    """Draw states over contours of E/T, one contour per T above the lowest."""
     levels = np.arange(0, DEEPEST + 0.5, 1)
     filled = axes.contourf(u, v, np.minimum(level, DEEPEST), levels=levels, cmap="Greys", alpha=0.65)
     axes.scatter(x[:, 0], x[:, 1], s=7, color=figure.ORANGE, linewidths=0, alpha=0.7)

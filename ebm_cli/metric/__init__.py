@@ -1,4 +1,23 @@
-"""Metrics: model against data or against the truth. Every other file in this folder is one of them."""
+"""Metrics compare the model with data or with the truth. Every public file in this folder is one metric.
+
+A metric is a callable from an `EvaluationContext` to a `Result`, with a flag that it needs samples:
+
+    class MeanEnergyGap:
+        needs_samples = True
+
+        def __call__(self, context: EvaluationContext) -> Result:
+            samples, held_out = context.pair()
+            gaps = context.energy(samples) - context.energy(held_out.x).mean()
+            return Result({"mean_energy_gap": Estimate(float(gaps.mean()))}, arrays=gaps.numpy(), picture=picture)
+
+    def picture(result: Result) -> Picture:
+        figure = matplotlib.figure.Figure()
+        figure.subplots().hist(result.arrays)
+        return figure, "Energy of each sample minus the mean over held-out rows. Look for values around 0."
+
+The picture is optional. It is a function next to the class, in the same file or in `_NAME_figure.py`. Only picture
+functions import matplotlib. Verbs draw.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,25 +32,30 @@ from ebm_cli import partition
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Data
 from ebm_cli.data._features import Features, features_of
-from ebm_cli.figure.finding import Finding
-from ebm_cli.partition import Budget, Integrand, LogZResult
+from ebm_cli.estimate import Result
+from ebm_cli.partition import Integrand, LogZResult
 from ebm_cli.partition.settings import LogZSettings
+from ebm_cli.path.budget import Budget
 from ebm_cli.run.terminal import Quiet, Terminal
 
-NEEDS_DATA = "needs data to compare with: run=RUN of a trained model, or data=NAME"
+NEEDS_DATA = "needs data to compare with. Type run=RUN of a trained model, or data=NAME"
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What a metric looks at.
+class EvaluationContext:
+    """A model and what it is compared with.
 
-    energy, temperature: the model exp(−E/T)/Z over states of shape `event`. samples: ends of its chains, one a row;
-    None when no metric asked for any. data: the set it is compared with; held_out, train: its rows with the set's own
-    noise, the same in every run; train is None if a run's file is not at hand, and train_missing says why. known:
-    noised rows of the training data's distribution; None for those of train. remarks: what is wrong with the samples,
-    which every estimate from them takes over.
-    partitions: log Z by every recipe that a metric asked for. budget, target: of what may be spent on each, see
-    `Budget`; terminal: where its progress goes.
+    energy, temperature: the model exp(−E/T)/Z.
+    event: the shape of one state.
+    data: the set that the model is compared with.
+    samples: final states of the model's chains, one per row; None if no metric needs any.
+    held_out, train: rows of the data with the set's own noise, the same in every run.
+    train_missing: why there are no training rows, if a run's file cannot be found.
+    known: noised rows of the training data's distribution; None for `train`.
+    warnings: what is wrong with the samples; every estimate from them takes them over.
+    partitions: log Z for every settings that a metric asked for.
+    budget, target: for each log Z, see `Budget`.
+    terminal: where progress is shown.
     """
 
     energy: nn.Module
@@ -44,7 +68,7 @@ class Subject:
     seed: int
     train_missing: str = ""
     known: Batch | None = None
-    remarks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     partitions: dict[LogZSettings, LogZResult] = field(default_factory=dict)
     budget: int | None = None
     target: float | None = None
@@ -55,74 +79,77 @@ class Subject:
 
     @property
     def compared(self) -> str:
-        """What `held_out` is, in words: the data's held-out rows, or all rows of another file that is named."""
+        """What `held_out` contains, in words: the data's held-out rows, or all rows of another file."""
         name = getattr(self.data, "other_file", "")
         return f"rows of {name}" if name else "held-out rows"
 
+    @property
+    def noise(self) -> str:
+        """How the data's noise enters, for a caption."""
+        σ = self.data.noise if self.data is not None else 0.0
+        return f"both sides have the data's noise, σ = {σ:g}" if σ else "the data have no noise"
+
     def pair(self) -> tuple[Float[Tensor, "n *event"], Batch]:
-        """Samples and held-out rows; InputError without data."""
+        """Return samples and held-out rows. Raises InputError without data."""
         if self.samples is None or self.held_out is None:
             raise InputError(NEEDS_DATA)
         return self.samples, self.held_out
 
     def training(self) -> Batch:
-        """The training rows; InputError without data, or if they are not at hand."""
+        """Return the training rows. Raises InputError without data, or if their file cannot be found."""
         if self.train is None:
             raise InputError(self.train_missing or NEEDS_DATA)
         return self.train
 
     @cached_property
     def features(self) -> Features:
-        """The features in which samples and data are compared, fitted once for all metrics of a subject."""
+        """The features in which samples and data are compared, fitted once for all metrics."""
         if self.data is None or self.held_out is None:
             raise InputError(NEEDS_DATA)
         return features_of(self.data, self.held_out)
 
-    def log_z(self, recipe: LogZSettings) -> LogZResult:
-        """The model's log Z by this recipe, found once for all metrics of a subject."""
-        if recipe not in self.partitions:
+    def log_z(self, settings: LogZSettings) -> LogZResult:
+        """Return the model's log Z by this settings, computed once for all metrics."""
+        if settings not in self.partitions:
             σ = 0.0 if self.data is None else self.data.noise
             rows = self.train if self.known is None else self.known
             integrand = Integrand.from_data(self.energy, self.temperature, self.event, rows, σ, self.seed)
             with self.terminal.task("log Z, gradients", self.budget) as tick:
-                spending = Budget(self.budget, self.target, tick, self.terminal.stopping)
-                self.partitions[recipe] = partition.log_z(integrand, recipe, spending)
-        return self.partitions[recipe]
+                budget = Budget(self.budget, self.target, tick, self.terminal.stopping)
+                self.partitions[settings] = partition.log_z(integrand, settings, budget)
+        return self.partitions[settings]
 
 
 @runtime_checkable
 class Metric(Protocol):
-    """A callable from a subject to a finding. needs_samples: whether chains must be drawn for it."""
+    """A callable from a model and what it is compared with to estimates and what a picture of them needs.
+
+    needs_samples: True if chains must be run for it.
+    """
 
     needs_samples: bool
 
-    def __call__(self, subject: Subject) -> Finding: ...
+    def __call__(self, context: EvaluationContext) -> Result: ...
 
 
 def rows(x: Tensor) -> Float[np.ndarray, "n size"]:
-    """States as rows of float64 numbers."""
+    """Return states as rows of float64 numbers."""
     return x.flatten(1).double().cpu().numpy()
 
 
-def mixed(x: Tensor, most: int) -> Tensor:
-    """At most so many rows in an order of their own, the same for the same number of rows."""
+def shuffled(x: Tensor, most: int) -> Tensor:
+    """Return at most `most` rows in random order, the same order for the same number of rows."""
     return x[np.random.default_rng(0).permutation(len(x))[:most].tolist()]
 
 
 def binomial_se(successes: float, trials: int) -> float:
-    """√(p(1 − p)/trials) with p = (successes + 1)/(trials + 2), so that none or all of them have an error too."""
+    """Return √(p(1 − p)/trials) with p = (successes + 1)/(trials + 2), which is > 0 for none and for all."""
     p = (successes + 1) / (trials + 2)
     return (p * (1 - p) / trials) ** 0.5
 
 
 def bootstrap_se(statistic: Callable[..., float], parts: list[np.ndarray], seed: int, repeats: int) -> float:
-    """Standard deviation of `statistic(*parts)` over resamplings of every part's rows."""
+    """Return the standard deviation of `statistic(*parts)` over resamplings of every part's rows."""
     random = np.random.default_rng(seed)
     values = [statistic(*(part[random.integers(len(part), size=len(part))] for part in parts)) for _ in range(repeats)]
     return float(np.std(values, ddof=1))
-
-
-def noise_of(subject: Subject) -> str:
-    """How the data's noise enters, for a caption."""
-    σ = subject.data.noise if subject.data is not None else 0.0
-    return f"both sides carry the data's noise, σ = {σ:g}" if σ else "the data carry no noise"

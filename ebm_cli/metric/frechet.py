@@ -6,9 +6,8 @@ from jaxtyping import Float
 from ebm_cli import check
 from ebm_cli.data import Batch
 from ebm_cli.data._features import Features
-from ebm_cli.estimate import Estimate
-from ebm_cli.figure.finding import Finding
-from ebm_cli.metric import Subject, bootstrap_se, noise_of
+from ebm_cli.estimate import Estimate, Result
+from ebm_cli.metric import EvaluationContext, bootstrap_se
 
 SUBSETS = 21
 
@@ -16,14 +15,13 @@ SUBSETS = 21
 class Frechet:
     """d² = ‖μ₁ − μ₂‖² + tr(C₁ + C₂ − 2(C₁C₂)^{1/2}) of two Gaussians fitted to features.
 
-    Dowson and Landau, 1982; Heusel et al., 2017 for its use. Features are the whitened penultimate layer of a
-    small classifier of the data set's labels, the rows themselves where there are none. Three classifiers, each
-    trained without a third of the training rows, so that the floor (as many training rows as held-out ones, mean
-    over 21 subsets of thirds that a classifier did not see) is scored as samples are. Upwards biased at finite
-    n by about
-    tr C/n a side, in samples and floor alike: read `frechet_ratio`, 1 for samples as good as fresh real rows.
+    Dowson and Landau, 1982; Heusel et al., 2017 for its use. Features are the whitened penultimate layer of a small
+    classifier of the data set's labels; without labels, the rows themselves. Three classifiers, each trained without a
+    third of the training rows, so that the floor (as many training rows as held-out ones, mean over 21 subsets of
+    thirds that a classifier was not trained on) is scored as samples are. Biased upwards at finite n by about tr C/n
+    per side, in samples and floor alike: read `frechet_ratio`, 1 for samples as good as new real rows.
 
-    bootstrap: resamplings ≥ 2 for the standard error.
+    bootstrap: resamplings for the standard error (≥ 2).
     """
 
     needs_samples = True
@@ -32,41 +30,39 @@ class Frechet:
         check.count("bootstrap", bootstrap, least=2)
         self.bootstrap = bootstrap
 
-    def __call__(self, subject: Subject) -> Finding:
-        (samples, held_out), train = subject.pair(), subject.training()
-        n = len(held_out.x)
-        features = subject.features
+    def __call__(self, context: EvaluationContext) -> Result:
+        (samples, held_out), train = context.pair(), context.training()
+        n, features = len(held_out.x), context.features
         floors = floor(features, held_out, train, n)
         used = samples[:n]
         values, errors = [], []
         for fold in range(features.folds):
-            real, model = features(fold, held_out.x), features(fold, used)
-            values.append(distance(model, real))
-            errors.append(bootstrap_se(distance, [model, real], seed=fold, repeats=self.bootstrap))
+            both = [features(fold, used), features(fold, held_out.x)]
+            values.append(distance(*both))
+            errors.append(bootstrap_se(distance, both, seed=fold, repeats=self.bootstrap))
         value, base = float(np.mean(values)), float(np.mean(floors))
         # The folds share samples: their errors are averaged, not divided by √folds.
         se, base_se = float(np.mean(errors)), float(np.std(floors, ddof=1) / len(floors) ** 0.5)
         ratio = value / base
         ratio_se = ratio * ((se / value) ** 2 + (base_se / base) ** 2) ** 0.5
-        doubts = list(subject.remarks)
+        reasons = list(context.warnings)
         if len(used) < n:
-            doubts.append(f"{len(used)} samples against a floor of {n} rows: raise samples to {n}")
+            reasons.append(f"{len(used)} samples are compared with a floor of {n} rows. Increase samples to {n}")
         meaning = f"samples are {ratio:.3g} times as far from held-out data as training data are (1 is perfect)"
         if abs(ratio - 1) <= 2 * ratio_se:
             meaning = "samples are as close to held-out data as training data are (1 is perfect)"
-        caption = f"{features.name}; {n} {subject.compared}; {noise_of(subject)}"
-        return Finding(
+        return Result(
             {
-                "frechet": Estimate(value, se=se, meaning=f"training data reach {base:.3g}").with_caution(doubts),
+                "frechet": Estimate(value, se=se, meaning=f"training data reach {base:.3g}").with_caution(reasons),
                 "frechet_floor": Estimate(base, se=base_se),
-                "frechet_ratio": Estimate(ratio, se=ratio_se, meaning=meaning).with_caution(doubts),
+                "frechet_ratio": Estimate(ratio, se=ratio_se, meaning=meaning).with_caution(reasons),
             },
-            notes=[f"frechet: {caption}"],
+            notes=[f"frechet: {features.name}; {n} {context.compared}; {context.noise}"],
         )
 
 
 def distance(a: Float[np.ndarray, "n size"], b: Float[np.ndarray, "m size"]) -> float:
-    """Fréchet distance of Gaussians fitted to two sets of rows."""
+    """Return the Fréchet distance of Gaussians fitted to two sets of rows."""
     c1, c2 = np.atleast_2d(np.cov(a.T)), np.atleast_2d(np.cov(b.T))
     eigenvalues, vectors = np.linalg.eigh(c1)
     root = (vectors * np.sqrt(np.maximum(eigenvalues, 0))) @ vectors.T
@@ -75,7 +71,7 @@ def distance(a: Float[np.ndarray, "n size"], b: Float[np.ndarray, "m size"]) -> 
 
 
 def floor(features: Features, held_out: Batch, train: Batch, n: int) -> list[float]:
-    """Distances of subsets of n training rows that the feature network did not see."""
+    """Return distances of subsets of n training rows that the feature network was not trained on."""
     random = np.random.default_rng(0)
     values = []
     for subset in range(SUBSETS):

@@ -5,19 +5,21 @@ from jaxtyping import Float
 from scipy.spatial.distance import cdist
 
 from ebm_cli import check
-from ebm_cli.estimate import Estimate, refused
-from ebm_cli.figure.finding import Finding
-from ebm_cli.metric import Subject, rows
+from ebm_cli.estimate import Estimate, Result, all_refused
+from ebm_cli.metric import EvaluationContext, rows
+
+NAME = "mmd"
+MIN_ROWS, MAX_ROWS = 3, 2000
 
 
 class MMD:
     """MMD² = E k(x, x') + E k(y, y') − 2 E k(x, y), k a Gaussian kernel; unbiased, so it may be negative.
 
-    Gretton et al., 2012 (JMLR 13), eq. 3. The width is `width` times the median distance between held-out rows.
-    0 for equal laws; the standard error is a jackknife over rows of both sets, too
-    large by a factor near 1.4 where the laws are equal and right where they differ.
+    Gretton et al., 2012 (JMLR 13), eq. 3. The kernel's width is `width` times the median distance between held-out
+    rows. 0 for equal distributions. The standard error is a jackknife over rows of both sets, too large by a factor
+    near 1.4 for equal distributions and right otherwise.
 
-    width: > 0, in median distances.
+    width: in median distances (> 0).
     """
 
     needs_samples = True
@@ -26,31 +28,29 @@ class MMD:
         check.positive("width", width)
         self.width = width
 
-    def __call__(self, subject: Subject) -> Finding:
-        samples, held_out = subject.pair()
-        x, y = rows(samples), rows(held_out.x[:2000])
-        x = x[:2000]
-        if min(len(x), len(y)) < 3:
-            return Finding({"mmd": refused("needs at least 3 samples: raise samples")})
+    def __call__(self, context: EvaluationContext) -> Result:
+        samples, held_out = context.pair()
+        x, y = (rows(each)[:MAX_ROWS] for each in (samples, held_out.x))
+        if min(len(x), len(y)) < MIN_ROWS:
+            return all_refused({NAME: None}, f"needs at least {MIN_ROWS} samples. Increase samples")
         distances = cdist(y, y)
         scale = self.width * float(np.median(distances[np.triu_indices(len(y), 1)]))
         value, se = mmd(kernel(cdist(x, x), scale), kernel(distances, scale), kernel(cdist(x, y), scale))
+        meaning = f"samples differ from data: {value / se if se else np.inf:.2g} errors above 0, which is perfect"
         if value <= 2 * se:
-            meaning = "no difference between samples and data is seen (0 is perfect)"
-        else:
-            meaning = f"samples differ from data: {value / se if se else np.inf:.2g} errors above 0, which is perfect"
-        return Finding({"mmd": Estimate(value, se=se, meaning=meaning).with_caution(list(subject.remarks))})
+            meaning = "no difference between samples and data was found (0 is perfect)"
+        return Result({NAME: Estimate(value, se=se, meaning=meaning).with_caution(context.warnings)})
 
 
 def kernel(distance: np.ndarray, scale: float) -> np.ndarray:
-    """exp(−distance²/(2·scale²))."""
+    """Return exp(−distance²/(2·scale²))."""
     return np.exp(-0.5 * (distance / scale) ** 2)
 
 
 def mmd(
     xx: Float[np.ndarray, "n n"], yy: Float[np.ndarray, "m m"], xy: Float[np.ndarray, "n m"]
 ) -> tuple[float, float]:
-    """Unbiased MMD² from the three kernel matrices, and its jackknife standard error."""
+    """Return the unbiased MMD² from the three kernel matrices, and its jackknife standard error."""
     n, m = xy.shape
     row_x, row_y = xx.sum(1) - np.diag(xx), yy.sum(1) - np.diag(yy)
     sum_x, sum_y, sum_xy = row_x.sum(), row_y.sum(), xy.sum()

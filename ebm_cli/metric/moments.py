@@ -1,21 +1,20 @@
-"""First and second moments of samples against held-out rows: the least that a model must get right."""
+"""First and second moments of samples, compared with held-out rows: the minimum that a model must get right."""
 
 import numpy as np
 from jaxtyping import Float
 
 from ebm_cli import check
-from ebm_cli.estimate import Estimate
-from ebm_cli.figure.finding import Finding
-from ebm_cli.metric import Subject, bootstrap_se, rows
+from ebm_cli.estimate import Estimate, Result
+from ebm_cli.metric import EvaluationContext, bootstrap_se, rows
 
 
 class Moments:
     """mean_error = ‖μ − μ_d‖/√tr C_d;  std_ratio = √(tr C/tr C_d).
 
-    μ, C of the samples and μ_d, C_d of the held-out rows. Matching laws give std_ratio 1 and a mean_error near
-    √(1/n + 1/m), which is its floor and not 0; below twice that it is no larger than by chance.
+    μ, C of the samples and μ_d, C_d of the held-out rows. For equal distributions std_ratio is 1 and mean_error near
+    √(1/n + 1/m), its floor; below twice that it is no larger than by chance.
 
-    bootstrap: resamplings ≥ 2 for the standard errors.
+    bootstrap: resamplings for the standard errors (≥ 2).
     """
 
     needs_samples = True
@@ -24,35 +23,32 @@ class Moments:
         check.count("bootstrap", bootstrap, least=2)
         self.bootstrap = bootstrap
 
-    def __call__(self, subject: Subject) -> Finding:
-        samples, held_out = subject.pair()
-        x, y = rows(samples), rows(held_out.x)
-        error, ratio = mean_error(x, y), std_ratio(x, y)
-        floor = (1 / len(x) + 1 / len(y)) ** 0.5
+    def __call__(self, context: EvaluationContext) -> Result:
+        samples, held_out = context.pair()
+        both = [rows(samples), rows(held_out.x)]
+        error, ratio = mean_error(*both), std_ratio(*both)
+        error_se = bootstrap_se(mean_error, both, seed=0, repeats=self.bootstrap)
+        ratio_se = bootstrap_se(std_ratio, both, seed=1, repeats=self.bootstrap)
+        floor = sum(1 / len(x) for x in both) ** 0.5
+        means = f"means of samples and data differ by {error / floor:.2g} times what chance gives, {floor:.2g}"
         if error < 2 * floor:
-            apart = f"means of samples and data differ no more than by chance, which gives {floor:.2g}: good"
-        else:
-            apart = f"means of samples and data differ by {error / floor:.2g} times what chance gives, {floor:.2g}"
-        wide = "samples spread as widely as data (1 is perfect)"
-        ratio_se = bootstrap_se(std_ratio, [x, y], seed=1, repeats=self.bootstrap)
+            means = f"means of samples and data differ no more than by chance, which gives {floor:.2g}: good"
+        stds = "samples have the standard deviation of the data (1 is perfect)"
         if abs(ratio - 1) > 2 * ratio_se:
-            wide = f"samples spread {ratio:.3g} times as widely as data (1 is perfect)"
-        remarks = list(subject.remarks)
-        return Finding(
+            stds = f"samples have {ratio:.3g} times the standard deviation of the data (1 is perfect)"
+        return Result(
             {
-                "mean_error": Estimate(
-                    error, se=bootstrap_se(mean_error, [x, y], seed=0, repeats=self.bootstrap), meaning=apart
-                ).with_caution(remarks),
-                "std_ratio": Estimate(ratio, se=ratio_se, meaning=wide).with_caution(remarks),
+                "mean_error": Estimate(error, se=error_se, meaning=means).with_caution(context.warnings),
+                "std_ratio": Estimate(ratio, se=ratio_se, meaning=stds).with_caution(context.warnings),
             }
         )
 
 
 def mean_error(x: Float[np.ndarray, "n size"], y: Float[np.ndarray, "m size"]) -> float:
-    """Distance of the means in units of the data's spread."""
+    """Return the distance of the means in standard deviations of the data."""
     return float(np.linalg.norm(x.mean(0) - y.mean(0)) / np.sqrt(y.var(0, ddof=1).sum()))
 
 
 def std_ratio(x: Float[np.ndarray, "n size"], y: Float[np.ndarray, "m size"]) -> float:
-    """Spread of samples over spread of data."""
+    """Return the standard deviation of samples divided by that of the data."""
     return float(np.sqrt(x.var(0, ddof=1).sum() / y.var(0, ddof=1).sum()))

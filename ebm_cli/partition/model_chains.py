@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ebm_cli.chain.chain_file import Chains, evenly
-from ebm_cli.diagnostic import Patient
+from ebm_cli.chain.chains import Chains, evenly_spaced
+from ebm_cli.diagnostic import ChainContext
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.mixing.verdict import judge
+from ebm_cli.mixing.verdict import assess_mixing
 from ebm_cli.partition.bracket import BLOCKS
 from ebm_cli.partition.ladder import ReplicaLadder, ReplicaStates
 from ebm_cli.partition.mode_search import search_missed_modes, search_points
@@ -53,7 +53,7 @@ class ModelChains:
     ) -> "ModelChains":
         """Return chains that start at some of the states z."""
         ladder = ReplicaLadder.from_pilot(path, pilot, replicas, leapfrog_steps)
-        return ModelChains(path, ladder, pilot.kernel_at(1.0), ladder.init(z[evenly(len(z), BLOCKS)]), seed)
+        return ModelChains(path, ladder, pilot.kernel_at(1.0), ladder.init(z[evenly_spaced(len(z), BLOCKS)]), seed)
 
     def cost(self, steps: int) -> int:
         """Return the number of evaluations of this many steps, without those of the mixing verdict."""
@@ -91,8 +91,8 @@ class ModelChains:
         chains = Chains(z.double().cpu().numpy(), potential=u.double().cpu().numpy(), thin=thin)
         # The check of the chains' temperature differentiates E twice.
         with torch.enable_grad():
-            judged = judge(Patient(chains, CountedEnergy(self.path, 1.0), 1.0, self.kernel), self.seed)
-        verdict, self.probes_elsewhere = judged.estimate, judged.elsewhere
+            result = assess_mixing(ChainContext(chains, CountedEnergy(self.path, 1.0), 1.0, self.kernel), self.seed)
+        verdict, self.probes_elsewhere = result.estimate, result.separate
         if verdict.verdict == "refused":
             return verdict
         if not self.region:

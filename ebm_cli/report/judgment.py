@@ -81,7 +81,7 @@ def chains(rows: Rows) -> str:
         return "chains: mixed"
     reasons = str(row["reason"]).split("; ")
     if row["verdict"] == "caution":
-        word, start = "perhaps not mixed", "can't tell: "
+        word, start = "perhaps not mixed", "inconclusive: "
     else:
         word, start = "not mixed", "not mixed: "
     own = [reason.removeprefix(start) for reason in reasons if reason.startswith(start)]

@@ -1,4 +1,4 @@
-"""Pictures of a sample run: its chains' energies, and where the chains ended."""
+"""Pictures of a sample run: the energies and the final states of its chains."""
 
 import shutil
 
@@ -8,79 +8,80 @@ from torch import Tensor
 
 from ebm_cli import figure
 from ebm_cli.assembly.components import Parts
-from ebm_cli.chain.chain_file import Chains
+from ebm_cli.chain.chains import Chains
 from ebm_cli.chain.loop import Trajectory
-from ebm_cli.data import noised_known
+from ebm_cli.data import is_image, noised_known
 from ebm_cli.energy import energy_and_grad, frozen
+from ebm_cli.estimate import Picture
 from ebm_cli.figure.columns import marginals, pairs
 from ebm_cli.figure.landscape import landscape
 from ebm_cli.run.folder import Run
 
-SHOWN = 60
+MAX_IMAGES, MAX_TRACES = 60, 64
 
 
-def energy_trace(chains: Chains) -> tuple["figure.Figure", str]:
-    """Energy of every chain over kernel steps."""
+def energy_trace(chains: Chains) -> Picture:
+    """Draw the energy of every chain over kernel steps."""
     assert chains.potential is not None
     picture, (axes,) = figure.new()
     steps = (np.arange(chains.x.shape[1]) + 1) * chains.thin
-    for trace in chains.potential[:64]:
+    for trace in chains.potential[:MAX_TRACES]:
         axes.plot(steps, trace, color=figure.BLUE, alpha=0.15, linewidth=0.7)
     finite = np.where(np.isfinite(chains.potential), chains.potential, np.nan)
     axes.plot(steps, np.nanmedian(finite, axis=0), color=figure.RED, linewidth=1.6, label="median over chains")
     axes.set(xlabel="kernel steps after burn-in", ylabel="energy E")
     later = finite[:, finite.shape[1] // 10 :]
     if np.isfinite(later).any():
-        # The way down from noise would flatten all the rest.
+        # The descent from noise would flatten all the rest.
         low, high = np.nanmin(later), np.nanmax(later)
         axes.set_ylim(low - 0.08 * (high - low), high + 0.08 * (high - low) + 1e-9)
     axes.legend()
     half = np.nanmedian(finite[:, finite.shape[1] // 2 :])
     return picture, (
-        f"Energy of up to 64 chains, median {half:.4g} over their last half; the axis is cut to what is seen after the "
-        "first tenth. Good: one flat band without trend, no chain apart from it."
+        f"Energy of up to {MAX_TRACES} chains. The median over their last half is {half:.4g}. The axis is cut to the "
+        "values after the first tenth. Look for one flat band without a trend or a chain outside it."
     )
 
 
 def copy_grid(run: Run) -> None:
-    """samples.png beside samples.npy: the figure of the final states, where there is one."""
+    """Copy the picture of the final states, if any, next to samples.npy."""
     drawn = run.figures / "samples.png"
     if drawn.exists():
         shutil.copyfile(drawn, run.folder / "samples.png")
 
 
-def state_figures(parts: Parts, trajectory: Trajectory) -> dict[str, tuple["figure.Figure", str]]:
-    """The final states: a grid of images, or points over the energy's contours."""
+def state_figures(parts: Parts, trajectory: Trajectory) -> dict[str, Picture]:
+    """Draw the final states: columns, a grid of images, or points over the energy's contours."""
     x = trajectory.last.x
-    good = x[torch.isfinite(x.flatten(1)).all(1)]
+    finite = x[torch.isfinite(x.flatten(1)).all(1)]
     T = parts.sampler.temperature
-    if len(good) and len(parts.event) == 1 and (parts.event[0] > 2 or hasattr(parts.data, "columns")):
-        drawn = column_figures(parts, good)
-        return drawn if parts.event[0] != 2 else drawn | {"samples": in_the_plane(parts, good)}
-    if not len(good) or not figure.can_show(parts.event):
+    if len(finite) and len(parts.event) == 1 and (parts.event[0] > 2 or hasattr(parts.data, "columns")):
+        drawn = column_figures(parts, finite)
+        return drawn if parts.event[0] != 2 else drawn | {"samples": in_the_plane(parts, finite)}
+    if not len(finite) or not figure.can_show(parts.event):
         return {}
     if parts.event == (2,):
-        return {"samples": in_the_plane(parts, good)}
-    shown = parts.data.decode(good) if parts.data is not None else good.cpu().numpy()
-    if figure.is_image(parts.event) and parts.data is None:
+        return {"samples": in_the_plane(parts, finite)}
+    shown = parts.data.decode(finite) if parts.data is not None else finite.cpu().numpy()
+    if is_image(parts.event) and parts.data is None:
         shown = figure.as_pictures(shown)
     drawn = {
         "samples": (
-            figure.states(shown, parts.event, SHOWN),
-            f"Final states of {min(len(good), SHOWN)} of {len(good)} chains, the first ones and unselected, at "
-            f"T = {T:g}. Good: not to be told from the data.",
+            figure.states(shown, parts.event, MAX_IMAGES),
+            f"Final states of {min(len(finite), MAX_IMAGES)} of {len(finite)} chains, the first ones and unselected, "
+            f"at T = {T:g}. They should look like the data.",
         )
     }
-    return drawn | denoised_figure(parts, good)
+    return drawn | denoised_figure(parts, finite)
 
 
-def in_the_plane(parts: Parts, x: Tensor) -> tuple["figure.Figure", str]:
-    """States of two numbers, next to the densities of data and model."""
+def in_the_plane(parts: Parts, x: Tensor) -> Picture:
+    """Draw states of two numbers, next to the densities of data and model."""
     return landscape(parts.energy, parts.sampler.temperature, parts.data, x.double().cpu().numpy())
 
 
-def column_figures(parts: Parts, x: Tensor) -> dict[str, tuple["figure.Figure", str]]:
-    """States of many coordinates: columns and pairs of them, in the data's own units and next to the data."""
+def column_figures(parts: Parts, x: Tensor) -> dict[str, Picture]:
+    """Draw columns and pairs of columns, in the data's own units and next to the data."""
     data = parts.data
     shown = x.double().cpu().numpy() if data is None else data.decode(x)
     rows = None if data is None else data.decode(noised_known(data, 0).x)
@@ -89,19 +90,19 @@ def column_figures(parts: Parts, x: Tensor) -> dict[str, tuple["figure.Figure", 
     return {"samples": pairs(names, shown, rows)} | drawn if len(names) > 1 else drawn
 
 
-def denoised_figure(parts: Parts, x: Tensor) -> dict[str, tuple["figure.Figure", str]]:
-    """Images without the noise that their law carries: x − σ²∇E(x)/T = E[clean | x] under the model.
+def denoised_figure(parts: Parts, x: Tensor) -> dict[str, Picture]:
+    """Draw images without the noise of their distribution: x − σ²∇E(x)/T = E[clean | x] under the model.
 
-    Robbins, 1956, with Tweedie's formula (Efron, 2011); σ is the noise of the data that were trained on.
+    Robbins, 1956, with Tweedie's formula (Efron, 2011). σ is the noise of the training data.
     """
     data, T = parts.data, parts.sampler.temperature
-    if data is None or not data.noise or not T or not figure.is_image(parts.event):
+    if data is None or not data.noise or not T or not is_image(parts.event):
         return {}
     with frozen(parts.energy):
         _, grad = energy_and_grad(parts.energy, x)
     clean = figure.states(data.decode(x - data.noise**2 * grad / T), parts.event)
     caption = (
-        f"The same states with the data's noise (σ = {data.noise:g}) taken off by the model itself, x − σ²∇E(x)/T. "
-        "Good: each is read at a glance."
+        f"The same states after one denoising step with the model, x − σ²∇E(x)/T (σ = {data.noise:g}). Look for images "
+        "that are easy to recognize."
     )
     return {"denoised": (clean, caption)}

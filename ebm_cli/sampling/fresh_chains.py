@@ -1,4 +1,4 @@
-"""Fresh chains of a verb: where they begin, how their sampler is tuned, and how long they are."""
+"""New chains of a verb: their initial states, the tuning of their sampler, and their recording."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,10 +11,10 @@ from ebm_cli import check
 from ebm_cli.assembly.components import Parts
 from ebm_cli.assembly.permission import Config
 from ebm_cli.chain.burn_in import Tuning
-from ebm_cli.chain.chain_file import Chains
+from ebm_cli.chain.chains import Chains
 from ebm_cli.chain.loop import Trajectory, Walk
-from ebm_cli.chain.screening import screen
-from ebm_cli.diagnostic.ess import LEAST_ESS, shortage
+from ebm_cli.diagnostic import ChainContext
+from ebm_cli.diagnostic.ess import MIN_ESS_PER_CHAIN, shortage
 from ebm_cli.energy import frozen
 from ebm_cli.estimate import rounded_up
 from ebm_cli.mixing.convergence import evidence
@@ -22,111 +22,67 @@ from ebm_cli.run.checkpoint import chains_of, reached, read_checkpoint
 from ebm_cli.run.folder import Run
 from ebm_cli.run.terminal import Terminal
 from ebm_cli.sampler import Sampler, Unadjusted
+from ebm_cli.sampling.sampling_plan import DRAWS, SamplingPlan
 from ebm_cli.start import Start
 
-# Keys of the verb that make a `Length`.
-LENGTH = ("chains", "steps", "burn_in", "thin", "budget")
-# steps=auto records so many steps first, and keeps so many draws of each stretch.
-FIRST_STEPS, DRAWS = 1000, 100
-BURN_IN = 500
-THIN = 10
-# Of kernels whose every step is a flight of many gradients.
-FIRST_FLIGHTS, FLIGHTS_OF_BURN_IN = 300, 200
-# A stretch is so much longer than the last one asked for, as times of autocorrelation are estimates.
+# An interval is this many times as long as needed, because autocorrelation times are estimates.
 MARGIN = 1.3
-# Chains that never moved may move in chains this many times as long.
-IF_STUCK = 4.0
-
-
-@dataclass(frozen=True)
-class Length:
-    """How many chains, and how long. All in kernel steps; steps/thin draws are kept.
-
-    chains ≥ 1. steps ≥ 1 after burn_in, or auto: until mixing is decided. burn_in ≥ 0, or auto: 500. thin ≥ 1, at most
-    steps, or auto: 10, or a hundredth of the steps. budget ≥ 1: gradients of all chains together that steps=auto may
-    take. flights: whether a step is a flight of many gradients, of which fewer are needed.
-    """
-
-    chains: int
-    steps: int | str
-    burn_in: int | str
-    thin: int | str
-    budget: int = 1
-    flights: bool = False
-
-    def __post_init__(self) -> None:
-        check.every(
-            lambda: check.count("chains", self.chains),
-            lambda: check.count_or_auto("steps", self.steps),
-            lambda: check.count_or_auto("burn_in", self.burn_in, least=0),
-            lambda: check.count_or_auto("thin", self.thin),
-            lambda: check.count("budget", self.budget),
-        )
-        if isinstance(self.thin, int) and isinstance(self.steps, int) and self.thin > self.steps:
-            raise check.InputError(f"thin must be <= steps ({self.steps}), got {self.thin}")
-
-    @property
-    def first_steps(self) -> int:
-        """Steps of the first stretch, the only one where steps are given; at least one draw's."""
-        if isinstance(self.steps, int):
-            return self.steps
-        return max(FIRST_FLIGHTS if self.flights else FIRST_STEPS, self.thin if isinstance(self.thin, int) else 1)
-
-    @property
-    def burn_in_steps(self) -> int:
-        """Steps before the first stretch."""
-        if isinstance(self.burn_in, int):
-            return self.burn_in
-        return FLIGHTS_OF_BURN_IN if self.flights else BURN_IN
-
-    def thin_of(self, steps: int) -> int:
-        """Steps between the draws of a stretch."""
-        return self.thin if isinstance(self.thin, int) else min(steps, max(1 if self.flights else THIN, steps // DRAWS))
+# Chains that never moved may move if they are this many times as long.
+FACTOR_IF_STUCK = 4.0
 
 
 def tuning_of(config: Config, sampler: Sampler, burn_in: int | str) -> Tuning:
-    """What burn-in tunes of the sampler; a step size that is typed, or a run's own without a test, stays under auto."""
+    """Return what burn-in tunes. With adapt=auto, a step size is kept if it was typed or is an unadjusted run's own."""
     chosen = config["made"]["chosen"]
     own = config.get("run") is not None and "sampler" not in chosen and isinstance(sampler, Unadjusted)
     typed = own or "sampler.step_size" in chosen
     return Tuning.of(config).settled(sampler, typed, burn_in)
 
 
-def start_at(config: Config, parts: Parts, trained: Run | None, n: int, generator: torch.Generator) -> Tensor:
-    """Where n chains begin; a replay start goes on from the trained run's buffer."""
+def initial_states(config: Config, parts: Parts, trained: Run | None, n: int, generator: torch.Generator) -> Tensor:
+    """Return the initial states of n chains; a replay start continues from the trained run's buffer."""
     return ready_start(config, parts, trained).draw(n, None, generator).x
 
 
 def ready_start(config: Config, parts: Parts, trained: Run | None) -> Start:
-    """The start, with the trained run's buffer in it if it has one; InputError without a start or its buffer."""
+    """Return the start, with the trained run's buffer if it needs one. Raises InputError if either is missing."""
     if parts.start is None:
         raise check.InputError("start must be chosen: start=noise or start=data")
     if isinstance(parts.start, torch.nn.Module):
         if trained is None:
-            raise check.InputError("start=replay goes on from a trained buffer: it needs run=RUN; use start=noise")
-        folder = trained.checkpoint(config["checkpoint"])
-        tree = read_checkpoint(folder)
-        chains, lacks = chains_of(folder, tree)
-        if lacks:
-            raise check.InputError(
-                f"checkpoint={config['checkpoint']} of run={trained.folder} has no replay buffer any more; the "
-                f"newest checkpoint, of step {reached(trained)}, has one: use checkpoint=last, or start=noise"
-            )
-        saved = tree["objective"] | chains
-        # An objective made of others has the start in one of them.
-        buffer = {key.rpartition("start.")[2]: value for key, value in saved.items() if "start." in key}
+            raise check.InputError("start=replay continues from a trained buffer and needs run=RUN. Type start=noise")
         try:
-            parts.start.load_state_dict(buffer)
+            parts.start.load_state_dict(trained_buffer(trained, config["checkpoint"]))
         except RuntimeError:
             raise check.InputError(
-                f"run={trained.folder} left no replay buffer; use start=noise or start=data"
+                f"run={trained.folder} has no replay buffer. Type start=noise or start=data"
             ) from None
     return parts.start
 
 
+def trained_buffer(trained: Run, checkpoint: str | int) -> dict[str, Tensor]:
+    """Return the replay buffer of a checkpoint. Raises InputError if an older checkpoint has lost it."""
+    folder = trained.checkpoint(checkpoint)
+    tree = read_checkpoint(folder)
+    chains, lacks = chains_of(folder, tree)
+    if lacks:
+        raise check.InputError(
+            f"checkpoint={checkpoint} of run={trained.folder} no longer has a replay buffer. The newest checkpoint, of "
+            f"step {reached(trained)}, has one. Type checkpoint=last, or start=noise"
+        )
+    saved = tree["objective"] | chains
+    # An objective that combines others has the start in one of them.
+    return {key.rpartition("start.")[2]: value for key, value in saved.items() if "start." in key}
+
+
 @dataclass(frozen=True)
-class Moved:
-    """Recorded chains: kernel steps between their draws, all that were recorded, and those before, of their burn-in."""
+class Recorded:
+    """Recorded chains.
+
+    thin: kernel steps between draws.
+    steps: recorded steps.
+    burn_in: steps before them.
+    """
 
     trajectory: Trajectory
     thin: int
@@ -134,80 +90,80 @@ class Moved:
     burn_in: int
 
     def chosen(self, tuning: Tuning) -> Config:
-        """What `auto` came to mean, by the verb's keys."""
+        """Return what `auto` stood for, by the verb's keys."""
         return {"steps": self.steps, "burn_in": self.burn_in, "thin": self.thin, "adapt": tuning.adapt}
 
 
-def move(
-    parts: Parts, x: Tensor, length: Length, tuning: Tuning, generator: torch.Generator, terminal: Terminal
-) -> Moved:
-    """Record chains from x as long as `length` says.
+def record_chains(
+    parts: Parts, x: Tensor, plan: SamplingPlan, tuning: Tuning, generator: torch.Generator, terminal: Terminal
+) -> Recorded:
+    """Record chains from x.
 
-    With steps=auto, stretches follow one another, each longer than all before, until one decides whether chains are
-    mixed or the next would exceed the budget; only the last is kept, and what came before is its burn-in.
+    With steps=auto, each interval is longer than all before, until one decides whether chains are mixed or the next
+    would exceed the budget. Only the last is kept; what came before is its burn-in.
     """
-    length = replace(length, flights=getattr(parts.sampler, "passes", 1) > 1)
-    steps, before = length.first_steps, length.burn_in_steps
+    plan = replace(plan, trajectories=getattr(parts.sampler, "passes", 1) > 1)
+    steps, before = plan.first_steps, plan.burn_in_steps
     with frozen(parts.energy), torch.no_grad():
         with terminal.task("sample", before + steps) as tick:
             walk = Walk(
                 parts.sampler, parts.energy, x, generator, before, tuning, tick, terminal.stopping, parts.engine
             )
-            thin = length.thin_of(steps)
+            thin = plan.thin_of(steps)
             trajectory = walk.record(steps, thin)
-        while length.steps == "auto" and not walk.stopped:
-            further = next_steps(to_chains(trajectory, thin), trajectory, length.budget, terminal.say)
+        while plan.steps == "auto" and not walk.stopped:
+            further = next_steps(to_chains(trajectory, thin), trajectory, plan.budget, terminal.say)
             if further is None:
                 break
-            spacing = length.thin_of(further)
+            spacing = plan.thin_of(further)
             with terminal.task("sample", before + steps + further, before + steps) as tick:
                 walk.progress = tick
                 longer = walk.record(further, spacing)
-            # A stretch that was cut short is kept if it has more draws than the one before.
+            # An interval that was cut short is kept if it has more draws than the one before.
             if len(longer.x) >= len(trajectory.x):
                 before, steps, thin, trajectory = before + steps, further, spacing, longer
-    return Moved(trajectory, thin, steps, before)
+    return Recorded(trajectory, thin, steps, before)
 
 
 def next_steps(chains: Chains, trajectory: Trajectory, budget: int, say: Callable[[str], None]) -> int | None:
-    """Steps of the next stretch; None where chains are decided or the budget would not last."""
-    times, likely = times_as_long(chains)
-    if times <= 1:
+    """Return the steps of the next interval; None if mixing is decided or the budget is too small."""
+    factor, likely = missing_length(chains)
+    if factor <= 1:
         return None
     recorded = chains.x.shape[1] * chains.thin
-    steps = max(round(MARGIN * times * recorded), trajectory.steps)
+    steps = max(round(MARGIN * factor * recorded), trajectory.steps)
     steps = steps // DRAWS * DRAWS
-    spent = float(trajectory.gradients.sum())
-    each = spent / trajectory.steps
-    if spent + steps * each > budget:
-        enough = rounded_up(spent + MARGIN * likely * recorded * each)
+    used = float(trajectory.gradients.sum())
+    per_step = used / trajectory.steps
+    if used + steps * per_step > budget:
+        enough = rounded_up(used + MARGIN * likely * recorded * per_step)
         say(
-            f"steps=auto: {trajectory.steps} steps took {spent:,.0f} gradients; about {rounded_up(likely * recorded)} "
-            f"after burn-in would decide, which takes budget={enough}, not {budget}"
+            f"steps=auto: {trajectory.steps} steps used {used:,.0f} gradients, and the budget is {budget}. About "
+            f"{rounded_up(likely * recorded)} steps after burn-in would decide mixing. Type budget={enough}"
         )
         return None
-    say(f"steps=auto: {recorded} steps do not decide whether chains are mixed; {steps} more")
+    say(f"steps=auto: mixing cannot be decided after {recorded} steps, so {steps} more follow")
     return steps
 
 
-def times_as_long(chains: Chains) -> tuple[float, float]:
-    """How many times as long chains would have to be, at least and likely; ≤ 1: long enough.
+def missing_length(chains: Chains) -> tuple[float, float]:
+    """Return how many times as long chains must be, at least and likely; ≤ 1 if they are long enough.
 
-    To decide whether they are mixed; once that is decided, to give an ESS to trust.
+    First to decide whether they are mixed, then to give a reliable ESS.
     """
-    screened = screen(chains)
-    if screened.good is None:
+    context = ChainContext(chains)
+    if context.screened.usable is None:
         return 1.0, 1.0
-    found, stuck = evidence(screened.good), IF_STUCK if screened.stuck else 1.0
-    times = max(found.times, stuck)
-    if times > 1:
-        return times, max(found.likely, stuck)
-    short = shortage(screened.good, LEAST_ESS)
+    found, stuck = evidence(context), FACTOR_IF_STUCK if context.screened.stuck else 1.0
+    factor = max(found.factor, stuck)
+    if factor > 1:
+        return factor, max(found.likely, stuck)
+    short = shortage(context, MIN_ESS_PER_CHAIN)
     return short, short
 
 
 def to_chains(trajectory: Trajectory, thin: int) -> Chains:
-    """A trajectory as arrays (chain, draw, …)."""
+    """Return a trajectory as arrays (chain, draw, …)."""
 
     def array(x: Tensor) -> np.ndarray:
         return x.transpose(0, 1).cpu().numpy()
@@ -216,7 +172,7 @@ def to_chains(trajectory: Trajectory, thin: int) -> Chains:
         x=array(trajectory.x),
         potential=array(trajectory.energy),
         acceptance=array(trajectory.accept),
-        broke=trajectory.broke.cpu().numpy(),
+        first_nonfinite_step=trajectory.first_nonfinite_step.cpu().numpy(),
         thin=thin,
         diverging=array(trajectory.diverging),
         gradients=round(float(trajectory.gradients.mean())),

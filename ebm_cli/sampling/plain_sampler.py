@@ -1,4 +1,4 @@
-"""A plain sampler instead of replica exchange, where the user names none and the energy has one well."""
+"""A plain sampler instead of replica exchange, if the user typed none and the energy has one well."""
 
 import dataclasses
 from typing import cast
@@ -16,29 +16,29 @@ from ebm_cli.wells.descent import rms_radius
 from ebm_cli.wells.modes import find_modes
 
 PLAIN = "ebm_cli.sampler.hmc.HMC"
-# So many times as wide as the start descents begin.
+# Widths of the states at which descents start, relative to the start.
 WIDTHS = (1.0, 3.0, 10.0)
-# Wells with less than this times T between them are one.
+# Wells with a lower barrier between them are one, in T.
 BARRIER = 1.0
-# What a line may say of the sampler without naming one.
-OF_ANY = {"sampler.temperature"}
+# Keys that may be typed without choosing a sampler.
+ANY_SAMPLER = {"sampler.temperature"}
 
 
 def plain_if_one_well(parts: Parts, config: Config, x: Tensor, terminal: Terminal) -> tuple[Parts, Config]:
-    """Return the parts with HMC as their sampler where descent from the start finds one well, and its configuration.
+    """Return the parts with HMC as their sampler if descent from the start finds one well, and its configuration.
 
-    HMC with flights of many lengths costs a fraction of replica exchange, which only several wells need. Nothing
-    changes for a sampler that the line names or sets, for a run's own, at T = 0, and off the real line.
+    HMC with trajectories of random length costs a fraction of replica exchange, which only several wells need. Nothing
+    changes for a sampler that was typed, for a run's own, at T = 0, and for discrete states.
     """
     typed = {key for key in config["made"]["chosen"] if key.partition(".")[0] == "sampler"}
     T = parts.sampler.temperature
-    if config.get("run") is not None or typed - OF_ANY or T == 0 or space_of(parts.energy) != "continuous":
+    if config.get("run") is not None or typed - ANY_SAMPLER or T == 0 or space_of(parts.energy) != "continuous":
         return parts, {}
     wide = torch.cat([width * x for width in WIDTHS])
     modes, _ = find_modes(parts.energy, wide, T, BARRIER, rms_radius(x))
     if len(modes) > 1:
-        terminal.say(f"sampler: descent from {len(wide)} places finds {len(modes)} wells; sampler=tempering crosses")
+        terminal.say(f"sampler: descent from {len(wide)} states found {len(modes)} wells; sampler=tempering crosses")
         return parts, {}
     node = defaults(PLAIN) | {"short": 0.5, "temperature": T}
-    terminal.say(f"sampler: descent from {len(wide)} places finds one well; sampler=hmc is enough for it")
+    terminal.say(f"sampler: descent from {len(wide)} states found one well, so sampler=hmc is enough")
     return dataclasses.replace(parts, sampler=make(cast(Config, node))), {"sampler": node}

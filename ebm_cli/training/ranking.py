@@ -8,7 +8,7 @@ from ebm_cli.assembly.components import Parts
 from ebm_cli.data import Data, noised
 from ebm_cli.metric import rows
 from ebm_cli.metric.mmd import kernel, mmd
-from ebm_cli.metric.nll import energies_of, scored
+from ebm_cli.metric.nll import nll_estimate, reduced_energies
 from ebm_cli.objective import Outcome
 from ebm_cli.partition import Budget, Integrand, log_z
 from ebm_cli.partition.settings import LogZSettings
@@ -72,7 +72,7 @@ class Likelihood:
         T = parts.sampler.temperature
         integrand = Integrand.from_data(energy, T, parts.event, self.train, self.noise, self.seed)
         found = log_z(integrand, CHEAP, Budget()).estimate
-        nll = scored(energies_of(energy, T, self.held_out), found, 1.0, "nats")
+        nll = nll_estimate(reduced_energies(energy, T, self.held_out), found, 1.0, "nats")
         named = {"nll": nll.value, "nll_lower": nll.lower, LIKELIHOOD: nll.upper}
         return {name: value for name, value in named.items() if isinstance(value, float)}
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ebm_cli import figure
 from ebm_cli.assembly.components import Parts
-from ebm_cli.data import known
+from ebm_cli.data import is_image, known
 from ebm_cli.energy import frozen
 from ebm_cli.figure.landscape import landscape
 from ebm_cli.logger import tags
@@ -155,7 +155,7 @@ class TrainingLog:
             return {}
         assert self.parts.data is not None
         shown = self.parts.data.decode(chains[:MOST_POINTS])
-        count = min(len(shown), SHOWN) if figure.is_image(self.parts.event) else len(shown)
+        count = min(len(shown), SHOWN) if is_image(self.parts.event) else len(shown)
         caption = (
             f"{count} of the {len(chains)} chains as training left them, the first ones and unselected: they started "
             "from where earlier ones ended, not from noise. Good: not to be told from the data."

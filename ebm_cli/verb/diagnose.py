@@ -1,76 +1,65 @@
-"""`ebm diagnose`: the health of chains alone, of a run's or of anyone's file."""
+"""`ebm diagnose`: the convergence of chains, of a run or of anyone's file."""
 
+import dataclasses
+from functools import partial
 from pathlib import Path
 
 from ebm_cli import figure
 from ebm_cli.assembly.permission import Config
 from ebm_cli.assembly.trained_run import assemble_trained
 from ebm_cli.chain import chain_file
-from ebm_cli.chain.chain_file import JUDGED, Chains
-from ebm_cli.chain.screening import screen
 from ebm_cli.check import InputError
-from ebm_cli.diagnostic import Diagnostic, Patient
-from ebm_cli.estimate import Estimate, apply_mixing_verdict, from_json
-from ebm_cli.mixing.convergence import evidence
-from ebm_cli.mixing.sampler_metrics import as_tuned
-from ebm_cli.mixing.verdict import Judged, judge, pictures
+from ebm_cli.diagnostic import ChainContext, Diagnostic, SharedResults
+from ebm_cli.estimate import Estimate, apply_mixing_verdict
+from ebm_cli.mixing.figure import pictures
+from ebm_cli.mixing.record import read_record
+from ebm_cli.mixing.sampler_metrics import with_tuned_values
+from ebm_cli.mixing.verdict import assess_mixing
 from ebm_cli.run.folder import Run
 from ebm_cli.run.machine import Machine, resolve
 from ebm_cli.run.terminal import Terminal
 from ebm_cli.sampling.figures import energy_trace
-from ebm_cli.verb.evaluate import findings, make_list
+from ebm_cli.sampling.results import build_list, run_each
 
 
 def diagnose(config: Config, run: Run, terminal: Terminal, sampled: Run | Path) -> dict[str, Estimate]:
-    """Compute every diagnostic that `config` names on the chains of a sample run, or on a file's."""
-    diagnostics: dict[str, Diagnostic] = make_list(config, "diagnostic")
-    place = resolve(config["device"], config["dtype"], config["threads"])
-    with place.used():
+    """Compute every diagnostic that `config` names on the chains of a sample run, or of a file."""
+    diagnostics: dict[str, Diagnostic] = build_list(config, "diagnostic")
+    machine = resolve(config["device"], config["dtype"], config["threads"])
+    with machine.used():
+        path = sampled.folder / "chains.nc" if isinstance(sampled, Run) else sampled
+        chains = chain_file.read(path)
+        mixing, shared = read_record(path) or (None, SharedResults())
+        context = ChainContext(chains, shared=shared)
         if isinstance(sampled, Run):
-            path = sampled.folder / "chains.nc"
-            chains = chain_file.read(path)
-            patient = with_energy(chains, sampled, place, terminal)
-        else:
-            path = sampled
-            chains = chain_file.read(path)
-            patient = Patient(chains)
-            if chains.potential is not None and chains.x.shape[1] > 1:
-                figure.save(run, {"energy": energy_trace(chains)})
+            context = context_of(sampled, context, machine, terminal)
+        elif chains.potential is not None and chains.x.shape[1] > 1:
+            figure.save(run, {"energy": energy_trace(chains)})
         terminal.say("chains: {} × {} draws of shape {}".format(*chains.x.shape[:2], list(chains.event)))
-        for note in chains.notes:
+        mixing = mixing or assess_mixing(context, config["seed"], terminal.stopping)
+        for note in [*chains.notes, *mixing.notes]:
             terminal.say(note)
-        judged = judged_before(path, chains) or judge(patient, config["seed"], terminal.stopping)
-        for note in judged.notes:
-            terminal.say(note)
-        figure.save(run, pictures(patient, judged))
-        actions = {name: lambda d=d: d(patient) for name, d in diagnostics.items()}
+        figure.save(run, pictures(context, mixing))
+        actions = {name: partial(diagnostic, context) for name, diagnostic in diagnostics.items()}
         strict = "diagnostic" in config["made"]["chosen"]
-        return apply_mixing_verdict(
-            {"mixing": judged.estimate} | findings(run, actions, "diagnostic", terminal, strict)
-        )
+        estimates = run_each(run, actions, "diagnostic", terminal, strict)
+        return apply_mixing_verdict({"mixing": mixing.estimate} | estimates)
 
 
-def judged_before(path: Path, chains: Chains) -> Judged | None:
-    """What `ebm sample` found on the mixing of these very chains; None if it did not judge them as they are now."""
-    record = path.with_name(JUDGED)
-    try:
-        if path.suffix != ".nc" or record.read_text().strip() != chain_file.fingerprint(path):
-            return None
-        estimate = from_json(Run(path.parent).metrics()["mixing"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    good = screen(chains).good
-    worst = "" if good is None else evidence(good).worst
-    return Judged(estimate, [f"mixing: as ebm sample found it in {path.parent}"], worst)
-
-
-def with_energy(chains: Chains, sampled: Run, place: Machine, terminal: Terminal) -> Patient:
-    """Return the chains of a sample run with the energy and the sampler that they followed, as these were then."""
+def context_of(sampled: Run, context: ChainContext, machine: Machine, terminal: Terminal) -> ChainContext:
+    """Return the chains with the energy and the sampler that they followed, as these were then."""
     origin = sampled.config() | {"objective": None, "engine": "eager"}
     trained = Run(Path(origin["run"])) if origin.get("run") else None
     if trained is not None and not trained.folder.is_dir():
-        raise InputError(f"run={trained.folder}, which these chains were sampled from, does not exist any more")
-    parts = assemble_trained(origin, place, trained, terminal)
-    history = [] if trained is None else trained.history()
-    sampler = as_tuned(parts.sampler, sampled.whole_metrics())
-    return Patient(chains, parts.energy, sampler.temperature, sampler, parts.start, parts.data, history)
+        raise InputError(f"the training run of these chains, {trained.folder}, no longer exists")
+    parts = assemble_trained(origin, machine, trained, terminal)
+    sampler = with_tuned_values(parts.sampler, sampled.whole_metrics())
+    return dataclasses.replace(
+        context,
+        energy=parts.energy,
+        temperature=sampler.temperature,
+        sampler=sampler,
+        start=parts.start,
+        data=parts.data,
+        history=[] if trained is None else trained.history(),
+    )

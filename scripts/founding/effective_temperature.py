@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from ebm_cli import figure
-from ebm_cli.chain.chain_file import Chains
+from ebm_cli.chain.chains import Chains
 from ebm_cli.chain.loop import run_chains
-from ebm_cli.diagnostic import Patient
+from ebm_cli.diagnostic import ChainContext
 from ebm_cli.energy.quadratic import Quadratic
 from scripts.founding import Claim, Row
 from scripts.founding._parts import part, seeded, variance
@@ -32,7 +32,7 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     sampler = part("sampler", "sgld", {"step_size": h, "temperature": T})
     draws = run_chains(sampler, energy, energy.draw(500, T, seeded(7)), 400, seeded(8), burn_in=50)
     chains = Chains(x=draws.x.transpose(0, 1).double().numpy())
-    estimate = part("diagnostic", "effective_temperature")(Patient(chains, energy, T)).estimates[
+    estimate = part("diagnostic", "effective_temperature")(ChainContext(chains, energy, T)).estimates[
         "effective_temperature"
     ]
     assert isinstance(estimate.value, float) and isinstance(estimate.se, float)

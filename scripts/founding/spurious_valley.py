@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from ebm_cli import figure
-from ebm_cli.chain.chain_file import Chains
+from ebm_cli.chain.chains import Chains
 from ebm_cli.data import Batch, Stream
-from ebm_cli.diagnostic import Patient
+from ebm_cli.diagnostic import ChainContext
 from scripts.founding import Claim, Row, Word
 from scripts.founding._energies import SkewedQuartic
 from scripts.founding._line import energies, law
@@ -60,7 +60,7 @@ def beyond(energy: SkewedQuartic) -> float:
 def valleys(energy: SkewedQuartic, x: torch.Tensor, data: Gumbel) -> str:
     """Return the result of the diagnostic spurious_valleys on these states, as 32 chains."""
     chains = Chains(x=x.double().numpy().reshape(32, -1, 1))
-    found = part("diagnostic", "spurious_valleys")(Patient(chains, energy, 1.0, data=data))
+    found = part("diagnostic", "spurious_valleys")(ChainContext(chains, energy, 1.0, data=data))
     count = found.estimates["spurious_valleys"].value
     return "refused" if count is None else "found" if count > 0 else "none"
 

@@ -49,7 +49,7 @@ def test_a_biased_kernel_gets_the_step_for_the_stiffest_direction(
     done = tuned(name, rng, step_size=first)
     expected = build("sampler", name).step_size_for(max(A), 0.05)
     assert done.sampler.step_size == pytest.approx(expected, rel=0.02)
-    assert (done.broke < 0).all()
+    assert (done.first_nonfinite_step < 0).all()
 
 
 def test_stiffness_is_found_in_a_direction_of_no_axis_and_of_a_network_without_second_derivatives(

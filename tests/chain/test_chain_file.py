@@ -7,11 +7,12 @@ import h5netcdf
 import numpy as np
 import pytest
 
-from ebm_cli.chain.chain_file import Chains, read, write
+from ebm_cli.chain.chain_file import read, write
+from ebm_cli.chain.chains import Chains
+from ebm_cli.chain.quantities import quantities
 from ebm_cli.chain.screening import screen
 from ebm_cli.check import InputError
 from ebm_cli.cli.runs import find
-from ebm_cli.diagnostic import quantities
 
 CHAINS, DRAWS = 3, 5
 
@@ -202,7 +203,7 @@ def test_a_wrong_suffix_is_an_input_error_that_names_the_right_ones(tmp_path: Pa
         ("a.pt", b"PK", "tensor.numpy()"),
         ("a.json", b"{}", "to_netcdf"),
         ("chains", b"", "np.save"),
-        ("a.nc", b"hello, this is text", "no NetCDF4 file"),
+        ("a.nc", b"hello, this is text", "not NetCDF4"),
         ("b.nc", b"CDF\x01\x00\x00\x00", "NetCDF3"),
     ],
 )
@@ -261,11 +262,11 @@ def test_a_variable_of_another_name_keeps_its_shape_and_a_still_one_is_named(tmp
     path = posterior(tmp_path / "a.nc", {"tau": (("chain", "draw", "k", "l"), values)})
     found = read(path)
     assert found.event == (2, 2) and np.array_equal(found.x, values)
-    assert screen(found).remarks == ["tau[1,0] never moved in any chain, so nothing is known of it"]
+    assert screen(found).warnings == ["tau[1,0] never moved in any chain, so its distribution is unknown"]
 
 
 def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
-    assert "not there" in refused(tmp_path / "chains.nc")
+    assert "does not exist" in refused(tmp_path / "chains.nc")
 
 
 def test_part_of_the_chains_keep_their_numbers() -> None:
@@ -333,7 +334,7 @@ def test_packed_numbers_are_unpacked(tmp_path: Path, dtype: type) -> None:
     raw = np.arange(42).reshape(3, 7, 2).astype(dtype)
     found = read(foreign(tmp_path / "a.nc", raw, scale_factor=0.01, add_offset=270.0))
     np.testing.assert_allclose(found.x, raw.astype(float) * 0.01 + 270.0, rtol=1e-12)
-    assert not found.remarks
+    assert not found.warnings
 
 
 @pytest.mark.parametrize("key", ["_FillValue", "missing_value"])
@@ -344,7 +345,7 @@ def test_draws_missing_at_the_end_of_all_chains_are_cut_and_named(tmp_path: Path
     attributes: dict[str, Any] = {key: dtype(-9999), "scale_factor": 2.0}
     found = read(foreign(tmp_path / "a.nc", raw, **attributes))
     assert np.array_equal(found.x, 2.0 * raw[:, :5])
-    assert found.remarks == ["6 of 21 draws are missing in the file: draws 0 to 4 of all 3 chains are used"]
+    assert found.warnings == ["6 of 21 draws are missing in the file: draws 0 to 4 of all 3 chains are used"]
 
 
 def test_the_largest_block_without_a_missing_draw_is_kept_with_its_statistics(tmp_path: Path) -> None:
@@ -356,7 +357,7 @@ def test_the_largest_block_without_a_missing_draw_is_kept_with_its_statistics(tm
     # Two chains over six draws beat three over three, and one over seven.
     assert np.array_equal(found.x, NUMBERS[[0, 2], 1:]) and found.names == [0, 2]
     assert np.array_equal(found.potential, potential[[0, 2], 1:])
-    assert "draws 1 to 6 of 2 of 3 chains (0, 2)" in found.remarks[0]
+    assert "draws 1 to 6 of 2 of 3 chains (0, 2)" in found.warnings[0]
 
 
 @pytest.mark.parametrize("name", ["a.nc", "a.npy"])
@@ -365,18 +366,18 @@ def test_draws_that_no_chain_has_are_missing_and_those_of_one_are_not_finite(tmp
     x[:, 5:] = np.nan
     path = tmp_path / name
     found = read(npy(path, x) if name == "a.npy" else foreign(path, x, _FillValue=np.nan))
-    assert np.array_equal(found.x, NUMBERS[:, :5]) and "6 of 21 draws" in found.remarks[0]
+    assert np.array_equal(found.x, NUMBERS[:, :5]) and "6 of 21 draws" in found.warnings[0]
     x = NUMBERS.copy()
     x[1, 5:] = np.nan
     found = read(npy(path, x) if name == "a.npy" else foreign(path, x, _FillValue=np.nan))
-    assert np.array_equal(found.x, x, equal_nan=True) and not found.remarks
+    assert np.array_equal(found.x, x, equal_nan=True) and not found.warnings
 
 
 def test_chains_of_our_own_that_all_broke_are_not_missing(tmp_path: Path) -> None:
     given = chains(2)
     given.x[:, 3:] = np.nan
     found = read(written(tmp_path, given))
-    assert np.array_equal(found.x, given.x, equal_nan=True) and not found.remarks
+    assert np.array_equal(found.x, given.x, equal_nan=True) and not found.warnings
 
 
 @pytest.mark.parametrize(

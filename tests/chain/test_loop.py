@@ -56,8 +56,8 @@ def test_without_thin_the_last_state_alone_is_left(rng: torch.Generator) -> None
 
 
 def test_broke_names_the_step_at_which_a_chain_first_was_not_finite(rng: torch.Generator) -> None:
-    assert slide(6, rng, edge=2.5).broke.tolist() == [3, 2, -1]
-    assert slide(3, rng, edge=2.5, burn_in=3, thin=None).broke.tolist() == [3, 2, -1]
+    assert slide(6, rng, edge=2.5).first_nonfinite_step.tolist() == [3, 2, -1]
+    assert slide(3, rng, edge=2.5, burn_in=3, thin=None).first_nonfinite_step.tolist() == [3, 2, -1]
 
 
 def test_stop_ends_early_with_the_draws_so_far(rng: torch.Generator) -> None:

@@ -16,7 +16,7 @@ from ebm_cli.check import InputError
 from ebm_cli.cli import main
 from ebm_cli.data.images import Images, picture_names
 from ebm_cli.run.folder import Run
-from ebm_cli.verb.sample import write_pictures
+from ebm_cli.sampling.output import write_images
 from tests.contract import build, scratch
 
 SHAPES = ((40, 40), (64, 48), (30, 50))
@@ -396,7 +396,7 @@ def test_a_folder_of_pictures_trains_and_comes_back_as_pictures(tmp_path, monkey
 def test_a_grey_picture_is_written_as_grey_and_none_for_a_chain_that_broke(tmp_path: Path) -> None:
     pictures = np.linspace(0, 1, 48).reshape(3, 4, 4)
     pictures[1] = np.nan
-    write_pictures(tmp_path / "samples", pictures, torch.tensor([True, False, True]))
+    write_images(tmp_path / "samples", pictures, torch.tensor([True, False, True]))
     assert sorted(file.name for file in (tmp_path / "samples").iterdir()) == ["0000.png", "0002.png"]
     with Image.open(tmp_path / "samples" / "0002.png") as picture:
         assert picture.mode == "L"

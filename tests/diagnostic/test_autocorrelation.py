@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ebm_cli.chain.chain_file import Chains
-from ebm_cli.diagnostic import Patient
+from ebm_cli.chain.chains import Chains
+from ebm_cli.diagnostic import ChainContext
 from ebm_cli.diagnostic.autocorrelation import integrated_time
 from ebm_cli.estimate import Estimate
 from tests.contract import build
@@ -15,7 +15,7 @@ RHO = pytest.mark.parametrize("rho", [0.0, 0.5, 0.9])
 
 def iat_max(x: np.ndarray, thin: int = 1) -> Estimate:
     diagnostic = build("diagnostic", "autocorrelation")
-    return diagnostic(Patient(Chains(x=x[:, :, None], thin=thin))).estimates["iat_max"]
+    return diagnostic(ChainContext(Chains(x=x[:, :, None], thin=thin))).estimates["iat_max"]
 
 
 @RHO
@@ -49,12 +49,12 @@ def test_thinned_draws_count_as_the_steps_between_them() -> None:
 
 def test_chains_of_under_fifty_times_are_under_caution() -> None:
     found = iat_max(ar1(0.9, 64, 400, seed=3))
-    assert found.verdict == "caution" and "type steps=" in found.reason
+    assert found.verdict == "caution" and "Type steps=" in found.reason
 
 
 def test_chains_of_under_four_times_are_refused() -> None:
     found = iat_max(ar1(0.999, 64, 400, seed=4))
-    assert found.verdict == "refused" and "type steps=" in found.reason
+    assert found.verdict == "refused" and "Type steps=" in found.reason
 
 
 def test_chains_that_sit_apart_do_not_look_fast() -> None:
@@ -65,6 +65,6 @@ def test_chains_that_sit_apart_do_not_look_fast() -> None:
 def test_a_coordinate_that_never_changes_does_not_hide_the_others() -> None:
     x = ar1(0.5, 64, 4000, seed=6)
     both = Chains(x=np.stack([x, np.ones_like(x)], 2))
-    found = build("diagnostic", "autocorrelation")(Patient(both)).estimates["iat_max"]
+    found = build("diagnostic", "autocorrelation")(ChainContext(both)).estimates["iat_max"]
     assert (found.value, found.se) == (iat_max(x).value, iat_max(x).se)
     assert found.verdict == "caution" and "x[1] never moved in any chain" in found.reason

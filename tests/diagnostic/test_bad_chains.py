@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from ebm_cli.chain.chain_file import Chains
-from ebm_cli.diagnostic import Patient
+from ebm_cli.chain.chains import Chains
+from ebm_cli.diagnostic import ChainContext
 from ebm_cli.estimate import Estimate
-from ebm_cli.mixing.verdict import judge
+from ebm_cli.mixing.verdict import assess_mixing
 from tests.contract import build, options
 
 LOOK_AT_NO_DRAW = {"phases"}
@@ -29,8 +29,12 @@ def examined(name: str, x: np.ndarray, names: list[int] | None = None) -> dict[s
     )
     energy = build("energy", "quadratic", {"a": 1.0}, event=(2,))
     # Of the very law, so that there is nothing to say about the model.
-    patient = Patient(chains, energy, 1.0, data=build("data", "gaussian", {"dim": 2}))
-    return {"mixing": judge(patient, 0).estimate} if name == "mixing" else build("diagnostic", name)(patient).estimates
+    patient = ChainContext(chains, energy, 1.0, data=build("data", "gaussian", {"dim": 2}))
+    return (
+        {"mixing": assess_mixing(patient, 0).estimate}
+        if name == "mixing"
+        else build("diagnostic", name)(patient).estimates
+    )
 
 
 @EVERY
@@ -99,4 +103,4 @@ def test_chains_that_are_all_not_finite_are_refused(name: str) -> None:
 def test_a_single_chain_is_refused(name: str) -> None:
     for key, estimate in examined(name, draws(chains=1)).items():
         assert estimate.verdict == "refused", key
-        assert "raise chains" in estimate.reason
+        assert "Increase chains" in estimate.reason

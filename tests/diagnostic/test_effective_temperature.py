@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ebm_cli.chain.chain_file import Chains
-from ebm_cli.diagnostic import Patient
-from ebm_cli.diagnostic.effective_temperature import off
+from ebm_cli.chain.chains import Chains
+from ebm_cli.diagnostic import ChainContext
+from ebm_cli.diagnostic.effective_temperature import cautions
 from ebm_cli.estimate import Estimate
 from tests.contract import build
 
@@ -43,7 +43,7 @@ def normal(*event: int, seed: int = 0) -> np.ndarray:
 
 def effective_temperature(x: np.ndarray, energy: nn.Module | None, temperature: float | None) -> Estimate:
     diagnostic = build("diagnostic", "effective_temperature")
-    return diagnostic(Patient(Chains(x=x), energy, temperature)).estimates["effective_temperature"]
+    return diagnostic(ChainContext(Chains(x=x), energy, temperature)).estimates["effective_temperature"]
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0])
@@ -111,7 +111,7 @@ def test_a_temperature_is_ok_only_if_it_is_known_and_near(
     value: float, se: float, fine: bool, temperature: float
 ) -> None:
     chains = Chains(x=np.zeros((4, 10, 1)))
-    reasons = off(value * temperature, se * temperature, temperature, "lower it", chains)
+    reasons = cautions(value * temperature, se * temperature, ChainContext(chains, temperature=temperature))
     assert bool(reasons) != fine
     if reasons:
         assert f"{abs(value - 1):.1%}" in reasons[0] and f"an error of {se:.1%}" in reasons[0]

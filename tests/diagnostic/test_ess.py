@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from arviz_stats.base import array_stats
 
-from ebm_cli.chain.chain_file import Chains
-from ebm_cli.diagnostic import Patient
+from ebm_cli.chain.chains import Chains
+from ebm_cli.diagnostic import ChainContext
 from ebm_cli.estimate import Estimate
 from tests.contract import build
 from tests.diagnostic.ar1 import ar1
 
 
 def estimates(chains: Chains) -> dict[str, Estimate]:
-    return build("diagnostic", "ess")(Patient(chains)).estimates
+    return build("diagnostic", "ess")(ChainContext(chains)).estimates
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.5])
@@ -36,7 +36,7 @@ def test_ess_is_arvizs_least_over_coordinates_and_energy() -> None:
 
 def test_too_small_an_ess_is_under_caution() -> None:
     found = estimates(Chains(x=ar1(0.95, 8, 200, seed=1)[:, :, None]))["ess_bulk_min"]
-    assert found.verdict == "caution" and "type steps=" in found.reason
+    assert found.verdict == "caution" and "Type steps=" in found.reason
 
 
 def test_ess_per_gradient_divides_by_all_gradients_of_all_chains() -> None:

@@ -5,11 +5,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ebm_cli.chain.chain_file import Chains
+from ebm_cli.chain.chains import Chains
 from ebm_cli.check import InputError
-from ebm_cli.diagnostic import Patient
-from ebm_cli.diagnostic.laplace_wells import Wells, importance
-from ebm_cli.figure.finding import Finding
+from ebm_cli.diagnostic import ChainContext
+from ebm_cli.diagnostic._laplace_mass import importance
+from ebm_cli.diagnostic._laplace_search import Wells
+from ebm_cli.estimate import Result
 from ebm_cli.wells.basins import find_basins
 from ebm_cli.wells.descent import descend
 from ebm_cli.wells.laplace import hessians
@@ -44,8 +45,8 @@ def draws(chains: int = 8, length: int = 50, dims: int = 2, scale: float = 1.0) 
     return scale * np.random.default_rng(0).standard_normal((chains, length, dims))
 
 
-def found(x: np.ndarray, energy: nn.Module | None, temperature: float = 1.0, **changes: object) -> Finding:
-    return build("diagnostic", "laplace_wells", changes)(Patient(Chains(x=x), energy, temperature))
+def found(x: np.ndarray, energy: nn.Module | None, temperature: float = 1.0, **changes: object) -> Result:
+    return build("diagnostic", "laplace_wells", changes)(ChainContext(Chains(x=x), energy, temperature))
 
 
 def wells_of(energy: nn.Module, x: np.ndarray, hottest: float) -> Wells:
@@ -64,7 +65,7 @@ def test_formula_draws_and_quadrature_agree_at_low_temperature(case: str, float6
         assert measured.effective > 800
         # Relative corrections of the formula are of order T.
         assert abs(laplace - exact).max() < 0.3 * temperature
-        assert (abs(measured.share - exact) < 4 * measured.share_se + 1e-3).all()
+        assert (abs(measured.fraction - exact) < 4 * measured.fraction_se + 1e-3).all()
         assert (abs(measured.width - 1) < 4 * measured.width_se + 3 * temperature)[exact > 1e-3].all()
 
 
@@ -75,7 +76,7 @@ def test_weighted_draws_agree_with_quadrature_where_the_formula_need_not(case: s
     wells = wells_of(energy, draws(), hottest=1.0)
     measured = importance(energy, wells, temperature, draws=8000)
     exact = wells.basins.weights(temperature)
-    assert (abs(measured.share - exact) < 4 * measured.share_se + 2e-3).all()
+    assert (abs(measured.fraction - exact) < 4 * measured.fraction_se + 2e-3).all()
 
 
 def test_the_stated_error_of_a_share_is_the_real_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,9 +85,9 @@ def test_the_stated_error_of_a_share_is_the_real_one(monkeypatch: pytest.MonkeyP
     exact, z = wells.basins.weights(0.5), []
     for seed in range(60):
         generator = torch.Generator().manual_seed(seed)
-        monkeypatch.setattr("ebm_cli.diagnostic.laplace_wells.generator", lambda *_, g=generator: g)
+        monkeypatch.setattr("ebm_cli.diagnostic._laplace_mass.generator", lambda *_, g=generator: g)
         measured = importance(energy, wells, 0.5, draws=2000)
-        z.append((measured.share[0] - exact[0]) / measured.share_se[0])
+        z.append((measured.fraction[0] - exact[0]) / measured.fraction_se[0])
     assert abs(np.std(z, ddof=1) - 1) < 4 / np.sqrt(2 * 59)
     # The grid's own error adds a little to the mean.
     assert abs(np.mean(z)) < 4 / np.sqrt(60) + 0.2
@@ -116,16 +117,17 @@ def test_a_quadratic_is_exact_at_every_temperature(temperature: float) -> None:
 
 def test_the_temperature_at_which_the_formula_departs_is_found_and_drawn() -> None:
     energy = build("energy", "muller_brown", {"scale": 0.05})
-    finding = found(draws(), energy, 1.0, temperatures=MULTIPLES)
-    departure = finding.estimates["laplace_departure"]
+    result = found(draws(), energy, 1.0, temperatures=MULTIPLES)
+    departure = result.estimates["laplace_departure"]
     basins = find_basins(energy, draws().reshape(-1, 2), 1.0, 1.0, 2.0)
     assert basins is not None
     wells = Wells(basins.modes, hessians(energy, basins.modes.minima), basins, reach=0.1)
     errors = [abs(wells.predicted(T) - basins.weights(T)).max() for T in MULTIPLES]
     assert errors[0] < 0.01 < 0.05 < errors[-1]
     assert departure.value == [next(T for T, error in zip(MULTIPLES, errors, strict=True) if error > 0.05)]
-    assert finding.figure is not None and "(grey)" in finding.caption and "Good:" in finding.caption
-    finding.figure.canvas.draw()
+    drawn, caption = result.draw()
+    assert "(gray)" in caption and "Look for" in caption
+    drawn.canvas.draw()
 
 
 def test_a_departure_at_the_runs_own_temperature_is_a_caution() -> None:
@@ -146,7 +148,7 @@ def test_above_three_dimensions_draws_stand_for_quadrature() -> None:
     x = torch.as_tensor(draws(dims=dims).reshape(-1, dims), dtype=torch.get_default_dtype())
     modes, _ = find_modes(energy, x, 0.5, 1.0, reach=0.3)
     measured = importance(energy, Wells(modes, hessians(energy, modes.minima), None, 0.3), 0.5, draws=4000)
-    assert abs(measured.share[0] - left) < 4 * measured.share_se[0]
+    assert abs(measured.fraction[0] - left) < 4 * measured.fraction_se[0]
     assert float(descend(energy, modes.minima, 0.5, 0.3)[1].min()) == pytest.approx(float(modes.energy.min()))
 
 
@@ -169,6 +171,6 @@ def test_arguments_out_of_bounds_are_an_input_error(changes: dict[str, object]) 
 
 
 def test_without_an_energy_there_are_no_wells() -> None:
-    for energy, temperature, word in ((None, 1.0, "run=RUN"), (Unequal(), 0.0, "temperature > 0")):
+    for energy, temperature, word in ((None, 1.0, "run=RUN"), (Unequal(), 0.0, "temperature must be > 0")):
         for estimate in found(draws(), energy, temperature).estimates.values():
             assert estimate.verdict == "refused" and word in estimate.reason

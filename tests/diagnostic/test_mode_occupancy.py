@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from ebm_cli.chain.chain_file import Chains
+from ebm_cli.chain.chains import Chains
 from ebm_cli.data import Batch, Rows
-from ebm_cli.diagnostic import Patient
-from ebm_cli.estimate import Estimate, apply_mixing_verdict
-from ebm_cli.figure.finding import Finding
-from ebm_cli.mixing.verdict import judge
+from ebm_cli.diagnostic import ChainContext
+from ebm_cli.estimate import Estimate, Result, apply_mixing_verdict
+from ebm_cli.mixing.verdict import assess_mixing
 from tests.contract import build
 
 MEANS, STDS, WEIGHTS = [[-3.0, 0.0], [3.0, 0.0], [0.0, 4.0]], [0.7, 0.5, 0.9], [0.5, 0.3, 0.2]
@@ -37,8 +36,8 @@ def exact(chains: int = CHAINS, seed: int = 0) -> np.ndarray:
     return from_components(component, seed)
 
 
-def found(x: np.ndarray, energy: torch.nn.Module | None, temperature: float = 1.0, **known: object) -> Finding:
-    return build("diagnostic", "mode_occupancy")(Patient(Chains(x=x), energy, temperature, **known))
+def found(x: np.ndarray, energy: torch.nn.Module | None, temperature: float = 1.0, **known: object) -> Result:
+    return build("diagnostic", "mode_occupancy")(ChainContext(Chains(x=x), energy, temperature, **known))
 
 
 def within(estimate: Estimate, weights: np.ndarray, bound: float = 4.0) -> bool:
@@ -165,8 +164,8 @@ def test_labelled_images_are_judged_by_their_classes() -> None:
 def test_occupancy_of_chains_that_are_not_mixed_is_refused_with_them() -> None:
     x = exact(8)
     x[:4] = from_components(np.zeros((4, DRAWS), dtype=np.int64))
-    patient = Patient(Chains(x=x), mixture(), 1.0)
-    rows = build("diagnostic", "mode_occupancy")(patient).estimates | {"mixing": judge(patient, 0).estimate}
+    patient = ChainContext(Chains(x=x), mixture(), 1.0)
+    rows = build("diagnostic", "mode_occupancy")(patient).estimates | {"mixing": assess_mixing(patient, 0).estimate}
     assert rows["mixing"].verdict == "refused"
     assert rows["modes_missing"].value == []
     assert (
@@ -179,14 +178,17 @@ def test_occupancy_of_chains_that_are_not_mixed_is_refused_with_them() -> None:
 def test_modes_that_unmixed_chains_miss_stay_named_under_caution() -> None:
     x = from_components(np.zeros((8, DRAWS), dtype=np.int64))
     x[:4] += 1.5
-    patient = Patient(Chains(x=x), mixture(), 1.0)
-    rows = build("diagnostic", "mode_occupancy")(patient).estimates | {"mixing": judge(patient, 0).estimate}
+    patient = ChainContext(Chains(x=x), mixture(), 1.0)
+    rows = build("diagnostic", "mode_occupancy")(patient).estimates | {"mixing": assess_mixing(patient, 0).estimate}
     assert rows["mixing"].verdict == "refused" and rows["modes_missing"].value
     kept = apply_mixing_verdict(rows)["modes_missing"]
     assert kept.value == rows["modes_missing"].value and kept.verdict == "caution" and "R̂" in kept.reason
 
 
 def test_without_an_energy_or_a_temperature_there_are_no_modes() -> None:
-    for x, energy, temperature, word in ((exact(), None, 1.0, "run=RUN"), (exact(), mixture(), 0.0, "temperature > 0")):
+    for x, energy, temperature, word in (
+        (exact(), None, 1.0, "run=RUN"),
+        (exact(), mixture(), 0.0, "temperature must be > 0"),
+    ):
         for estimate in found(x, energy, temperature).estimates.values():
             assert estimate.verdict == "refused" and word in estimate.reason

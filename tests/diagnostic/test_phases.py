@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ebm_cli.chain.chain_file import Chains
-from ebm_cli.diagnostic import Patient
+from ebm_cli.chain.chains import Chains
+from ebm_cli.diagnostic import ChainContext
 from ebm_cli.estimate import Estimate
 from tests.contract import build
 from tests.diagnostic.ar1 import ar1
@@ -22,7 +22,7 @@ def log(gap: float = 0.0, noise: float = 30.0, seed: int = 0, rho: float = 0.0) 
 
 
 def found(history: list[dict[str, float]], share: float = 0.5) -> dict[str, Estimate]:
-    patient = Patient(Chains(x=np.zeros((2, 4, 1))), temperature=1.0, history=history)
+    patient = ChainContext(Chains(x=np.zeros((2, 4, 1))), temperature=1.0, history=history)
     return build("diagnostic", "phases", {"share": share})(patient).estimates
 
 
@@ -33,7 +33,7 @@ def test_balanced_phases_are_ok() -> None:
     assert rows["chain_age"].value == 10.0 * (STEPS - 1) and rows["noise_gap"].value == 30.0
 
 
-@pytest.mark.parametrize(("gap", "mend"), [(5.0, "objective.steps"), (-5.0, "train longer")])
+@pytest.mark.parametrize(("gap", "mend"), [(5.0, "objective.steps"), (-5.0, "Train longer")])
 def test_a_gap_away_from_0_is_under_caution(gap: float, mend: str) -> None:
     row = found(log(gap=gap))["gap"]
     assert row.verdict == "caution" and mend in row.reason

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from arviz_stats.base import array_stats
 
-from ebm_cli.chain.chain_file import Chains
+from ebm_cli.chain.chains import Chains
 from ebm_cli.check import InputError
-from ebm_cli.diagnostic import Patient
+from ebm_cli.diagnostic import ChainContext
 from ebm_cli.estimate import Estimate
 from tests.contract import build
 from tests.diagnostic.ar1 import ar1
 
 
 def estimates(x: np.ndarray) -> dict[str, Estimate]:
-    return build("diagnostic", "r_hat")(Patient(Chains(x=x))).estimates
+    return build("diagnostic", "r_hat")(ChainContext(Chains(x=x))).estimates
 
 
 def test_iid_chains_agree() -> None:
@@ -36,7 +36,7 @@ def test_chains_between_the_bounds_are_under_caution() -> None:
     x[:4] += 0.3
     found = estimates(x[:, :, None])
     assert 1.01 < found["r_hat_max"].value < 1.1
-    assert found["r_hat_max"].verdict == "caution" and "type steps=" in found["r_hat_max"].reason
+    assert found["r_hat_max"].verdict == "caution" and "Type steps=" in found["r_hat_max"].reason
 
 
 def test_r_hat_is_arvizs_largest_over_coordinates() -> None:

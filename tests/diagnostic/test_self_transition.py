@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from ebm_cli.chain.chain_file import Chains
+from ebm_cli.chain.chains import Chains
 from ebm_cli.chain.loop import run_chains
-from ebm_cli.diagnostic import Patient
+from ebm_cli.diagnostic import ChainContext
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.estimate import Estimate
 from ebm_cli.sampling.fresh_chains import to_chains
@@ -28,7 +28,7 @@ def two_states(chains: int, draws: int, seed: int) -> np.ndarray:
 
 
 def self_transition(chains: Chains) -> Estimate:
-    return build("diagnostic", "self_transition")(Patient(chains)).estimates["self_transition"]
+    return build("diagnostic", "self_transition")(ChainContext(chains)).estimates["self_transition"]
 
 
 def test_a_two_state_chain_stays_as_often_as_its_matrix_says() -> None:

@@ -8,12 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ebm_cli.chain.chain_file import Chains
+from ebm_cli.chain.chains import Chains
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Rows
-from ebm_cli.diagnostic import Patient
-from ebm_cli.estimate import apply_mixing_verdict, refused
-from ebm_cli.figure.finding import Finding
+from ebm_cli.diagnostic import ChainContext
+from ebm_cli.estimate import Result, apply_mixing_verdict, refused
 from ebm_cli.wells.region_mass import log_mass
 from tests.contract import build
 
@@ -89,9 +88,9 @@ def rippled(d: int, random: np.random.Generator) -> tuple[nn.Module, Known]:
     return energy, data
 
 
-def found(energy: nn.Module, data: Known | None, d: int, random: np.random.Generator, **changes: object) -> Finding:
+def found(energy: nn.Module, data: Known | None, d: int, random: np.random.Generator, **changes: object) -> Result:
     x = random.standard_normal((8, 20, d)) if data is None else data.split("train").x[:160].numpy().reshape(8, 20, d)
-    return build("diagnostic", "spurious_valleys", changes)(Patient(Chains(x=x), energy, 1.0, data=data))
+    return build("diagnostic", "spurious_valleys", changes)(ChainContext(Chains(x=x), energy, 1.0, data=data))
 
 
 def counted(energy: nn.Module, data: Known, d: int, random: np.random.Generator) -> float:
@@ -168,8 +167,8 @@ def two(weight: float, s: float = 0.5, at: float = 7.0) -> tuple[nn.Module, Know
 
 def test_a_valley_is_told_by_place_energy_and_mass() -> None:
     energy, data, random = two(0.2)
-    finding = found(energy, data, 2, random)
-    estimate = finding.estimates["spurious_valleys"]
+    result = found(energy, data, 2, random)
+    estimate = result.estimates["spurious_valleys"]
     assert estimate.value == 1 and estimate.verdict == "caution"
     assert "a valley near (7.0, 0.0)" in estimate.reason
     with torch.no_grad():
@@ -177,15 +176,16 @@ def test_a_valley_is_told_by_place_energy_and_mass() -> None:
     mass = float(estimate.reason.split("holds ")[1].split("%")[0])
     assert abs(mass - 20) < 3
     assert "0.0% of the chains' first draws and 0.0% of their last" in estimate.reason
-    assert finding.figure is not None and "Good:" in finding.caption
-    finding.figure.canvas.draw()
+    drawn, caption = result.draw()
+    assert "Look for" in caption
+    drawn.canvas.draw()
 
 
 def test_chains_that_fall_into_a_valley_are_counted_short_and_long() -> None:
     energy, data, random = two(0.2)
     x = random.standard_normal((8, 20, 2))
     x[:4, 10:] = [7.0, 0.0] + 0.5 * random.standard_normal((4, 10, 2))
-    patient = Patient(Chains(x=x), energy, 1.0, data=data)
+    patient = ChainContext(Chains(x=x), energy, 1.0, data=data)
     reason = build("diagnostic", "spurious_valleys")(patient).estimates["spurious_valleys"].reason
     assert "0.0% of the chains' first draws and 50.0% of their last" in reason
 
@@ -245,7 +245,7 @@ def test_masses_are_those_of_quadrature_where_states_leave_a_valley_for_a_heavie
     e = energy(torch.tensor(line)[:, None]).numpy()
     mass = np.exp(e.min() - e) / np.exp(e.min() - e).sum()
     x = random.choice(line, (32, 20, 1), p=mass)
-    estimate = build("diagnostic", "spurious_valleys")(Patient(Chains(x=x), energy, 1.0, data=data)).estimates[
+    estimate = build("diagnostic", "spurious_valleys")(ChainContext(Chains(x=x), energy, 1.0, data=data)).estimates[
         "spurious_valleys"
     ]
     said = re.findall(r"near \(([-\d.]+)\) .*? holds ([\d.]+)%", estimate.reason)
@@ -269,20 +269,21 @@ def test_an_image_that_chains_fall_into_is_found_and_shown() -> None:
 
     x = rows[:160].numpy().reshape(8, 20, 1, 8, 8).copy()
     x[:2, 10:] = 0.6 + 0.3 * np.random.default_rng(0).standard_normal((2, 10, 1, 8, 8))
-    patient = Patient(Chains(x=x), Grey(), 1.0, data=data)
-    finding = build("diagnostic", "spurious_valleys", {"starts": 20000})(patient)
-    assert finding.estimates["spurious_valleys"].value == 1
-    assert "25.0% of their last" in finding.estimates["spurious_valleys"].reason
-    assert finding.figure is not None and "Shown: the lowest state" in finding.caption
-    finding.figure.canvas.draw()
+    patient = ChainContext(Chains(x=x), Grey(), 1.0, data=data)
+    result = build("diagnostic", "spurious_valleys", {"starts": 20000})(patient)
+    assert result.estimates["spurious_valleys"].value == 1
+    assert "25.0% of their last" in result.estimates["spurious_valleys"].reason
+    drawn, caption = result.draw()
+    assert "Shown: the lowest state" in caption
+    drawn.canvas.draw()
 
 
 def test_without_data_nothing_is_called_spurious() -> None:
     energy, data, random = two(0.2)
     estimate = found(energy, None, 2, random).estimates["spurious_valleys"]
     assert estimate.verdict == "refused" and "data=NAME" in estimate.reason
-    for known_energy, temperature, word in ((None, 1.0, "run=RUN"), (energy, 0.0, "temperature > 0")):
-        patient = Patient(Chains(x=random.standard_normal((8, 20, 2))), known_energy, temperature, data=data)
+    for known_energy, temperature, word in ((None, 1.0, "run=RUN"), (energy, 0.0, "temperature must be > 0")):
+        patient = ChainContext(Chains(x=random.standard_normal((8, 20, 2))), known_energy, temperature, data=data)
         estimate = build("diagnostic", "spurious_valleys")(patient).estimates["spurious_valleys"]
         assert estimate.verdict == "refused" and word in estimate.reason
 
@@ -294,14 +295,14 @@ def test_arguments_out_of_bounds_are_an_input_error(changes: dict[str, float]) -
 
 
 @pytest.mark.parametrize("valleys", [0, 1])
-def test_no_valley_is_no_finding_of_chains_that_are_not_mixed(valleys: int) -> None:
+def test_no_valley_is_no_result_of_chains_that_are_not_mixed(valleys: int) -> None:
     data = build("data", "gaussian", {"dim": 2})
     energy = build("energy", "quadratic", {"a": 1.0}, event=(2,))
     if valleys:
         changes = {"means": [[0.0, 0.0], [9.0, 0.0]], "stds": [1.0, 1.0], "weights": [0.5, 0.5]}
         energy = build("energy", "gaussian_mixture", changes)
     x = np.random.default_rng(0).standard_normal((8, 50, 2))
-    found = build("diagnostic", "spurious_valleys")(Patient(Chains(x=x), energy, 1.0, data=data)).estimates
+    found = build("diagnostic", "spurious_valleys")(ChainContext(Chains(x=x), energy, 1.0, data=data)).estimates
     assert found["spurious_valleys"].value == valleys
     under = apply_mixing_verdict(found | {"mixing": refused("R̂ = 2")})["spurious_valleys"]
     assert under.verdict == ("caution" if valleys else "refused") and "R̂ = 2" in under.reason

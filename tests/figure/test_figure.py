@@ -9,12 +9,14 @@ import torch
 from matplotlib.figure import Figure
 
 from ebm_cli import figure
-from ebm_cli.chain.chain_file import Chains
+from ebm_cli.chain.chains import Chains
 from ebm_cli.cli import main
-from ebm_cli.diagnostic import Patient
+from ebm_cli.diagnostic import ChainContext
 from ebm_cli.diagnostic.self_transition import SelfTransition
 from ebm_cli.figure.columns import marginals, pairs
-from ebm_cli.metric.distance_to_truth import visible
+from ebm_cli.metric._distance_to_truth_figure import visible
+from ebm_cli.metric.distance_to_truth import Shown
+from tests.metric.subject import subject
 
 
 @pytest.mark.parametrize("far", [0.5, 14.0, 1e6])
@@ -30,7 +32,7 @@ def test_the_window_of_two_densities_fits_the_data(dimensions: int) -> None:
     x = torch.linspace(-14, 14, 2 * size + 1)[1::2]
     one = [torch.exp(-(x**2) / (2 * width**2)) for width in (0.5, 5.0)]
     p, q = (each if dimensions == 1 else (each[:, None] * each).flatten() for each in one)
-    sides = visible(p, q, box, size)
+    sides = visible(Shown(subject(None, None), p, q, box, size))
     # The data reach from −1.65 to 1.65.
     assert len(sides) == dimensions and all(-3.6 < low < -1.7 and 1.7 < high < 3.6 for low, high in sides)
 
@@ -54,11 +56,11 @@ def test_columns_and_pairs_are_drawn_next_to_data_and_no_axes_are_empty(columns:
 
 def test_a_kernel_that_never_stays_has_no_empty_picture() -> None:
     x = np.random.default_rng(0).normal(size=(4, 300, 2))
-    moving = SelfTransition()(Patient(Chains(x=x)))
-    assert moving.estimates["self_transition"].value == 0 and moving.figure is None
+    moving = SelfTransition()(ChainContext(Chains(x=x)))
+    assert moving.estimates["self_transition"].value == 0 and moving.draw() is None
     x[:, 1::3] = x[:, ::3]
-    staying = SelfTransition()(Patient(Chains(x=x))).figure
-    assert staying is not None and staying.axes
+    staying, _ = SelfTransition()(ChainContext(Chains(x=x))).draw()
+    assert staying.axes
 
 
 def test_a_tables_samples_are_drawn_by_their_names_with_vector_copies(

@@ -14,7 +14,7 @@ from tests.data.test_table import table
 @pytest.mark.parametrize("count", [0, 3])
 def test_the_caption_speaks_of_states_only_where_some_are_drawn(count: int) -> None:
     drawn, caption = landscape(Quadratic([1.0, 1.0], None), 1.0, None, np.zeros((count, 2)))
-    assert ("states of chains" in caption) == ("points fill" in caption) == (count > 0)
+    assert ("states of chains" in caption) == ("points that fill" in caption) == (count > 0)
     assert drawn.axes[1].get_title() == ("chains over the energy" if count else "energy")
 
 

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from ebm_cli.data import Data, noised
-from ebm_cli.metric import Subject
+from ebm_cli.metric import EvaluationContext
 from tests.contract import build
 
 
-def subject(data: Data | None, samples: Tensor | None, **changes: Any) -> Subject:
+def subject(data: Data | None, samples: Tensor | None, **changes: Any) -> EvaluationContext:
     """What `ebm evaluate` would hand to a metric; `changes` replace its fields."""
     energy = changes.get("energy") or build("energy", "quadratic", event=data.event if data else (2,))
     fields: dict[str, Any] = {
@@ -23,7 +23,7 @@ def subject(data: Data | None, samples: Tensor | None, **changes: Any) -> Subjec
         "train": noised(data, "train", 0) if data else None,
         "seed": 0,
     }
-    return Subject(**fields | changes)
+    return EvaluationContext(**fields | changes)
 
 
 def normal(n: int, dim: int, seed: int) -> Tensor:

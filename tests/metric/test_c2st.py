@@ -40,7 +40,7 @@ def equal_laws() -> list[tuple[np.ndarray, np.ndarray]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(c2st, "TREES", 3)
         pairs = [np.random.default_rng(seed).standard_normal((2, 80, 2)) for seed in range(SEEDS)]
-        return [c2st.scored(x, y) for x, y in pairs]
+        return [c2st.second_half_scores(x, y) for x, y in pairs]
 
 
 def test_the_p_value_of_equal_laws_is_uniform_up_to_its_steps(equal_laws: list[tuple[np.ndarray, np.ndarray]]) -> None:
@@ -95,21 +95,21 @@ def test_the_score_does_not_depend_on_a_runs_seed() -> None:
 
 
 def test_both_sides_are_of_equal_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-    monkeypatch.setattr(c2st, "scored", lambda x, y, scored=c2st.scored: seen.append((len(x), len(y))) or scored(x, y))
+    seen, original = [], c2st.second_half_scores
+    monkeypatch.setattr(c2st, "second_half_scores", lambda x, y: seen.append((len(x), len(y))) or original(x, y))
     for samples, rows in ((50, 60), (60, 50), (51, 51)):
         found(normal(samples, 3, seed=3), rows=rows, dim=3)
     assert seen == [(50, 50), (50, 50), (51, 51)]
 
 
-@pytest.mark.parametrize(("samples", "rows", "mend"), [(39, 100, "raise samples"), (100, 39, "hold out more")])
+@pytest.mark.parametrize(("samples", "rows", "mend"), [(39, 100, "Increase samples"), (100, 39, "Hold out more")])
 def test_too_few_rows_are_refused(samples: int, rows: int, mend: str) -> None:
     for estimate in found(normal(samples, 2, seed=5), rows=rows).values():
         assert estimate.verdict == "refused" and "39" in estimate.reason and mend in estimate.reason
 
 
 def test_what_is_wrong_with_the_samples_is_taken_over() -> None:
-    for estimate in found(normal(50, 2, seed=6), remarks=("3 chains broke",)).values():
+    for estimate in found(normal(50, 2, seed=6), warnings=("3 chains broke",)).values():
         assert estimate.verdict == "caution" and "3 chains broke" in estimate.reason
 
 

@@ -5,15 +5,15 @@ import pytest
 import torch
 
 from ebm_cli.data._features import identity_features
-from ebm_cli.figure.finding import Finding
-from ebm_cli.metric.coverage import distances, equal_laws, gap, half_spread
+from ebm_cli.estimate import Result
+from ebm_cli.metric.coverage import distances, expected_coverage, std_over_halves
 from tests.contract import build
 from tests.metric.subject import normal, subject
 
 SEEDS = 100
 
 
-def found(samples: torch.Tensor, n: int = 400, neighbours: int = 5, **changes: object) -> Finding:
+def found(samples: torch.Tensor, n: int = 400, neighbours: int = 5, **changes: object) -> Result:
     """Coverage of n held-out rows of a standard normal in the plane."""
     data = build("data", "gaussian", {"n": 100})
     asked = subject(data, samples, held_out=data.split("held_out")._replace(x=normal(n, 2, seed=99)), **changes)
@@ -21,7 +21,7 @@ def found(samples: torch.Tensor, n: int = 400, neighbours: int = 5, **changes: o
 
 
 def coverage(x: np.ndarray, y: np.ndarray, k: int) -> float:
-    return float((gap(*distances(x, y), k) <= 0).mean())
+    return float((distances(x, y).gap(k) <= 0).mean())
 
 
 def over_seeds(n: int, m: int, k: int, dim: int, shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -30,7 +30,7 @@ def over_seeds(n: int, m: int, k: int, dim: int, shift: float = 0.0) -> tuple[np
     for seed in range(SEEDS):
         random = np.random.default_rng(seed)
         x, y = random.standard_normal((n, dim)) + shift, random.standard_normal((m, dim))
-        values.append((coverage(x, y, k), half_spread([distances(x, y)], k)))
+        values.append((coverage(x, y, k), std_over_halves([distances(x, y)], k)))
     value, error = np.array(values).T
     return value, error
 
@@ -54,12 +54,12 @@ def test_equal_laws_reach_the_expectation_that_is_stated(n: int, m: int, k: int,
             for random in map(np.random.default_rng, range(600))
         ]
     )
-    assert abs(values.mean() - equal_laws(n, m, k)) < 4 * values.std(ddof=1) / np.sqrt(len(values))
+    assert abs(values.mean() - expected_coverage(n, m, k)) < 4 * values.std(ddof=1) / np.sqrt(len(values))
 
 
 def test_the_expectation_is_one_half_for_a_neighbour_and_large_equal_sides() -> None:
-    assert equal_laws(100_000, 100_000, 1) == pytest.approx(0.5, abs=1e-5)
-    assert equal_laws(100_000, 100_000, 5) == pytest.approx(1 - 2**-5, abs=1e-5)
+    assert expected_coverage(100_000, 100_000, 1) == pytest.approx(0.5, abs=1e-5)
+    assert expected_coverage(100_000, 100_000, 5) == pytest.approx(1 - 2**-5, abs=1e-5)
 
 
 @pytest.mark.parametrize(("n", "m", "k", "dim", "shift"), [(80, 80, 5, 2, 0.0), (40, 100, 1, 10, 0.5)])
@@ -79,7 +79,7 @@ def test_equal_laws_are_within_the_error_of_the_expected_value() -> None:
     estimates = found(normal(400, 2, seed=1)).estimates
     value, expected = estimates["coverage"], estimates["coverage_expected"]
     assert value.verdict == expected.verdict == "ok"
-    assert expected.value == pytest.approx(equal_laws(400, 400, 5))
+    assert expected.value == pytest.approx(expected_coverage(400, 400, 5))
     assert abs(value.value - expected.value) < 4 * value.se
 
 
@@ -101,7 +101,7 @@ def test_too_few_held_out_rows_are_refused() -> None:
 
 
 def test_what_is_wrong_with_the_samples_is_taken_over() -> None:
-    estimates = found(normal(50, 2, seed=5), remarks=("3 chains broke",)).estimates
+    estimates = found(normal(50, 2, seed=5), warnings=("3 chains broke",)).estimates
     assert estimates["coverage"].verdict == "caution" and "3 chains broke" in estimates["coverage"].reason
     assert estimates["coverage_expected"].verdict == "ok"
 
@@ -119,6 +119,6 @@ def test_what_is_not_covered_is_drawn(name: str, shape: tuple[int, ...], monkeyp
     samples = torch.zeros(20, *shape)
     few = data.split("held_out")
     held_out = few._replace(x=few.x[:100], y=None)
-    drawn = build("metric", "coverage")(subject(data, samples, held_out=held_out))
-    assert drawn.figure is not None and "Good:" in drawn.caption
-    drawn.figure.canvas.draw()
+    drawn, caption = build("metric", "coverage")(subject(data, samples, held_out=held_out)).draw()
+    assert "Look for" in caption
+    drawn.canvas.draw()

@@ -146,6 +146,6 @@ def test_fewer_samples_than_held_out_rows_are_under_caution(digits: Digits, trai
 
 def test_what_is_wrong_with_the_samples_is_taken_over() -> None:
     data = build("data", "gaussian", {"n": 500})
-    found = scored(data, normal(2000, 2, seed=5), remarks=("3 chains broke",))
+    found = scored(data, normal(2000, 2, seed=5), warnings=("3 chains broke",))
     assert found["frechet"].verdict == "caution" and "3 chains broke" in found["frechet"].reason
     assert found["frechet_floor"].verdict == "ok"

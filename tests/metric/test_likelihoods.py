@@ -2,11 +2,12 @@
 
 from matplotlib.text import Text
 
-from ebm_cli.metric._likelihoods import Scored, likelihoods, limits
+from ebm_cli.metric._likelihood_figure import likelihoods, limits
+from ebm_cli.metric.nll import LikelihoodRow
 
 
-def rows(*values: float) -> list[Scored]:
-    return [Scored(f"number {i}", v, 0.1, None, None, v + 1, 2.0, model=i == 0) for i, v in enumerate(values)]
+def rows(*values: float) -> list[LikelihoodRow]:
+    return [LikelihoodRow(f"number {i}", v, 0.1, None, None, v + 1, 2.0, model=i == 0) for i, v in enumerate(values)]
 
 
 def test_the_best_is_on_top_and_every_number_stands_there() -> None:
@@ -23,5 +24,5 @@ def test_a_density_far_below_does_not_flatten_the_others() -> None:
 
 
 def test_one_density_alone_has_an_axis() -> None:
-    low, high = limits([Scored("alone", -1.0, None, None, None, None, None, model=True)])
+    low, high = limits([LikelihoodRow("alone", -1.0, None, None, None, None, None, model=True)])
     assert low < -1 < high

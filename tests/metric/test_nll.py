@@ -8,7 +8,7 @@ import torch
 
 from ebm_cli.check import InputError
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.metric.nll import energies_of, scored
+from ebm_cli.metric.nll import nll_estimate, reduced_energies
 from ebm_cli.partition import LogZResult
 from ebm_cli.partition.settings import log_z_settings
 from tests.contract import build
@@ -52,10 +52,10 @@ def test_bits_are_nats_over_dimensions_and_log_two(estimates: dict[str, Estimate
 
 def test_the_ends_are_those_of_log_z_and_a_missing_one_stays_missing() -> None:
     asked = subject(build("data", "gaussian", {"n": 100}), None)
-    e = energies_of(asked.energy, 1.0, asked.held_out.x)
+    e = reduced_energies(asked.energy, 1.0, asked.held_out.x)
     mean = float(0.5 * asked.held_out.x.square().sum(1).double().mean())
     log_z = Estimate(2.0, se=0.1, lower=1.5, unit="nats", verdict="caution", reasons=("no pessimistic end: not mixed",))
-    found = scored(e, log_z, 1.0, "nats")
+    found = nll_estimate(e, log_z, 1.0, "nats")
     assert (found.value, found.lower) == (pytest.approx(mean + 2), pytest.approx(mean + 1.5))
     assert found.upper is None and found.verdict == "caution" and "no pessimistic end" in found.reason
 
@@ -70,12 +70,12 @@ def test_a_log_z_that_is_refused_refuses_every_score_of_the_model_with_its_reaso
     assert found.estimates["nll_gaussian"].verdict == "ok"
     alone = build("metric", "nll", {"baselines": []})
     asked.partitions[log_z_settings(alone)] = LogZResult(refused("weights collapsed", "nats"))
-    assert alone(asked).figure is None
+    assert alone(asked).draw() is None
     assert "log_density" not in found.tables["scores.csv"] and "gaussian" in found.tables["scores.csv"]
 
 
 def test_rows_of_no_finite_energy_are_refused_with_their_number() -> None:
-    found = scored(np.array([1.0, math.nan, 2.0]), Estimate(1.0), 1.0, "nats")
+    found = nll_estimate(np.array([1.0, math.nan, 2.0]), Estimate(1.0), 1.0, "nats")
     assert found.verdict == "refused" and "1 of 3 rows" in found.reason
 
 
@@ -87,10 +87,10 @@ def test_a_baseline_is_scored_on_the_same_rows_and_the_margin_is_paired() -> Non
     # Five parameters cost half a nat each over the rows; the margin's error is that of the difference alone.
     assert 0 <= gaussian.value - nll.value + 5 / 5000 < 20 / 5000
     margin = next(note for note in found.notes if "Gaussian, full covariance, paired" in note)
-    assert "pessimistic end" in margin and ("ahead of" in margin) == (gaussian.value > nll.upper)
+    assert "upper bound" in margin and ("ahead of" in margin) == (gaussian.value > nll.upper)
     table = found.tables["scores.csv"]
     assert table["gaussian"][:2000].mean() == pytest.approx(-gaussian.value)
-    assert found.figure is not None
+    assert found.draw() is not None
 
 
 def test_every_row_has_a_line_with_its_score() -> None:

@@ -16,7 +16,8 @@ from ebm_cli import load_run
 from ebm_cli.check import InputError
 from ebm_cli.cli import main
 from ebm_cli.estimate import refused
-from ebm_cli.metric._score import conformal, rows_of
+from ebm_cli.metric._score import conformal
+from ebm_cli.metric._score_rows import rows_of
 from tests.contract import build
 
 TINY = ["energy=mlp", "energy.width=8", "sampler=sgld", "start.size=16", "trainer.batch_size=8", "objective.steps=2"]

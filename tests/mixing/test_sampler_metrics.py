@@ -1,4 +1,4 @@
-"""What kernels tell of themselves: their bias, what burn-in chose, and swaps that are too rare."""
+"""What kernels tell of themselves: their bias, what burn-in chose, and min_swap_rate that are too rare."""
 
 import json
 from pathlib import Path
@@ -8,12 +8,18 @@ import torch
 
 from ebm_cli.chain.burn_in import Tuning
 from ebm_cli.chain.loop import Trajectory, run_chains
-from ebm_cli.chain.screening import screen
 from ebm_cli.cli import main
+from ebm_cli.diagnostic import ChainContext
 from ebm_cli.energy.quadratic import Quadratic
-from ebm_cli.mixing.sampler_metrics import as_tuned, kernel_rows, said, swaps, tuned
+from ebm_cli.mixing.sampler_metrics import (
+    describe_tuning,
+    min_swap_rate,
+    sampler_metrics,
+    tuned_values,
+    with_tuned_values,
+)
 from ebm_cli.sampling.fresh_chains import to_chains
-from ebm_cli.verb.sample import describe
+from ebm_cli.sampling.summary import summarize
 from tests.contract import build
 
 A, CHAINS = 4.0, 400
@@ -28,7 +34,7 @@ def rows_of(name: str, rng: torch.Generator, **changes) -> dict:
     energy = Quadratic([A, A], None)
     done = trajectory(name, energy, rng, **changes)
     chains = to_chains(done, 3)
-    return kernel_rows(done, energy, chains, Tuning(), rng)
+    return sampler_metrics(done, ChainContext(chains, energy, done.sampler.temperature), Tuning(), rng)
 
 
 def test_sgld_tells_what_mala_accepts(rng: torch.Generator, float64: None) -> None:
@@ -61,18 +67,18 @@ def test_exact_kernels_tell_no_bias(rng: torch.Generator) -> None:
 def test_what_burn_in_chose_is_told_in_words_that_fix_it() -> None:
     asked = build("sampler", "mala")
     found = build("sampler", "mala", {"step_size": 0.25, "scales": [1.0, 2.0]})
-    rows = tuned(found)
+    rows = tuned_values(found)
     assert rows["step_size"].value == 0.25 and rows["scales"].value == [1.0, 2.0]
-    assert said(rows) == "tuned in the burn-in and frozen: sampler.step_size=0.25 sampler.scales=[1,2]"
+    assert describe_tuning(rows) == ["tuned during burn-in, then fixed: sampler.step_size=0.25 sampler.scales=[1,2]"]
     metrics = {name: row.to_json() for name, row in rows.items()}
-    assert as_tuned(asked, metrics) == found
-    assert said({}) == "" and as_tuned(asked, {}) == asked
+    assert with_tuned_values(asked, metrics) == found
+    assert describe_tuning({}) == [] and with_tuned_values(asked, {}) == asked
 
 
 def test_rare_swaps_are_under_caution() -> None:
-    few = swaps(torch.tensor([0.5, 0.02, 0.4]))
-    assert few.verdict == "caution" and few.reason == "temperatures 1 and 2 swap rarely: raise sampler.replicas"
-    assert swaps(torch.tensor([0.5, 0.4])).verdict == "ok"
+    few = min_swap_rate(torch.tensor([0.5, 0.02, 0.4]))
+    assert few.verdict == "caution" and few.reason == "temperatures 1 and 2 swap rarely. Increase sampler.replicas"
+    assert min_swap_rate(torch.tensor([0.5, 0.4])).verdict == "ok"
 
 
 def test_refused_places_without_energy_are_told_beside_the_acceptance(rng: torch.Generator) -> None:
@@ -82,8 +88,11 @@ def test_refused_places_without_energy_are_told_beside_the_acceptance(rng: torch
 
     done = run_chains(build("sampler", "mala", {"step_size": 0.3}), Cliff(), torch.zeros(8, 2), 40, rng, thin=4)
     chains = to_chains(done, 4)
-    found = describe(chains, screen(chains))["acceptance"]
-    assert found.verdict == "caution" and f"{int(done.diverging.sum())} of 320 steps met a place" in found.reason
+    found = summarize(ChainContext(chains))["acceptance"]
+    assert (
+        found.verdict == "caution"
+        and f"{int(done.diverging.sum())} of 320 proposals had non-finite energy" in found.reason
+    )
 
 
 def test_a_tuned_run_can_be_fixed_and_diagnosed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

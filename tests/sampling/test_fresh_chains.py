@@ -11,13 +11,14 @@ import yaml
 
 from ebm_cli.assembly.components import Parts
 from ebm_cli.chain.burn_in import Tuning
-from ebm_cli.chain.chain_file import Chains
+from ebm_cli.chain.chains import Chains
 from ebm_cli.chain.loop import Walk, run_chains
 from ebm_cli.cli import main
 from ebm_cli.energy import frozen
 from ebm_cli.run.machine import resolve
 from ebm_cli.run.terminal import Quiet, never, silent
-from ebm_cli.sampling.fresh_chains import Length, move, times_as_long
+from ebm_cli.sampling.fresh_chains import missing_length, record_chains
+from ebm_cli.sampling.sampling_plan import SamplingPlan
 from tests.contract import build
 from tests.diagnostic.ar1 import ar1
 
@@ -105,7 +106,7 @@ def test_the_times_that_are_asked_for_are_those_of_the_autocorrelation(rho: floa
     chains = 64
     x = ar1(rho, chains, draws, seed=0)[..., None]
     needed = 20 * (1 + rho) / (1 - rho) / draws
-    least, likely = times_as_long(Chains(x=x, potential=x[..., 0] ** 2 / 2))
+    least, likely = missing_length(Chains(x=x, potential=x[..., 0] ** 2 / 2))
     # Where mixing is decided only 25 independent draws a chain are asked for; τ of short chains comes out too low.
     assert (likely <= 1.3) if needed < 0.96 else (0.7 * needed < likely < 1.6 * needed and least <= likely)
 
@@ -123,10 +124,10 @@ def test_a_stretch_goes_on_where_the_last_one_ended(rng: torch.Generator) -> Non
 
 
 def test_lengths_that_auto_means() -> None:
-    local, flights = Length(4, "auto", "auto", "auto"), Length(4, "auto", "auto", "auto", flights=True)
+    local, flights = SamplingPlan(4, "auto", "auto", "auto"), SamplingPlan(4, "auto", "auto", "auto", trajectories=True)
     assert (local.burn_in_steps, local.first_steps, local.thin_of(1000), local.thin_of(30000)) == (500, 1000, 10, 300)
     assert (flights.burn_in_steps, flights.first_steps, flights.thin_of(300)) == (200, 300, 3)
-    assert Length(4, 7, 3, "auto").thin_of(7) == 7
+    assert SamplingPlan(4, 7, 3, "auto").thin_of(7) == 7
 
 
 class Halts(Quiet):
@@ -145,7 +146,7 @@ def test_a_stop_keeps_the_longest_stretch(look: int, draws: int, rng: torch.Gene
     place, sampler = resolve("cpu", "float32", 1), build("sampler", "mala", {"step_size": 0.01})
     energy = build("energy", "quadratic", event=(1,))
     parts = Parts(place, (1,), energy, None, sampler, None, None, {}, None, "eager")
-    length = Length(8, "auto", "auto", "auto", budget=10**7)
-    moved = move(parts, torch.randn(8, 1, generator=rng), length, Tuning(), rng, Halts(look))
+    length = SamplingPlan(8, "auto", "auto", "auto", budget=10**7)
+    moved = record_chains(parts, torch.randn(8, 1, generator=rng), length, Tuning(), rng, Halts(look))
     # The first stretch ends after 1,500 looks; the second one had 200 steps.
     assert len(moved.trajectory.x) == draws and moved.steps == 1000

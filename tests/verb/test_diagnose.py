@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ebm_cli.cli import main
+from ebm_cli.mixing.record import read_record
 
 STUCK = ["energy=gaussian_mixture", "energy.means=[[-5,0],[5,0]]", "energy.stds=[1,1]", "energy.weights=[0.3,0.7]"]
 
@@ -52,15 +53,34 @@ def test_diagnose_takes_over_what_sample_found(words: list[str]) -> None:
             assert float(part.split()[0]) == pytest.approx(told, rel=1e-3)
 
 
-def test_chains_that_were_changed_are_judged_anew() -> None:
-    assert main(["sample", *STUCK, "chains=8", "sampler=mala", "steps=300", "burn_in=50", "out=s"]) == 0
-    rows = metrics("s")
-    rows["mixing"] |= {"value": 1.0, "verdict": "ok", "reason": "as it pleases"}
-    Path("s/metrics.json").write_text(json.dumps(rows))
-    assert diagnosed("s", "same")["mixing"]["reason"] == "as it pleases"
+def test_the_record_is_used_until_the_chains_change() -> None:
+    assert main(["sample", *STUCK, "chains=8", "sampler=sgld", "steps=300", "burn_in=50", "out=s"]) == 0
+    record = json.loads(Path("s/mixing.json").read_text())
+    record["verdict"] |= {"value": 1.0, "verdict": "ok", "reasons": ["first", "second"]}
+    record["r_hat"] = dict.fromkeys(record["r_hat"], 1.5)
+    ((draws, trace),) = record["hessian_traces"].items()
+    record["hessian_traces"][draws] = {"squares": [6.0] * 8, "laplacians": [2.0] * 8}
+    assert len(trace["squares"]) == 8
+    Path("s/mixing.json").write_text(json.dumps(record))
+
+    def found(out: str) -> tuple:
+        words = "diagnostic=[r_hat,effective_temperature]"
+        assert main(["diagnose", "run=s", words, f"out={out}"]) == 0
+        rows = metrics(out)
+        return rows["mixing"]["reason"], rows["r_hat_max"]["value"], rows["effective_temperature"]["value"]
+
+    assert found("same") == ("first; second", 1.5, 3.0)
     with Path("s/chains.nc").open("ab") as file:
         file.write(b" ")
-    assert diagnosed("s", "changed")["mixing"]["reason"] != "as it pleases"
+    reason, r_hat, temperature = found("changed")
+    assert "first" not in reason and r_hat != 1.5 and temperature != 3.0
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"chains": 1}', '{"chains": null}'])
+def test_a_damaged_record_is_ignored(damage: str) -> None:
+    np.save("x.npy", X)
+    (Path("mixing.json")).write_text(damage)
+    assert read_record(Path("x.npy")) is None
 
 
 X = np.random.default_rng(0).standard_normal((4, 400, 2))

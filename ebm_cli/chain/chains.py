@@ -1,0 +1,89 @@
+"""Draws of many chains, as numpy arrays, and where they came from."""
+
+import dataclasses
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from ebm_cli.estimate import rounded_up
+
+
+def evenly_spaced(count: int, most: int) -> list[int]:
+    """Return at most `most` of the numbers 0 … count − 1, evenly spaced, with the first and the last."""
+    return np.linspace(0, count - 1, min(count, most)).astype(int).tolist()
+
+
+@dataclass(frozen=True)
+class Chains:
+    """Kept draws of many chains. Values are None, or lists empty, if unknown.
+
+    x: (chain, draw, *event).
+    potential: E of each draw.
+    acceptance: acceptance rate of each draw.
+    first_nonfinite_step: the kernel step at which a chain was first not finite; −1 for never.
+    thin: kernel steps between draws.
+    gradients: evaluations per chain.
+    names: each chain's number in its file.
+    diverging: proposals without finite energy since the draw before.
+    test_per_step: True if 1 − acceptance is the probability with which a kernel step stays.
+    warnings: what is missing in the file; every estimate takes them over.
+    notes: what is not used of the file.
+    coordinates: the name of each number of a state; x or x[i] if empty.
+    """
+
+    x: np.ndarray
+    potential: Float[np.ndarray, "chain draw"] | None = None
+    acceptance: Float[np.ndarray, "chain draw"] | None = None
+    first_nonfinite_step: Int[np.ndarray, " chain"] | None = None
+    thin: int = 1
+    gradients: int | None = None
+    names: list[int] = field(default_factory=list)
+    diverging: Int[np.ndarray, "chain draw"] | None = None
+    test_per_step: bool = False
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    coordinates: list[str] = field(default_factory=list)
+
+    @property
+    def event(self) -> tuple[int, ...]:
+        """The shape of one state."""
+        return self.x.shape[2:]
+
+    def numbers(self) -> list[int]:
+        """Return each chain's number in its file, or its place if the file has none."""
+        return self.names or list(range(len(self.x)))
+
+    def longer(self, times: float) -> str:
+        """Return what to type for chains that are this many times as long."""
+        return f"steps={rounded_up(max(times, 1.1) * self.x.shape[1] * self.thin)}"
+
+    def after_burn_in(self) -> str:
+        """Return what to type for chains whose first part is left out."""
+        return f"burn_in={rounded_up(2 * self.x.shape[1] * self.thin)}"
+
+    def flat(self) -> Float[np.ndarray, "chain draw size"]:
+        """Return the states as rows of numbers."""
+        return self.x.reshape(*self.x.shape[:2], -1)
+
+    def coordinate(self, number: int) -> str:
+        """Return the name of one number of a state."""
+        if self.coordinates:
+            return self.coordinates[number]
+        return f"x[{number}]" if np.prod(self.event, dtype=int) > 1 else "x"
+
+    def thinned(self, most: int) -> Float[np.ndarray, "chain draw *event"]:
+        """Return at most `most` draws per chain, evenly spaced."""
+        return self.x[:, evenly_spaced(self.x.shape[1], most)]
+
+    def only(self, chains: list[int]) -> "Chains":
+        """Return these chains without the others; they keep their numbers."""
+        per_chain = ("x", "potential", "acceptance", "first_nonfinite_step", "diverging")
+        kept = {name: None if (v := getattr(self, name)) is None else v[chains] for name in per_chain}
+        return dataclasses.replace(self, **kept, names=[self.numbers()[c] for c in chains])
+
+    def between(self, first: int, last: int) -> "Chains":
+        """Return the draws from `first` up to, but not including, `last`."""
+        per_draw = ("x", "potential", "acceptance", "diverging")
+        cut = {name: None if (v := getattr(self, name)) is None else v[:, first:last] for name in per_draw}
+        return dataclasses.replace(self, **cut)

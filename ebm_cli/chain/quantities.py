@@ -1,0 +1,61 @@
+"""The functions of a state whose chains are examined: coordinates and energy, with their R̂ and ESS."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ebm_cli.chain.chains import Chains, evenly_spaced
+
+MAX_COORDINATES = 256
+
+
+def quantities(chains: Chains) -> dict[str, np.ndarray]:
+    """Return the coordinates (at most 256, evenly chosen) and the energy by name, each (chain, draw) in float64.
+
+    Values whose squares would overflow or vanish are divided by a power of ten, which their name then states. R̂ and
+    ESS do not depend on the unit.
+    """
+    flat = chains.flat()
+    chosen = evenly_spaced(flat.shape[2], MAX_COORDINATES)
+    functions = {chains.coordinate(i): flat[:, :, i] for i in chosen}
+    if chains.potential is not None:
+        functions["energy" if "energy" not in functions else "potential"] = chains.potential
+    return dict(_in_range(name, values) for name, values in functions.items())
+
+
+def of_each(function: Callable[[np.ndarray], Any], functions: dict[str, np.ndarray]) -> dict[str, float]:
+    """Return a number of each quantity that varies, if the number is defined."""
+    varying = {name: values for name, values in functions.items() if np.ptp(values) > 0}
+    numbers = {name: float(np.asarray(function(values))) for name, values in varying.items()}
+    return {name: number for name, number in numbers.items() if np.isfinite(number)}
+
+
+def rank_r_hat(values: Float[np.ndarray, "chain draw"]) -> float:
+    """Return R̂, rank-normalized, split and folded (Vehtari et al., 2021); NaN if it is undefined."""
+    from arviz_stats.base.array import array_stats
+
+    return float(np.asarray(array_stats.rhat(values, chain_axis=0, draw_axis=1, method="rank")))
+
+
+def bulk_ess(values: Float[np.ndarray, "chain draw"]) -> float:
+    """Return the bulk ESS of all chains together (Vehtari et al., 2021); NaN if it is undefined."""
+    from arviz_stats.base.array import array_stats
+
+    return float(np.asarray(array_stats.ess(values, chain_axis=0, draw_axis=1, method="bulk")))
+
+
+def unit_of(values: np.ndarray) -> float:
+    """Return 1, or the power of ten of the largest of these values if it is beyond 10^±100."""
+    largest = float(np.abs(values).max(initial=0.0))
+    if not np.isfinite(largest) or largest == 0 or 1e-100 < largest < 1e100:
+        return 1.0
+    return float(10.0 ** max(np.floor(np.log10(largest)), -300))
+
+
+def _in_range(name: str, values: np.ndarray) -> tuple[str, np.ndarray]:
+    """Return the name and the values in a unit in which squares and their sums are finite and not 0."""
+    values = values.astype(np.float64)
+    scale = unit_of(values)
+    return (name, values) if scale == 1 else (f"{name}/{scale:.0e}", values / scale)

@@ -1,0 +1,130 @@
+"""Statistics of one function of the state over all chains, from which convergence is decided."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import ndtri
+from scipy.stats import chi2, rankdata
+
+from ebm_cli.diagnostic.autocorrelation import autocovariance
+
+# The probability of a false alarm, over all functions of the state that one test examines.
+LEVEL = 1e-3
+# Multiples of τ to sum.
+WINDOW = 5
+# Smallest late autocorrelation that counts as a cycle, of all chains together and of one chain.
+MIN_CYCLE, MIN_CYCLE_OF_ONE = 0.2, 0.5
+
+
+@dataclass(frozen=True)
+class ChainStatistics:
+    """One function of the state over all chains, in normal scores.
+
+    r_hat: see `rank_r_hat`.
+    limit: the bound that r_hat exceeds by chance with probability 1e-3.
+    tau: integrated autocorrelation time within chains, in draws.
+    drift: mean of the second half minus mean of the first.
+    drift_z: drift in standard errors.
+    cycle: autocorrelation left at lags from a quarter to a half of the chain length, 0 if chance explains it.
+    """
+
+    r_hat: float
+    limit: float
+    tau: float
+    drift: float
+    drift_z: float
+    cycle: float
+
+
+def chain_statistics(values: Float[np.ndarray, "chain draw"], functions: int, r_hat: float) -> ChainStatistics:
+    """Return the worse of the statistics of the normal scores, and of those of the distance from the median.
+
+    functions: number of functions of the state that are examined together.
+    """
+    folded = np.abs(values - np.median(values))
+    both = [_of_scores(normal_scores(each), functions, r_hat) for each in (values, folded) if np.ptp(each) > 0]
+    drift = max(both, key=lambda each: abs(each.drift_z))
+    return ChainStatistics(
+        r_hat,
+        max(each.limit for each in both),
+        max(each.tau for each in both),
+        drift.drift,
+        drift.drift_z,
+        max(each.cycle for each in both),
+    )
+
+
+def normal_scores(values: Float[np.ndarray, "chain draw"]) -> Float[np.ndarray, "chain draw"]:
+    """Return Φ⁻¹((rank − 3/8)/(S + 1/4)) over all S draws (Blom, 1958), which has moments for any tail."""
+    ranks = rankdata(values, method="average").reshape(values.shape)
+    return ndtri((ranks - 0.375) / (values.size + 0.25))
+
+
+def _of_scores(z: Float[np.ndarray, "chain draw"], functions: int, r_hat: float) -> ChainStatistics:
+    chains, draws = z.shape
+    half = draws // 2
+    centered = z - z.mean(1, keepdims=True)
+    within = float(centered.var()) or 1e-300
+    covariance = autocovariance(centered, max(2, half))
+    tau = time_within(covariance, draws)
+    difference = z[:, -half:].mean(1) - z[:, :half].mean(1)
+    by_time = np.sqrt(4 * tau * within / (draws * chains))
+    by_chain = difference.std(ddof=1) / chains**0.5
+    drift = float(difference.mean())
+    return ChainStatistics(
+        r_hat=r_hat,
+        limit=chance_limit(chains, draws, tau, functions),
+        tau=tau,
+        drift=drift,
+        drift_z=drift / max(float(by_time), float(by_chain), 1e-12),
+        cycle=cycle(covariance),
+    )
+
+
+def time_within(covariance: Float[np.ndarray, "chain lags"], draws: int) -> float:
+    """Return τ within chains by Sokal's window; at least 1, so that chains that oscillate are not called fast.
+
+    Values around a chain's own mean have a covariance that is too small by that mean's variance, τ/draws times the
+    value at lag 0. It is added until τ converges.
+    """
+    plain = covariance.sum(0) / covariance[:, 0].sum()
+    tau = 1.0
+    for _ in range(4):
+        lost = min(tau / draws, 0.5)
+        times = 2 * np.cumsum((plain + lost) / (1 + lost)) - 1
+        far = np.flatnonzero(np.arange(len(times)) >= WINDOW * np.maximum(times, 1))
+        tau = max(float(times[far[0] if len(far) else -1]), 1.0)
+    return tau
+
+
+def chance_limit(chains: int, draws: int, tau: float, functions: int) -> float:
+    """Return the bound of R̂ for split chains of one distribution, with probability 1 − 1e-3 over all functions.
+
+    R̂² = (n − 1)/n + B/W with n draws per half-chain, W the variance within. For normal values B·n/(τW) is χ² over its
+    degrees of freedom, 2·chains − 1, and W is smaller than the distribution's variance by the fraction τ/n.
+    """
+    n, freedom = draws // 2, 2 * chains - 1
+    fraction = min(tau / n, 0.5)
+    largest = chi2.isf(LEVEL / (2 * functions), freedom) / freedom
+    return float(np.sqrt((n - 1) / n + largest * fraction / (1 - fraction)))
+
+
+def cycle(covariance: Float[np.ndarray, "chain lags"]) -> float:
+    """Return the largest |ρ| at late lags, of all chains together or of one, if it is large and not by chance.
+
+    By chance ρ at lag t has variance Σρ²/(draws − t) beyond the autocorrelation time (Bartlett, 1946). The sum is over
+    early lags only, as late lags of a cycle would count as chance.
+    """
+    chains, lags = covariance.shape
+    late = covariance[:, lags // 2 :]
+    rho = covariance.sum(0) / covariance[:, 0].sum()
+    std = np.sqrt((2 * np.sum(rho[: max(2, lags // 16)] ** 2) - 1) / lags)
+    of_all = np.abs(rho[lags // 2 :]).max()
+    of_one = (np.abs(late).max(1) / np.maximum(covariance[:, 0], 1e-300)).max()
+    found = 0.0
+    if of_all > max(MIN_CYCLE, 5 * std / chains**0.5):
+        found = float(of_all)
+    if of_one > max(MIN_CYCLE_OF_ONE, 6 * std):
+        found = max(found, float(of_one))
+    return found

@@ -1,0 +1,72 @@
+"""The number and the length of the chains of a run."""
+
+from dataclasses import dataclass
+
+from ebm_cli import check
+from ebm_cli.assembly.permission import Config
+
+# Keys of the verb from which a plan is made.
+KEYS = ("chains", "steps", "burn_in", "thin", "budget")
+# steps=auto starts with this many steps, and keeps this many draws of each interval.
+FIRST_STEPS, DRAWS = 1000, 100
+BURN_IN = 500
+THIN = 10
+# The same for kernels whose step is a trajectory of many gradients.
+FIRST_TRAJECTORIES, TRAJECTORIES_OF_BURN_IN = 300, 200
+
+
+@dataclass(frozen=True)
+class SamplingPlan:
+    """The number of chains and their length in kernel steps. steps/thin draws are kept.
+
+    chains: number of chains (≥ 1).
+    steps: steps after burn-in (≥ 1); auto: until mixing is decided.
+    burn_in: steps before (≥ 0); auto: 500.
+    thin: steps per draw (≥ 1, at most steps); auto: 10, or a hundredth of the steps.
+    budget: gradients of all chains together for steps=auto (≥ 1).
+    trajectories: True if a step is a trajectory of many gradients; then fewer steps are needed.
+    """
+
+    chains: int
+    steps: int | str
+    burn_in: int | str
+    thin: int | str
+    budget: int = 1
+    trajectories: bool = False
+
+    @staticmethod
+    def from_config(config: Config) -> "SamplingPlan":
+        """Return the plan of a verb's configuration."""
+        return SamplingPlan(**{name: config[name] for name in KEYS})
+
+    def __post_init__(self) -> None:
+        check.every(
+            lambda: check.count("chains", self.chains),
+            lambda: check.count_or_auto("steps", self.steps),
+            lambda: check.count_or_auto("burn_in", self.burn_in, least=0),
+            lambda: check.count_or_auto("thin", self.thin),
+            lambda: check.count("budget", self.budget),
+        )
+        if isinstance(self.thin, int) and isinstance(self.steps, int) and self.thin > self.steps:
+            raise check.InputError(f"thin must be <= steps ({self.steps}), got {self.thin}")
+
+    @property
+    def first_steps(self) -> int:
+        """The steps of the first interval, the only one if steps are given; at least one draw's."""
+        if isinstance(self.steps, int):
+            return self.steps
+        first = FIRST_TRAJECTORIES if self.trajectories else FIRST_STEPS
+        return max(first, self.thin if isinstance(self.thin, int) else 1)
+
+    @property
+    def burn_in_steps(self) -> int:
+        """The steps before the first interval."""
+        if isinstance(self.burn_in, int):
+            return self.burn_in
+        return TRAJECTORIES_OF_BURN_IN if self.trajectories else BURN_IN
+
+    def thin_of(self, steps: int) -> int:
+        """Return the steps between the draws of an interval."""
+        if isinstance(self.thin, int):
+            return self.thin
+        return min(steps, max(1 if self.trajectories else THIN, steps // DRAWS))

@@ -1,0 +1,86 @@
+"""The rows of metrics.json that summarize chains."""
+
+import numpy as np
+
+from ebm_cli.chain.chains import Chains
+from ebm_cli.chain.quantities import unit_of
+from ebm_cli.diagnostic import ChainContext
+from ebm_cli.diagnostic.ess import ESS, MIN_ESS_PER_CHAIN
+from ebm_cli.diagnostic.r_hat import CAUTION_ABOVE, FAIL_ABOVE, RHat
+from ebm_cli.estimate import Estimate, IfNotMixed, refused
+from ebm_cli.mixing.tail_index import tail_cautions
+
+# Larger states have one mean and one standard deviation of all coordinates together.
+MAX_COORDINATES = 16
+
+
+def summarize(context: ChainContext) -> dict[str, Estimate]:
+    """Return mean, std, energy and acceptance, ESS and R̂ of the usable chains."""
+    screened = context.screened
+    if screened.usable is None:
+        rows = {key: refused(screened.error) for key in ("mean", "std", "energy", "acceptance")}
+    else:
+        usable = screened.usable
+        assert usable.potential is not None
+        energy = over_chains(usable.potential.astype(np.float64).mean(1), "refused")
+        rows = moments(usable, screened.warnings)
+        rows["energy"] = energy.with_caution(screened.warnings)
+        rows["acceptance"] = acceptance(usable).with_caution([*screened.warnings, *diverging_proposals(usable)])
+    rows["ess_bulk_min"] = ESS(MIN_ESS_PER_CHAIN)(context).estimates["ess_bulk_min"]
+    return rows | RHat(CAUTION_ABOVE, FAIL_ABOVE)(context).estimates
+
+
+def moments(chains: Chains, warnings: list[str]) -> dict[str, Estimate]:
+    """Return mean and standard deviation per coordinate (of all together for large states), with errors over chains."""
+    flat = chains.flat().astype(np.float64)
+    # Squares of numbers beyond 1e154 overflow.
+    unit = unit_of(flat)
+    flat = flat / unit
+    if flat.shape[2] > MAX_COORDINATES:
+        flat = flat.reshape(len(flat), -1, 1)
+    means = flat.mean(1)
+    center = means.mean(0)
+    variances = ((flat - center) ** 2).mean(1)
+    n = len(flat)
+    std = np.sqrt(variances.mean(0))
+    mean_se = means.std(0, ddof=1) / n**0.5
+    std_se = variances.std(0, ddof=1) / n**0.5 / (2 * np.maximum(std, 1e-300))
+
+    def shaped(values: np.ndarray) -> float | list[float]:
+        values = values * unit
+        return float(values[0]) if len(values) == 1 else values.tolist()
+
+    cautions = tail_cautions(flat)
+    both = {"mean": (center, mean_se), "std": (std, std_se)}
+    return {
+        name: Estimate(shaped(value), se=shaped(se), if_not_mixed="refused").with_caution([*warnings, *cautions[name]])
+        for name, (value, se) in both.items()
+    }
+
+
+def acceptance(chains: Chains) -> Estimate:
+    """Return the acceptance rate with its meaning."""
+    assert chains.acceptance is not None
+    rate = over_chains(chains.acceptance.mean(1), "caution")
+    meaning = f"{100 * float(np.mean(rate.value or 0)):.1f} % of proposals are accepted"
+    if rate.value == 1:
+        meaning = "every step is taken, because the kernel is not Metropolis-adjusted"
+    return rate.with_meaning(meaning)
+
+
+def diverging_proposals(chains: Chains) -> list[str]:
+    """Return a warning about proposals without finite energy, if there were any."""
+    count = 0 if chains.diverging is None else int(chains.diverging.sum())
+    if not count:
+        return []
+    total = chains.x.shape[0] * chains.x.shape[1] * chains.thin
+    rejected = f"{count:,} of {total:,} proposals had non-finite energy and were rejected"
+    return [f"{rejected}. Decrease sampler.step_size"]
+
+
+def over_chains(values: np.ndarray, if_not_mixed: IfNotMixed) -> Estimate:
+    """Return the mean over independent chains with its standard error."""
+    unit = unit_of(values)
+    values = values.astype(np.float64) / unit
+    mean, se = float(values.mean() * unit), float(values.std(ddof=1) / len(values) ** 0.5 * unit)
+    return Estimate(mean, se=se, if_not_mixed=if_not_mixed)
