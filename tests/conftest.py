@@ -69,6 +69,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def quick_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Search a step size with few chains, on a density fitted to few rows."""
+    for name, value in {"CHAINS": 16, "STEPS": 100, "FITTED": 60, "CHECKED": 30}.items():
+        monkeypatch.setattr(f"ebm_cli.training.step_size.{name}", value)
+
+
+@pytest.fixture
 def float64() -> Iterator[None]:
     """New tensors are float64 inside the test."""
     before = torch.get_default_dtype()
