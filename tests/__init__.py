@@ -22,8 +22,17 @@ def has_shape(annotation: Any) -> bool:
     """Return whether a shape such as Float[Tensor, "n d"] is part of an annotation."""
     if inspect.isclass(annotation) and issubclass(annotation, jaxtyping.AbstractArray):
         return True
-    # The name of a type may stand for anything.
-    return isinstance(annotation, str) or any(has_shape(part) for part in get_args(annotation))
+    return any(has_shape(part) for part in get_args(annotation))
+
+
+def resolve_names(function: Any) -> None:
+    """Replace annotations in quotes by the types that they name, or by Any if those are not there yet."""
+    for name, annotation in function.__annotations__.items():
+        if isinstance(annotation, str):
+            try:
+                function.__annotations__[name] = eval(annotation, function.__globals__)
+            except (NameError, AttributeError, TypeError):
+                function.__annotations__[name] = Any
 
 
 def enforced(function: Any = None, *, typechecker: Callable[[Any], Any]) -> Any:
@@ -39,11 +48,12 @@ def enforced(function: Any = None, *, typechecker: Callable[[Any], Any]) -> Any:
     if isinstance(function, property):
         parts = (function.fget, function.fset, function.fdel)
         return property(*(part and enforced(part, typechecker=typechecker) for part in parts))
-    return wrapped(function, typechecker(function))
+    resolve_names(function)
+    return scoped(function, typechecker(function))
 
 
-def wrapped(function: Any, check: Any) -> Any:
-    """Return `check` in a scope of its own if it has shapes; a constructor can be left unchecked by jaxtyping's switch."""
+def scoped(function: Any, check: Any) -> Any:
+    """Return `check`, in a scope of its own if it has shapes; jaxtyping's switch leaves a constructor unchecked."""
     shapes = any(has_shape(annotation) for annotation in function.__annotations__.values())
     if not shapes and function.__name__ != "__init__":
         return check

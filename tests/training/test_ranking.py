@@ -64,5 +64,5 @@ def test_a_run_keeps_its_best_checkpoint_and_later_verbs_can_use_it(
     best = min(scores, key=lambda step: scores[step])
     assert run.checkpoint("best").name == f"step-{best}"
     assert run.steps() == sorted({best, 40})
-    assert main(["sample", "run=run", "checkpoint=best", "chains=4", "steps=8", "thin=1", "out=s"]) == 0
+    assert main(["sample", "run=run", "checkpoint=best", "chains=4", "steps=8", "burn_in=0", "thin=1", "out=s"]) == 0
     assert json.loads((tmp_path / "s/metrics.json").read_text())
