@@ -9,10 +9,15 @@ from typing import Any
 
 import matplotlib
 import pytest
+import threadpoolctl
 import torch
 from matplotlib.figure import Figure
 
 matplotlib.use("Agg")
+# The threads of BLAS wait busily for each other: on shared cores a fit of a mixture takes ten times as long with two.
+# The variable holds for what is loaded later and for other processes, the call for what is loaded already.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+threadpoolctl.threadpool_limits(1, user_api="blas")
 # The secret that signs runs is one of the tests' own, which lasts as long as they do.
 STATE = tempfile.TemporaryDirectory(prefix="ebm-state-")
 os.environ["XDG_STATE_HOME"] = STATE.name
@@ -66,6 +71,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder, the current one for the length of the test."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def quick_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Search a step size with few chains, on a density fitted to few rows."""
+    for name, value in {"CHAINS": 16, "STEPS": 100, "FITTED": 60, "CHECKED": 30}.items():
+        monkeypatch.setattr(f"ebm_cli.training.step_size.{name}", value)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def config(group: str, name: str) -> dict[str, Any]:
 
     A value that a user must give (`???`) comes from `example()` in the matching test file.
     """
-    node = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
+    node = yaml.load((CONF / group / f"{name}.yaml").read_text(), Loader=yaml.CSafeLoader)
     if name != "custom" and "???" in node.values():
         node |= importlib.import_module(f"tests.{group}.test_{name}").example()
     return {key: INTERPOLATED.get(value, value) if isinstance(value, str) else value for key, value in node.items()}
@@ -73,6 +74,7 @@ def build(group: str, name: str, changes: dict[str, Any] | None = None, **offere
     return make(node | (changes or {}), **offered)
 
 
+@cache
 def energies() -> list[tuple[str, tuple[int, ...]]]:
     """Every energy with every shape of EVENTS that it takes."""
     cases = []

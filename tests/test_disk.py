@@ -34,7 +34,7 @@ def test_a_replay_buffer_is_stored_with_two_checkpoints_and_only_they_serve_star
     assert buffer.shape == (4000, 2) and "start.x" not in read_checkpoint(run.checkpoints / "step-2")["objective"]
     (line,) = re.findall(r"^disk: .+$", capsys.readouterr().err, re.MULTILINE)
     assert re.fullmatch(r"disk: [\d.]+ MB, of which 3 checkpoints [\d.]+ MB, replay buffers [\d.]+ MB", line)
-    short = ["start=replay", "chains=4", "steps=4", "thin=1", "sampler=mala"]
+    short = ["start=replay", "chains=4", "steps=4", "burn_in=0", "thin=1", "sampler=mala"]
     assert main(["sample", "run=run", *short]) == 0
     capsys.readouterr()
     assert main(["sample", "run=run", "checkpoint=2", *short]) == 2

@@ -21,17 +21,28 @@ def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
 
 
+def shortened(words: list[str]) -> list[str]:
+    """Return a command with a tenth of the training steps and a coarser grid."""
+    if words[0] == "train":
+        return [*words, "trainer.steps=300"]
+    return [*words, "metric.distance_to_truth.resolution=200"] if "metric=[distance_to_truth]" in words else words
+
+
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["short", "whole"])
 def test_every_block_of_readme_runs_and_ends_in_no_verdict_that_it_does_not_explain(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    whole: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     commands = [shlex.split(line, comments=True) for block in blocks(README, "sh") for line in block.splitlines()]
     assert len(commands) == 5
     for command in commands:
-        assert command[0] == "ebm" and main(command[1:]) == 0, command
+        words = command[1:] if whole else shortened(command[1:])
+        assert command[0] == "ebm" and main(words) == 0, command
         shown = capsys.readouterr().out
         doubted = set(re.findall(r"^(\w+) .* (?:caution|refused) ", shown, flags=re.MULTILINE))
-        assert doubted <= set(EXPLAINED) and not re.search(r" refused ", shown), shown
+        # Only a model that is trained to the end has no further cautions.
+        assert doubted <= set(EXPLAINED) or not whole, shown
+        assert shown and not re.search(r" refused ", shown), shown
     (program,) = blocks(README, "python")
     exec(program, {})
     assert "tensor" in capsys.readouterr().out

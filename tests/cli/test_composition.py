@@ -94,7 +94,7 @@ OPTIONS = {
 @pytest.mark.parametrize("name", OPTIONS)
 def test_samples_have_the_composed_density(name: str, runs: Path) -> None:
     words = [f"energy={name}", "energy.runs=[../runs/a,../runs/b]", *OPTIONS[name], *KERNEL]
-    assert main(["sample", *words, "chains=8000", "steps=300", "thin=150", "out=drawn"]) == 0
+    assert main(["sample", *words, "chains=8000", "steps=300", "burn_in=100", "thin=150", "out=drawn"]) == 0
     # Two draws a chain, between which it tries some ninety jumps.
     x = chain_file.read(Path("drawn/chains.nc")).x.reshape(-1, 2)
     edges, n = np.linspace(-4, 4, 13), len(x)
@@ -142,7 +142,9 @@ def test_parts_have_the_weights_and_the_checkpoint_that_are_asked_for(runs: Path
 
 
 def test_parts_compute_in_the_number_type_of_the_composition(runs: Path) -> None:
-    parts = composed("energy=mixture", f"energy.runs=[{runs / 'a'},{runs / 'b'}]", "dtype=float64")
+    parts = composed(
+        "energy=mixture", f"energy.runs=[{runs / 'a'},{runs / 'b'}]", "energy.unnormalised=true", "dtype=float64"
+    )
     assert {p.dtype for p in parts.energy.parameters()} == {torch.float64}
 
 
@@ -181,7 +183,10 @@ WRONG = {
     "no latest": ("energy=product energy.runs=[A,latest]", ["energy.runs=latest: there is no run of ebm train"]),
     "shapes": ("energy=product energy.runs=[A,THREE]", ["energy.runs must be of one event shape", "[2]", "[3]"]),
     "too few weights": ("energy=product energy.runs=[A,B] energy.weights=[1]", ["energy.weights", "2 in all", "[1]"]),
-    "a negative weight": ("energy=mixture energy.runs=[A,B] energy.weights=[1,-1]", ["energy.weights must be > 0"]),
+    "a negative weight": (
+        "energy=mixture energy.unnormalised=true energy.runs=[A,B] energy.weights=[1,-1]",
+        ["energy.weights must be > 0"],
+    ),
     "no temperature": (
         "energy=product energy.runs=[A,B] energy.temperatures=[1,0]",
         ["energy.temperatures must be > 0"],

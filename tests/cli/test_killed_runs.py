@@ -125,6 +125,7 @@ def kill_and_compare(words: list[str], moments: Iterable[str]) -> None:
 
 
 # The first two are where a step size is sought.
+@pytest.mark.usefixtures("quick_search")
 @pytest.mark.parametrize(("kind", "moments"), [("another sampler", [*MOMENTS][:2]), ("plain", [*MOMENTS][2:])])
 def test_a_run_killed_at_any_point_is_resumed_on_the_same_bits(kind: str, moments: list[str]) -> None:
     kill_and_compare(RUNS[kind], moments)

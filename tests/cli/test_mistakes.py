@@ -265,7 +265,7 @@ def test_a_class_that_is_not_found_says_where_it_was(place: Path, tmp_path: Path
     (tmp_path / "A" / "own_ring.py").write_text(text)
     monkeypatch.chdir(tmp_path / "A")
     words = ["energy=custom", "energy._target_=own_ring.Ring", "+energy.radius=2", "event=[2]"]
-    assert main(["sample", *words, "chains=2", "steps=4", "thin=1", "out=../s"]) == 0
+    assert main(["sample", *words, "chains=2", "steps=4", "burn_in=0", "thin=1", "out=../s"]) == 0
     sys.modules.pop("own_ring")
     (tmp_path / "B").mkdir()
     monkeypatch.chdir(tmp_path / "B")

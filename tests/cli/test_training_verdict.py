@@ -39,6 +39,7 @@ def test_chains_that_left_or_stand_still_end_in_a_refused_loss_and_exit_code_1(w
     assert board.Scalars("2_verdict/worst")[-1].value == 0
 
 
+@pytest.mark.usefixtures("quick_search")
 def test_a_refusal_names_the_sampler_that_the_recipe_was_made_for(tmp_path: Path) -> None:
     words = ["experiment=two_moons", *SMALL, "sampler=mala", "sampler.step_size=1e9", f"out={tmp_path / 'run'}"]
     assert main(["train", *words]) == 1

@@ -285,9 +285,9 @@ def test_a_run_says_what_changed_and_keeps_working_from_what_it_keeps(tmp_path, 
     frame(100, 0).to_csv("mine.csv", index=False)
     assert main(["train", "data=table", "data.path=mine.csv", *TINY, "trainer.steps=4", "out=run"]) == 0
     capsys.readouterr()
-    assert main(["sample", "run=run", "chains=6", "steps=4", "thin=4", "out=before"]) == 0
+    assert main(["sample", "run=run", "chains=6", "steps=4", "burn_in=0", "thin=4", "out=before"]) == 0
     (frame(100, 1) * 7).to_csv("mine.csv", index=False)
-    assert main(["sample", "run=run", "chains=6", "steps=4", "thin=4", "out=after"]) == 0
+    assert main(["sample", "run=run", "chains=6", "steps=4", "burn_in=0", "thin=4", "out=after"]) == 0
     assert Path("before/samples.csv").read_text() == Path("after/samples.csv").read_text()
     capsys.readouterr()
     assert main(["train", "resume=run", "trainer.steps=6"]) == 2
@@ -299,7 +299,7 @@ def test_a_run_says_what_changed_and_keeps_working_from_what_it_keeps(tmp_path, 
     Path("elsewhere").mkdir()
     Path("run").rename("elsewhere/moved")
     Path("mine.csv").unlink()
-    assert main(["sample", "run=elsewhere/moved", "chains=6", "steps=4", "thin=4", "out=moved"]) == 0
+    assert main(["sample", "run=elsewhere/moved", "chains=6", "steps=4", "burn_in=0", "thin=4", "out=moved"]) == 0
     assert Path("before/samples.csv").read_text() == Path("moved/samples.csv").read_text()
     loaded = load_run("elsewhere/moved")
     assert loaded.energy(torch.zeros(2, 3)).shape == (2,)
@@ -316,7 +316,7 @@ def test_a_run_of_an_older_format_is_read_from_its_own_file_and_no_other(tmp_pat
     assert main(["train", "data=table", "data.path=mine.csv", *TINY, "trainer.steps=4", "out=run"]) == 0
     shutil.rmtree("run/checkpoints/data")
     capsys.readouterr()
-    assert main(["sample", "run=run", "chains=6", "steps=4", "thin=4", "out=drawn"]) == 0
+    assert main(["sample", "run=run", "chains=6", "steps=4", "burn_in=0", "thin=4", "out=drawn"]) == 0
     assert "keeps no units of its data" in capsys.readouterr().err
     assert main(["evaluate", "run=run", "data.path=other.csv", "metric=[moments]", "samples=8", "steps=2"]) == 2
     assert "cannot read data.path=other.csv" in capsys.readouterr().err

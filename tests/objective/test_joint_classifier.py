@@ -86,7 +86,7 @@ def test_a_run_whose_chains_broke_goes_on_with_a_smaller_step_and_is_sampled_fro
     line += " trainer.on_divergence=rollback trainer.rollback_factor=0.1 trainer.checkpoint_every=1"
     assert main(["train", *line.split(), "out=run"]) == 0
     assert Path("run/rollbacks.json").exists()
-    assert main(["sample", "run=run", "start=replay", "chains=4", "steps=8", "thin=1", "out=s"]) == 0
+    assert main(["sample", "run=run", "start=replay", "chains=4", "steps=8", "burn_in=0", "thin=1", "out=s"]) == 0
 
 
 def test_data_without_labels_are_refused_with_the_reason() -> None:

@@ -122,6 +122,7 @@ def trained(out: Path, *words: str) -> dict[str, Any]:
     return yaml.safe_load((out / "config.yaml").read_text())
 
 
+@pytest.mark.usefixtures("quick_search")
 def test_a_sampler_that_replaces_the_recipes_is_tuned_printed_and_stored(tmp_path: Path, capsys) -> None:
     stored = trained(tmp_path / "run", "experiment=two_moons", "sampler=hmc", "sampler.leapfrog_steps=5")
     assert stored["adapt"] == "none" and stored["replaced"]["sampler"]["_target_"].endswith("JumpMALA")
@@ -131,6 +132,7 @@ def test_a_sampler_that_replaces_the_recipes_is_tuned_printed_and_stored(tmp_pat
     assert "found on a density fitted to the data; objective.steps 1, about as many gradients as 5" in printed
 
 
+@pytest.mark.usefixtures("quick_search")
 def test_what_is_typed_is_left_as_typed(tmp_path: Path) -> None:
     words = ["experiment=two_moons", "sampler=hmc", "sampler.step_size=0.03", "objective.steps=2"]
     stored = trained(tmp_path / "both", *words)
@@ -146,6 +148,7 @@ def test_the_recipes_own_sampler_by_name_trains_on_the_same_bits(tmp_path: Path)
     assert first.read_bytes() == second.read_bytes()
 
 
+@pytest.mark.usefixtures("quick_search")
 def test_a_run_that_was_tuned_resumes_on_the_same_bits(tmp_path: Path) -> None:
     words = ["experiment=two_moons", "sampler=sghmc", "trainer.checkpoint_every=2"]
     trained(tmp_path / "whole", *words, "trainer.steps=4")

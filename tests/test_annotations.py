@@ -1,0 +1,50 @@
+"""Annotated shapes and types of ebm_cli are enforced while tests run."""
+
+import jaxtyping
+import pytest
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ebm_cli.check import count
+from ebm_cli.figure import as_pictures, window
+from ebm_cli.sampler.mala import MALA
+from tests import checked, enforced
+
+VIOLATION = jaxtyping.TypeCheckError
+
+
+def test_wrong_argument_of_the_package_is_refused() -> None:
+    with pytest.raises(VIOLATION, match="window"):
+        window(torch.zeros(3, 2).numpy(), torch.zeros(3, 2, 1).numpy())
+    with pytest.raises(VIOLATION, match="as_pictures"):
+        as_pictures(torch.zeros(3, 2).numpy())
+    with pytest.raises(VIOLATION, match="count"):
+        count(3, 3)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(VIOLATION, match="MALA"):
+        MALA("0.1", 1.0, None)  # pyright: ignore[reportArgumentType]
+
+
+def test_axes_of_one_name_have_one_length_in_arguments_and_result() -> None:
+    def gram(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
+        return x @ x.T
+
+    held = enforced(gram, typechecker=checked)
+    assert held(torch.zeros(3, 2), torch.zeros(3, 2)).shape == (3, 3)
+    with pytest.raises(VIOLATION):
+        held(torch.zeros(3, 2), torch.zeros(3, 4))
+    with pytest.raises(VIOLATION):
+        held(torch.zeros(3, 2), torch.zeros(4, 2))
+
+
+def test_scopes_of_nested_calls_are_their_own() -> None:
+    def inner(x: Float[Tensor, " n"]) -> int:
+        return len(x)
+
+    held = enforced(inner, typechecker=checked)
+
+    def outer(x: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
+        held(x[0])
+        return x[:, 0]
+
+    assert len(enforced(outer, typechecker=checked)(torch.zeros(5, 2))) == 5
