@@ -3,77 +3,18 @@
 import ast
 import subprocess
 import sys
-from collections import defaultdict
-from pathlib import Path
 
-from tests.contract import PACKAGE
+from scripts.architecture import FILES, LEVEL, PACKAGE, PAGES, ROOT, ROWS, drawn, imported, imports_between, package_of
 
-# From top to bottom. A package imports only from rows below its own, never from another package of its row.
-ROWS = (
-    {"__main__"},
-    {"cli"},
-    {"verb"},
-    {"training"},
-    {"sampling"},
-    {"logger"},
-    {"report"},
-    {"assembly"},
-    {"metric"},
-    {"partition"},
-    {"mixing"},
-    {"diagnostic"},
-    {"regularizer"},
-    {"objective"},
-    {"start", "wells"},
-    {"chain"},
-    {"sampler"},
-    {"path"},
-    {"density", "figure"},
-    {"grid"},
-    {"energy"},
-    {"data", "optimizer"},
-    {"run"},
-    {"check", "rng", "estimate"},
-)
-LEVEL = {package: level for level, row in enumerate(ROWS) for package in row}
-LOOSE = {"__main__", "check", "rng", "estimate", "grid"}
+LOOSE = {"__init__", "__main__", "check", "rng", "estimate", "grid"}
 MAX_PACKAGES = 32
 MAX_LAYERS = 16
 MAX_IMPORTS = 200
-FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 
-def imported(path: Path) -> list[str]:
-    """Return every module that a file imports, at its top or inside a function, `from a import b` as a.b."""
-    names = []
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path} imports relatively"
-            names += [f"{node.module}.{alias.name}" for alias in node.names]
-    return names
-
-
-def package_of(path: Path) -> str:
-    """Return the package, or the loose module, that a file belongs to."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-
-
-def imports_between() -> dict[str, dict[str, list[str]]]:
-    """Return, per package, the packages that it imports and the files that do so."""
-    found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for path in FILES:
-        # `from ebm_cli import __version__` names no package.
-        inner = {name.split(".")[1] for name in imported(path) if name.startswith("ebm_cli.")} & LEVEL.keys()
-        for name in inner - {package_of(path)}:
-            found[package_of(path)][name].append(str(path.relative_to(PACKAGE)))
-    return found
-
-
-def test_every_package_has_a_row_and_loose_files_are_few() -> None:
+def test_every_package_has_a_row_and_few_files_are_loose() -> None:
     assert {package_of(path) for path in FILES} == set(LEVEL)
-    assert {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"} == LOOSE
+    assert {path.stem for path in PACKAGE.glob("*.py")} == LOOSE
 
 
 def test_no_import_points_up_or_sideways() -> None:
@@ -87,7 +28,12 @@ def test_no_import_points_up_or_sideways() -> None:
     assert wrong == []
 
 
-def test_the_picture_stays_small() -> None:
+def test_imports_are_absolute() -> None:
+    nodes = [(path, node) for path in FILES for node in ast.walk(ast.parse(path.read_text()))]
+    assert [str(path) for path, node in nodes if isinstance(node, ast.ImportFrom) and node.level] == []
+
+
+def test_packages_layers_and_imports_are_few() -> None:
     between = imports_between()
     depth: dict[str, int] = {}
     for row in reversed(ROWS):
@@ -96,6 +42,11 @@ def test_the_picture_stays_small() -> None:
     assert len(LEVEL) <= MAX_PACKAGES
     assert sum(len(names) for names in between.values()) <= MAX_IMPORTS
     assert max(depth.values()) <= MAX_LAYERS
+
+
+def test_drawings_show_the_imports_of_today() -> None:
+    stale = [page for page in PAGES if drawn(page) != (ROOT / page).read_text()]
+    assert stale == [], "run python scripts/architecture.py"
 
 
 def test_only_the_command_line_imports_hydra() -> None:

@@ -15,8 +15,8 @@ import yaml
 
 from ebm_cli import load_run
 from ebm_cli.cli import main
-from ebm_cli.cli.compose import parse
 from ebm_cli.cli.launch import prepare
+from ebm_cli.cli.words import parse
 
 pytestmark = pytest.mark.usefixtures("here")
 
