@@ -22,15 +22,20 @@ class Base(Protocol):
     def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n d"]: ...
 
 
-class StandardNormal(nn.Module):
-    """U₀ = ½‖z‖² + d/2·log 2π. like: a vector with the dtype and device of the d coordinates."""
+class _Fixed(nn.Module):
+    """A base without parameters. like: a vector with the dtype and device of the d coordinates."""
 
     like: Tensor
-    description = "a Gaussian"
 
     def __init__(self, like: Float[Tensor, " d"]) -> None:
         super().__init__()
         self.register_buffer("like", like, persistent=False)
+
+
+class StandardNormal(_Fixed):
+    """U₀ = ½‖z‖² + d/2·log 2π."""
+
+    description = "a Gaussian"
 
     def energy_and_grad(self, z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]:
         return 0.5 * z.square().sum(1) + 0.5 * z.shape[1] * math.log(2 * math.pi), z
@@ -39,15 +44,10 @@ class StandardNormal(nn.Module):
         return torch.randn((n, len(self.like)), generator=rng, dtype=self.like.dtype, device=self.like.device)
 
 
-class UniformBox(nn.Module):
-    """U₀ = d·log 2 on (−1, 1)^d and ∞ outside. like: a vector with the dtype and device of the d coordinates."""
+class UniformBox(_Fixed):
+    """U₀ = d·log 2 on (−1, 1)^d and ∞ outside."""
 
-    like: Tensor
     description = "a uniform distribution on a box"
-
-    def __init__(self, like: Float[Tensor, " d"]) -> None:
-        super().__init__()
-        self.register_buffer("like", like, persistent=False)
 
     def energy_and_grad(self, z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]:
         level = torch.full_like(z[:, 0], z.shape[1] * math.log(2))

@@ -14,7 +14,7 @@ from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.sampler import Info, Sampler, Unadjusted
 from tests.contract import EVENTS, build, moment_z_scores, options
-from tests.sampler.laws import directions, drawn, mixture, moderate
+from tests.sampler.distributions import directions, drawn, mixture, moderate
 
 NAMES = options("sampler")
 ADJUSTED = [name for name in NAMES if not isinstance(build("sampler", name), Unadjusted)]
@@ -228,7 +228,7 @@ def test_a_step_keeps_shapes_and_types_and_says_what_was_accepted(
 
 @SAMPLERS
 @SHAPES
-@pytest.mark.parametrize("steps", [0, 1, 7])
+@pytest.mark.parametrize("steps", [0, 7])
 def test_cached_energy_and_gradient_are_those_of_x(
     name: str, event: tuple[int, ...], steps: int, rng: torch.Generator
 ) -> None:

@@ -8,7 +8,7 @@ from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.sampler import PhaseState
 from ebm_cli.sampler.nuts import leapfrog
 from tests.contract import build
-from tests.sampler.laws import mixture
+from tests.sampler.distributions import mixture
 
 pytestmark = pytest.mark.usefixtures("float64")
 MODERATE = {"step_size": 1.2, "leapfrog_steps": 3}

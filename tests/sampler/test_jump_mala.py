@@ -14,9 +14,8 @@ CHAINS = 40_000
 A = 2.0
 
 
-@pytest.mark.parametrize("temperature", [0.5, 2.0])
-@pytest.mark.parametrize("jump", [0.2, 1.0])
-def test_stationary_variance_has_no_bias(jump: float, temperature: float, rng: torch.Generator) -> None:
+@pytest.mark.parametrize(("jump", "temperature"), [(0.2, 2.0), (1.0, 0.5)])
+def test_stationary_variance_is_unbiased(jump: float, temperature: float, rng: torch.Generator) -> None:
     sampler, energy = JumpMALA(0.4, jump, 1.5, temperature), Quadratic([A], None)
     state = sampler.init(energy, energy.draw(CHAINS, temperature, rng), rng)
     for _ in range(20):
@@ -25,8 +24,8 @@ def test_stationary_variance_has_no_bias(jump: float, temperature: float, rng: t
     assert z_mean < 4 and z_variance < 4
 
 
-@pytest.mark.parametrize("jump", [0.3, 1.0])
-def test_steps_are_reversible(jump: float, rng: torch.Generator) -> None:
+def test_pure_jumps_are_reversible(rng: torch.Generator) -> None:
+    jump = 1.0
     energy = GaussianMixture([[-1.0, 0.0], [1.0, 0.5]], [0.5, 0.9], [0.3, 0.7])
     x = energy.draw(200_000, 1.0, rng)
     sampler = JumpMALA(0.3, jump, 1.2, 1.0)

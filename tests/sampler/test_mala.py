@@ -14,9 +14,8 @@ CHAINS = 40_000  # The variance's standard error is √(2/CHAINS) = 0.7 % of it.
 A = 2.0
 
 
-@pytest.mark.parametrize("temperature", [0.5, 2.0])
-@pytest.mark.parametrize("step_size", [0.1, 0.4, 0.8])
-def test_stationary_variance_has_no_bias(step_size: float, temperature: float, rng: torch.Generator) -> None:
+@pytest.mark.parametrize(("step_size", "temperature"), [(0.1, 2.0), (0.8, 0.5)])
+def test_stationary_variance_is_unbiased(step_size: float, temperature: float, rng: torch.Generator) -> None:
     sampler, energy = (
         build("sampler", "mala", {"step_size": step_size, "temperature": temperature}),
         Quadratic([A], None),

@@ -8,7 +8,7 @@ from scipy.linalg import solve_discrete_lyapunov
 from ebm_cli.check import InputError
 from ebm_cli.energy.quadratic import Quadratic
 from tests.contract import build
-from tests.sampler.laws import moderate
+from tests.sampler.distributions import moderate
 
 pytestmark = pytest.mark.usefixtures("float64")
 MODERATE = {"step_size": 1.0}
