@@ -1,4 +1,4 @@
-"""A grid that follows a density in one to three dimensions as training moves it: log Z that can be differentiated."""
+"""A grid that follows a density in one to three dimensions during training: log Z with its derivative."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -8,31 +8,33 @@ from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.energy import frozen
 
-MOST_DIMENSIONS = 3
-# Points a side, by dimension: of the first grid, and as far as it is refined.
-FIRST = {1: 257, 2: 129, 3: 33}
-MOST = {1: 16385, 2: 513, 3: 65}
-# The box that is looked over now and then, in extents of the data.
-WIDE = 4.0
-# The share of the mass that a side's outer sixteenth may hold, and that a tightened box leaves out a side.
-EDGE, LEFT_OUT = 1e-8, 1e-10
+MAX_DIMENSIONS = 3
+# Points per side, by dimension: of the first grid, and of the finest.
+FIRST_POINTS = {1: 257, 2: 129, 3: 33}
+MAX_POINTS = {1: 16385, 2: 513, 3: 65}
+# Half-width of the box used for the periodic global check, in half-ranges of the data.
+GLOBAL_HALF_WIDTH = 4.0
+# Largest fraction of the mass in the outer sixteenth of a side, and outside of a tightened box per side.
+MAX_EDGE_MASS, MAX_LEFT_OUT = 1e-8, 1e-10
 ROUNDS = 24
-# Points a pass: larger ones wait for memory.
+# Points per evaluation of E.
 CHUNK = 2048
 
 
 class Grid(nn.Module):
-    """log Z = log Σᵢ exp(−E(xᵢ)/T) + log(volume of a cell): the trapezoid rule on a grid whose edge holds nothing.
+    """log Z = log Σᵢ exp(−E(xᵢ)/T) + log(volume of a cell): the trapezoid rule on a grid without mass at its edge.
 
     For smooth functions that vanish at the edge its error falls faster than any power of the spacing (Trefethen and
-    Weideman, 2014, SIAM Review 56, 385). The same sum over every other point along each side costs nothing: where it
-    differs by more than `tolerance` the grid is refined. A side whose outer sixteenth holds more than 1e-8 of the mass
-    moves out; a box much wider than the mass is tightened. Once every `refresh` calls this begins anew from a box four
-    times as wide as the rows' extent, so that mass which came up beyond the grid, across a gap, is found.
+    Weideman, 2014, SIAM Review 56, 385). The same sum over every other point along each side costs nothing: if it
+    differs by more than `tolerance`, the grid is refined. A side whose outer sixteenth contains more than 1e-8 of the
+    mass moves out; a box much wider than the mass is tightened. Every `refresh` calls the search restarts from a box
+    four times as wide as the rows, to find mass that appeared beyond the grid, across a gap.
 
-    rows: around which the mass is at first. points: a side of the first grid, odd ≥ 17, or None for 257, 129, 33 in
-    1, 2, 3 dimensions. refresh: calls ≥ 1. tolerance: nats > 0. Raises InputError when no box holds the mass or the
-    finest grid is too coarse.
+    rows: states around which the mass is at first.
+    points: points per side of the first grid (odd, ≥ 17); None: 257, 129 or 33 in 1, 2 or 3 dimensions.
+    refresh: calls between restarts (≥ 1).
+    tolerance: accepted change of log Z (> 0, in nats).
+    Raises InputError if no box contains the mass or the finest grid is too coarse.
     """
 
     wide: Tensor
@@ -44,55 +46,57 @@ class Grid(nn.Module):
         super().__init__()
         x = rows.flatten(1)
         self.event, d = tuple(rows.shape[1:]), x.shape[1]
-        self.first = FIRST[d] if points is None else points
+        self.first = FIRST_POINTS[d] if points is None else points
         self.refresh = refresh
         self.tolerance = tolerance
         low, high = x.amin(0).double(), x.amax(0).double()
         half = (high - low) / 2
         half = torch.where(half > 0, half, half.max().clamp(min=1e-3))
-        middle = (low + high) / 2
-        wide = torch.stack([middle - WIDE * half, middle + WIDE * half], 1)
+        center = (low + high) / 2
+        wide = torch.stack([center - GLOBAL_HALF_WIDTH * half, center + GLOBAL_HALF_WIDTH * half], 1)
         self.register_buffer("wide", wide, persistent=False)
         self.register_buffer("box", wide.clone())
         self.register_buffer("side", torch.tensor(self.first))
         self.register_buffer("age", torch.tensor(0))
 
     def log_partition(self, energy: nn.Module, temperature: float) -> Float[Tensor, ""]:
-        """log Z(T), whose derivative by the parameters, −⟨∂E/∂θ⟩/T, is taken over the points that hold the mass."""
+        """Return log Z(T). Its derivative by the parameters, −⟨∂E/∂θ⟩/T, is over the points that contain the mass."""
         with torch.no_grad(), frozen(energy):
             if int(self.age) % self.refresh == 0:
                 self.box, self.side = self.wide.clone(), torch.full_like(self.side, self.first)
-            x, log_f = self._settled(energy, temperature)
-            log_z, shares = log_f.logsumexp(0) + self._log_cell(), log_f.softmax(0)
-            held = shares > LEFT_OUT
+            x, log_f = self._converged_grid(energy, temperature)
+            log_z, fractions = log_f.logsumexp(0) + self._log_cell(), log_f.softmax(0)
+            held = fractions > MAX_LEFT_OUT
         self.age += 1
-        mean = -(shares[held] * energy(x[held])).sum() / temperature
+        mean = -(fractions[held] * energy(x[held])).sum() / temperature
         return log_z + (mean - mean.detach())
 
-    def _settled(self, energy: nn.Module, T: float) -> tuple[Float[Tensor, "points *event"], Float[Tensor, " points"]]:
-        """The points of a grid that needs no more change, and −E/T there."""
+    def _converged_grid(
+        self, energy: nn.Module, T: float
+    ) -> tuple[Float[Tensor, "points *event"], Float[Tensor, " points"]]:
+        """Return the points of a grid that needs no more change, and −E/T there."""
         for _ in range(ROUNDS):
             x = self._points()
             log_f = -torch.cat([energy(part) for part in x.split(CHUNK)]).double() / T
             if not self._changed(log_f):
                 return x, log_f
         raise InputError(
-            f"objective=exact finds no box that holds the mass of exp(−E/T), up to {_said(self.box)}: raise "
+            f"objective=exact found no box that contains the mass of exp(−E/T), up to {_describe(self.box)}. Increase "
             "energy.confinement"
         )
 
     def _changed(self, log_f: Float[Tensor, " points"]) -> bool:
-        """Whether the grid had to be moved, tightened or refined for these values, and was."""
+        """Move, tighten or refine the grid for these values. Return True if it was changed."""
         side, d = int(self.side), len(self.box)
         if not bool(log_f.logsumexp(0).isfinite()):
             return False
-        shares = marginals(log_f, side, d)
+        fractions = marginals(log_f, side, d)
         outer = max(1, side // 16)
-        heavy = torch.stack([shares[:, :outer].sum(1), shares[:, -outer:].sum(1)], 1) > EDGE
+        heavy = torch.stack([fractions[:, :outer].sum(1), fractions[:, -outer:].sum(1)], 1) > MAX_EDGE_MASS
         if bool(heavy.any()):
             self._widen(heavy)
             return True
-        tight = self._tightened(shares)
+        tight = self._tighten_box(fractions)
         if bool(((tight[:, 1] - tight[:, 0]) < 0.6 * (self.box[:, 1] - self.box[:, 0])).any()):
             self.box = tight
             return True
@@ -102,10 +106,10 @@ class Grid(nn.Module):
         if change <= self.tolerance:
             return False
         finer = 2 * side - 1
-        if finer > max(MOST[d], self.first):
+        if finer > max(MAX_POINTS[d], self.first):
             raise InputError(
-                f"objective=exact is too coarse: log Z changes by {change:.2g} nats when a grid of {side} points a "
-                "side is thinned out; smooth the energy, raise objective.tolerance, or use chains"
+                f"objective=exact is too coarse: log Z changes by {change:.2g} nats if every other of {side} points "
+                "per side is used. Smooth the energy, increase objective.tolerance, or use chains"
             )
         self.side = torch.full_like(self.side, finer)
         return True
@@ -114,16 +118,18 @@ class Grid(nn.Module):
         out = 0.25 * (self.box[:, 1] - self.box[:, 0])
         self.box = self.box + torch.stack([-out, out], 1) * heavy
 
-    def _tightened(self, shares: Float[Tensor, "d side"]) -> Float[Tensor, "d 2"]:
-        """The box around all but a negligible share of the mass, a quarter of its width to spare at either end."""
-        inside = (shares.cumsum(1) > LEFT_OUT) & (shares.flip(1).cumsum(1).flip(1) > LEFT_OUT)
-        place = torch.arange(shares.shape[1], device=shares.device).expand_as(shares)
-        first = torch.where(inside, place, shares.shape[1]).amin(1)
+    def _tighten_box(self, fractions: Float[Tensor, "d side"]) -> Float[Tensor, "d 2"]:
+        """Return the box around all but a negligible fraction of the mass, with a margin of a quarter of its width."""
+        inside = (fractions.cumsum(1) > MAX_LEFT_OUT) & (fractions.flip(1).cumsum(1).flip(1) > MAX_LEFT_OUT)
+        place = torch.arange(fractions.shape[1], device=fractions.device).expand_as(fractions)
+        first = torch.where(inside, place, fractions.shape[1]).amin(1)
         last = torch.where(inside, place, -1).amax(1)
-        spacing = (self.box[:, 1] - self.box[:, 0]) / (shares.shape[1] - 1)
+        spacing = (self.box[:, 1] - self.box[:, 0]) / (fractions.shape[1] - 1)
         low, high = self.box[:, 0] + first * spacing, self.box[:, 0] + last * spacing
-        spare = torch.maximum(2 * spacing, (high - low) / 4)
-        return torch.stack([torch.maximum(low - spare, self.box[:, 0]), torch.minimum(high + spare, self.box[:, 1])], 1)
+        margin = torch.maximum(2 * spacing, (high - low) / 4)
+        return torch.stack(
+            [torch.maximum(low - margin, self.box[:, 0]), torch.minimum(high + margin, self.box[:, 1])], 1
+        )
 
     def _points(self) -> Float[Tensor, "points *event"]:
         along = torch.linspace(0, 1, int(self.side), dtype=torch.float64, device=self.box.device)
@@ -136,9 +142,9 @@ class Grid(nn.Module):
 
 
 def marginals(log_f: Float[Tensor, " points"], side: int, d: int) -> Float[Tensor, "d side"]:
-    """The share of the grid's mass at each value of each coordinate."""
-    shares = log_f.softmax(0).view([side] * d)
-    return torch.stack([shares.movedim(axis, 0).reshape(side, -1).sum(1) for axis in range(d)])
+    """Return the fraction of the grid's mass at each value of each coordinate."""
+    fractions = log_f.softmax(0).view([side] * d)
+    return torch.stack([fractions.movedim(axis, 0).reshape(side, -1).sum(1) for axis in range(d)])
 
 
 def check_grid(points: int | None, refresh: int, tolerance: float) -> None:
@@ -151,5 +157,5 @@ def check_grid(points: int | None, refresh: int, tolerance: float) -> None:
     check.positive("tolerance", tolerance)
 
 
-def _said(box: Float[Tensor, "d 2"]) -> str:
+def _describe(box: Float[Tensor, "d 2"]) -> str:
     return " × ".join(f"[{float(low):.3g}, {float(high):.3g}]" for low, high in box)

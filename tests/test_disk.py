@@ -39,7 +39,7 @@ def test_a_replay_buffer_is_stored_with_two_checkpoints_and_only_they_serve_star
     capsys.readouterr()
     assert main(["sample", "run=run", "checkpoint=2", *short]) == 2
     (error,) = capsys.readouterr().err.splitlines()
-    assert "no replay buffer any more" in error and "step 6" in error and "checkpoint=last" in error
+    assert "no longer has a replay buffer" in error and "step 6" in error and "checkpoint=last" in error
     assert main(["sample", "run=run", "checkpoint=2", "start=noise", *short[1:]]) == 0
 
 

@@ -38,7 +38,7 @@ def measured(scale: float, shift: float) -> dict[str, Estimate]:
     return rows
 
 
-@pytest.mark.parametrize(("scale", "shift", "words"), [(1.0, 0.0, GOOD), (1.6, 2.5, BAD), (3.0, 5.0, BAD)])
+@pytest.mark.parametrize(("scale", "shift", "words"), [(1.0, 0.0, GOOD), (1.6, 2.5, BAD)])
 def test_metrics_say_what_their_values_mean(scale: float, shift: float, words: dict[str, str]) -> None:
     rows = measured(scale, shift)
     for name, expected in words.items():

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Data
 from ebm_cli.energy import LogPartition, offers
-from ebm_cli.grid import MOST_DIMENSIONS, Grid, check_grid
+from ebm_cli.grid import MAX_DIMENSIONS, Grid, check_grid
 from ebm_cli.objective import Objective, Outcome, temperature_of
 from ebm_cli.sampler import Sampler
 
@@ -37,7 +37,7 @@ class Exact(Objective):
         super().__init__()
         check_grid(points, refresh, tolerance)
         self.temperature = temperature_of(sampler)
-        fits = math.prod(event) <= MOST_DIMENSIONS
+        fits = math.prod(event) <= MAX_DIMENSIONS
         self.grid = Grid(data.split("train").x, points, refresh, tolerance) if fits else None
 
     @property
@@ -48,7 +48,7 @@ class Exact(Objective):
         if self.grid is None and closed_form(energy, self.temperature) is None:
             raise InputError(
                 f"objective=exact needs log Z: a closed form, which this energy has none of at temperature "
-                f"{self.temperature:g}, or at most {MOST_DIMENSIONS} dimensions, got {math.prod(event)}; use "
+                f"{self.temperature:g}, or at most {MAX_DIMENSIONS} dimensions, got {math.prod(event)}; use "
                 "objective=contrastive or another without log Z"
             )
 

@@ -48,12 +48,12 @@ def compare(name: str, energy: str, changes: dict) -> subprocess.CompletedProces
 @pytest.mark.parametrize(
     ("name", "energy"),
     [
-        ("mala", "mlp"),
+        ("mala", "double_well"),
         pytest.param("sgld", "gaussian_mixture", marks=pytest.mark.slow),
         *(
             pytest.param(name, "mlp", marks=pytest.mark.slow)
             for name in options("sampler")
-            if isinstance(build("sampler", name), CompilableKernel) and name != "mala"
+            if isinstance(build("sampler", name), CompilableKernel)
         ),
     ],
 )

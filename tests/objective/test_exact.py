@@ -90,7 +90,7 @@ def test_a_model_that_no_box_holds_is_refused() -> None:
     energy = build("energy", "mlp", {"width": 4, "confinement": 0.0}, event=(2,))
     # Flat: by chance a network's first weights confine.
     torch.nn.init.zeros_(energy.net[-1].weight)
-    with pytest.raises(InputError, match=r"raise energy\.confinement"):
+    with pytest.raises(InputError, match=r"Increase energy\.confinement"):
         exact(2)(energy, Batch(torch.zeros(4, 2)), torch.Generator())
 
 

@@ -46,7 +46,7 @@ def sentence(*runs: tuple[str, dict[str, Estimate]]) -> str:
         ),
         pytest.param([("sample", {"mixing": STUCK})], "Chains: not mixed, R̂ = 1.5 of x[0] is above 1.1.", id="stuck"),
         pytest.param(
-            [("diagnose", {"mixing": MIXED.with_caution(["can't tell: too short"])})],
+            [("diagnose", {"mixing": MIXED.with_caution(["inconclusive: too short"])})],
             "Chains: perhaps not mixed, too short.",
             id="not decided",
         ),

@@ -86,7 +86,7 @@ def test_a_damaged_record_is_ignored(damage: str) -> None:
 X = np.random.default_rng(0).standard_normal((4, 400, 2))
 
 
-@pytest.mark.parametrize("unit", [1e200, 1e300, 1e-200, 1e30])
+@pytest.mark.parametrize("unit", [1e300, 1e-200])
 def test_the_unit_of_the_values_changes_nothing(unit: float) -> None:
     np.save("one.npy", X)
     np.save("far.npy", unit * X)
