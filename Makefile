@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Workers and the processes that tests start read compiled files.
+unexport PYTHONDONTWRITEBYTECODE
 # What must come out on every Python: the exact answers behind train, sample, evaluate and diagnose, then all four verbs
 # from end to end.
 ORACLES := $(addprefix tests/,objective/test_score_matching.py objective/test_exact.py objective/test_gaussian_family.py \
@@ -28,13 +30,13 @@ claims: $(READY)
 	$(BIN)/python scripts/claims.py
 
 test: $(READY)
-	$(BIN)/pytest -n 2 -m 'not slow'
+	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow'
 
 test-all: $(READY)
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadfile
 
 oracles: $(READY)
-	$(BIN)/pytest -n 2 -m 'not slow' $(ORACLES)
+	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow' $(ORACLES)
 
 lint: $(READY)
 	$(BIN)/ruff check .
