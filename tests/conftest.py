@@ -76,7 +76,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def quick_search(monkeypatch: pytest.MonkeyPatch) -> None:
     """Search a step size with few chains, on a density fitted to few rows."""
-    for name, value in {"CHAINS": 16, "STEPS": 100, "FITTED": 60, "CHECKED": 30}.items():
+    for name, value in {"N_CHAINS": 16, "N_STEPS": 100, "N_FIT_ROWS": 60, "N_CHECK_ROWS": 30}.items():
         monkeypatch.setattr(f"ebm_cli.training.step_size.{name}", value)
 
 

@@ -11,8 +11,8 @@ from ebm_cli import check
 from ebm_cli.assembly.assemble import assemble
 from ebm_cli.assembly.build import INJECTED, locate, make
 from ebm_cli.assembly.weights import load_weights
-from ebm_cli.chain.burn_in import Tuning
 from ebm_cli.chain.engine import choose
+from ebm_cli.chain.tuning import Tuning
 from ebm_cli.check import InputError
 from ebm_cli.cli.compose import compose
 from ebm_cli.cli.keys import LIST_GROUPS, keys_of

@@ -8,10 +8,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ebm_cli.chain import burn_in as adaptation
-from ebm_cli.chain.burn_in import Burned, Tuning
+from ebm_cli.chain.burn_in import BurnInResult
+from ebm_cli.chain.burn_in import burn_in as tune_during_burn_in
 from ebm_cli.chain.engine import Tally, engine_of
 from ebm_cli.chain.preconditioning import Units
+from ebm_cli.chain.tuning import Tuning
 from ebm_cli.energy import check_bounded, frozen
 from ebm_cli.run.terminal import never, silent
 from ebm_cli.sampler import Sampler, State
@@ -93,17 +94,17 @@ class Walk:
         stop: Callable[[], bool],
         engine: str,
     ) -> None:
-        tuning.refuse(sampler, burn_in)
+        tuning.check_fits(sampler, burn_in)
         self.progress, self.stop, self.given = progress, stop, energy
-        burned = Burned(x, sampler, 0.0, 0)
+        burned = BurnInResult(x, sampler, 0.0, 0)
         if tuning.adapt != "none":
-            burned = adaptation.burn_in(sampler, tuning, energy, x, burn_in, rng, progress, stop)
+            burned = tune_during_burn_in(sampler, tuning, energy, x, burn_in, rng, progress, stop)
         self.tuned_steps, self.tuning_gradients = burned.steps, burned.gradients
         self.sampler = burned.sampler
-        self.units = Units.of(self.sampler, x)
+        self.units = Units.from_sampler(self.sampler, x)
         inner = self.units.energy(energy)
         self.runner = engine_of(engine, self.sampler, inner, rng)
-        self.state: Any = self.sampler.init(inner, self.units.into(burned.x), rng)
+        self.state: Any = self.sampler.init(inner, self.units.from_x(burned.x), rng)
         self.tally = Tally.zero(x)
         self.steps = 0
         self.stopped = tuning.adapt != "none" and stop()
@@ -112,7 +113,7 @@ class Walk:
 
     def record(self, steps: int, thin: int | None) -> Trajectory:
         """Move all chains by `steps` transitions and keep every thin-th state; only the last state for None."""
-        x, before = self.units.back(self.state.x), self.steps
+        x, before = self.units.to_x(self.state.x), self.steps
         draws = steps // thin if thin else 0
         n = len(x)
         kept_x, kept_energy, kept_accept = x.new_empty(draws, *x.shape), x.new_empty(draws, n), x.new_empty(draws, n)
@@ -121,7 +122,7 @@ class Walk:
         if thin:
             self.tally = reset_interval_counts(self.tally)
         while filled < draws and self._advance(thin or 0):
-            kept_x[filled], kept_energy[filled] = self.units.back(self.state.x), self.state.energy
+            kept_x[filled], kept_energy[filled] = self.units.to_x(self.state.x), self.state.energy
             kept_accept[filled], kept_diverging[filled] = self.tally.accepted / (thin or 1), self.tally.diverging
             self.tally = reset_interval_counts(self.tally)
             filled += 1

@@ -1,6 +1,6 @@
-"""Units: a kernel with `scales` s moves y = x/s on E(s·y).
+"""Preconditioning as a change of units: a kernel with `scales` s moves y = x/s on E(s·y).
 
-Preconditioning as a change of units needs no code in any kernel and is exact wherever the kernel is.
+It needs no code in any kernel and is exact whenever the kernel is.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from ebm_cli.energy import energy_and_grad
 from ebm_cli.sampler import Sampler, State
 
 
-class Rescaled(nn.Module):
+class RescaledEnergy(nn.Module):
     """E(s·y): an energy in the units of `scales`."""
 
     scales: Tensor
@@ -34,36 +34,39 @@ class Rescaled(nn.Module):
 
 @dataclass(frozen=True)
 class Units:
-    """The units that a sampler's `scales` ask for. scales: None where x itself is moved."""
+    """The units in which a sampler with `scales` moves.
+
+    scales: one per coordinate; None if x itself is moved.
+    """
 
     scales: Float[Tensor, "*event"] | None
 
     @staticmethod
-    def of(sampler: Sampler, x: Float[Tensor, "n *event"]) -> "Units":
-        """Those of `sampler` for states like x; InputError where it has scales for another number of coordinates."""
+    def from_sampler(sampler: Sampler, x: Float[Tensor, "n *event"]) -> "Units":
+        """Return the units of `sampler` for states like x; InputError if the number of its scales is wrong."""
         scales = getattr(sampler, "scales", None)
         if scales is None:
             return Units(None)
         if len(scales) != x[0].numel():
             raise InputError(
-                f"sampler.scales must have one number a coordinate, {x[0].numel()} for event={list(x.shape[1:])}, "
+                f"sampler.scales must have one number per coordinate, {x[0].numel()} for event={list(x.shape[1:])}, "
                 f"got {len(scales)}"
             )
         return Units(x.new_tensor(scales).view(x.shape[1:]))
 
     def energy(self, energy: nn.Module) -> nn.Module:
-        """The energy as a function of x in these units."""
-        return energy if self.scales is None else Rescaled(energy, self.scales)
+        """Return the energy as a function of x in these units."""
+        return energy if self.scales is None else RescaledEnergy(energy, self.scales)
 
-    def into(self, x: Tensor) -> Tensor:
-        """x in these units."""
+    def from_x(self, x: Tensor) -> Tensor:
+        """Return x in these units."""
         return x if self.scales is None else x / self.scales
 
-    def back(self, y: Tensor) -> Tensor:
-        """x again from these units."""
+    def to_x(self, y: Tensor) -> Tensor:
+        """Return the x of a state in these units."""
         return y if self.scales is None else y * self.scales
 
     def state(self, state: Any) -> State:
-        """Position, energy and gradient of a kernel's state, in x's own units."""
+        """Return position, energy and gradient of a kernel's state, in the units of x."""
         grad = state.grad if self.scales is None else state.grad / self.scales
-        return State(self.back(state.x), state.energy, grad)
+        return State(self.to_x(state.x), state.energy, grad)

@@ -110,10 +110,10 @@ def check_verb(job: Job, problems: Problems) -> None:
         with problems.under():
             SamplingPlan.from_config(config)
     if "adapt" in config:
-        from ebm_cli.chain.burn_in import Tuning
+        from ebm_cli.chain.tuning import Tuning
 
         with problems.under():
-            Tuning.of(config)
+            Tuning.from_config(config)
     if job.verb == "evaluate":
         with problems.under():
             count("budget", config["budget"])

@@ -6,10 +6,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from ebm_cli.chain.burn_in import Tuning
 from ebm_cli.chain.chains import evenly_spaced
 from ebm_cli.chain.loop import Trajectory
 from ebm_cli.chain.preconditioning import Units
+from ebm_cli.chain.tuning import Tuning
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.diagnostic.effective_temperature import EffectiveTemperature
 from ebm_cli.energy import frozen
@@ -47,9 +47,9 @@ def bias(trajectory: Trajectory, energy: nn.Module, rng: torch.Generator) -> dic
     if not isinstance(sampler, ReportsBias) or int(finite.sum()) < 2 or not len(trajectory.x):
         return {}
     x = trajectory.x[:, finite][evenly_spaced(len(trajectory.x), STATES_PER_CHAIN)]
-    units = Units.of(sampler, x[0])
+    units = Units.from_sampler(sampler, x[0])
     with frozen(energy), torch.no_grad():
-        measures = [sampler.bias(units.energy(energy), units.into(states), rng) for states in x]
+        measures = [sampler.bias(units.energy(energy), units.from_x(states), rng) for states in x]
     return {name: mean_of(torch.stack([each[name] for each in measures])) for name in measures[0]}
 
 

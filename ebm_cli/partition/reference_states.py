@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ebm_cli.chain.burn_in import Tuning
 from ebm_cli.chain.loop import run_chains
+from ebm_cli.chain.tuning import Tuning
 from ebm_cli.energy import device_of
 from ebm_cli.path.coordinates import Integrand, WhitenedEnergy
 from ebm_cli.rng import generator

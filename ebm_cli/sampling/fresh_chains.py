@@ -10,9 +10,9 @@ from torch import Tensor
 from ebm_cli import check
 from ebm_cli.assembly.components import Parts
 from ebm_cli.assembly.permission import Config
-from ebm_cli.chain.burn_in import Tuning
 from ebm_cli.chain.chains import Chains
 from ebm_cli.chain.loop import Trajectory, Walk
+from ebm_cli.chain.tuning import Tuning
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.diagnostic.ess import MIN_ESS_PER_CHAIN, shortage
 from ebm_cli.energy import frozen
@@ -36,7 +36,7 @@ def tuning_of(config: Config, sampler: Sampler, burn_in: int | str) -> Tuning:
     chosen = config["made"]["chosen"]
     own = config.get("run") is not None and "sampler" not in chosen and isinstance(sampler, Unadjusted)
     typed = own or "sampler.step_size" in chosen
-    return Tuning.of(config).settled(sampler, typed, burn_in)
+    return Tuning.from_config(config).resolved(sampler, typed, burn_in)
 
 
 def initial_states(config: Config, parts: Parts, trained: Run | None, n: int, generator: torch.Generator) -> Tensor:

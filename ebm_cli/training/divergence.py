@@ -1,4 +1,4 @@
-"""Warnings while a run trains, each as one line with what usually helps, and the verdict on a run that has ended."""
+"""Warnings during training, each one line with what usually helps, and the verdict on a finished run."""
 
 import math
 from collections.abc import Callable
@@ -11,89 +11,94 @@ from torch import Tensor
 from ebm_cli.data import Data, known
 from ebm_cli.estimate import Verdict
 
-# Logged rows: before the first judgement; that a sign must last; that lie between a value and what it is compared with.
-FIRST, LASTING, BACK = 20, 3, 10
+# Number of logged rows before the first warning.
+N_QUIET_ROWS = 20
+# Number of rows in a row in which a warning must apply.
+N_LASTING_ROWS = 3
+# Number of rows between a value and the earlier ones with which it is compared.
+N_ROWS_BETWEEN = 10
 GROWTH = 5.0
-LEAST_ACCEPTANCE = 0.05
-MOST_OUTSIDE = 0.05
+MIN_ACCEPTANCE = 0.05
+MAX_OUTSIDE = 0.05
+# Multiple of the largest distance of the data from their mean, beyond which chains are outside.
 REACH = 2.0
-# Root-mean-square distance that chains move in a training step, in units of the data's, below which they stand still.
-LEAST_DISTANCE = 1e-3
-# Logged rows from which on a run is judged.
-JUDGED = 5
-# Gap of the phases, in nats: this many standard deviations √(d/2) of a Gaussian's energy, and as many nats.
-MOST_GAP = 10.0
+# Root-mean-square distance of chains per training step, in units of the data's, below which they do not move.
+MIN_DISTANCE = 1e-3
+# Number of logged rows that a verdict needs.
+MIN_ROWS = 5
+# Largest energy gap: this many standard deviations √(d/2) of a Gaussian's energy, plus this many nats.
+MAX_GAP = 10.0
 
 Row = dict[str, float]
 
 
 @dataclass
-class Watch:
-    """Looks at each logged row; says each warning once, when its sign has lasted three rows.
+class DivergenceWarnings:
+    """Gives each warning once, when it has applied to three logged rows in succession.
 
-    A sign is an absolute one (chains that all but never move, chains beyond twice the data's reach) or growth: five
-    times the largest value of all rows up to ten ago. Nothing is said in the first twenty rows, where energies grow
-    from nothing as they should.
+    A warning applies to absolute values (chains that hardly move, chains farther out than twice the farthest data) or
+    to growth: five times the largest value of all rows up to ten earlier. The first twenty rows give none, because
+    energies are expected to grow from zero there.
 
-    data: what is trained on; tells how far rows lie from their mean.
+    data: training data, which determine how far from their mean states may be.
     """
 
     data: Data
     rows: list[Row] = field(default_factory=list)
-    said: set[str] = field(default_factory=set)
+    given: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         rows = known(self.data).x.flatten(1)
-        self.centre = rows.mean(0)
-        distances = (rows - self.centre).norm(dim=1)
+        self.center = rows.mean(0)
+        distances = (rows - self.center).norm(dim=1)
         self.reach = REACH * distances.max()
-        self.spread = float(distances.square().mean().sqrt()) or 1.0
+        self.std = float(distances.square().mean().sqrt()) or 1.0
 
     def outside(self, x: Float[Tensor, "n *event"]) -> float:
-        """Share of states further from the data's mean than twice its furthest row."""
-        return float(((x.flatten(1) - self.centre).norm(dim=1) > self.reach).to(torch.float64).mean())
+        """Return the fraction of states farther from the data's mean than twice the farthest data sample."""
+        return float(((x.flatten(1) - self.center).norm(dim=1) > self.reach).to(torch.float64).mean())
 
-    def look(self, step: int, row: Row) -> list[str]:
-        """The warnings that this row brings, in full sentences."""
+    def add(self, step: int, row: Row) -> list[str]:
+        """Add a logged row and return the new warnings."""
         self.rows.append(row)
-        if len(self.rows) <= FIRST:
+        if len(self.rows) <= N_QUIET_ROWS:
             return []
-        new = [name for name, (shows, _) in SIGNS.items() if name not in self.said and self._lasts(shows)]
-        self.said |= set(new)
-        return [f"warning at step {step}: {SIGNS[name][1].format(**row, was=self._before(name))}" for name in new]
+        new = [name for name, (shows, _) in WARNINGS.items() if name not in self.given and self._lasts(shows)]
+        self.given |= set(new)
+        return [f"warning at step {step}: {WARNINGS[name][1].format(**row, was=self._before(name))}" for name in new]
 
     def verdict(self, rows: list[Row], temperature: float, has_chains: bool) -> tuple[Verdict, list[str]]:
         """Return the verdict on a run with these logged rows, and its reasons.
 
-        refused, over the last tenth of the rows: no chain has run at all; chains lie beyond the data's reach; chains
-        stand still, by acceptance or by distance; |gap|/T > 10·√(d/2) + 10 nats, d the number of coordinates. caution:
-        a warning of training. ok otherwise, and for runs of fewer than five logged rows that have chains.
+        refused, over the last tenth of the rows: no chain has run; chains are farther out than twice the farthest data;
+        chains do not move, by acceptance or by distance; |gap|/T > 10·√(d/2) + 10 nats in d coordinates. caution: a
+        warning of training. ok otherwise, and for runs of fewer than five logged rows that have chains.
         """
         if has_chains and not any("e_model" in row for row in rows):
             return "refused", [NO_CHAINS]
-        if len(rows) < JUDGED:
+        if len(rows) < MIN_ROWS:
             return "ok", []
         count = max(1, len(rows) // 10)
         first, means = averages(rows[:count]), averages(rows[-count:])
         outside = means.get("outside", 0.0)
-        # Chains of a short run may still be on their way from noise that lies far out.
-        on_their_way = len(rows) <= FIRST and outside <= min(2 * first.get("outside", 0.0), 0.5)
-        most = MOST_GAP * ((len(self.centre) / 2) ** 0.5 + 1)
-        ends = {
-            "outside": outside > MOST_OUTSIDE and not on_their_way,
-            "acceptance": means.get("acceptance", 1.0) < LEAST_ACCEPTANCE,
-            "chain_distance": means.get("chain_distance", math.inf) < LEAST_DISTANCE * self.spread,
-            "gap": abs(means.get("gap", 0.0)) > most * temperature,
+        # Chains of a short run may not have reached the data yet, if they start at noise far out.
+        approaching = len(rows) <= N_QUIET_ROWS and outside <= min(2 * first.get("outside", 0.0), 0.5)
+        max_gap = MAX_GAP * ((len(self.center) / 2) ** 0.5 + 1)
+        problems = {
+            "outside": outside > MAX_OUTSIDE and not approaching,
+            "acceptance": means.get("acceptance", 1.0) < MIN_ACCEPTANCE,
+            "chain_distance": means.get("chain_distance", math.inf) < MIN_DISTANCE * self.std,
+            "gap": abs(means.get("gap", 0.0)) > max_gap * temperature,
         }
-        if ends["acceptance"]:
-            # Chains that are not accepted do not move either, for which a larger step would be no remedy.
-            ends["chain_distance"] = False
-        wrong = [ENDS[name].format(**means, most=most) for name, is_so in ends.items() if is_so]
+        if problems["acceptance"]:
+            # Chains whose proposals are rejected do not move either, but a larger step would not help them.
+            problems["chain_distance"] = False
+        wrong = [REFUSALS[name].format(**means, max_gap=max_gap) for name, is_so in problems.items() if is_so]
         if wrong:
             return "refused", wrong
-        replayed = Watch(self.data)
-        warned = [warning for row in rows for warning in replayed.look(int(row["step"]), row)]
-        if outside > MOST_OUTSIDE:
+        replayed = DivergenceWarnings(self.data)
+        warned = [warning for row in rows for warning in replayed.add(int(row["step"]), row)]
+        if outside > MAX_OUTSIDE:
             warned.append(NOT_ARRIVED.format(outside=outside))
         return ("caution" if warned else "ok"), warned
 
@@ -101,11 +106,11 @@ class Watch:
         return all(shows(row, self._largest(len(self.rows) - back)) for back, row in self._last())
 
     def _last(self) -> list[tuple[int, Row]]:
-        return [(back, self.rows[-1 - back]) for back in range(LASTING)]
+        return [(back, self.rows[-1 - back]) for back in range(N_LASTING_ROWS)]
 
     def _largest(self, until: int) -> Row:
-        """The largest absolute value of each figure over the rows that are at least ten before row `until`."""
-        earlier = self.rows[: max(until - BACK, 1)]
+        """Return the largest absolute value of each quantity over rows at least ten before row `until`."""
+        earlier = self.rows[: max(until - N_ROWS_BETWEEN, 1)]
         names = {name for row in earlier for name in row}
         return {name: max(abs(row[name]) for row in earlier if name in row) for name in names}
 
@@ -114,65 +119,66 @@ class Watch:
 
 
 def averages(rows: list[Row]) -> Row:
-    """The mean of every figure over the rows that have it."""
+    """Return the mean of every quantity over the rows that have it."""
     names = {name for row in rows for name in row}
     found = {name: [row[name] for row in rows if name in row] for name in names}
     return {name: sum(values) / len(values) for name, values in found.items()}
 
 
-def grown(name: str) -> Callable[[Row, Row], bool]:
-    """Whether a figure is five times the largest value it had, and more than one unit of energy."""
+def has_grown(name: str) -> Callable[[Row, Row], bool]:
+    """Return a test whether a quantity is five times its largest earlier value, and more than one unit of energy."""
     return lambda row, before: abs(row.get(name, 0.0)) > max(GROWTH * before.get(name, float("inf")), 1.0)
 
 
 NO_CHAINS = (
-    "no chain of the model ever moved, so that nothing was trained against: objective.wait must be < trainer.steps"
+    "no chain of the model ever moved, so the model was not trained against samples: objective.wait must be < "
+    "trainer.steps"
 )
-NOT_ARRIVED = "{outside:.0%} of the chains have not come to the data yet: raise trainer.steps or objective.steps"
-# What is wrong with a run at its end, by the figure that shows it.
-ENDS = {
+NOT_ARRIVED = "{outside:.0%} of the chains have not reached the data yet. Increase trainer.steps or objective.steps"
+# Why a finished run is refused, by the quantity that shows it.
+REFUSALS = {
     "outside": (
-        "{outside:.0%} of the chains lie beyond twice the reach of the data at the end: they left the data, and the "
-        "model is of no use; lower sampler.step_size or optimizer.lr, or raise energy.confinement"
+        "at the end, {outside:.0%} of the chains are more than twice as far from the data mean as any training sample: "
+        "they left the data. Decrease sampler.step_size or optimizer.lr, or increase energy.confinement"
     ),
     "acceptance": (
-        "the chains stand still at the end, acceptance {acceptance:.2g}: the model was not trained against its own "
-        "samples; lower sampler.step_size or optimizer.lr"
+        "at the end, the chains do not move (acceptance {acceptance:.2g}): the model was not trained against its own "
+        "samples. Decrease sampler.step_size or optimizer.lr"
     ),
     "chain_distance": (
-        "the chains stand still at the end: in a training step they move by {chain_distance:.2g}; raise "
-        "sampler.step_size or objective.steps"
+        "at the end, the chains do not move ({chain_distance:.2g} per training step). Increase sampler.step_size or "
+        "objective.steps"
     ),
     "gap": (
-        "the energies of chains and data lie {gap:.3g} apart at the end, more than {most:.3g} T: the chains do not "
-        "follow the model; lower optimizer.lr or sampler.step_size, or raise objective.steps"
+        "at the end, the mean energies of chains and data differ by {gap:.3g}, more than {max_gap:.3g} T: the chains "
+        "do not follow the model. Decrease optimizer.lr or sampler.step_size, or increase objective.steps"
     ),
 }
-# By the figure that each looks at: when it shows, and what to say.
-SIGNS: dict[str, tuple[Callable[[Row, Row], bool], str]] = {
+# By the quantity that each depends on: when it applies, and its text.
+WARNINGS: dict[str, tuple[Callable[[Row, Row], bool], str]] = {
     "acceptance": (
-        lambda row, _: row.get("acceptance", 1.0) < LEAST_ACCEPTANCE,
-        "chains hardly move, acceptance {acceptance:.3g}; what usually helps: a lower sampler.step_size, or a lower "
-        "optimizer.lr if the energy has become steep",
+        lambda row, _: row.get("acceptance", 1.0) < MIN_ACCEPTANCE,
+        "chains hardly move (acceptance {acceptance:.3g}). What usually helps: a smaller sampler.step_size, or a "
+        "smaller optimizer.lr if the energy has become steep",
     ),
     "outside": (
-        lambda row, _: row.get("outside", 0.0) > MOST_OUTSIDE,
-        "{outside:.0%} of the chains lie beyond twice the reach of the data; what usually helps: a larger "
-        "energy.confinement, a lower sampler.step_size or optimizer.lr",
+        lambda row, _: row.get("outside", 0.0) > MAX_OUTSIDE,
+        "{outside:.0%} of the chains are more than twice as far from the data mean as any training sample. What "
+        "usually helps: a larger energy.confinement, a smaller sampler.step_size or optimizer.lr",
     ),
     "gap": (
-        grown("gap"),
-        "the phases part, gap {gap:.3g} where it was within ±{was:.3g}; what usually helps: a lower optimizer.lr, more "
-        "objective.steps",
+        has_grown("gap"),
+        "the energy gap between data and model samples has grown to {gap:.3g} (previously within ±{was:.3g}). What "
+        "usually helps: a smaller optimizer.lr, more objective.steps",
     ),
     "input_grad_norm": (
-        grown("input_grad_norm"),
-        "the energy becomes steep, mean ‖∇E‖ {input_grad_norm:.3g} where it was {was:.3g} at most; what usually helps: "
-        "a lower optimizer.lr, regularizer=[gradient_norm], energy.spectral_norm",
+        has_grown("input_grad_norm"),
+        "the energy becomes steep: mean ‖∇E‖ is {input_grad_norm:.3g} (previously at most {was:.3g}). What usually "
+        "helps: a smaller optimizer.lr, regularizer=[gradient_norm], energy.spectral_norm",
     ),
     "e_data": (
-        grown("e_data"),
-        "the energies run away, e_data {e_data:.3g} where it was within ±{was:.3g}; what usually helps: a lower "
-        "optimizer.lr, regularizer=[energy_magnitude]",
+        has_grown("e_data"),
+        "the energies grow without bound: e_data is {e_data:.3g} (previously within ±{was:.3g}). What usually helps: a "
+        "smaller optimizer.lr, regularizer=[energy_magnitude]",
     ),
 }

@@ -10,7 +10,7 @@ from ebm_cli.run.disk_use import prune
 from ebm_cli.run.folder import Run
 from ebm_cli.run.scores import SCORE
 from ebm_cli.run.terminal import Stopped, Terminal
-from ebm_cli.training.divergence import Watch
+from ebm_cli.training.divergence import DivergenceWarnings
 from ebm_cli.training.ranking import Likelihood, Ranking, chains_of, point_at_best
 from ebm_cli.training.rollback import Diverged, Rollbacks
 from ebm_cli.training.state import TrainState
@@ -27,7 +27,7 @@ def train_steps(
     assert parts.data is not None
     began, done, outcome = time.perf_counter(), 0, None
     row: dict[str, float] = {}
-    watch, ranking = Watch(parts.data), Ranking(parts.data)
+    warnings, ranking = DivergenceWarnings(parts.data), Ranking(parts.data)
     likelihood = None if trainer.nll_every is None else Likelihood(parts.data, state.seed)
     rollbacks = Rollbacks(trainer.rollbacks if trainer.may_go_back else 0, trainer.rollback_factor)
     with terminal.task("train", trainer.steps, begin=state.step) as tick:
@@ -43,13 +43,13 @@ def train_steps(
                 terminal.say(message)
                 log.rewind()
                 point_at_best(run)
-                watch = Watch(watch.data)
+                warnings = DivergenceWarnings(warnings.data)
                 continue
             done += 1
             if state.step % trainer.log_every == 0 or state.step == trainer.steps:
-                extra = {} if outcome.x_model is None else {"outside": watch.outside(outcome.x_model)}
+                extra = {} if outcome.x_model is None else {"outside": warnings.outside(outcome.x_model)}
                 row = log.log(outcome, norm, done / (time.perf_counter() - began), extra)
-                for warning in watch.look(state.step, row):
+                for warning in warnings.add(state.step, row):
                     terminal.say(warning)
                     log.warn(warning)
             tick(state.step, **{k: row[k] for k in ("e_data", "e_model", "acceptance", "nll") if k in row})

@@ -1,4 +1,4 @@
-"""What training does after a value that is not finite: end, or go back to a good checkpoint and try more gently."""
+"""The response to a non-finite value: stop, or return to a good checkpoint with a smaller rate or step size."""
 
 import dataclasses
 import json
@@ -17,15 +17,19 @@ from ebm_cli.sampler import Sampler
 from ebm_cli.training.state import TrainState
 
 REMEDIES = (
-    "what usually helps: a lower optimizer.lr or sampler.step_size, optimizer.clip, energy.confinement > 0, "
-    "trainer.on_divergence=rollback; resume={folder} goes back to the last checkpoint, init={folder} starts anew "
-    "from it with other settings"
+    "what usually helps: a smaller optimizer.lr or sampler.step_size, optimizer.clip, energy.confinement > 0, "
+    "trainer.on_divergence=rollback; resume={folder} continues from the last checkpoint, init={folder} starts a new "
+    "run from it with other settings"
 )
 RECORD = "rollbacks.json"
 
 
 class Diverged(WorkFailed):
-    """The first value of training that is not finite. what: where it was seen. of_chains: whether chains held it."""
+    """The first non-finite value of training.
+
+    what: the quantity.
+    of_chains: True if chains contained it.
+    """
 
     def __init__(self, what: str, step: int, run: Run, of_chains: bool = False) -> None:
         super().__init__(f"diverged at step {step}: {what}; " + REMEDIES.format(folder=run.folder))
@@ -36,37 +40,38 @@ class Diverged(WorkFailed):
 
 @dataclass(frozen=True)
 class Rollbacks:
-    """Back to the last good checkpoint with another seed, and optimizer.lr or sampler.step_size times `factor`.
+    """Returns to the last good checkpoint with another seed, and with optimizer.lr or sampler.step_size times `factor`.
 
-    The step is lowered where chains broke on weights that no update had touched, the rate where something else broke.
-    Where chains broke later either may be to blame: what was lowered last is lowered again if training got further for
-    it, else the other, beginning with the rate.
+    The step size is decreased if chains diverged on weights that no update had changed, and the rate if anything else
+    diverged. If chains diverged later, either may be the cause: what was decreased last is decreased again if training
+    then lasted longer, otherwise the other one, starting with the rate.
 
-    A checkpoint from which training diverges again before it has written the next is passed over for the one before,
-    down to step 0. Each rollback is recorded in rollbacks.json, and the lowered values in config.yaml, so that a
-    resumed run goes on as one never stopped and later verbs use the step that worked.
+    If training diverges again before the next checkpoint, the checkpoint before is used, down to step 0. Each rollback
+    is recorded in rollbacks.json, and the new values in config.yaml. Therefore a resumed run gives the same bits as
+    one that was never stopped, and later verbs use the step size that worked.
 
-    most: rollbacks ≥ 0 in a run. factor: in (0, 1).
+    maximum: maximum number of rollbacks in a run (≥ 0).
+    factor: in (0, 1).
     """
 
-    most: int
+    maximum: int
     factor: float
 
     def take(self, failure: Diverged, parts: Parts, state: TrainState, run: Run) -> tuple[Parts, str]:
-        """Put `state` back; the gentler parts to go on with, and what happened in one line.
+        """Restore `state`; return the parts with which training continues, and a line that says what happened.
 
-        Raises the failure itself when no rollback is left.
+        Raises the failure itself if no rollback is left.
         """
-        done = record(run)
-        if len(done) >= self.most:
+        done = past_rollbacks(run)
+        if len(done) >= self.maximum:
             raise failure
         last = reached(run)
         if done and done[-1]["to"] == last:
             last = max((step for step in run.steps() if step < last), default=last)
         folder, _ = newest_whole(run, last)
-        lr, step_size = settings(parts)
+        lr, step_size = rate_and_step_size(parts)
         survived = failure.step - (done[-1]["to"] if done else 0)
-        lowered = "rate" if step_size is None or lr is None else to_lower(failure, survived, done)
+        lowered = "rate" if step_size is None or lr is None else what_to_decrease(failure, survived, done)
         entry = {
             "at": failure.step,
             "to": int(folder.name.removeprefix("step-")),
@@ -74,21 +79,24 @@ class Rollbacks:
             "survived": survived,
             "lowered": lowered,
             "lr": lr * self.factor if lr is not None and lowered == "rate" else lr,
-            "step_size": lower(step_size, self.factor) if step_size is not None and lowered == "step" else step_size,
+            "step_size": scaled(step_size, self.factor) if step_size is not None and lowered == "step" else step_size,
         }
-        # From here on the rollback holds: `load` does what a kill leaves undone.
+        # From here on the rollback counts: `load` finishes what a kill interrupts.
         write_text(run.folder / RECORD, json.dumps([*done, entry], indent=1, ensure_ascii=False))
-        go_back(run, entry["to"])
+        return_to(run, entry["to"])
         state.load(folder)
         return apply(parts, state, run), (
             f"diverged at step {failure.step}: {failure.what}; back to step {entry['to']} with another seed, "
             f"optimizer.lr {show(entry['lr'])}, sampler.step_size {show(entry['step_size'])} "
-            f"(rollback {len(done) + 1} of {self.most})"
+            f"(rollback {len(done) + 1} of {self.maximum})"
         )
 
 
-def to_lower(failure: Diverged, survived: int, done: list[dict[str, Any]]) -> str:
-    """What to lower, rate or step, by the rule of `Rollbacks`; survived: training steps since the last rollback."""
+def what_to_decrease(failure: Diverged, survived: int, done: list[dict[str, Any]]) -> str:
+    """Return rate or step, by the rule of `Rollbacks`.
+
+    survived: number of training steps since the last rollback.
+    """
     if not failure.of_chains:
         return "rate"
     if survived == 1:
@@ -100,18 +108,18 @@ def to_lower(failure: Diverged, survived: int, done: list[dict[str, Any]]) -> st
     return last if survived > done[-1]["survived"] else other
 
 
-def lower(step_size: float | list[float], factor: float) -> float | list[float]:
-    """The step size, or that of each temperature, times `factor`."""
+def scaled(step_size: float | list[float], factor: float) -> float | list[float]:
+    """Return the step size, or that of each temperature, times `factor`."""
     return [each * factor for each in step_size] if isinstance(step_size, list) else step_size * factor
 
 
-def record(run: Run) -> list[dict[str, Any]]:
-    """The rollbacks of a run so far, oldest first."""
+def past_rollbacks(run: Run) -> list[dict[str, Any]]:
+    """Return the rollbacks of a run so far, oldest first."""
     return read_json(run.folder / RECORD) or []
 
 
-def go_back(run: Run, step: int) -> None:
-    """Let `last` name the checkpoint of `step`, and remove those beyond it, from which training diverged."""
+def return_to(run: Run, step: int) -> None:
+    """Let `last` name the checkpoint of `step`, and remove later ones, from which training diverged."""
     write_text(run.checkpoints / "last", f"step-{step}\n")
     for beyond in [other for other in run.steps() if other > step]:
         rmtree(run.checkpoints / f"step-{beyond}")
@@ -119,25 +127,25 @@ def go_back(run: Run, step: int) -> None:
 
 
 def load(state: TrainState, run: Run) -> list[str]:
-    """Bring `state` to where a resumed run goes on, its newest whole checkpoint; returns what was wrong with others.
+    """Load the newest intact checkpoint of a run that is resumed; return what is wrong with newer ones.
 
-    A rollback that a kill cut short, recorded but with `last` still beyond it, is finished first.
+    A rollback that a kill interrupted is finished first: it is recorded, but `last` names a later step.
     """
     folder, problems = newest_whole(run)
     lacks = state.load(folder)
-    done = record(run)
+    done = past_rollbacks(run)
     if state.rollbacks < len(done) and state.step >= done[-1]["to"]:
         folder, more = newest_whole(run, done[-1]["to"])
         problems += [problem for problem in more if problem not in problems]
-        go_back(run, int(folder.name.removeprefix("step-")))
+        return_to(run, int(folder.name.removeprefix("step-")))
         lacks = state.load(folder)
     write_text(run.checkpoints / "last", folder.name + "\n")
     return problems + lacks
 
 
 def apply(parts: Parts, state: TrainState, run: Run) -> Parts:
-    """The parts as the last rollback left them, and `state`, just begun or loaded, brought under the same."""
-    done = record(run)
+    """Return the parts with the values of the last rollback, and bring `state`, new or loaded, under the same."""
+    done = past_rollbacks(run)
     if not done:
         return parts
     if state.rollbacks < len(done):
@@ -160,7 +168,7 @@ def apply(parts: Parts, state: TrainState, run: Run) -> Parts:
     return parts
 
 
-def settings(parts: Parts) -> tuple[float | None, float | list[float] | None]:
-    """The rate and the chains' step size, where there are any."""
+def rate_and_step_size(parts: Parts) -> tuple[float | None, float | list[float] | None]:
+    """Return the learning rate and the step size of the chains, each None if there is none."""
     lr = parts.optimizer.lr if isinstance(parts.optimizer, Rate) else None
     return lr, getattr(parts.sampler, "step_size", None)

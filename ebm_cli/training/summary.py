@@ -5,17 +5,18 @@ import torch
 from ebm_cli.assembly.components import Parts
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.run.folder import Run
-from ebm_cli.training.divergence import NO_CHAINS, Watch
+from ebm_cli.training.divergence import NO_CHAINS, DivergenceWarnings
 
 
 def summary(run: Run, steps: int, rate: float | None, parts: Parts) -> dict[str, Estimate]:
-    """The train keys of metrics.json: means over the last tenth of the logged steps, with their errors.
+    """Return the train keys of metrics.json: means over the last tenth of the logged steps, with their errors.
 
-    rate: steps per second, None to take that of the logged steps. Loss and energies are under the verdict of `Watch`.
+    Loss and energies get the verdict of `DivergenceWarnings`.
+    rate: steps per second; None: that of the logged steps.
     """
     assert parts.data is not None
     history = [row for row in run.history() if "loss" in row]
-    verdict, reasons = Watch(parts.data).verdict(history, parts.sampler.temperature, parts.has_chains)
+    verdict, reasons = DivergenceWarnings(parts.data).verdict(history, parts.sampler.temperature, parts.has_chains)
     replaced = run.config().get("replaced")
     if verdict == "refused" and replaced is not None and reasons != [NO_CHAINS]:
         own = str(replaced["sampler"].get("_target_")).split(".")[-2]

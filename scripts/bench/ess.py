@@ -28,8 +28,8 @@ import torch
 from arviz_stats.base.array import array_stats
 from torch import Tensor, nn
 
-from ebm_cli.chain.burn_in import Tuning
 from ebm_cli.chain.loop import run_chains
+from ebm_cli.chain.tuning import Tuning
 from ebm_cli.energy.funnel import Funnel
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.energy.muller_brown import CENTRES, CURVATURES, HEIGHTS, MullerBrown

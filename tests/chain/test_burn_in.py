@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ebm_cli.chain.burn_in import DualAveraging, Spread, Tuning
+from ebm_cli.chain.burn_in import RunningVariance
 from ebm_cli.chain.loop import Trajectory, run_chains
-from ebm_cli.chain.preconditioning import Rescaled
+from ebm_cli.chain.preconditioning import RescaledEnergy
+from ebm_cli.chain.step_size_tuners import DualAveraging
+from ebm_cli.chain.tuning import Tuning
 from ebm_cli.check import InputError
 from ebm_cli.energy import energy_and_grad
 from ebm_cli.energy.quadratic import Quadratic
@@ -106,23 +108,23 @@ def test_a_step_size_that_nothing_accepts_stops_at_the_floor() -> None:
 
 def test_chains_that_are_not_finite_leave_no_trace_in_the_scales(rng: torch.Generator) -> None:
     x = torch.randn(500, 2, generator=rng) * torch.tensor([1.0, 3.0])
-    with_bad, without = Spread(), Spread()
+    with_bad, without = RunningVariance(), RunningVariance()
     for part in x.split(100):
         without.add(part)
         with_bad.add(torch.cat([part, torch.tensor([[torch.nan, 0.0], [torch.inf, 1.0]])]))
-    assert with_bad.deviations() == without.deviations()
-    np.testing.assert_allclose(without.deviations(), x.std(0), rtol=0.02)
+    assert with_bad.scales() == without.scales()
+    np.testing.assert_allclose(without.scales(), x.std(0), rtol=0.02)
 
 
 def test_an_energy_in_other_units_has_the_slope_of_those_units(rng: torch.Generator) -> None:
     scales, y = torch.tensor([0.5, 2.0, 3.0]), torch.randn(5, 3, generator=rng)
     inner = build("energy", "mlp", event=(3,))
-    e, grad = energy_and_grad(Rescaled(inner, scales), y)
+    e, grad = energy_and_grad(RescaledEnergy(inner, scales), y)
     whole, slope = energy_and_grad(inner, scales * y)
     torch.testing.assert_close(e, whole)
     torch.testing.assert_close(grad, scales * slope)
     leaf = y.clone().requires_grad_(True)
-    torch.testing.assert_close(torch.autograd.grad(Rescaled(inner, scales)(leaf).sum(), leaf)[0], grad)
+    torch.testing.assert_close(torch.autograd.grad(RescaledEnergy(inner, scales)(leaf).sum(), leaf)[0], grad)
 
 
 @pytest.mark.parametrize("name", ["mala", "sgld"])
@@ -157,7 +159,7 @@ def test_a_kernel_that_jumps_is_tuned_by_its_local_steps(rng: torch.Generator) -
 def test_auto_tunes_what_it_can_unless_a_step_size_is_typed_or_burn_in_is_short(
     name: str, typed: bool, burn_in: int | str, expected: str
 ) -> None:
-    assert Tuning("auto").settled(build("sampler", name), typed, burn_in).adapt == expected
+    assert Tuning("auto").resolved(build("sampler", name), typed, burn_in).adapt == expected
 
 
 def test_no_room_to_adapt_and_nothing_to_tune_are_named(rng: torch.Generator) -> None:
@@ -173,12 +175,12 @@ def test_no_room_to_adapt_and_nothing_to_tune_are_named(rng: torch.Generator) ->
         run_chains(build("sampler", "mala"), Quadratic(A, None), x, 10, rng, burn_in=50, tuning=Tuning("step"))
     with pytest.raises(InputError, match=r"^adapt=all needs a sampler with a step size to tune; type adapt=none"):
         run_chains(own, Quadratic(A, None), x, 10, rng, burn_in=500, tuning=Tuning("all"))
-    assert Tuning("auto").settled(own, False, "auto").adapt == "none"
+    assert Tuning("auto").resolved(own, False, "auto").adapt == "none"
 
 
 def test_scales_of_another_shape_are_named(rng: torch.Generator) -> None:
     sampler = build("sampler", "mala", {"scales": [1.0, 2.0]})
     with pytest.raises(
-        InputError, match=r"^sampler\.scales must have one number a coordinate, 3 for event=\[3\], got 2"
+        InputError, match=r"^sampler\.scales must have one number per coordinate, 3 for event=\[3\], got 2"
     ):
         run_chains(sampler, Quadratic(A, None), torch.zeros(2, 3), 10, rng)

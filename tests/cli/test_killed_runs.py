@@ -156,8 +156,8 @@ def test_a_run_killed_twice_before_its_first_checkpoint_logs_each_step_once(here
 @pytest.mark.slow
 def test_a_rollback_cut_short_is_finished_on_resume() -> None:
     assert main(["train", *DIVERGES, "out=whole"]) in (0, 1)
-    assert len(rollback.record(Run(Path("whole")))) >= 2
-    for target, number in (("go_back", 2), ("apply", 1)):
+    assert len(rollback.past_rollbacks(Run(Path("whole")))) >= 2
+    for target, number in (("return_to", 2), ("apply", 1)):
         broken = Path(f"broken-{target}")
         killed_at(f"ebm_cli.training.rollback.{target}", [*DIVERGES, f"out={broken}"], call=number)
         assert main(["train", f"resume={broken}"]) in (0, 1)
@@ -168,10 +168,10 @@ def test_a_rollback_cut_short_is_finished_on_resume() -> None:
 def test_rollbacks_spread_over_a_run_are_finished_wherever_a_kill_falls() -> None:
     words = SCENARIOS["rollback"]
     assert main(["train", *words, "out=whole"]) in (0, 1)
-    steps = [entry["to"] for entry in rollback.record(Run(Path("whole")))]
+    steps = [entry["to"] for entry in rollback.past_rollbacks(Run(Path("whole")))]
     assert any(later < earlier for earlier, later in pairwise(steps)), "some checkpoint is passed over"
     # `rmtree` removes the checkpoint that is passed over.
-    for target, number in (("go_back", 2), ("rmtree", 1), ("apply", 4)):
+    for target, number in (("return_to", 2), ("rmtree", 1), ("apply", 4)):
         broken = Path(f"broken-{target}")
         killed_at(f"ebm_cli.training.rollback.{target}", [*words, f"out={broken}"], call=number)
         assert main(["train", f"resume={broken}"]) in (0, 1)

@@ -22,8 +22,8 @@ def metrics(out: Path) -> dict[str, Any]:
     ("words", "reason"),
     [
         (["sampler=sgld", "sampler.step_size=1", "energy.confinement=0", "optimizer.lr=1e-5"], "left the data"),
-        (["sampler=mala", "sampler.step_size=1e9"], "stand still"),
-        (["sampler=sgld", "sampler.step_size=1e-14"], "stand still"),
+        (["sampler=mala", "sampler.step_size=1e9"], "do not move"),
+        (["sampler=sgld", "sampler.step_size=1e-14"], "do not move"),
         (["sampler=sgld", "objective.wait=100"], "no chain of the model ever moved"),
     ],
 )

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ebm_cli.chain.burn_in import Tuning
 from ebm_cli.chain.loop import Trajectory, run_chains
+from ebm_cli.chain.tuning import Tuning
 from ebm_cli.cli import main
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.energy.quadratic import Quadratic

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from ebm_cli.chain.burn_in import Tuning
 from ebm_cli.chain.loop import run_chains
+from ebm_cli.chain.tuning import Tuning
 from ebm_cli.check import InputError
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.energy.quadratic import Quadratic

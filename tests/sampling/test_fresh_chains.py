@@ -10,9 +10,9 @@ import torch
 import yaml
 
 from ebm_cli.assembly.components import Parts
-from ebm_cli.chain.burn_in import Tuning
 from ebm_cli.chain.chains import Chains
 from ebm_cli.chain.loop import Walk, run_chains
+from ebm_cli.chain.tuning import Tuning
 from ebm_cli.cli import main
 from ebm_cli.energy import frozen
 from ebm_cli.run.machine import resolve

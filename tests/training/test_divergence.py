@@ -3,17 +3,17 @@
 import pytest
 import torch
 
-from ebm_cli.training.divergence import SIGNS, Watch, grown
+from ebm_cli.training.divergence import WARNINGS, DivergenceWarnings, has_grown
 from tests.contract import build
 
 
-def watch() -> Watch:
-    return Watch(build("data", "gaussians_8", {"n": 500}))
+def watch() -> DivergenceWarnings:
+    return DivergenceWarnings(build("data", "gaussians_8", {"n": 500}))
 
 
 def said(rows: list[dict[str, float]]) -> list[str]:
     look = watch()
-    return [message for step, row in enumerate(rows) for message in look.look(step, row)]
+    return [message for step, row in enumerate(rows) for message in look.add(step, row)]
 
 
 def healthy(i: int) -> dict[str, float]:
@@ -49,7 +49,7 @@ def test_each_sign_is_said_once_with_what_helps() -> None:
 
 
 def test_one_odd_row_is_no_sign() -> None:
-    for name in SIGNS:
+    for name in WARNINGS:
         value = 0.01 if name == "acceptance" else 500.0
         assert said([healthy(i) | ({name: value} if i == 60 else {}) for i in range(100)]) == []
 
@@ -61,7 +61,7 @@ def test_slow_exponential_growth_is_seen_before_numbers_overflow() -> None:
 
 def test_a_figure_that_a_run_does_not_have_gives_no_sign() -> None:
     assert said([{"e_data": -3.0} for _ in range(100)]) == []
-    assert not grown("gap")({}, {})
+    assert not has_grown("gap")({}, {})
 
 
 def test_outside_is_the_share_beyond_twice_the_reach_of_the_data() -> None:
@@ -91,12 +91,12 @@ def rows_of_run(count: int = 30, **last: float) -> list[dict[str, float]]:
     ],
 )
 def test_a_run_that_ends_badly_is_refused_with_its_reason(last: dict[str, float], reason: str) -> None:
-    verdict, reasons = Watch(build("data", "two_moons")).verdict(rows_of_run(**last), 1.0, has_chains=True)
+    verdict, reasons = DivergenceWarnings(build("data", "two_moons")).verdict(rows_of_run(**last), 1.0, has_chains=True)
     assert verdict == "refused" and reason in "; ".join(reasons)
 
 
 def test_a_run_that_ends_well_is_ok_and_one_that_was_warned_of_is_doubted() -> None:
-    watch = Watch(build("data", "two_moons"))
+    watch = DivergenceWarnings(build("data", "two_moons"))
     assert watch.verdict(rows_of_run(), 1.0, has_chains=True) == ("ok", [])
     rows = rows_of_run(60)
     for row in rows[30:35]:
@@ -108,7 +108,7 @@ def test_a_run_that_ends_well_is_ok_and_one_that_was_warned_of_is_doubted() -> N
 
 
 def test_a_gap_is_measured_in_units_of_temperature() -> None:
-    watch = Watch(build("data", "two_moons"))
+    watch = DivergenceWarnings(build("data", "two_moons"))
     # The growth of the gap is still a warning.
     assert watch.verdict(rows_of_run(gap=90.0), 10.0, has_chains=True)[0] == "caution"
     assert watch.verdict(rows_of_run(gap=90.0), 1.0, has_chains=True)[0] == "refused"
@@ -116,7 +116,7 @@ def test_a_gap_is_measured_in_units_of_temperature() -> None:
 
 def test_chains_that_never_ran_are_refused_however_short_the_run() -> None:
     rows = [{"step": 1.0, "loss": 0.0, "e_data": 0.3}]
-    watch = Watch(build("data", "two_moons"))
+    watch = DivergenceWarnings(build("data", "two_moons"))
     verdict, reasons = watch.verdict(rows, 1.0, has_chains=True)
     assert verdict == "refused" and "no chain of the model ever moved" in reasons[0]
     assert watch.verdict(rows, 1.0, has_chains=False) == ("ok", [])

@@ -10,7 +10,7 @@ import yaml
 
 from ebm_cli.assembly.assemble import assemble
 from ebm_cli.assembly.components import Parts
-from ebm_cli.chain.burn_in import Tuning
+from ebm_cli.chain.tuning import Tuning
 from ebm_cli.cli import main
 from ebm_cli.cli.compose import compose
 from ebm_cli.cli.loader import Base
@@ -20,7 +20,7 @@ from ebm_cli.run.machine import resolve
 from ebm_cli.sampler.mala import MALA
 from ebm_cli.training import rollback
 from ebm_cli.training.state import first_state
-from ebm_cli.training.step_size import DataEnergy, found, gradients, reference
+from ebm_cli.training.step_size import DataEnergy, gradients_per_step, stand_in_energy, tune
 from ebm_cli.training.trainer import Trainer
 from tests.contract import build, config, options
 
@@ -70,9 +70,9 @@ def parts_of(*words: str) -> Parts:
 def test_an_unadjusted_kernel_has_its_target_bias_in_the_datas_own_curvature(std: float) -> None:
     parts = parts_of("data=gaussian", f"data.std={std}", "data.n=2000", "experiment=null", "sampler=sgld")
     assert parts.data is not None
-    energy = reference(parts, parts.data)
+    energy = stand_in_energy(parts, parts.data)
     rng = torch.Generator().manual_seed(0)
-    sampler = found(parts.sampler, Tuning("step"), energy, parts.data.sample(64, rng).x, rng)
+    sampler = tune(parts.sampler, Tuning("step"), energy, parts.data.sample(64, rng).x, rng)
     # η = 2b/(a(1 + b)) with a = 1/std² on a Gaussian; 500 rows give its variance to 6 %, four errors are 25 %.
     assert sampler.step_size == pytest.approx(2 * 0.05 / 1.05 * std**2, rel=0.25)
 
@@ -81,10 +81,10 @@ def test_an_unadjusted_kernel_has_its_target_bias_in_the_datas_own_curvature(std
 def test_an_adjusted_kernel_is_accepted_as_often_as_it_aims_at(name: str) -> None:
     parts = parts_of("data=gaussian", "data.n=500", "experiment=null", f"sampler={name}")
     assert parts.data is not None
-    energy = reference(parts, parts.data)
+    energy = stand_in_energy(parts, parts.data)
     rng = torch.Generator().manual_seed(0)
     x = parts.data.sample(64, rng).x
-    sampler = found(parts.sampler, Tuning("step"), energy, x, rng)
+    sampler = tune(parts.sampler, Tuning("step"), energy, x, rng)
     if name == "jump_mala":
         assert sampler.jump == parts.sampler.jump  # pyright: ignore[reportAttributeAccessIssue]
         sampler = sampler.local_kernel()
@@ -102,13 +102,13 @@ def test_gradients_per_step_are_those_that_kernels_make() -> None:
     energy, x = build("energy", "quadratic", event=(2,)), torch.randn(8, 2)
     rng = torch.Generator().manual_seed(0)
     for name, changes, expected in (("mala", {}, 1), ("hmc", {"leapfrog_steps": 7}, 7), ("sghmc", {}, 1)):
-        assert gradients(build("sampler", name, changes), energy, x, rng) == expected
+        assert gradients_per_step(build("sampler", name, changes), energy, x, rng) == expected
 
 
 def test_the_density_fitted_to_data_has_the_datas_temperature() -> None:
     parts = parts_of("data=gaussians_8", "experiment=null", "sampler=mala", "sampler.temperature=2")
     assert parts.data is not None
-    energy = reference(parts, parts.data)
+    energy = stand_in_energy(parts, parts.data)
     assert isinstance(energy, DataEnergy)
     x = parts.data.split("held_out").x
     with torch.no_grad():

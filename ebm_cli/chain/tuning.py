@@ -1,0 +1,70 @@
+"""What burn-in tunes: the keys `adapt`, `target_accept` and `target_bias` of a verb."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ebm_cli import check
+from ebm_cli.check import InputError
+from ebm_cli.sampler import Adjusted, HasLocalKernel, Sampler, Unadjusted
+
+MIN_BURN_IN = 100
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What burn-in tunes.
+
+    adapt: none; step (the step size); all (also one scale per coordinate); auto, see `resolved`. An automatic ladder of
+    temperatures is spaced by step and by all.
+    target_accept: mean acceptance that the step size of a Metropolis-adjusted kernel aims at (in (0, 1)); None: the
+    best one of the kernel.
+    target_bias: relative bias that the step size of an unadjusted kernel aims at (in (0, 1)).
+    """
+
+    adapt: str = "none"
+    target_accept: float | None = None
+    target_bias: float = 0.05
+
+    def __post_init__(self) -> None:
+        check.every(
+            lambda: check.one_of("adapt", self.adapt, ["auto", "none", "step", "all"]),
+            lambda: None if self.target_accept is None else check.inside("target_accept", self.target_accept),
+            lambda: check.inside("target_bias", self.target_bias),
+        )
+
+    @staticmethod
+    def from_config(config: Mapping[str, Any]) -> "Tuning":
+        """Return the tuning that the keys of a verb name."""
+        return Tuning(config["adapt"], config["target_accept"], config["target_bias"])
+
+    def resolved(self, sampler: Sampler, typed: bool, burn_in: int | str) -> "Tuning":
+        """Return the tuning with what adapt=auto means for a sampler.
+
+        auto tunes step size and scales of a Metropolis-adjusted kernel, and the step size of an unadjusted one. It
+        tunes nothing if the step size was `typed` or if `burn_in` is too short.
+        """
+        if self.adapt != "auto":
+            return self
+        short = isinstance(burn_in, int) and burn_in < MIN_BURN_IN
+        if typed or short or not can_be_tuned(sampler):
+            return dataclasses.replace(self, adapt="none")
+        return dataclasses.replace(self, adapt="all" if isinstance(sampler, Adjusted) else "step")
+
+    def check_fits(self, sampler: Sampler, burn_in: int) -> None:
+        """Raise InputError if the burn-in is too short for the tuning, or the sampler cannot be tuned."""
+        if self.adapt == "none":
+            return
+        if burn_in < MIN_BURN_IN:
+            raise InputError(
+                f"burn_in must be >= {MIN_BURN_IN} for adapt={self.adapt}, got {burn_in}: a sampler is tuned only "
+                "during its burn-in"
+            )
+        if not can_be_tuned(sampler):
+            raise InputError(f"adapt={self.adapt} needs a sampler with a step size to tune; type adapt=none")
+
+
+def can_be_tuned(sampler: Sampler) -> bool:
+    """Return True if burn-in can find the sampler's step size."""
+    return isinstance(sampler, Adjusted | Unadjusted | HasLocalKernel)
