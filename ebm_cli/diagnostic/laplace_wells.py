@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ebm_cli import check, figure
 from ebm_cli.chain.chain_file import Chains, evenly
-from ebm_cli.data import known
+from ebm_cli.data._rows import available_rows
 from ebm_cli.diagnostic import Patient
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.figure.finding import Finding
@@ -149,7 +149,7 @@ class LaplaceWells:
         x = chains.x.reshape(-1, *event)
         x = x[evenly(len(x), STARTS)].astype(float)
         if patient.data is not None:
-            rows = known(patient.data).x.double().cpu().numpy()
+            rows = available_rows(patient.data).x.double().cpu().numpy()
             x = np.concatenate([x, rows[evenly(len(rows), STARTS)]])
         basins, states = None, states_of(energy, x)
         if len(event) == 1 and event[0] <= 3:

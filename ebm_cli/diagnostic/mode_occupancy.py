@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from ebm_cli import check, figure
 from ebm_cli.chain.chain_file import Chains, evenly
-from ebm_cli.data import Batch, Data, noised_known
-from ebm_cli.data._features import fit
+from ebm_cli.data import Batch, Data
+from ebm_cli.data._features import train_classifier
+from ebm_cli.data._rows import noisy_available_rows
 from ebm_cli.diagnostic import Patient
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.estimate import Estimate, refused
@@ -122,7 +123,7 @@ class ModeOccupancy:
                 return found
         few = chains.thinned(self.draws)
         if data is not None and figure.is_image(event):
-            train = noised_known(data, 0)
+            train = noisy_available_rows(data, 0)
             if train.y is not None:
                 return by_classes(energy, few, data, train)
         return by_descent(energy, temperature, few, data, self.barrier)
@@ -243,7 +244,7 @@ def by_classes(energy: nn.Module, few: Float[np.ndarray, "chain draw *event"], d
     count, draws = few.shape[:2]
     # One network costs a third of the three that a distance between features needs.
     seen = torch.arange(len(labels), device=train.x.device) % 3 != 0
-    network = fit(data, data.split("train"), seen.nonzero()[:, 0], fold=0)
+    network = train_classifier(data, data.split("train"), seen.nonzero()[:, 0], fold=0)
     # Rows that a network was trained on lie apart by class as no draw ever does.
     unseen, names = train.x[~seen], labels[~seen.cpu().numpy()]
     x = states_of(energy, few.reshape(count * draws, *few.shape[2:])).to(train.x)
@@ -273,7 +274,7 @@ def rows_of(data: Data | None, most: int) -> Tensor | None:
     """Training rows with their noise, at most `most`, evenly chosen."""
     if data is None:
         return None
-    x = noised_known(data, 0).x
+    x = noisy_available_rows(data, 0).x
     return x[evenly(len(x), most)]
 
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from ebm_cli import check, figure
 from ebm_cli.chain.chain_file import Chains, evenly
-from ebm_cli.data import Data, noised_known
+from ebm_cli.data import Data
+from ebm_cli.data._rows import noisy_available_rows
 from ebm_cli.diagnostic import Patient
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.figure.finding import Finding
@@ -210,7 +211,7 @@ def said(valley: Valley) -> str:
 
 def rows_of(data: Data, energy: nn.Module) -> Float[Tensor, "rows *event"]:
     """Training rows with their noise, at most 2,000, evenly chosen and then mixed."""
-    x = noised_known(data, 0).x
+    x = noisy_available_rows(data, 0).x
     chosen = evenly(len(x), ROWS)
     return states_of(energy, x[np.random.default_rng(0).permutation(chosen).tolist()].cpu().numpy())
 

@@ -12,7 +12,8 @@ from torch.nn.utils import parametrizations
 
 from ebm_cli import check
 from ebm_cli.check import InputError
-from ebm_cli.data import Data, noised_known
+from ebm_cli.data import Data
+from ebm_cli.data._rows import noisy_available_rows
 
 FITTED_ROWS = 20_000
 FLOOR = 1e-3
@@ -97,7 +98,7 @@ def gaussian_base(components: int, event: tuple[int, ...], data: Data | None) ->
 
 def fitted_gaussians(name: str, components: int, data: Data) -> Gaussians:
     """A mixture fitted to the noised training rows, flattened; InputError, under this name, with too few of them."""
-    rows = noised_known(data, 0).x[:FITTED_ROWS].flatten(1).double().cpu().numpy()
+    rows = noisy_available_rows(data, 0).x[:FITTED_ROWS].flatten(1).double().cpu().numpy()
     if len(rows) <= components:
         raise InputError(f"{name} must be < the {len(rows)} training rows, got {components}")
     dtype = torch.get_default_dtype()

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from ebm_cli import figure
 from ebm_cli.check import InputError
-from ebm_cli.data import Data, FileRows, ReadsFiles, own_path
-from ebm_cli.data import images as pictures
+from ebm_cli.data import Data, FileRows, ReadsFiles
+from ebm_cli.data._files import existing_path
+from ebm_cli.data._picture_folder import read_folder
+from ebm_cli.data.images import LEVELS
 from ebm_cli.energy import device_of
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.figure.finding import Finding
@@ -109,16 +111,16 @@ def plain_rows(path: str, event: tuple[int, ...], data: Data | None) -> Scored:
     """A folder of pictures, or an array (rows, *event) in the model's units, for a model whose data name no columns."""
     import pandas as pd
 
-    found = own_path(path)
+    found = existing_path(path)
     if found.is_dir():
         if len(event) != 3 or event[0] not in (1, 3):
             raise InputError(f"path={path} is a folder of pictures, but the model's states have shape {list(event)}")
-        names, pixels, _ = pictures.read(path, event)
+        names, pixels, _ = read_folder(path, event)
         if not names:
             raise InputError(f"path={path} holds no pictures")
-        x = torch.tensor(pixels, dtype=torch.get_default_dtype()) / pictures.LEVELS - 1
+        x = torch.tensor(pixels, dtype=torch.get_default_dtype()) / LEVELS - 1
         rows = FileRows(x, np.ones(len(names), dtype=bool), pd.DataFrame({"file": names}), [])
-        return Scored(rows, float(np.prod(event)) * float(np.log(pictures.LEVELS)), "gray levels 0…255")
+        return Scored(rows, float(np.prod(event)) * float(np.log(LEVELS)), "gray levels 0…255")
     if found.suffix != ".npy":
         what = "data that name no columns" if data is None else f"{type(data).__name__}, which names no columns"
         raise InputError(

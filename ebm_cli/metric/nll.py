@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.check import InputError
-from ebm_cli.data import Data, NamesRows, Part, ReadsFiles
+from ebm_cli.data import Data, NamesRows, ReadsFiles, Split
 from ebm_cli.density import NAMES, Baseline, fitted
 from ebm_cli.estimate import Estimate, refused, show
 from ebm_cli.figure.finding import Finding
@@ -51,10 +51,10 @@ class NLL(Recipe):
         recipe = plain(self)
         told = recipe in subject.partitions
         found = subject.log_z(recipe)
-        parts: dict[Part, Tensor] = {"held_out": subject.held_out.x}
+        parts: dict[Split, Tensor] = {"held_out": subject.held_out.x}
         if subject.train is not None:
             parts["train"] = subject.train.x
-        e: dict[Part, np.ndarray] = {
+        e: dict[Split, np.ndarray] = {
             part: energies_of(subject.energy, subject.temperature, x) for part, x in parts.items()
         }
         bits = 1 / (math.prod(subject.event) * math.log(2))
@@ -66,7 +66,7 @@ class NLL(Recipe):
         }
         σ = subject.data.noise
         carried = f"with the data's noise, σ = {σ:g}, drawn once" if σ else "which carry no noise"
-        words: dict[Part, str] = {"held_out": subject.compared, "train": "training rows"}
+        words: dict[Split, str] = {"held_out": subject.compared, "train": "training rows"}
         notes = [f"nll: of {len(e['held_out'])} {subject.compared}, {carried}", *([] if told else found.notes)]
         names = self.baselines
         if "train" not in e and names:
@@ -75,7 +75,7 @@ class NLL(Recipe):
         if isinstance(subject.data, ReadsFiles):
             notes.append(units(subject.data))
         beside = fitted(subject.data, names, subject.seed, notes.append, subject.terminal.stopping)
-        densities: dict[str, dict[Part, np.ndarray]]
+        densities: dict[str, dict[Split, np.ndarray]]
         densities = {b.name: {part: b.log_prob(x).double().cpu().numpy() for part, x in parts.items()} for b in beside}
         estimates |= {f"nll_{name}": of_rows(-each["held_out"]) for name, each in densities.items()}
         estimates["nll"] = beside_the_best(estimates["nll"], {name: estimates[f"nll_{name}"] for name in densities})
@@ -150,7 +150,7 @@ def margins(
     e: Float[np.ndarray, " n"],
     log_z: Estimate,
     beside: list[Baseline],
-    densities: dict[str, dict[Part, np.ndarray]],
+    densities: dict[str, dict[Split, np.ndarray]],
 ) -> list[str]:
     """By how much the model is ahead of each baseline on the same rows, from its pessimistic end where it has one."""
     if not isinstance(log_z.value, float) or not np.isfinite(e).all():
@@ -168,9 +168,9 @@ def margins(
 
 
 def scores(
-    e: dict[Part, np.ndarray],
+    e: dict[Split, np.ndarray],
     log_z: Estimate,
-    densities: dict[str, dict[Part, np.ndarray]],
+    densities: dict[str, dict[Split, np.ndarray]],
     names: tuple[str, list[Any]],
 ) -> dict[str, Any]:
     """A line for each row, in the set's own order: E/T, log densities in nats, the ends where there are any.
@@ -185,7 +185,7 @@ def scores(
     return columns | {name: np.concatenate([each[part] for part in e]) for name, each in densities.items()}
 
 
-def names_of(data: Data, e: dict[Part, np.ndarray]) -> tuple[str, list[Any]]:
+def names_of(data: Data, e: dict[Split, np.ndarray]) -> tuple[str, list[Any]]:
     """What the user's file calls the rows of each part; their numbers in the part for data without a file."""
     found = {part: data.origin(part) if isinstance(data, NamesRows) else None for part in e}
     kinds = {origin[0] for origin in found.values() if origin is not None}
@@ -211,7 +211,7 @@ def own(estimates: dict[str, Estimate]) -> list[Scored]:
     return [Scored("this model", -nll.value, se, lower, upper, on_train, None, model=True)]
 
 
-def line(b: Baseline, log_densities: dict[Part, np.ndarray]) -> Scored:
+def line(b: Baseline, log_densities: dict[Split, np.ndarray]) -> Scored:
     """A baseline's line."""
     held_out = of_rows(log_densities["held_out"])
     se = held_out.se if isinstance(held_out.se, float) else None

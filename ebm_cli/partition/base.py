@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ebm_cli.data import split_rows
+from ebm_cli.data._rows import split_rows
 from ebm_cli.density import mixture
 from ebm_cli.density.fit_data import VALIDATION, Material
 from ebm_cli.density.normals import Normals

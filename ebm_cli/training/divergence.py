@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ebm_cli.data import Data, known
+from ebm_cli.data import Data
+from ebm_cli.data._rows import available_rows
 from ebm_cli.estimate import Verdict
 
 # Logged rows: before the first judgement; that a sign must last; that lie between a value and what it is compared with.
@@ -43,7 +44,7 @@ class Watch:
     said: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        rows = known(self.data).x.flatten(1)
+        rows = available_rows(self.data).x.flatten(1)
         self.centre = rows.mean(0)
         distances = (rows - self.centre).norm(dim=1)
         self.reach = REACH * distances.max()

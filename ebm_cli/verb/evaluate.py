@@ -14,7 +14,8 @@ from ebm_cli.assembly.components import Parts
 from ebm_cli.assembly.permission import Config
 from ebm_cli.assembly.trained_run import assemble_trained
 from ebm_cli.check import InputError
-from ebm_cli.data import Batch, noised, noised_known
+from ebm_cli.data import Batch
+from ebm_cli.data._rows import noisy_available_rows, noisy_split
 from ebm_cli.estimate import Estimate
 from ebm_cli.figure.finding import Finding
 from ebm_cli.metric import Metric, Subject
@@ -55,10 +56,10 @@ def evaluate(config: Config, run: Run, terminal: Terminal, trained: Run | None =
             event=parts.event,
             data=parts.data,
             samples=None,
-            held_out=noised(parts.data, "held_out", NOISE_SEED) if parts.data else None,
+            held_out=noisy_split(parts.data, "held_out", NOISE_SEED) if parts.data else None,
             train=train,
             train_missing=train_missing,
-            known=noised_known(parts.data, NOISE_SEED) if parts.data else None,
+            known=noisy_available_rows(parts.data, NOISE_SEED) if parts.data else None,
             seed=config["seed"],
             budget=config["budget"],
             target=config["target"],
@@ -85,7 +86,7 @@ def training_rows(parts: Parts, terminal: Terminal) -> tuple[Batch | None, str]:
     if parts.data is None:
         return None, ""
     try:
-        return noised(parts.data, "train", NOISE_SEED), ""
+        return noisy_split(parts.data, "train", NOISE_SEED), ""
     except InputError as error:
         terminal.say(f"training rows are not at hand: {error}; what needs none uses the run's own held-out rows")
         return None, str(error)

@@ -179,7 +179,7 @@ def test_a_large_file_is_read_in_a_few_seconds(tmp_path: Path) -> None:
 
 
 def test_readers_are_imported_where_a_file_is_read_and_not_before() -> None:
-    for name in ("data/table.py", "data/images.py", "data/mnist.py", "table_file.py"):
+    for name in ("data/table.py", "data/images.py", "data/mnist.py", "data/_table_file.py", "data/_picture_folder.py"):
         text = (PACKAGE / name).read_text()
         assert re.findall(r"^(?:from|import) (?:pandas|pyarrow|PIL).*", text, re.MULTILINE) == []
 
@@ -290,8 +290,8 @@ TINY = ["energy=mlp", "energy.width=8", "sampler=sgld", "start.size=16", "traine
     ("words", "expected"),
     [
         ("", "data.path must be given"),
-        ("data.path=mien.csv", "data.path=mien.csv is not there; did you mean 'mine.csv'?"),
-        ("data.path=nowhere/mine.csv", "data.path=nowhere/mine.csv is not there"),
+        ("data.path=mien.csv", "data.path=mien.csv does not exist; did you mean 'mine.csv'?"),
+        ("data.path=nowhere/mine.csv", "data.path=nowhere/mine.csv does not exist"),
         ("data.path=.", "data.path=. is a folder"),
         ("data.path=mine.xlsx", "data.path=mine.xlsx must end in .csv, .parquet, .npy"),
         ("data.path=mine.csv", "data.path=mine.csv has columns that are not numbers: 'city' ('Bonn')"),

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from ebm_cli.chain.chain_file import Chains
 from ebm_cli.check import InputError
-from ebm_cli.data import Batch, Rows
+from ebm_cli.data import Batch
+from ebm_cli.data._finite import FiniteData
 from ebm_cli.diagnostic import Patient
 from ebm_cli.estimate import apply_mixing_verdict, refused
 from ebm_cli.figure.finding import Finding
@@ -21,8 +22,8 @@ PLACES = 20
 FEW = 4
 
 
-class Known(Rows):
-    """Rows that are what they look like."""
+class Known(FiniteData):
+    """FiniteData that are what they look like."""
 
     def decode(self, x: Tensor) -> np.ndarray:
         return x.numpy()
