@@ -1,13 +1,7 @@
 """Labels of the rows of a table: their levels, and what can be wrong with them."""
 
-from typing import TYPE_CHECKING, Any
-
 from ebm_cli.data._files import join_names
-
-if TYPE_CHECKING:
-    from pandas import Series
-else:
-    Series = Any
+from ebm_cli.data._table_file import Series
 
 
 def label_texts(column: Series) -> list[str]:

@@ -5,20 +5,13 @@ Each function returns the faults that it finds, as messages about the file.
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 
 from ebm_cli.check import nearest
 from ebm_cli.data._files import join_names
-from ebm_cli.data._table_file import is_number_text
-
-if TYPE_CHECKING:
-    from pandas import DataFrame, Series
-else:
-    # pandas takes a while to import, so it is imported when a table is read.
-    DataFrame = Series = Any
+from ebm_cli.data._table_file import DataFrame, Series, is_number_text
 
 
 def is_number_column(column: Series) -> bool:

@@ -13,10 +13,10 @@ from ebm_cli.check import InputError
 from ebm_cli.data._files import existing_path, join_names
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from pandas import DataFrame, Series
 else:
     # pandas takes a while to import, so it is imported when a table is read.
-    DataFrame = Any
+    DataFrame = Series = Any
 
 
 class HeaderError(ValueError):

@@ -23,9 +23,8 @@ class DoubleWell(nn.Module):
         check.positive("barrier", barrier)
         check.number("tilt", tilt)
         self.event = event or (2,)
-        dtype = torch.get_default_dtype()
-        self.barrier = nn.Parameter(torch.tensor(barrier, dtype=dtype))
-        self.tilt = nn.Parameter(torch.tensor(tilt, dtype=dtype))
+        self.barrier = nn.Parameter(torch.tensor(float(barrier)))
+        self.tilt = nn.Parameter(torch.tensor(float(tilt)))
 
     def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
         x = x.flatten(1)

@@ -27,7 +27,7 @@ class Funnel(nn.Module):
         self.event = event or (10,)
         if math.prod(self.event) < 2:
             raise check.InputError(f"event must have at least 2 coordinates for a funnel, got {list(self.event)}")
-        self.log_spread = nn.Parameter(torch.tensor(spread, dtype=torch.get_default_dtype()).log())
+        self.log_spread = nn.Parameter(torch.tensor(float(spread)).log())
 
     def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
         first, rest = x.flatten(1)[:, :1], x.flatten(1)[:, 1:]

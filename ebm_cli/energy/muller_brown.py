@@ -30,10 +30,9 @@ class MullerBrown(nn.Module):
         check.positive("scale", scale)
         self.event = (2,)
         self.scale = scale
-        dtype = torch.get_default_dtype()
-        self.register_buffer("heights", torch.tensor(HEIGHTS, dtype=dtype))
-        self.register_buffer("curvatures", torch.tensor(CURVATURES, dtype=dtype))
-        self.register_buffer("centres", torch.tensor(CENTERS, dtype=dtype))
+        self.register_buffer("heights", torch.tensor(HEIGHTS))
+        self.register_buffer("curvatures", torch.tensor(CURVATURES))
+        self.register_buffer("centres", torch.tensor(CENTERS))
 
     def forward(self, x: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
         return self._terms(x)[2].sum(1)

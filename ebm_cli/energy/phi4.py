@@ -24,9 +24,8 @@ class Phi4(nn.Module):
         check.number("mass_squared", mass_squared)
         check.positive("coupling", coupling)
         self.event = event or (8,)
-        dtype = torch.get_default_dtype()
-        self.mass_squared = nn.Parameter(torch.tensor(mass_squared, dtype=dtype))
-        self.coupling = nn.Parameter(torch.tensor(coupling, dtype=dtype))
+        self.mass_squared = nn.Parameter(torch.tensor(float(mass_squared)))
+        self.coupling = nn.Parameter(torch.tensor(float(coupling)))
 
     def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
         square = x.square()

@@ -6,8 +6,8 @@
 import re
 import struct
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
@@ -25,7 +25,7 @@ from tensorboard.util import tensor_util
 FLUSH_SECONDS = 10
 
 
-class Events:
+class Events(AbstractContextManager["Events"]):
     """Writer of events. With `purge`, TensorBoard hides the events of earlier files of the folder from that step on."""
 
     def __init__(self, folder: Path, purge: int | None = None) -> None:
@@ -34,12 +34,7 @@ class Events:
             start = SessionLog(status=SessionLog.START)
             self.writer.add_event(Event(step=purge, session_log=start, wall_time=time.time()))
 
-    def __enter__(self) -> "Events":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 """What score matching objectives have in common: the differentiable gradient, the outcome and the Fisher divergence."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -18,6 +18,14 @@ MIN_DISTINCT_FRACTION = 0.95
 MAX_REPEATED_VALUES, MIN_ROWS_PER_VALUE = 64, 4
 
 
+class ScoreLoss(NamedTuple):
+    """A loss, and E and ∇E at the states where the loss uses them."""
+
+    loss: Float[Tensor, ""]
+    e: Float[Tensor, " n"]
+    grad: Float[Tensor, "n *event"]
+
+
 class ScoreObjective(Objective):
     """Base of the objectives that compare −∇E/T with the score of the data; a subclass provides `loss`."""
 
@@ -28,10 +36,8 @@ class ScoreObjective(Objective):
         self.data = data
         self.temperature = temperature_of(sampler)
 
-    def loss(
-        self, energy: nn.Module, batch: Batch, rng: torch.Generator
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, " n"], Float[Tensor, "n *event"]]:
-        """Return the loss, E and ∇E at the states where the loss uses them."""
+    def loss(self, energy: nn.Module, batch: Batch, rng: torch.Generator) -> ScoreLoss:
+        """Return the loss of a batch."""
         raise NotImplementedError
 
     def forward(self, energy: nn.Module, batch: Batch, rng: torch.Generator) -> Outcome:

@@ -82,15 +82,9 @@ class DenoisingRecovery(Objective):
         conditional = ladder.recovery(energy, noisy, t, T)
         x_model, scalars = self._run_chains(conditional, x if self.begin == "data" else noisy, rng)
         e_data, e_model = energy(torch.cat([x, x_model]), condition=torch.cat([ν, ν])).split(n)
-        return Outcome(
-            loss=(e_data.mean() - e_model.mean()) / T,
-            x_data=x[::K],
-            e_data=e_data[::K],
-            x_model=x_model[::K],
-            e_model=e_model[::K],
-            clean=None if batch.clean is None else batch.clean[::K],
-            scalars=scalars,
-        )
+        loss = (e_data.mean() - e_model.mean()) / T
+        clean = None if batch.clean is None else batch.clean[::K]
+        return Outcome(loss, x[::K], e_data[::K], x_model[::K], e_model[::K], clean, scalars)
 
     def _run_chains(self, conditional: Recovery, x: Tensor, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the final states of chains that start at x, and the scalars to log."""

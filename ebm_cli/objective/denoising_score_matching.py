@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Data
 from ebm_cli.energy._levels import check_levels, told
-from ebm_cli.objective._score import ScoreObjective, differentiable_grad, squared_norm
+from ebm_cli.objective._score import ScoreLoss, ScoreObjective, differentiable_grad, squared_norm
 from ebm_cli.rng import normal_like
 from ebm_cli.sampler import Sampler
 
@@ -51,9 +51,7 @@ class DenoisingScoreMatching(ScoreObjective):
                 f"{min(self.sigma):g} to {max(self.sigma):g}"
             )
 
-    def loss(
-        self, energy: nn.Module, batch: Batch, rng: torch.Generator
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, " n"], Float[Tensor, "n *event"]]:
+    def loss(self, energy: nn.Module, batch: Batch, rng: torch.Generator) -> ScoreLoss:
         T, sigma = self.temperature, self.sigma
         if isinstance(sigma, list):
             return self._loss_of_levels(energy, batch, rng)
@@ -63,9 +61,7 @@ class DenoisingScoreMatching(ScoreObjective):
             raise InputError("sigma must be given: these data do not provide noise-free samples")
         return denoising_loss(energy, batch.x, batch.clean, self.noise, T)
 
-    def _loss_of_levels(
-        self, energy: nn.Module, batch: Batch, rng: torch.Generator
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, " n"], Float[Tensor, "n *event"]]:
+    def _loss_of_levels(self, energy: nn.Module, batch: Batch, rng: torch.Generator) -> ScoreLoss:
         x = batch.x if batch.clean is None else batch.clean
         # The first level is random, so that no level is favored if their number does not divide the batch.
         first = torch.randint(len(self.levels), (), generator=rng, device=x.device)
@@ -73,12 +69,12 @@ class DenoisingScoreMatching(ScoreObjective):
         noisy = x + σ.view(-1, *[1] * (x.dim() - 1)) * normal_like(x, rng)
         noisy, e, grad = differentiable_grad(energy, noisy, condition=σ)
         residual = (noisy - x).flatten(1) - σ[:, None] ** 2 * grad.flatten(1) / self.temperature
-        return (squared_norm(residual) / (2 * σ**2)).mean(), e, grad
+        return ScoreLoss((squared_norm(residual) / (2 * σ**2)).mean(), e, grad)
 
 
 def denoising_loss(
     energy: nn.Module, noisy: Float[Tensor, "n *event"], x: Float[Tensor, "n *event"], σ: float, T: float
-) -> tuple[Float[Tensor, ""], Float[Tensor, " n"], Float[Tensor, "n *event"]]:
+) -> ScoreLoss:
     """Return mean ‖x̃ − σ²∇E(x̃)/T − x‖²/(2σ²), E(x̃) and ∇E(x̃) for noisy samples x̃ of x."""
     noisy, e, grad = differentiable_grad(energy, noisy)
-    return squared_norm(noisy - σ**2 * grad / T - x).mean() / (2 * σ**2), e, grad
+    return ScoreLoss(squared_norm(noisy - σ**2 * grad / T - x).mean() / (2 * σ**2), e, grad)

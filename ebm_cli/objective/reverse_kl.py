@@ -99,21 +99,15 @@ class ReverseKL(Objective):
             slope = 0 * slope
         with torch.no_grad():
             log_ratio = f - log_mean_exp(self.log_ratio(energy, batch.x))
-        return Outcome(
-            # The value is the bound, the gradient is the likelihood ratio.
-            loss=bound + slope - slope.detach(),
-            x_data=batch.x,
-            e_data=e_data,
-            x_model=x_model,
-            e_model=e_model,
-            clean=batch.clean,
-            scalars=scalars | {"dv_bound": bound, "overlap": overlap},
-            measures={
-                "dv_bound_held_out": lambda: self.bound(energy, x_model, noisy_split(self.data, "held_out", 0).x)[0],
-                "gradient_variance": lambda: gradient_variance(energy, x_model, f - f.mean(), T),
-                "gradient_variance_without": lambda: gradient_variance(energy, x_model, log_ratio, T),
-            },
-        )
+        # The value is the bound, the gradient is the likelihood ratio.
+        loss = bound + slope - slope.detach()
+        scalars |= {"dv_bound": bound, "overlap": overlap}
+        measures = {
+            "dv_bound_held_out": lambda: self.bound(energy, x_model, noisy_split(self.data, "held_out", 0).x)[0],
+            "gradient_variance": lambda: gradient_variance(energy, x_model, f - f.mean(), T),
+            "gradient_variance_without": lambda: gradient_variance(energy, x_model, log_ratio, T),
+        }
+        return Outcome(loss, batch.x, e_data, x_model, e_model, batch.clean, scalars, measures)
 
     def log_ratio(self, energy: nn.Module, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
         """Return f(x) of the averaged critic, log p_θ/p_data up to a constant, without a gradient."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Data
-from ebm_cli.objective._score import ScoreObjective, differentiable_grad, refuse_repeats, squared_norm
+from ebm_cli.objective._score import ScoreLoss, ScoreObjective, differentiable_grad, refuse_repeats, squared_norm
 from ebm_cli.sampler import Sampler
 
 
@@ -38,15 +38,10 @@ class ScoreMatching(ScoreObjective):
             )
         refuse_repeats(data)
 
-    def loss(
-        self,
-        energy: nn.Module,
-        batch: Batch,
-        rng: torch.Generator,  # noqa: ARG002
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, " n"], Float[Tensor, "n *event"]]:
+    def loss(self, energy: nn.Module, batch: Batch, rng: torch.Generator) -> ScoreLoss:  # noqa: ARG002
         x, e, grad = differentiable_grad(energy, batch.x)
         T = self.temperature
-        return 0.5 * squared_norm(grad).mean() / T**2 - trace(grad, x).mean() / T, e, grad
+        return ScoreLoss(0.5 * squared_norm(grad).mean() / T**2 - trace(grad, x).mean() / T, e, grad)
 
 
 def trace(grad: Float[Tensor, "n *event"], x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:

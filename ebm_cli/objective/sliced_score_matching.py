@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.data import Batch, Data
-from ebm_cli.objective._score import ScoreObjective, differentiable_grad, refuse_repeats, squared_norm
+from ebm_cli.objective._score import ScoreLoss, ScoreObjective, differentiable_grad, refuse_repeats, squared_norm
 from ebm_cli.sampler import Sampler
 
 
@@ -34,9 +34,7 @@ class SlicedScoreMatching(ScoreObjective):
         self.variance_reduced = variance_reduced
         refuse_repeats(data)
 
-    def loss(
-        self, energy: nn.Module, batch: Batch, rng: torch.Generator
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, " n"], Float[Tensor, "n *event"]]:
+    def loss(self, energy: nn.Module, batch: Batch, rng: torch.Generator) -> ScoreLoss:
         T = self.temperature
         x, e, grad = differentiable_grad(energy, batch.x)
         terms = []
@@ -46,7 +44,7 @@ class SlicedScoreMatching(ScoreObjective):
             (curvature,) = torch.autograd.grad(along.sum(), x, create_graph=True, materialize_grads=True)
             slope = squared_norm(grad) if self.variance_reduced else along.square()
             terms.append(0.5 * slope / T**2 - (v * curvature).flatten(1).sum(1) / T)
-        return torch.stack(terms).mean(), e, grad
+        return ScoreLoss(torch.stack(terms).mean(), e, grad)
 
 
 def random_signs(x: Float[Tensor, "n *event"], rng: torch.Generator) -> Float[Tensor, "n *event"]:

@@ -32,4 +32,4 @@ class Denoising:
     def __call__(self, energy: nn.Module, outcome: Outcome, rng: torch.Generator) -> Float[Tensor, ""]:  # noqa: ARG002
         if outcome.clean is None:
             raise check.InputError("regularizer=denoising needs a data set that provides the noise-free samples")
-        return self.weight * denoising_loss(energy, outcome.x_data, outcome.clean, self.noise, self.temperature)[0]
+        return self.weight * denoising_loss(energy, outcome.x_data, outcome.clean, self.noise, self.temperature).loss

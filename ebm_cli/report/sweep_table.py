@@ -67,24 +67,20 @@ def columns_of(sweep: Sweep) -> list[str]:
 def terminal_table(sweep: Sweep) -> tuple[list[str], list[list[str]]]:
     """Return header and rows of the printed table: varying keys, seed, rank, numbers with a mark for their verdicts."""
     keys = columns_of(sweep)
+    heads = heads_of(keys)
     names = [name for name in dict.fromkeys(n for each in sweep.members for n in each.metrics) if name not in UNPRINTED]
-    unfinished = any(each.status != "done" for each in sweep.members)
-    by = [sweep.by] if sweep.by and sweep.by not in names else []
-    rows = [
-        [
-            str(each.number),
-            *([rank(each)] if sweep.by else []),
-            *([each.status] if unfinished else []),
-            *(each.values.get(key, "") for key in keys),
-            *(show(each.score) for _ in by),
-            *(number_cell(each.metrics.get(name)) for name in names),
-        ]
-        for each in sweep.members
-    ]
-    # A key that varies may have the name of a number, as energy has.
-    heads = [f"measured {name}" if name in keys else name for name in names]
-    ranks, states = ["rank"] if sweep.by else [], ["status"] if unfinished else []
-    return ["job", *ranks, *states, *heads_of(keys), *by, *heads], rows
+    has_unfinished = any(each.status != "done" for each in sweep.members)
+    rows: list[dict[str, str]] = []
+    for each in sweep.members:
+        row = {"job": str(each.number)}
+        row |= {"rank": rank(each)} if sweep.by else {}
+        row |= {"status": each.status} if has_unfinished else {}
+        row |= {head: each.values.get(key, "") for key, head in zip(keys, heads, strict=True)}
+        row |= {sweep.by: show(each.score)} if sweep.by and sweep.by not in names else {}
+        # A key that varies may have the name of a number, as energy has.
+        row |= {f"measured {n}" if n in heads else n: number_cell(each.metrics.get(n)) for n in names}
+        rows.append(row)
+    return list(rows[0]), [list(row.values()) for row in rows]
 
 
 def heads_of(keys: list[str]) -> list[str]:

@@ -179,7 +179,7 @@ def test_a_large_file_is_read_in_a_few_seconds(tmp_path: Path) -> None:
 
 
 def test_readers_are_imported_where_a_file_is_read_and_not_before() -> None:
-    for name in ("data/table.py", "data/images.py", "data/mnist.py", "data/_table_file.py", "data/_picture_folder.py"):
+    for name in ("data/table.py", "data/images.py", "data/mnist.py", "data/_table_file.py"):
         text = (PACKAGE / name).read_text()
         assert re.findall(r"^(?:from|import) (?:pandas|pyarrow|PIL).*", text, re.MULTILINE) == []
 
@@ -295,7 +295,7 @@ TINY = ["energy=mlp", "energy.width=8", "sampler=sgld", "start.size=16", "traine
         ("data.path=.", "data.path=. is a folder"),
         ("data.path=mine.xlsx", "data.path=mine.xlsx must end in .csv, .parquet, .npy"),
         ("data.path=mine.csv", "data.path=mine.csv has columns that are not numbers: 'city' ('Bonn')"),
-        ("data.path=mine.csv data.held_out=1", "data.held_out must be in [0, 1), got 1"),
+        ("data.path=mine.csv data.held_out=1", "data.held_out must be in (0, 1), got 1"),
     ],
 )
 def test_wrong_input_ends_in_exit_code_2_and_a_short_message(words, expected, tmp_path, monkeypatch, capsys) -> None:
