@@ -75,14 +75,14 @@ def negative_phase(
     engine: str,
 ) -> tuple[Float[Tensor, "n *event"], dict[str, Tensor]]:
     """Return the final states of n chains of this many steps, and the scalars to log."""
-    begun = start.draw(n, batch, rng)
-    chains = run_chains(sampler, energy, begun.x, steps, rng, thin=None, engine=engine)
+    initial = start.draw(n, batch, rng)
+    chains = run_chains(sampler, energy, initial.x, steps, rng, thin=None, engine=engine)
     x_model = chains.last.x.detach()
-    start.keep(begun, x_model, steps)
+    start.keep(initial, x_model, steps)
     return x_model, {
         "acceptance": chains.accept.mean(),
         "chain_gradients": chains.gradients.mean(),
-        "chain_age": (begun.age + steps).double().mean(),
-        "chain_distance": (x_model - begun.x).flatten(1).square().sum(1).mean().sqrt(),
+        "chain_age": (initial.age + steps).double().mean(),
+        "chain_distance": (x_model - initial.x).flatten(1).square().sum(1).mean().sqrt(),
         "input_grad_norm": chains.last.grad.flatten(1).norm(dim=1).mean(),
     }

@@ -55,16 +55,16 @@ def drawn_names(sweep: Sweep, has_lists: bool) -> list[str]:
     """Return the numbers that have a panel: the score, then the main numbers of the verb; lists only if has_lists."""
     wanted = [sweep.by, *(name for name in MAIN[sweep.verb] if name != sweep.by)]
     found = {name: [number(each, name, sweep) for each in sweep.members] for name in wanted}
-    most = MAX_COMPONENTS if has_lists else 1
+    max_size = MAX_COMPONENTS if has_lists else 1
     present = {name: [value for value in values if value is not None] for name, values in found.items()}
-    return [name for name, values in present.items() if values and max(map(np.size, values)) <= most][:MAX_PANELS]
+    return [name for name, values in present.items() if values and max(map(np.size, values)) <= max_size][:MAX_PANELS]
 
 
 def drawn_axes(sweep: Sweep) -> list[str]:
     """Return the keys to draw over: at most two, with the most values, in the order of the command line."""
     counts = {key: len(cells(sweep.members, [key])) for key in sweep.axes}
-    most = sorted(sweep.axes, key=lambda key: -counts[key])[:2]
-    return [key for key in sweep.axes if key in most]
+    largest = sorted(sweep.axes, key=lambda key: -counts[key])[:2]
+    return [key for key in sweep.axes if key in largest]
 
 
 def caption(names: list[str], sweep: Sweep, axes: list[str], has_pictures: bool) -> str:

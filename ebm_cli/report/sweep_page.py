@@ -50,7 +50,7 @@ def member_values(member: Member, sweep: Sweep, names: list[str]) -> dict[str, A
         "score": "" if member.score is None else show(member.score),
         "cells": [cell(member.metrics.get(name)) for name in names],
         "status": member.status if member.status == "done" else f"{member.status}: {member.reason}".rstrip(": "),
-        "doubts": [
+        "cautions": [
             {"names": ", ".join(affected), "verdict": verdict, "reason": reason}
             for (verdict, reason), affected in reasons.items()
         ],

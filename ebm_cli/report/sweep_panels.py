@@ -20,7 +20,7 @@ LABELS = {
     "energy": "mean energy E",
     "std": "standard deviation of x",
     "acceptance": "acceptance rate",
-    "ess_bulk_min": "least bulk ESS",
+    "ess_bulk_min": "smallest bulk ESS",
     "ess_per_gradient": "ESS per gradient",
     "iat_max": "largest τ, kernel steps",
     "r_hat_max": "largest R̂",
