@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from ebm_cli.report.page import filled
+from ebm_cli.report.page import render_template
 from ebm_cli.run.writing import write_text
 from scripts.founding import Claim
 
@@ -21,7 +21,7 @@ def write(out: Path, finished: dict[str, Claim], failed: dict[str, str]) -> None
             claim.picture.savefig(out / f"{name}.png", dpi=150)
     write_text(out / "claims.csv", as_csv(finished, failed))
     rows = [row for claim in finished.values() for row in claim.rows]
-    page = filled(
+    page = render_template(
         TEMPLATE,
         title="The founding text, claim by claim",
         held=sum(row.holds for row in rows),

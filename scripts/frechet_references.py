@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from sklearn.mixture import GaussianMixture
 
-from ebm_cli.data import noised
+from ebm_cli.data._rows import noisy_split
 from ebm_cli.data.digits import Digits
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.metric import EvaluationContext
@@ -19,7 +19,7 @@ from ebm_cli.metric.frechet import Frechet
 def main() -> None:
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     data = Digits(noise=0.15)
-    held_out, train = noised(data, "held_out", 0), noised(data, "train", 0)
+    held_out, train = noisy_split(data, "held_out", 0), noisy_split(data, "train", 0)
     assert train.clean is not None
     for components, name in ((1, "Gaussian"), (25, "mixture of 25 Gaussians")):
         ratios = []

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ebm_cli import figure, load_run
-from ebm_cli.data import known
+from ebm_cli.data._rows import available_rows
 from ebm_cli.figure.landscape import density_of, paint
 
 SIZE = 300
@@ -22,7 +22,7 @@ def main() -> None:
     for (above, below), name in zip(axes.T, names, strict=True):
         run = load_run(name)
         assert run.data is not None
-        rows = known(run.data).x.double().cpu().numpy()
+        rows = available_rows(run.data).x.double().cpu().numpy()
         u, v, e = figure.energy_on_grid(run.energy, figure.extent(rows, margin=0.1), SIZE)
         model = np.exp(e.min() - e)
         model /= model.sum() * (u[1] - u[0]) * (v[1] - v[0])

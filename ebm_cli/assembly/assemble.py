@@ -15,8 +15,8 @@ from ebm_cli.assembly.trial import try_energy
 from ebm_cli.chain.engine import choose
 from ebm_cli.check import InputError
 from ebm_cli.data import DataRecord
-from ebm_cli.energy._composition import Part
-from ebm_cli.objective import Objective, check_together
+from ebm_cli.energy._composition import TrainedComponent
+from ebm_cli.objective import Objective, check_compatible
 from ebm_cli.run.machine import Machine
 from ebm_cli.sampler import CompilableKernel
 
@@ -175,7 +175,7 @@ class Assembly:
             try_energy(energy, event, needs_gradient=not self.config.get("metric"))
         if isinstance(objective, Objective) and not self.problems.messages:
             with self.problems.under():
-                check_together(objective, energy, event, self.regularizers().items())
+                check_compatible(objective, energy, event, self.regularizers().items())
 
     def regularizers(self) -> dict[str, Any]:
         """Return the regularizers by the names of their nodes."""
@@ -190,12 +190,12 @@ class Assembly:
 
 
 def energy_of(node: Config, config: Config, **injected: Any) -> nn.Module:
-    """Build the energy; one that asks for `runs: list[Part]` is given the trained energies of the listed folders."""
+    """Build the energy; `runs: list[TrainedComponent]` in its constructor gets the listed trained energies."""
     wanted = parameters_of(node).get("event")
     if wanted is not None and injected["event"] is None and "None" not in str(wanted.annotation):
         raise InputError(NO_EVENT)
     runs = parameters_of(node).get("runs")
-    if runs is not None and Part.__name__ in str(runs.annotation):
+    if runs is not None and TrainedComponent.__name__ in str(runs.annotation):
         node = node | {"runs": trained_parts(node.get("runs"), config, assemble)}
     energy = make(node, **injected)
     if not isinstance(energy, nn.Module) or type(energy).forward is nn.Module.forward:

@@ -13,7 +13,7 @@ from ebm_cli.assembly.trained import log_z_of
 from ebm_cli.assembly.weights import load_weights
 from ebm_cli.check import InputError
 from ebm_cli.data import DataRecord
-from ebm_cli.energy._composition import Part
+from ebm_cli.energy._composition import TrainedComponent
 from ebm_cli.run.folder import Run
 from ebm_cli.run.machine import Machine
 
@@ -21,7 +21,7 @@ from ebm_cli.run.machine import Machine
 Assemble = Callable[[Config, Machine, DataRecord | None], Parts]
 
 
-def trained_parts(names: Any, config: Config, assemble: Assemble) -> list[Part]:
+def trained_parts(names: Any, config: Config, assemble: Assemble) -> list[TrainedComponent]:
     """Return the trained energies in these folders, in the composed run's number type and on its device."""
     if not isinstance(names, list):
         raise InputError(f"runs must be a list of training runs' folders, '[A,B]', got {names!r}")
@@ -33,7 +33,7 @@ def trained_parts(names: Any, config: Config, assemble: Assemble) -> list[Part]:
     return parts
 
 
-def trained_part(name: str, config: Config, assemble: Assemble) -> Part:
+def trained_part(name: str, config: Config, assemble: Assemble) -> TrainedComponent:
     """Return the trained energy of one run's folder; InputError, naming it, if it cannot be used."""
     run = Run(Path(name).expanduser())
     # If the verb has a run of its own, its keys checkpoint and weights belong to that one.
@@ -51,4 +51,4 @@ def trained_part(name: str, config: Config, assemble: Assemble) -> Part:
     except InputError as error:
         raise InputError(*(f"runs cannot have {name}: {message}" for message in error.messages)) from None
     log_z = partial(log_z_of, parts.energy, parts.event, parts.data)
-    return Part(name, parts.energy, parts.event, parts.sampler.temperature, log_z)
+    return TrainedComponent(name, parts.energy, parts.event, parts.sampler.temperature, log_z)

@@ -5,7 +5,8 @@ from torch import nn
 
 from ebm_cli import partition
 from ebm_cli.check import InputError
-from ebm_cli.data import Data, noised_known
+from ebm_cli.data import Data
+from ebm_cli.data._rows import noisy_available_rows
 from ebm_cli.energy import ExactLogZ, offers
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.partition import Budget, Integrand
@@ -30,7 +31,7 @@ def log_z_of(
             pass
         else:
             return Estimate(exact, lower=exact, upper=exact, unit="nats", reasons=("closed form",))
-    rows, noise = (None, 0.0) if data is None else (noised_known(data, 0), data.noise)
+    rows, noise = (None, 0.0) if data is None else (noisy_available_rows(data, 0), data.noise)
     integrand = Integrand.from_data(energy, temperature, event, rows, noise, SEED)
     try:
         # Grids are laid on the CPU; a device that is the default where parts are built would hold half of them.

@@ -146,9 +146,9 @@ def led_start(own: dict[str, Any], chosen: str | None) -> dict[str, Any] | None:
     with suppress(InputError):
         objective = locate(str(node.get("_target_")))
         # Only here, as it imports torch.
-        from ebm_cli.objective import LeadsSamples
+        from ebm_cli.objective import ProvidesStart
 
-        if isinstance(objective, LeadsSamples):
+        if isinstance(objective, ProvidesStart):
             start = objective.start_of(node)
             return start if chosen in (None, str(start["_target_"]).split(".")[-2]) else None
     return None

@@ -5,7 +5,7 @@ import textwrap
 from rich.text import Text
 
 from ebm_cli.estimate import Estimate, show
-from ebm_cli.report.judgment import news
+from ebm_cli.report.judgment import own_reasons
 from ebm_cli.run.terminal import printable
 
 COLORS = {"ok": "green", "caution": "yellow", "refused": "red"}
@@ -18,7 +18,7 @@ MOST_VALUE = 34
 def printed(estimates: dict[str, Estimate], width: int) -> list[Text]:
     """The lines of the table, at most `width` columns wide but for words that are longer."""
     rows = {name: estimate.to_json() for name, estimate in estimates.items()}
-    told = {name: filter(None, (estimate.meaning, news(name, rows))) for name, estimate in estimates.items()}
+    told = {name: filter(None, (estimate.meaning, own_reasons(name, rows))) for name, estimate in estimates.items()}
     cells = {name: cells_of(name, estimate, "\n".join(told[name])) for name, estimate in estimates.items()}
     names = max(len(name) for name in ("quantity", *(cell[0] for cell in cells.values())))
     verdicts = max(len(estimate.verdict) for estimate in estimates.values())

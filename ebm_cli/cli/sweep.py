@@ -70,11 +70,11 @@ def finish(folder: Path, plan: Plan) -> None:
     """Write sweep.csv, sweep.png and report.html, and print the table."""
     from ebm_cli.cli.console import print_rows
     from ebm_cli.report.sweep_page import write_sweep_report
-    from ebm_cli.report.sweep_table import notes, printed
+    from ebm_cli.report.sweep_table import notes, terminal_table
 
     found = table(folder, plan)
     write_sweep_report(folder, found, draw(folder, found))
-    print_rows(*printed(found), notes(found))
+    print_rows(*terminal_table(found), notes(found))
 
 
 def run_all(folder: Path, jobs: list[Job], plan: Plan) -> list[int]:

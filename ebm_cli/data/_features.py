@@ -1,4 +1,4 @@
-"""Features in which sets of images are compared: a small classifier of the data set's own labels."""
+"""Features in which sets of pictures are compared: a small classifier of the labels of the data set."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,19 +10,22 @@ from sklearn.model_selection import StratifiedKFold
 from torch import Tensor, nn
 
 from ebm_cli import rng
-from ebm_cli.data import Batch, Data, image_event
+from ebm_cli.data import Batch, Data
+from ebm_cli.data._pictures import image_shape
 
 FOLDS = 3
 STEPS = 600
-BATCH = 64
-SIZE = 64
+BATCH_SIZE = 64
+N_FEATURES = 64
 
 
 @dataclass(frozen=True)
 class Features:
-    """Feature maps, one a fold; a training row of fold f was not seen by map f.
+    """One feature map per fold; map f never saw the training rows of fold f.
 
-    networks: from (n, *event) to (n, size). fold_of: each training row's fold; None when maps saw nothing.
+    name: description of the features.
+    networks: maps from (n, *event) to (n, size).
+    fold_of: fold of each training row; None if the maps saw no rows.
     """
 
     name: str
@@ -33,8 +36,8 @@ class Features:
     def folds(self) -> int:
         return len(self.networks)
 
-    def unseen(self, fold: int, rows: int) -> Int[np.ndarray, " some"]:
-        """Numbers of the training rows that map `fold` did not see."""
+    def held_out_rows(self, fold: int, rows: int) -> Int[np.ndarray, " some"]:
+        """Return the numbers of the training rows that map `fold` did not see."""
         return np.arange(rows) if self.fold_of is None else np.flatnonzero(self.fold_of == fold)
 
     def __call__(self, fold: int, x: Float[Tensor, "n *event"]) -> Float[np.ndarray, "n size"]:
@@ -43,9 +46,9 @@ class Features:
 
 
 def features_of(data: Data, rows: Batch) -> Features:
-    """The data set's own feature network; the rows themselves where it has no labels or no structure to learn.
+    """Return the feature network of the data set, or the identity for a set without labels or that is not pictures.
 
-    rows: some of the set's, by which it is known whether it has labels.
+    rows: some rows of the set, which show whether it has labels.
     """
     if rows.y is None or len(data.event) != 3:
         return identity_features()
@@ -53,51 +56,50 @@ def features_of(data: Data, rows: Batch) -> Features:
 
 
 def identity_features() -> Features:
-    """The rows themselves."""
+    """Return the flattened rows as features."""
     return Features("features: the rows themselves", [lambda x: x.flatten(1)], None)
 
 
 def classifier_features(data: Data) -> Features:
-    """Three convolutional classifiers, each trained on two thirds of the training rows, noise included.
+    """Train three convolutional classifiers, each on two thirds of the training rows, noise included.
 
-    They depend on the data set alone: own seeds, never a run's. About four seconds on 8×8 images.
+    They depend only on the data set: their seeds are fixed. Takes about four seconds for 8×8 pictures.
     """
     train = data.split("train")
     assert train.y is not None
     labels = train.y.cpu().numpy()
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(np.zeros(len(labels)), labels)
     fold_of = np.empty(len(labels), dtype=np.int64)
-    for fold, (_, unseen) in enumerate(folds):
-        fold_of[unseen] = fold
     networks: list[Callable[[Tensor], Tensor]] = []
-    for fold in range(FOLDS):
-        seen = torch.as_tensor(np.flatnonzero(fold_of != fold), device=train.x.device)
-        networks.append(whitened(fit(data, train, seen, fold), data, train.x[seen]))
-    name = f"features: {SIZE} whitened penultimate units of a small classifier, {FOLDS} folds"
+    for fold, (rows, other_rows) in enumerate(folds):
+        fold_of[other_rows] = fold
+        seen = torch.as_tensor(rows, device=train.x.device)
+        networks.append(whiten(train_classifier(data, train, seen, fold), data, train.x[seen]))
+    name = f"features: {N_FEATURES} whitened penultimate units of a small classifier, {FOLDS} folds"
     return Features(name, networks, fold_of)
 
 
-def whitened(network: nn.Module, data: Data, clean: Float[Tensor, "n *event"]) -> nn.Module:
-    """The network followed by the linear map that gives noised training rows unit covariance.
+def whiten(network: nn.Module, data: Data, clean: Float[Tensor, "n *event"]) -> nn.Module:
+    """Return the network followed by the linear map that gives noisy training rows unit covariance.
 
-    Without it a handful of directions, in which classes lie far apart, carry nearly all of the distance and its
-    noise (a quarter of the floor at 360 rows, against a tenth with it). Directions of under a thousandth of the
-    largest variance keep that scale.
+    Without it a few directions, in which classes are far apart, contribute nearly all of the distance and its noise (a
+    quarter of the floor at 360 rows, compared with a tenth). Directions of less than a thousandth of the largest
+    variance are scaled as if they had that variance.
     """
     generator = rng.generator(0, "whitening", clean.device)
     with torch.no_grad():
         h = network(clean + data.noise * rng.normal_like(clean, generator))
         variances, axes = torch.linalg.eigh(torch.cov(h.T.double()))
         scale = variances.clamp(min=1e-3 * float(variances.max())).rsqrt()
-        linear = nn.Linear(SIZE, SIZE, bias=False, device=h.device, dtype=h.dtype)
+        linear = nn.Linear(N_FEATURES, N_FEATURES, bias=False, device=h.device, dtype=h.dtype)
         linear.weight.copy_((axes * scale).T)
     return nn.Sequential(network, linear)
 
 
-def fit(data: Data, train: Batch, rows: Int[Tensor, " some"], fold: int) -> nn.Module:
-    """One classifier up to its penultimate layer, trained on the numbered rows alone."""
+def train_classifier(data: Data, train: Batch, rows: Int[Tensor, " some"], fold: int) -> nn.Module:
+    """Return a classifier up to its penultimate layer, trained only on these rows."""
     assert train.y is not None
-    channels, height, width = image_event("the classifier of features", tuple(data.event))
+    channels, height, width = image_shape("the classifier of features", tuple(data.event))
     generator = rng.generator(fold, "features", train.x.device)
     with rng.seeded_layers(fold, "features"):
         trunk = nn.Sequential(
@@ -106,15 +108,15 @@ def fit(data: Data, train: Batch, rows: Int[Tensor, " some"], fold: int) -> nn.M
             nn.Conv2d(32, 32, 3, padding=1, stride=2),
             nn.ReLU(),
             nn.Flatten(),
-            nn.Linear(32 * ((height + 1) // 2) * ((width + 1) // 2), SIZE),
+            nn.Linear(32 * ((height + 1) // 2) * ((width + 1) // 2), N_FEATURES),
             nn.ReLU(),
         )
-        head = nn.Linear(SIZE, int(train.y.max()) + 1)
+        head = nn.Linear(N_FEATURES, int(train.y.max()) + 1)
     parameters = [*trunk.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=4e-3, total_steps=STEPS)
     for _ in range(STEPS):
-        chosen = rows[torch.randint(len(rows), (BATCH,), generator=generator, device=rows.device)]
+        chosen = rows[torch.randint(len(rows), (BATCH_SIZE,), generator=generator, device=rows.device)]
         clean = train.x[chosen]
         x = clean + data.noise * rng.normal_like(clean, generator)
         loss = nn.functional.cross_entropy(head(trunk(x)), train.y[chosen])

@@ -1,4 +1,4 @@
-"""A Gaussian: the set on which every objective's optimum is known."""
+"""A Gaussian: the set for which the optimum of every objective is known."""
 
 import math
 
@@ -7,15 +7,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ebm_cli import check
-from ebm_cli.data import Batch, Stream
+from ebm_cli.data import Batch
+from ebm_cli.data._synthetic import SyntheticData
 from ebm_cli.rng import normal_like
 
 
-class Gaussian(Stream):
+class Gaussian(SyntheticData):
     """x ~ N(mean, std²I) in `dim` dimensions.
 
-    dim: ≥ 1. mean: one number for all coordinates. std: > 0. n: rows, or null for fresh draws. seed: of the rows.
+    dim: number of coordinates (≥ 1).
+    mean: mean of every coordinate.
+    std: standard deviation (> 0).
+    n: number of training samples, or None for new samples at every draw.
+    seed: seed of the samples.
     """
+
+    noise = 0.0
 
     def __init__(self, dim: int, mean: float, std: float, n: int | None, seed: int) -> None:
         super().__init__(n, seed)
@@ -23,9 +30,7 @@ class Gaussian(Stream):
         check.number("mean", mean)
         check.positive("std", std)
         self.event = (dim,)
-        self.noise = 0.0
-        self.mean = mean
-        self.std = std
+        self.mean, self.std = mean, std
 
     def draw(self, n: int, rng: torch.Generator) -> Batch:
         x = torch.empty(n, *self.event, device=rng.device)

@@ -1,4 +1,4 @@
-"""Five bent arms: curved, of uneven width, and joined to nothing."""
+"""Five bent arms: curved, of uneven width, and not connected."""
 
 import math
 
@@ -7,55 +7,58 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ebm_cli import check
-from ebm_cli.data import Batch, Stream
+from ebm_cli.data import Batch
+from ebm_cli.data._synthetic import SyntheticData
 from ebm_cli.rng import normal_like
 
 ARMS = 5
 SCALE = 2.0
-REACH = 10.0
+MAX_BEND_RADIUS = 10.0
 
 
-class Pinwheel(Stream):
-    """x = 2 R(2πk/5 + rate·exp ‖z‖) z, z ~ N((1, 0), diag(radial², tangential²)), five arms k; labels are k.
+class Pinwheel(SyntheticData):
+    """x = 2 R(2πk/5 + rate·exp ‖z‖) z, z ~ N((1, 0), diag(radial², tangential²)), with five arms k; labels are k.
 
-    R(a) turns by the angle a. A turn whose angle depends on ‖z‖ alone keeps area, so the density is exact in closed
-    form: p(x) = ⅕ Σₖ N(zₖ; (1, 0), …)/4 with zₖ = R(−2πk/5 − rate·exp ‖x/2‖) x/2. Johnson et al. 2016 (arXiv
-    1603.06277) turn by exp z₁ instead, for which there is none. From ‖z‖ = 10 on the angle stays what it is there: it
-    could not be resolved further out.
+    R(a) rotates by the angle a. A rotation whose angle depends only on ‖z‖ preserves area. Therefore the density has a
+    closed form: p(x) = ⅕ Σₖ N(zₖ; (1, 0), …)/4 with zₖ = R(−2πk/5 − rate·exp ‖x/2‖) x/2. Johnson et al. 2016 (arXiv
+    1603.06277) rotate by exp z₁, which has no closed form. Beyond ‖z‖ = 10 the angle is constant, because it could not
+    be resolved there.
 
-    radial: length of an arm, a standard deviation > 0. tangential: its width > 0. rate: how fast it bends, any number.
-    n: rows, or null for fresh draws. seed: of the rows.
+    radial: standard deviation along an arm (> 0).
+    tangential: standard deviation across an arm (> 0).
+    rate: how fast the arms bend.
+    n: number of training samples, or None for new samples at every draw.
+    seed: seed of the samples.
     """
+
+    event = (2,)
+    noise = 0.0
 
     def __init__(self, radial: float, tangential: float, rate: float, n: int | None, seed: int) -> None:
         super().__init__(n, seed)
         check.positive("radial", radial)
         check.positive("tangential", tangential)
         check.number("rate", rate)
-        self.event = (2,)
-        self.noise = 0.0
-        self.radial = radial
-        self.tangential = tangential
-        self.rate = rate
+        self.radial, self.tangential, self.rate = radial, tangential, rate
 
     def draw(self, n: int, rng: torch.Generator) -> Batch:
         k = torch.randint(ARMS, (n,), generator=rng, device=rng.device)
         e = normal_like(torch.empty(n, 2, device=rng.device), rng)
         z = torch.stack([1 + self.radial * e[:, 0], self.tangential * e[:, 1]], 1)
-        return Batch(SCALE * turned(z, 2 * math.pi / ARMS * k + self._bend(z)), y=k)
+        return Batch(SCALE * rotate(z, 2 * math.pi / ARMS * k + self._bend(z)), y=k)
 
     def log_prob(self, x: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
-        z = turned(x / SCALE, -self._bend(x / SCALE))
-        arms = torch.stack([turned(z, torch.full_like(z[:, 0], -2 * math.pi * k / ARMS)) for k in range(ARMS)], 1)
+        z = rotate(x / SCALE, -self._bend(x / SCALE))
+        arms = torch.stack([rotate(z, torch.full_like(z[:, 0], -2 * math.pi * k / ARMS)) for k in range(ARMS)], 1)
         square = ((arms[..., 0] - 1) / self.radial).square() + (arms[..., 1] / self.tangential).square()
         area = SCALE**2 * 2 * math.pi * self.radial * self.tangential
         return torch.logsumexp(-0.5 * square, 1) - math.log(ARMS * area)
 
     def _bend(self, z: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
-        return self.rate * z.norm(dim=1).clamp(max=REACH).exp()
+        return self.rate * z.norm(dim=1).clamp(max=MAX_BEND_RADIUS).exp()
 
 
-def turned(z: Float[Tensor, "n 2"], angle: Float[Tensor, " n"]) -> Float[Tensor, "n 2"]:
-    """R(angle) z."""
+def rotate(z: Float[Tensor, "n 2"], angle: Float[Tensor, " n"]) -> Float[Tensor, "n 2"]:
+    """Return R(angle) z."""
     cos, sin = angle.cos(), angle.sin()
     return torch.stack([cos * z[:, 0] - sin * z[:, 1], sin * z[:, 0] + cos * z[:, 1]], 1)

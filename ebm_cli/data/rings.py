@@ -1,38 +1,27 @@
-"""Four circles inside each other: parts that no path joins, and a hole in the middle."""
+"""Four concentric circles: components without a path between them, and a hole in the middle."""
 
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from ebm_cli import check
-from ebm_cli.data import Batch, Stream
-from ebm_cli.rng import normal_like
+from ebm_cli.data._synthetic import PlaneData
 
 RADII = (0.75, 1.5, 2.25, 3.0)
 
 
-class Rings(Stream):
-    """Equal parts of four circles of radii r = 0.75, 1.5, 2.25, 3, uniform in angle, plus N(0, noise²I); labels: which.
+class Rings(PlaneData):
+    """Four circles of radii r = 0.75, 1.5, 2.25, 3, equal weights, uniform in angle, plus N(0, noise²I); labels: r.
 
     p(x) = ¼ Σᵣ exp(−(ρ² + r²)/(2σ²)) I₀(ρr/σ²)/(2πσ²) with ρ = ‖x‖ and σ = noise, the angle integrated out. The set
-    of Grathwohl et al. 2019 (FFJORD).
-
-    noise: > 0; the rings merge near 0.4. n: rows, or null for fresh draws. seed: of the rows.
+    of Grathwohl et al. 2019 (FFJORD). The rings merge near noise = 0.4.
     """
 
-    def __init__(self, noise: float, n: int | None, seed: int) -> None:
-        super().__init__(n, seed)
-        check.positive("noise", noise)
-        self.event = (2,)
-        self.noise = noise
-
-    def draw(self, n: int, rng: torch.Generator) -> Batch:
+    def draw_clean(self, n: int, rng: torch.Generator) -> tuple[Float[Tensor, "n 2"], Int[Tensor, " n"]]:
         y = torch.randint(len(RADII), (n,), generator=rng, device=rng.device)
         angle = 2 * math.pi * torch.rand(n, generator=rng, device=rng.device)
-        clean = torch.tensor(RADII, device=rng.device)[y, None] * torch.stack([angle.cos(), angle.sin()], 1)
-        return Batch(clean + self.noise * normal_like(clean, rng), clean=clean, y=y)
+        return torch.tensor(RADII, device=rng.device)[y, None] * torch.stack([angle.cos(), angle.sin()], 1), y
 
     def log_prob(self, x: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
         r = torch.tensor(RADII, dtype=x.dtype, device=x.device)

@@ -1,51 +1,40 @@
-"""Two spirals wound into each other: long, thin, and every turn lies between two of the other."""
+"""Two interleaved spirals: long and thin, with every turn between two turns of the other."""
 
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from ebm_cli import check
-from ebm_cli.data import Batch, Stream, legendre, log_mixture
-from ebm_cli.rng import normal_like
+from ebm_cli.data._mixture_density import legendre_rule, log_mixture
+from ebm_cli.data._synthetic import PlaneData
 
-END = 3 * math.pi
-LEAST = 0.05
+MAX_ANGLE = 3 * math.pi
 
 
-class Spirals(Stream):
-    """Equal parts of two arms ±(t cos t, t sin t)/3, t = 3π√u with u ~ U(0, 1), plus N(0, noise²I); labels say which.
+class Spirals(PlaneData):
+    """Two arms ±(t cos t, t sin t)/3 of equal weight, t = 3π√u, u ~ U(0, 1), plus N(0, noise²I); labels: which arm.
 
-    t has the density 2t/(3π)², which spreads the points about evenly along an arm; an arm ends at radius π. The
-    density is the integral over t by Gauss–Legendre quadrature with 40/noise nodes, at least 128: exact to
-    rounding. The bound on noise is one on their number.
-
-    noise: ≥ 0.05; the arms merge near 0.5. n: rows, or null for fresh draws. seed: of the rows.
+    t has the density 2t/(3π)², so the points are about equally dense along an arm. An arm ends at radius π. The density
+    is the integral over t by Gauss–Legendre quadrature with 40/noise nodes, at least 128; exact to rounding. The bound
+    noise ≥ 0.05 limits their number. The arms merge near noise = 0.5.
     """
 
-    def __init__(self, noise: float, n: int | None, seed: int) -> None:
-        super().__init__(n, seed)
-        check.number("noise", noise)
-        if noise < LEAST:
-            raise check.InputError(f"noise must be >= {LEAST}, got {noise}")
-        self.event = (2,)
-        self.noise = noise
-        # The nodes lie 30/nodes apart where they are sparsest along the arm, which must be below the noise.
-        self._nodes = max(128, math.ceil(40 / noise))
+    min_noise = 0.05
 
-    def draw(self, n: int, rng: torch.Generator) -> Batch:
+    def draw_clean(self, n: int, rng: torch.Generator) -> tuple[Float[Tensor, "n 2"], Int[Tensor, " n"]]:
         y = torch.randint(2, (n,), generator=rng, device=rng.device)
-        t = END * torch.rand(n, generator=rng, device=rng.device).sqrt()
-        clean = torch.where(y[:, None] == 0, self._arm(t), -self._arm(t))
-        return Batch(clean + self.noise * normal_like(clean, rng), clean=clean, y=y)
+        t = MAX_ANGLE * torch.rand(n, generator=rng, device=rng.device).sqrt()
+        return torch.where(y[:, None] == 0, first_arm(t), -first_arm(t)), y
 
     def log_prob(self, x: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
-        t, weights = legendre(self._nodes, END, x)
-        arm = self._arm(t)
-        log_weights = (weights * 2 * t / END**2 / 2).log()
+        # The largest distance between nodes along the arm is 30/nodes; it must be smaller than the noise.
+        t, weights = legendre_rule(max(128, math.ceil(40 / self.noise)), MAX_ANGLE, x)
+        arm = first_arm(t)
+        log_weights = (weights * 2 * t / MAX_ANGLE**2 / 2).log()
         return log_mixture(x, torch.cat([arm, -arm]), log_weights.repeat(2), self.noise)
 
-    @staticmethod
-    def _arm(t: Float[Tensor, " m"]) -> Float[Tensor, "m 2"]:
-        return torch.stack([t * t.cos(), t * t.sin()], 1) / 3
+
+def first_arm(t: Float[Tensor, " m"]) -> Float[Tensor, "m 2"]:
+    """Return the points of the first arm at angles t."""
+    return torch.stack([t * t.cos(), t * t.sin()], 1) / 3

@@ -9,39 +9,41 @@ from torch import Tensor
 
 from ebm_cli import check
 from ebm_cli.check import InputError
-from ebm_cli.data import DataRecord, listed
-from ebm_cli.data._table_file import (
-    DataFrame,
-    by_position,
-    column_of,
-    columns_of,
-    differences,
-    is_number,
-    label_texts,
-    levels_of,
-    read,
-    unseen_levels,
-    wrong_kinds,
-    wrong_labels,
-    wrong_matches,
-    wrong_names,
-    wrong_spread,
-    wrong_values,
+from ebm_cli.data import DataRecord
+from ebm_cli.data._file_contents import Contents
+from ebm_cli.data._files import raise_faults
+from ebm_cli.data._labels import label_texts, levels_of, missing_label_faults, new_level_faults
+from ebm_cli.data._table_columns import check_columns, columns_by_position, dropped_rows_notes
+from ebm_cli.data._table_faults import (
+    column_differences,
+    is_number_column,
+    kind_faults,
+    match_faults,
+    name_faults,
+    scale_faults,
+    value_faults,
 )
-from ebm_cli.data._user_file import Contents, Training, UserFile
+from ebm_cli.data._table_file import DataFrame, read_table
+from ebm_cli.data._user_file import TrainingRows, UserFile
 
-LEAST = 10
+MIN_ROWS = 10
 
 
 class Table(UserFile):
     """The rows of a file of numbers, each column scaled to mean 0 and standard deviation 1 of the training rows.
 
-    path: .csv, .tsv, .parquet, or .npy with shape (rows, columns). columns: the names of those to model, None for all
-    but the label. label: the name of a column of classes, None for none; its levels are numbered in sorted order.
-    header: names (the first line of a text file names the columns) or none (they are called x0, x1, …). missing: refuse
-    rows with missing or infinite values, or drop them. held_out: fraction of the rows, in (0, 1). noise: jitter σ ≥ 0
-    in the scaled units. seed: of the split. record: of an earlier run, whose columns, location and scale are used
-    instead of the file's own; columns are matched by name. Raises InputError with all that is wrong with the file.
+    path: .csv, .tsv, .parquet, or .npy with shape (rows, columns).
+    columns: names of the columns to model, None for all except the label.
+    label: name of a column of classes, None for no label. Its levels are numbered in sorted order.
+    header: names (the first line of a text file names the columns) or none (they are called x0, x1, …).
+    missing: refuse rows with missing or infinite values, or drop them.
+    held_out: fraction of the rows that is held out (in (0, 1)).
+    noise: σ of Gaussian noise in the scaled units (≥ 0).
+    seed: seed of the split.
+    record: record of an earlier run. Its columns, location and scale replace those of the file; columns are matched by
+        name.
+
+    Raises InputError with all faults of the file.
     """
 
     row_name = "row"
@@ -64,10 +66,10 @@ class Table(UserFile):
             lambda: check.one_of("missing", missing, ["refuse", "drop"]),
             lambda: check_columns(columns),
         )
-        # Names such as 2024 arrive as numbers.
+        # YAML gives names such as 2024 as numbers.
         self._chosen = None if columns is None else [str(name) for name in columns]
         self._label = None if label is None else str(label)
-        self._header, self._missing = header, missing
+        self._header, self._drops_missing = header, missing == "drop"
         super().__init__(str(path), held_out, noise, seed, record, {"columns": self._chosen, "label": self._label})
 
     @property
@@ -77,7 +79,7 @@ class Table(UserFile):
 
     @property
     def levels(self) -> list[str] | None:
-        """The label's levels, by number; None without a label."""
+        """The levels of the label, by number; None without a label."""
         return self.values["levels"]
 
     @property
@@ -91,105 +93,91 @@ class Table(UserFile):
         scaled = (numbers - np.array(self.values["location"])) / np.array(self.values["scale"])
         return torch.tensor(scaled, dtype=torch.get_default_dtype())
 
-    def learn(self, path: str, training: Training) -> tuple[dict[str, Any], Contents]:
-        frame = read(path, self._header)
-        if len(frame) < LEAST:
-            raise InputError(f"path={path} must have at least {LEAST} rows, got {len(frame)}")
+    def learn(self, path: str, training: TrainingRows) -> tuple[dict[str, Any], Contents]:
+        frame = read_table(path, self._header)
+        if len(frame) < MIN_ROWS:
+            raise InputError(f"path={path} must have at least {MIN_ROWS} rows, got {len(frame)}")
         features = self._features(frame, path)
         names = [str(name) for name in features.columns]
-        numeric = [i for i in range(len(names)) if is_number(features.iloc[:, i])]
-        shown = [repr(names[i]) for i in numeric]
-        numbers = features.iloc[:, numeric].to_numpy(float, na_value=np.nan)
-        complete = self._complete(frame, numbers)
-        wrong = [*wrong_names(names, features), *wrong_kinds(features)]
-        if self._missing == "refuse":
-            wrong += wrong_values(numbers, shown)
-            wrong += [] if self._label is None else wrong_labels(column_of(frame, self._label))
-        if self._missing == "drop" and complete.sum() < LEAST:
-            wrong.append(f"must have at least {LEAST} rows without missing values, got {complete.sum()}")
+        is_number = [is_number_column(column) for _, column in features.items()]
+        numbers = features.loc[:, is_number].to_numpy(float, na_value=np.nan)
+        number_names = [name for name, is_one in zip(names, is_number, strict=True) if is_one]
+        complete = self._complete_rows(frame, numbers, True)
+        n_complete = int(complete.sum())
+        faults = [*name_faults(names, features), *kind_faults(features)]
+        if not self._drops_missing:
+            faults += value_faults(numbers, number_names)
+            faults += [] if self._label is None else missing_label_faults(frame.loc[:, self._label])
+        if self._drops_missing and n_complete < MIN_ROWS:
+            faults.append(f"must have at least {MIN_ROWS} rows without missing values, got {n_complete}")
         else:
-            kept = numbers[complete] if self._missing == "drop" else numbers
-            wrong += wrong_spread(kept[training(len(kept))], shown)
-        if wrong:
-            raise InputError(*(f"path={path} {message}" for message in wrong))
-        rows = numbers[complete][training(int(complete.sum()))]
-        learned = {
+            kept = numbers[complete] if self._drops_missing else numbers
+            faults += scale_faults(kept[training(len(kept))], number_names)
+        raise_faults(path, faults)
+        rows = numbers[complete][training(n_complete)]
+        values = {
             "columns": names,
             "types": [str(dtype) for dtype in features.dtypes],
             "location": rows.mean(0).tolist(),
             "scale": rows.std(0).tolist(),
-            "levels": None if self._label is None else levels_of(column_of(frame, self._label).loc[complete]),
+            "levels": None if self._label is None else levels_of(frame.loc[complete, self._label]),
             "header": self._header,
         }
-        return learned, self._contents(frame, numbers, complete, learned["levels"], dropped(path, complete))
+        return values, self._contents(frame, numbers, complete, values["levels"], dropped_rows_notes(path, complete))
 
     def read(self, path: str, values: dict[str, Any], labeled: bool) -> Contents:
-        frame, matched = self._matched(path, values, labeled)
+        label = self._label if labeled else None
         names = values["columns"]
+        frame, notes = self._read_matched(path, values, label)
         if not len(frame):
             raise InputError(f"path={path} has no rows below its first line")
-        wrong = wrong_matches(frame, [*names, self._label] if labeled and self._label else names)
-        if wrong:
-            raise InputError(*(f"path={path} {message}" for message in wrong))
-        features = columns_of(frame, names)
-        numbers = (
-            features.to_numpy(float, na_value=np.nan) if not (kinds := wrong_kinds(features)) else np.empty((0, 0))
-        )
-        wrong += kinds
-        if self._missing == "refuse" and not kinds:
-            wrong += wrong_values(numbers, [repr(name) for name in names])
-        if labeled and self._label is not None:
-            wrong += unseen_levels(column_of(frame, self._label), values["levels"])
-        if wrong:
-            raise InputError(*(f"path={path} {message}" for message in wrong))
-        complete = self._complete(frame, numbers, labeled)
-        levels = values["levels"] if labeled else None
-        known = [*names, *([] if self._label is None else [self._label])]
-        notes = [f"path={path} {note}" for note in [*matched, *differences(frame, names, known, numbers[complete])]]
+        raise_faults(path, match_faults(frame, names if label is None else [*names, label]))
+        features = frame.loc[:, names]
+        faults = kind_faults(features)
+        numbers = np.empty((0, 0)) if faults else features.to_numpy(float, na_value=np.nan)
+        if not self._drops_missing and not faults:
+            faults = value_faults(numbers, names)
+        if label is not None:
+            faults += new_level_faults(frame.loc[:, label], values["levels"])
+        raise_faults(path, faults)
+        complete = self._complete_rows(frame, numbers, labeled)
+        used = names if self._label is None else [*names, self._label]
+        notes += column_differences(frame, names, used, numbers[complete])
         if not labeled and self._label in [str(name) for name in frame.columns]:
-            # Scores use no labels, so that a new level is reported and no more.
-            notes += [f"path={path} {note}" for note in unseen_levels(column_of(frame, self._label), values["levels"])]
-        return self._contents(frame, numbers, complete, levels, [*notes, *dropped(path, complete)])
+            # Scores do not use labels, so a new level is only reported.
+            notes += new_level_faults(frame.loc[:, self._label], values["levels"])
+        notes = [f"path={path} {note}" for note in notes] + dropped_rows_notes(path, complete)
+        return self._contents(frame, numbers, complete, values["levels"] if labeled else None, notes)
 
-    def _matched(self, path: str, values: dict[str, Any], labeled: bool) -> tuple[DataFrame, list[str]]:
-        """Another file, its columns under the run's names, and a note if these come from their order.
+    def _read_matched(self, path: str, values: dict[str, Any], label: str | None) -> tuple[DataFrame, list[str]]:
+        """Return another file with the column names of the run, and a note if these are matched by position.
 
-        They do if one of the two files has names, the other none, and the line says so by `header`.
+        They are if only one of the two files has names, and `header` says so.
         """
-        # A run of an older version does not say what its file had.
+        # A run of an older version did not store the header of its file.
         trained = values.get("header", self._header)
         if self._record is not None and self._record.purpose == "rows" and path == self._record.path:
-            return read(path, trained), []
-        frame = read(path, self._header, trained)
-        names = [*values["columns"], *([self._label] if labeled and self._label is not None else [])]
+            return read_table(path, trained), []
+        frame = read_table(path, self._header, trained)
+        names = values["columns"] if label is None else [*values["columns"], label]
         if trained == self._header or set(names) <= {str(name) for name in frame.columns}:
             return frame, []
-        try:
-            return by_position(frame, names)
-        except InputError as error:
-            raise InputError(f"path={path} {error}") from None
+        return columns_by_position(path, frame, names)
 
     def _features(self, frame: DataFrame, path: str) -> DataFrame:
-        """The columns to model, in the order in which they are chosen or else stand in the file."""
-        wanted = [*(self._chosen or []), *([] if self._label is None else [self._label])]
-        wrong = wrong_matches(frame, wanted)
-        if self._chosen is not None and self._label in self._chosen:
-            wrong.append(f"cannot have {self._label!r} both as label and among the columns")
-        if wrong:
-            raise InputError(*(f"path={path} {message}" for message in wrong))
-        if self._chosen is not None:
-            return columns_of(frame, self._chosen)
-        return (
-            frame
-            if self._label is None
-            else columns_of(frame, [str(n) for n in frame.columns if str(n) != self._label])
-        )
+        """Return the columns to model, in the order in which they are chosen or stand in the file."""
+        chosen, label = self._chosen, self._label
+        faults = match_faults(frame, [*(chosen or []), *([] if label is None else [label])])
+        if chosen is not None and label in chosen:
+            faults.append(f"cannot have {label!r} both as label and among the columns")
+        raise_faults(path, faults)
+        return frame.loc[:, [str(name) != label for name in frame.columns] if chosen is None else chosen]
 
-    def _complete(self, frame: DataFrame, numbers: np.ndarray, labeled: bool = True) -> np.ndarray:
-        """Which rows have no missing or infinite value among those that are used."""
+    def _complete_rows(self, frame: DataFrame, numbers: np.ndarray, labeled: bool) -> np.ndarray:
+        """Return True for each row without missing or infinite values among those that are used."""
         complete = np.isfinite(numbers).all(1)
         if labeled and self._label is not None:
-            complete = complete & column_of(frame, self._label).notna().to_numpy(bool)
+            complete = complete & frame.loc[:, self._label].notna().to_numpy(bool)
         return np.asarray(complete)
 
     def _contents(
@@ -197,27 +185,7 @@ class Table(UserFile):
     ) -> Contents:
         y = None
         if levels is not None:
-            number = {level: i for i, level in enumerate(levels)}
-            y = np.array(
-                [number[text] for text in label_texts(column_of(frame, str(self._label)).loc[complete])], dtype=np.int64
-            )
+            number_of = {level: i for i, level in enumerate(levels)}
+            texts = label_texts(frame.loc[complete, self._label])
+            y = np.array([number_of[text] for text in texts], dtype=np.int64)
         return Contents(numbers[complete], y, np.flatnonzero(complete).tolist(), complete, frame, notes)
-
-
-def check_columns(columns: Any) -> None:
-    """Raise InputError unless `columns` is None or a list of at least one name, none twice."""
-    if columns is None:
-        return
-    if not isinstance(columns, list) or not columns:
-        raise InputError(f"columns must be a list of names, '[NAME,NAME]', got {columns!r}")
-    twice = [name for name in dict.fromkeys(columns) if columns.count(name) > 1]
-    if twice:
-        raise InputError(f"columns must name each column once, got {listed([repr(name) for name in twice])} twice")
-
-
-def dropped(path: str, complete: np.ndarray) -> list[str]:
-    """A note on rows that are left out, if any."""
-    n = int((~complete).sum())
-    return (
-        [f"path={path} has missing or infinite values in {n} of {len(complete)} rows: these are left out"] if n else []
-    )

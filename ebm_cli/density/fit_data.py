@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ebm_cli import rng
 from ebm_cli.check import InputError
-from ebm_cli.data import Data, split_rows
+from ebm_cli.data import Data
+from ebm_cli.data._rows import split_rows
 
 VALIDATION_FRACTION = 0.2
 MAX_ROWS = 20_000

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import nn
 
 from ebm_cli.data import Batch, Data
-from ebm_cli.data._features import fit
+from ebm_cli.data._features import train_classifier
 from ebm_cli.diagnostic._mode_shares import ModeShares
 from ebm_cli.wells.descent import states_of
 
@@ -27,7 +27,7 @@ def by_classes(energy: nn.Module, few: Float[np.ndarray, "chain draw *event"], d
     count, draws = few.shape[:2]
     # One network costs a third of the three that a distance between features needs.
     seen = torch.arange(len(labels), device=train.x.device) % FOLDS != 0
-    network = fit(data, data.split("train"), seen.nonzero()[:, 0], fold=0)
+    network = train_classifier(data, data.split("train"), seen.nonzero()[:, 0], fold=0)
     # Features separate the rows that a network was trained on by class, unlike those of draws.
     unseen, names = train.x[~seen], labels[~seen.cpu().numpy()]
     x = states_of(energy, few.reshape(count * draws, *few.shape[2:])).to(train.x)

@@ -8,7 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ebm_cli.chain.chains import Chains, evenly_spaced
-from ebm_cli.data import Data, known
+from ebm_cli.data import Data
+from ebm_cli.data._rows import available_rows
 from ebm_cli.wells.basins import Basins, find_basins
 from ebm_cli.wells.descent import rms_radius, states_of
 from ebm_cli.wells.laplace import hessians, laplace_log_mass
@@ -66,7 +67,7 @@ def find_wells(
     x = chains.x.reshape(-1, *event)
     x = x[evenly_spaced(len(x), MAX_STARTS)].astype(float)
     if data is not None:
-        rows = known(data).x.double().cpu().numpy()
+        rows = available_rows(data).x.double().cpu().numpy()
         x = np.concatenate([x, rows[evenly_spaced(len(rows), MAX_STARTS)]])
     basins, states = None, states_of(energy, x)
     if len(event) == 1 and event[0] <= MAX_GRID_DIMENSION:

@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli.chain.chains import Chains, evenly_spaced
-from ebm_cli.data import Data, noised_known
+from ebm_cli.data import Data
+from ebm_cli.data._rows import noisy_available_rows
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.wells.basins import find_basins
 from ebm_cli.wells.descent import distances, rms_radius, states_of
@@ -140,5 +141,5 @@ def rows_of(data: Data | None, most: int) -> Tensor | None:
     """Return at most `most` training rows with their noise, evenly chosen; None without data."""
     if data is None:
         return None
-    x = noised_known(data, 0).x
+    x = noisy_available_rows(data, 0).x
     return x[evenly_spaced(len(x), most)]

@@ -8,7 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ebm_cli.chain.chains import Chains, evenly_spaced
-from ebm_cli.data import Data, noised_known
+from ebm_cli.data import Data
+from ebm_cli.data._rows import noisy_available_rows
 from ebm_cli.rng import generator
 from ebm_cli.wells.descent import descend, rms_radius, states_of
 from ebm_cli.wells.low_energy import anneal_to_temperature, low_energy_candidates
@@ -67,6 +68,6 @@ def search(
 
 def training_rows(data: Data, energy: nn.Module) -> Float[Tensor, "rows *event"]:
     """Return at most 2,000 training rows with their noise, evenly chosen and then shuffled."""
-    x = noised_known(data, 0).x
+    x = noisy_available_rows(data, 0).x
     chosen = evenly_spaced(len(x), MAX_ROWS)
     return states_of(energy, x[np.random.default_rng(0).permutation(chosen).tolist()].cpu().numpy())

@@ -8,7 +8,8 @@ from torch import nn
 
 from ebm_cli import check
 from ebm_cli.chain.chains import Chains
-from ebm_cli.data import is_image, noised_known
+from ebm_cli.data import is_image
+from ebm_cli.data._rows import noisy_available_rows
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.diagnostic._class_shares import by_classes
 from ebm_cli.diagnostic._mode_shares import ModeShares, by_basins, by_components, by_descent
@@ -83,7 +84,7 @@ class ModeOccupancy:
                 return found
         few = chains.thinned(self.draws)
         if data is not None and is_image(event):
-            train = noised_known(data, 0)
+            train = noisy_available_rows(data, 0)
             if train.y is not None:
                 return by_classes(energy, few, data, train)
         return by_descent(energy, temperature, few, data, self.barrier)

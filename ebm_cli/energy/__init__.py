@@ -1,7 +1,7 @@
-"""Energies: E(x) with p(x) = exp(−E(x)/T)/Z(T). Every other file in this folder is one of them.
+"""Energies: E(x) with p(x) = exp(−E(x)/T)/Z(T); one file per energy.
 
-An energy is an `nn.Module` whose `forward(x: (n, *event), **condition) -> (n,)`; nothing else is asked of
-it. What one knows beyond E it offers through the Protocols below.
+An energy is an `nn.Module` whose `forward(x: (n, *event), **condition) -> (n,)`. Nothing else is required. An energy
+that has more than E, such as log Z, offers it through the Protocols below.
 """
 
 import math
@@ -21,8 +21,8 @@ from ebm_cli.check import InputError
 Capability = TypeVar("Capability")
 
 NO_GRADIENT = (
-    "forward gives no gradient: it is under torch.no_grad(), leaves torch (numpy, .item(), .detach()) or is constant "
-    "in pieces; compute E from x by torch operations alone"
+    "forward gives no gradient: it is under torch.no_grad(), leaves torch (numpy, .item(), .detach()) or is piecewise "
+    "constant; compute E from x only by torch operations"
 )
 
 
@@ -35,9 +35,9 @@ class ExactLogZ(Protocol):
 
 @runtime_checkable
 class LogPartition(Protocol):
-    """The same in double precision, to be differentiated by the parameters: −T ∂log Z/∂θ is the mean of ∂E/∂θ.
+    """log Z(T) in double precision, differentiable with respect to the parameters: −T ∂log Z/∂θ is the mean of ∂E/∂θ.
 
-    ValueError at a temperature that has no closed form.
+    Raises ValueError at a temperature without closed form.
     """
 
     def log_partition(self, temperature: float) -> Float[Tensor, ""]: ...
@@ -48,13 +48,6 @@ class ExactDraws(Protocol):
     """Independent draws from exp(−E/T)/Z."""
 
     def draw(self, n: int, temperature: float, rng: torch.Generator) -> Float[Tensor, "n *event"]: ...
-
-
-@runtime_checkable
-class ExactMoments(Protocol):
-    """Mean and variance of every coordinate under exp(−E/T)/Z."""
-
-    def moments(self, temperature: float) -> tuple[Float[Tensor, "*event"], Float[Tensor, "*event"]]: ...
 
 
 @runtime_checkable
@@ -74,38 +67,35 @@ class Logits(Protocol):
 
 
 def offers(energy: object, capability: type[Capability]) -> TypeIs[Capability]:
-    """Whether the energy's class has the methods of a capability; a submodule or buffer of that name is none.
+    """Return True if the energy's class has the methods of a capability; submodules and buffers do not count.
 
-    isinstance() with a Protocol looks at instances, before Python 3.12 by hasattr, and so takes a submodule called
-    `logits` for a method.
+    isinstance() with a Protocol checks the instance, before Python 3.12 with hasattr. A submodule called `logits` would
+    pass for a method.
     """
     return issubclass(type(energy), capability)
 
 
-def declared(energy: object, name: str) -> Any:
-    """What a part's class or __init__ gives under this name; None for a submodule, parameter or buffer."""
+def declared_attribute(energy: object, name: str) -> Any:
+    """Return the attribute that the class or __init__ sets under this name; None for submodules and tensors."""
     return getattr(energy, "__dict__", {}).get(name, getattr(type(energy), name, None))
 
 
 def space_of(energy: nn.Module) -> str:
-    """continuous, or what an energy declares as `space`: binary or categorical."""
-    space = declared(energy, "space")
+    """Return the `space` that an energy declares, binary or categorical, otherwise continuous."""
+    space = declared_attribute(energy, "space")
     return space if isinstance(space, str) else "continuous"
 
 
 def energy_and_grad(
     energy: nn.Module, x: Float[Tensor, "n *event"], **condition: Any
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n *event"]]:
-    """E(x) and ∇ₓE(x) from one forward pass; leaves nothing in any `.grad`.
-
-    An energy that offers `AnalyticGradient` is asked for both itself.
-    """
+    """Return E(x) and ∇ₓE(x) from one forward pass, or from the energy's `AnalyticGradient`; no `.grad` changes."""
     if offers(energy, AnalyticGradient) and not condition:
         with torch.no_grad():
             return energy.energy_and_grad(x)
     if torch.compiler.is_compiling():
-        # The compiler traces functional differentiation, which is slower than autograd where nothing is compiled.
-        grad, (_, e) = torch.func.grad_and_value(_total(energy, condition), has_aux=True)(x)
+        # The compiler traces functional differentiation, which is slower than autograd in code that is not compiled.
+        grad, (_, e) = torch.func.grad_and_value(_total_energy(energy, condition), has_aux=True)(x)
         return e.detach(), grad
     x = x.detach().requires_grad_(True)
     with torch.enable_grad():
@@ -116,8 +106,8 @@ def energy_and_grad(
     return e.detach(), grad
 
 
-def _total(energy: nn.Module, condition: dict[str, Any]) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    """x to the sum of energies, which is what is differentiated, and the energies."""
+def _total_energy(energy: nn.Module, condition: dict[str, Any]) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """Return the function from x to Σ E, which is differentiated, and E."""
 
     def total(x: Tensor) -> tuple[Tensor, Tensor]:
         e = energy(x, **condition)
@@ -127,25 +117,25 @@ def _total(energy: nn.Module, condition: dict[str, Any]) -> Callable[[Tensor], t
 
 
 def check_bounded(e: Float[Tensor, " n"], x: Float[Tensor, "n *event"]) -> None:
-    """Raise InputError where E is −∞ at one of these states."""
+    """Raise InputError if E is −∞ at one of these states."""
     below = e == -math.inf
     if bool(below.any()):
         at = x[below.to(x.device)][0].flatten()
-        shown = ", ".join(f"{v:.4g}" for v in at[:4].tolist()) + (", …" if len(at) > 4 else "")
-        raise InputError(f"energy is −∞ at x = ({shown}), where exp(−E/T) is infinite: bound E from below")
+        text = ", ".join(f"{v:.4g}" for v in at[:4].tolist()) + (", …" if len(at) > 4 else "")
+        raise InputError(f"energy is −∞ at x = ({text}), where exp(−E/T) is infinite: bound E from below")
 
 
 def device_of(energy: nn.Module) -> torch.device:
-    """Where an energy computes; the CPU for one without parameters or buffers."""
+    """Return the device of an energy; the CPU for an energy without parameters and buffers."""
     tensor = next(energy.parameters(), next(energy.buffers(), None))
     return torch.device("cpu") if tensor is None else tensor.device
 
 
 @contextmanager
 def frozen(energy: nn.Module) -> Iterator[None]:
-    """Inside the block no parameter requires a gradient and layers are in evaluation mode; both are restored.
+    """Make no parameter require a gradient and put layers in evaluation mode inside the block; restore both after it.
 
-    Weights that are computed from others (spectral normalisation) are computed once for the whole block.
+    Weights that are computed from others (spectral normalization) are computed once for the whole block.
     """
     trainable = [p for p in energy.parameters() if p.requires_grad]
     training = [m for m in energy.modules() if m.training]
@@ -163,13 +153,13 @@ def frozen(energy: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def evaluating(energy: nn.Module) -> Iterator[None]:
-    """Inside the block layers are in evaluation mode and parameters can be trained; modes are restored.
+def evaluation_mode(energy: nn.Module) -> Iterator[None]:
+    """Put layers in evaluation mode inside the block, with trainable parameters; restore the modes after it.
 
-    Only what computes weights from others (spectral normalisation) stays in its mode, as it learns where it is used.
+    Modules that compute weights from others (spectral normalization) keep their mode, because they learn when used.
     """
-    computing = {m for part in energy.modules() if isinstance(part, ParametrizationList) for m in part.modules()}
-    training = [m for m in energy.modules() if m.training and m not in computing]
+    parametrizations = {m for part in energy.modules() if isinstance(part, ParametrizationList) for m in part.modules()}
+    training = [m for m in energy.modules() if m.training and m not in parametrizations]
     for module in training:
         module.training = False
     try:
@@ -179,14 +169,15 @@ def evaluating(energy: nn.Module) -> Iterator[None]:
             module.training = True
 
 
-def per_coordinate(name: str, value: float | list[float], event: tuple[int, ...] | None) -> tuple[int, ...]:
-    """The shape of one state for a parameter that is one number, or a list with one a coordinate.
+def event_shape(name: str, value: float | list[float], event: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Return the shape of one state for a parameter that is one number or a list with one number per coordinate.
 
-    Raises InputError where neither `event` nor the list gives a shape, and where the two do not agree.
+    Raises InputError if neither `event` nor the list determines a shape, or if they disagree.
     """
-    if event is None and not isinstance(value, list):
-        raise InputError("event is not known: give a shape such as 'event=[2]', or data")
-    shape = event if event is not None else (len(value),) if isinstance(value, list) else ()
-    if isinstance(value, list) and math.prod(shape) != len(value):
-        raise InputError(f"{name} must have one value a coordinate, got {len(value)} for event={list(shape)}")
-    return shape
+    if event is None:
+        if not isinstance(value, list):
+            raise InputError("the shape of one sample is unknown. Set it, for example 'event=[2]', or choose data")
+        return (len(value),)
+    if isinstance(value, list) and math.prod(event) != len(value):
+        raise InputError(f"{name} must have one value per coordinate, got {len(value)} for event={list(event)}")
+    return event

@@ -1,4 +1,4 @@
-"""Convolutions of an image down to half its size, and back up again with what was seen on the way."""
+"""Convolutions of an image down to half its size, and back up with the features of both sizes."""
 
 import torch
 from jaxtyping import Float
@@ -8,11 +8,14 @@ from torch.nn.functional import silu
 from ebm_cli import check
 
 
-class Near(nn.Module):
-    """Local features of an image, at its own size and at half of it; `back` makes a picture of the former.
+class ConvEncoder(nn.Module):
+    """Local features of an image, at its own size and at half of it; `back` maps the former to a picture.
 
-    channels: ≥ 1 at its own size, twice as many at half of it. convolutions: ≥ 1 at each size. channel_dropout: share
-    in [0, 1) of whole channels, in training mode. Raises InputError unless the event is an image with even sides.
+    channels: features at its own size, with twice as many at half of it (≥ 1).
+    convolutions: number of convolutions at each size (≥ 1).
+    channel_dropout: fraction of whole channels dropped in training mode (in [0, 1)).
+
+    Raises InputError unless the event is an image with even sides.
     """
 
     def __init__(self, channels: int, convolutions: int, channel_dropout: float, event: tuple[int, ...]) -> None:
@@ -26,20 +29,23 @@ class Near(nn.Module):
         self.same = nn.Conv2d(planes, channels, 3, padding=1)
         self.down = nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1)
         self.back = nn.Conv2d(channels, planes, 3, padding=1)
-        self.more_same = more(channels, convolutions)
+        self.more_same = extra_convolutions(channels, convolutions)
         self.drop = nn.Dropout2d(channel_dropout)
-        self.more_down = more(2 * channels, convolutions)
+        self.more_down = extra_convolutions(2 * channels, convolutions)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, "n a h w"], Float[Tensor, "n b h/2 w/2"]]:
         a = self.drop(self.more_same(silu(self.same(x))))
         return a, self.drop(self.more_down(silu(self.down(a))))
 
 
-class Up(nn.Module):
-    """The second half of a U-Net (Ronneberger, Fischer and Brox, 2015, arXiv 1505.04597): h and both sizes' features.
+class UNetDecoder(nn.Module):
+    """The second half of a U-Net (Ronneberger, Fischer and Brox, 2015, arXiv 1505.04597).
 
-    h is laid out at half the size and joined with what Near saw there, then at full size likewise. width: of h.
-    lower: channels and sides at half the size. channel_dropout: as in Near.
+    h is arranged at half the size and joined with the features of ConvEncoder there, and then at full size.
+
+    width: size of h.
+    lower: channels and sides at half the size.
+    channel_dropout: see ConvEncoder.
     """
 
     def __init__(self, width: int, lower: tuple[int, int, int], channel_dropout: float) -> None:
@@ -56,13 +62,14 @@ class Up(nn.Module):
         self, h: Float[Tensor, "n width"], a: Float[Tensor, "n a h w"], b: Float[Tensor, "n b h/2 w/2"]
     ) -> Float[Tensor, "n a h w"]:
         wide, rows, columns = self.lower
-        laid = silu(self.lay_out(h)).view(-1, rows, columns, wide).permute(0, 3, 1, 2)  # channels last, as b is
-        half = self.drop(silu(self.join_half(torch.cat([laid, b], 1))))
+        # The channels are last in memory, as in b.
+        grid = silu(self.lay_out(h)).view(-1, rows, columns, wide).permute(0, 3, 1, 2)
+        half = self.drop(silu(self.join_half(torch.cat([grid, b], 1))))
         return silu(self.join_full(torch.cat([silu(self.up(half)), a], 1)))
 
 
-def more(channels: int, convolutions: int) -> nn.Sequential:
-    """The convolutions at one size that come after the first."""
+def extra_convolutions(channels: int, convolutions: int) -> nn.Sequential:
+    """Return the convolutions at one size that follow the first one."""
     layers: list[nn.Module] = []
     for _ in range(convolutions - 1):
         layers += [nn.Conv2d(channels, channels, 3, padding=1), nn.SiLU()]

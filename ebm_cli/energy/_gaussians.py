@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli.check import InputError
-from ebm_cli.data import Data, noised_known
+from ebm_cli.data import Data
+from ebm_cli.data._rows import noisy_available_rows
 
 MAX_ROWS = 20_000
 # Ridge on the diagonal of each covariance, in mean variances.
@@ -83,7 +84,7 @@ def fitted_gaussians(name: str, components: int, data: Data) -> Gaussians:
 
     name: the key that InputError names if there are no more rows than components.
     """
-    rows = noised_known(data, 0).x[:MAX_ROWS].flatten(1).double().cpu().numpy()
+    rows = noisy_available_rows(data, 0).x[:MAX_ROWS].flatten(1).double().cpu().numpy()
     if len(rows) <= components:
         raise InputError(f"{name} must be < the {len(rows)} training rows, got {components}")
     found = expectation_maximization(rows, components, RIDGE * float(rows.var(0).mean()), 0)

@@ -1,6 +1,7 @@
-"""Autoencoder-shaped energy: how far a state is from its own reconstruction."""
+"""Autoencoder energy: the distance of a state from its reconstruction."""
 
 import math
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -9,46 +10,59 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.data import Data
-from ebm_cli.energy._convolutions import Near, Up
+from ebm_cli.energy._convolutions import ConvEncoder, UNetDecoder
 from ebm_cli.energy._network import Tail, spectrally_normalised
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The sizes of one network; see `Autoencoder`."""
+
+    width: int
+    depth: int
+    channels: int
+    convolutions: int
+    dropout: float
+    channel_dropout: float
+    unet: bool
+
+    def __post_init__(self) -> None:
+        check.count("width", self.width)
+        check.count("depth", self.depth)
+        check.count("channels", self.channels, least=0)
+        check.count("convolutions", self.convolutions)
+        check.half_open("dropout", self.dropout)
+        check.half_open("channel_dropout", self.channel_dropout)
+        if self.unet and not self.channels:
+            raise check.InputError("unet needs channels >= 1, got channels=0")
 
 
 class Member(nn.Module):
     """One network: ½‖x − r(x)‖² − o(x)."""
 
-    def __init__(
-        self,
-        width: int,
-        depth: int,
-        channels: int,
-        convolutions: int,
-        dropout: float,
-        channel_dropout: float,
-        unet: bool,
-        event: tuple[int, ...],
-    ) -> None:
+    def __init__(self, sizes: Architecture, event: tuple[int, ...]) -> None:
         super().__init__()
+        near = ConvEncoder(sizes.channels, sizes.convolutions, sizes.channel_dropout, event) if sizes.channels else None
+        self.near = near
+        self.up = UNetDecoder(sizes.width, near.lower, sizes.channel_dropout) if near and sizes.unet else None
+        layers: list[nn.Module] = [nn.Dropout(sizes.dropout)] if near else []
         size = math.prod(event)
-        self.near = Near(channels, convolutions, channel_dropout, event) if channels else None
-        self.up = Up(width, self.near.lower, channel_dropout) if self.near and unet else None
-        layers: list[nn.Module] = [nn.Dropout(dropout)] if self.near else []
-        sizes = [math.prod(self.near.lower) if self.near else size] + [width] * depth
-        for fan_in, fan_out in pairwise(sizes):
-            layers += [nn.Linear(fan_in, fan_out), nn.SiLU(), nn.Dropout(dropout)]
+        for fan_in, fan_out in pairwise([math.prod(near.lower) if near else size] + [sizes.width] * sizes.depth):
+            layers += [nn.Linear(fan_in, fan_out), nn.SiLU(), nn.Dropout(sizes.dropout)]
         self.features = nn.Sequential(*layers)
-        self.reconstruction = nn.Linear(width, size)
-        self.score = nn.Linear(width, 1)
+        self.reconstruction = nn.Linear(sizes.width, size)
+        self.score = nn.Linear(sizes.width, 1)
 
-    def unscaled(self, x: Float[Tensor, "n *event"], scale: float) -> Float[Tensor, " n"]:
-        """½‖x − scale·r(x)‖² − scale·o(x)."""
+    def member_energy(self, x: Float[Tensor, "n *event"], scale: float) -> Float[Tensor, " n"]:
+        """Return ½‖x − scale·r(x)‖² − scale·o(x)."""
         if self.near is None:
             h = self.features(x.flatten(1))
             r = self.reconstruction(h)
         else:
             a, b = self.near(x)
             h = self.features(b.flatten(1))
-            seen = a if self.up is None else self.up(h, a, b)
-            r = self.reconstruction(h) + self.near.back(seen).flatten(1)
+            local = a if self.up is None else self.up(h, a, b)
+            r = self.reconstruction(h) + self.near.back(local).flatten(1)
         o = self.score(h).squeeze(1)
         return 0.5 * (x.flatten(1) - scale * r).square().sum(1) - scale * o
 
@@ -56,21 +70,27 @@ class Member(nn.Module):
 class Autoencoder(Member):
     """E(x) = mean over members m of (½‖x − r_m(x)‖² − o_m(x))/σ², plus confinement/2·‖x‖² − log b(x).
 
-    r reconstructs x from features h(x), o scores them. Where r is the denoiser of data with noise σ, −∇E is the
-    score of the noised law (Vincent, 2011, "A connection between score matching and denoising autoencoders"),
-    so that score matching at that σ starts close to its solution. r and o grow at most linearly, so Z(T) is
-    finite for every T > 0 as long as confinement > 0 or base ≥ 1.
+    r reconstructs x from features h(x), o scores the features. If r is the denoiser of data with noise σ, −∇E is the
+    score of the noisy distribution (Vincent, 2011, "A connection between score matching and denoising autoencoders").
+    Therefore score matching at that σ starts close to its solution. r and o grow at most linearly, so Z(T) is finite
+    for every T > 0 if confinement > 0 or base ≥ 1.
 
-    In training mode each row meets one member alone, the rows shared out in equal blocks, so that members learn apart
-    and a batch must be `members` times as large for each to see as many rows; everywhere else E is their mean.
+    In training mode each row is used by only one member, in equal blocks, so that members learn independently. A batch
+    must be `members` times as large for each member to use as many rows. Otherwise E is the mean of all members.
 
-    width: units a hidden layer ≥ 1. depth: hidden layers ≥ 1. channels: features of the convolutions in front
-    of them (images alone), 0 for none. convolutions: ≥ 1 at each of the two sizes of an image. dropout: share in
-    [0, 1), in training mode. channel_dropout: the same of whole channels. unet: whether r comes back from h through
-    convolutions that see the features of both sizes. members: networks ≥ 1 of these sizes, each with weights of its
-    own. sigma: σ > 0, in units of x. confinement: ≥ 0. base: Gaussians of b ≥ 0. spectral_norm: > 0 or None, a factor
-    of r and o alike. event: shape of one state. See `network` for confinement, base and spectral_norm. Raises
-    InputError for a unet without channels.
+    width: units per hidden layer (≥ 1).
+    depth: number of hidden layers (≥ 1).
+    channels: features of the convolutions before them (≥ 0; only images can have more than 0).
+    convolutions: number of convolutions at each of the two sizes of an image (≥ 1).
+    dropout: fraction of units dropped in training mode (in [0, 1)).
+    channel_dropout: fraction of whole channels dropped in training mode (in [0, 1)).
+    unet: True if r is computed from h by convolutions that also use the features of both sizes; needs channels ≥ 1.
+    members: number of networks of these sizes, each with its own weights (≥ 1).
+    sigma: σ in units of x (> 0).
+    confinement: curvature of the quadratic term (≥ 0).
+    base: number of Gaussians of b (≥ 0).
+    spectral_norm: factor of r and o (> 0), or None. See `_network` for these three.
+    event: shape of one state.
     """
 
     def __init__(
@@ -90,27 +110,19 @@ class Autoencoder(Member):
         event: tuple[int, ...],
         data: Data | None,
     ) -> None:
-        check.count("width", width)
-        check.count("depth", depth)
-        check.count("channels", channels, least=0)
-        check.count("convolutions", convolutions)
-        check.half_open("dropout", dropout)
-        check.half_open("channel_dropout", channel_dropout)
-        if unet and not channels:
-            raise check.InputError("unet needs channels >= 1, got channels=0")
+        sizes = Architecture(width, depth, channels, convolutions, dropout, channel_dropout, unet)
         check.count("members", members)
         check.positive("sigma", sigma)
-        # The first member is the module itself, so that the weights of one network have the names that they always had.
-        sizes = width, depth, channels, convolutions, dropout, channel_dropout, unet, event
-        super().__init__(*sizes)
-        self.others = nn.ModuleList(Member(*sizes) for _ in range(members - 1))
+        # The first member is the module itself, so that the weights of a single network keep their names.
+        super().__init__(sizes, event)
+        self.others = nn.ModuleList(Member(sizes, event) for _ in range(members - 1))
         self.event = event
         self.sigma = sigma
         self.tail = Tail(confinement, base, event, data)
         self.scale = spectrally_normalised(self, spectral_norm)
 
     def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
-        members = [self.unscaled, *(member.unscaled for member in self.others)]
+        members = [self.member_energy, *(member.member_energy for member in self.others)]
         if self.training:
             blocks = x.tensor_split(len(members))
             e = torch.cat([member(block, self.scale) for member, block in zip(members, blocks, strict=True)])

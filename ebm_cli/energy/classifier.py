@@ -1,28 +1,32 @@
-"""Classifier energy: a network with a logit a class, which is a density over states as well."""
+"""Classifier energy: a network with one logit per class, which also defines a density over states."""
 
 import math
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from ebm_cli import check
 from ebm_cli.check import InputError
-from ebm_cli.data import Data, known
-from ebm_cli.energy._network import Tail, perceptron, spectrally_normalised
+from ebm_cli.data import Data
+from ebm_cli.data._rows import available_rows
+from ebm_cli.energy._confined import ConfinedNetwork
+from ebm_cli.energy._network import perceptron
 
 
-class Classifier(nn.Module):
+class Classifier(ConfinedNetwork):
     """E(x) = −log Σ_y exp f(x)[y], f(x)[y] = g(x)[y] − confinement/2·‖x‖² + log b(x), g a perceptron with SiLU units.
 
-    Grathwohl et al., 2020 (arXiv 1912.03263), section 3. What is beside g is the same for all classes and leaves
-    p(y|x) = softmax f(x) as it is. g grows at most linearly, so Z(T) is finite for every T > 0 as long as
-    confinement > 0 or base ≥ 1.
+    Grathwohl et al., 2020 (arXiv 1912.03263), section 3. The terms in addition to g are equal for all classes and do
+    not change p(y|x) = softmax f(x).
 
-    width: units a hidden layer ≥ 1. depth: hidden layers ≥ 1. classes: ≥ 2, or None for as many as the training rows
-    have labels. confinement: ≥ 0; at 0, without a base, Z may be infinite. base: Gaussians of b ≥ 0. spectral_norm: > 0
-    or None. event: shape of one state, flattened. See `network` for confinement, base and spectral_norm. Raises
-    InputError where data have labels that do not fit the classes.
+    width: units per hidden layer (≥ 1).
+    depth: number of hidden layers (≥ 1).
+    classes: number of classes (≥ 2), or None for that of the labels of the training rows.
+    confinement, base, event: see `ConfinedNetwork`.
+    spectral_norm: see `_network` (> 0, or None).
+
+    Raises InputError if the labels of the data do not match the classes.
     """
 
     def __init__(
@@ -36,14 +40,10 @@ class Classifier(nn.Module):
         event: tuple[int, ...],
         data: Data | None,
     ) -> None:
-        super().__init__()
-        check.count("width", width)
-        check.count("depth", depth)
-        self.event = event
+        super().__init__(width, depth, confinement, base, event, data)
         self.classes = number_of_classes(classes, data)
-        self.tail = Tail(confinement, base, event, data)
         self.net = perceptron(math.prod(event), width, depth, self.classes)
-        self.scale = spectrally_normalised(self.net, spectral_norm)
+        self.normalize(spectral_norm)
 
     def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
         return -self.logits(x).logsumexp(1)
@@ -53,20 +53,20 @@ class Classifier(nn.Module):
 
 
 def number_of_classes(classes: int | None, data: Data | None) -> int:
-    """`classes`, or as many as the training rows have labels; InputError where the two do not agree."""
+    """Return `classes`, or the number of labels of the training rows; raise InputError if they disagree."""
     if classes is not None:
         check.count("classes", classes, least=2)
-    y = None if data is None else known(data).y
+    y = None if data is None else available_rows(data).y
     if y is None:
         if classes is None:
-            raise InputError("classes must be given, as there are no labels to take their number from")
+            raise InputError("classes must be given, because there are no labels to take their number from")
         return classes
     labels = torch.unique(y)
-    # A table knows its levels, of which held-out rows may lack one.
+    # A table stores all levels; its held-out rows may lack one.
     levels = getattr(data, "levels", None)
-    found = int(labels.max()) + 1 if levels is None else len(levels)
-    if int(labels.min()) < 0 or found < 2:
+    n_labels = int(labels.max()) + 1 if levels is None else len(levels)
+    if int(labels.min()) < 0 or n_labels < 2:
         raise InputError(f"classes need labels 0, 1, … in the data, got {labels.tolist()[:5]}")
-    if classes is not None and classes < found:
-        raise InputError(f"classes must be >= {found}, the labels of the data, got {classes}")
-    return found if classes is None else classes
+    if classes is not None and classes < n_labels:
+        raise InputError(f"classes must be >= {n_labels}, the labels of the data, got {classes}")
+    return n_labels if classes is None else classes

@@ -11,9 +11,11 @@ class DoubleWell(nn.Module):
     """E(x) = barrier·(x₁² − 1)² + tilt·x₁ + ½ Σ_{i>1} xᵢ².
 
     Wells near x₁ = ±1 with curvature 8·barrier, separated by `barrier` at x₁ = 0; `tilt` raises the right one.
-    No closed form for Z; quadrature in x₁ gives it, as the other coordinates are independent N(0, T).
+    Z has no closed form. Quadrature in x₁ gives it, because the other coordinates are independent N(0, T).
 
-    barrier: height > 0, in units of energy. tilt: slope, any number. event: (d,), 2-D unless given.
+    barrier: height of the barrier, in units of energy (> 0).
+    tilt: slope along x₁.
+    event: (d,); 2-D by default.
     """
 
     def __init__(self, barrier: float, tilt: float, event: tuple[int, ...] | None) -> None:
@@ -21,9 +23,8 @@ class DoubleWell(nn.Module):
         check.positive("barrier", barrier)
         check.number("tilt", tilt)
         self.event = event or (2,)
-        dtype = torch.get_default_dtype()
-        self.barrier = nn.Parameter(torch.tensor(barrier, dtype=dtype))
-        self.tilt = nn.Parameter(torch.tensor(tilt, dtype=dtype))
+        self.barrier = nn.Parameter(torch.tensor(float(barrier)))
+        self.tilt = nn.Parameter(torch.tensor(float(tilt)))
 
     def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
         x = x.flatten(1)

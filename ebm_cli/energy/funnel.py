@@ -1,4 +1,4 @@
-"""Neal's funnel: a neck so narrow and a mouth so wide that no one step size fits both."""
+"""Neal's funnel: a neck so narrow and a mouth so wide that no single step size fits both."""
 
 import math
 
@@ -13,11 +13,12 @@ from ebm_cli.rng import normal_like
 class Funnel(nn.Module):
     """E(x) = x₁²/(2s²) + ½ Σ_{i>1} (xᵢ² e^{−x₁} + x₁), so that x₁ ~ N(0, s²) and xᵢ | x₁ ~ N(0, e^{x₁}) at T = 1.
 
-    Neal, 2003 (Annals of Statistics 31, 705), section 8, who has s = 3 and d = 10. At any T, xᵢ | x₁ ~ N(0, T e^{x₁})
-    and x₁ ~ N(m, s²T) with m = s²(d − 1)(T − 1)/2, by completing the square, hence
+    Neal, 2003 (Annals of Statistics 31, 705), section 8, with s = 3 and d = 10. At any T, xᵢ | x₁ ~ N(0, T e^{x₁})
+    and x₁ ~ N(m, s²T) with m = s²(d − 1)(T − 1)/2, by completing the square. Hence
     log Z(T) = ½ log(2πs²T) + (d − 1)/2·log(2πT) + m²/(2s²T).
 
-    spread: s > 0. event: (d,) with d ≥ 2; 10-D unless given.
+    spread: standard deviation s of x₁ (> 0).
+    event: (d,) with d ≥ 2; 10-D by default.
     """
 
     def __init__(self, spread: float, event: tuple[int, ...] | None) -> None:
@@ -26,7 +27,7 @@ class Funnel(nn.Module):
         self.event = event or (10,)
         if math.prod(self.event) < 2:
             raise check.InputError(f"event must have at least 2 coordinates for a funnel, got {list(self.event)}")
-        self.log_spread = nn.Parameter(torch.tensor(spread, dtype=torch.get_default_dtype()).log())
+        self.log_spread = nn.Parameter(torch.tensor(float(spread)).log())
 
     def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
         first, rest = x.flatten(1)[:, :1], x.flatten(1)[:, 1:]
@@ -65,5 +66,5 @@ class Funnel(nn.Module):
         return float((2 * self.log_spread.detach().double()).exp())
 
     def _mean(self, temperature: float) -> float:
-        """x₁'s mean."""
+        """Return the mean of x₁."""
         return 0.5 * self._variance() * (math.prod(self.event) - 1) * (temperature - 1)

@@ -11,13 +11,14 @@ from ebm_cli.rng import normal_like
 
 
 class GaussianMixture(nn.Module):
-    """E(x) = −log Σₖ wₖ N(x; mₖ, sₖ²I), normalised: log Z(1) = 0.
+    """E(x) = −log Σₖ wₖ N(x; mₖ, sₖ²I), normalized: log Z(1) = 0.
 
-    At T ≠ 1 neither Z nor the wells' weights have a closed form: `log_z` and `draw` are exact at T = 1 alone
-    and raise ValueError elsewhere.
+    At T ≠ 1 neither Z nor the weights of the wells have a closed form. `log_z` and `draw` are exact at T = 1 and raise
+    ValueError at other temperatures.
 
-    means: a list of K points, each a list of d numbers. stds: K standard deviations > 0. weights: K shares > 0,
-    scaled to sum to 1.
+    means: a list of K points, each a list of d numbers.
+    stds: K standard deviations (> 0).
+    weights: K weights (> 0), scaled to sum to 1.
     """
 
     def __init__(self, means: list[list[float]], stds: list[float], weights: list[float]) -> None:
@@ -26,7 +27,7 @@ class GaussianMixture(nn.Module):
             raise check.InputError("means must be points of one dimension, such as [[-2,0],[2,0]]")
         if not len(means) == len(stds) == len(weights):
             raise check.InputError(
-                f"stds and weights must have one value a mean: {len(means)} means, {len(stds)} stds, "
+                f"stds and weights must have one value per mean: {len(means)} means, {len(stds)} stds, "
                 f"{len(weights)} weights"
             )
         for std, weight in zip(stds, weights, strict=True):
@@ -43,17 +44,17 @@ class GaussianMixture(nn.Module):
 
     def energy_and_grad(self, x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]:
         z, log_parts = self._log_parts(x)
-        most = log_parts.amax(0)
-        # exp once for both: logsumexp and the shares would each take their own.
-        parts = (log_parts - most).exp()
+        largest = log_parts.amax(0)
+        # exp is computed once for both results.
+        parts = (log_parts - largest).exp()
         total = parts.sum(0)
-        share = parts / (total * self.log_stds.exp()[:, None])
-        return -(most + total.log()), (share[:, None] * z).sum(0).T.contiguous()
+        fractions = parts / (total * self.log_stds.exp()[:, None])
+        return -(largest + total.log()), (fractions[:, None] * z).sum(0).T.contiguous()
 
     def _log_parts(self, x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "K d n"], Float[Tensor, "K n"]]:
-        """(x − mₖ)/sₖ and log wₖ N(x; mₖ, sₖ²I).
+        """Return (x − mₖ)/sₖ and log wₖ N(x; mₖ, sₖ²I).
 
-        Chains come last: sums over a few wells and coordinates are then sums of long rows, two to four times as fast.
+        Chains come last, so that sums over a few wells and coordinates are sums of long rows, two to four times faster.
         """
         d = x.shape[1]
         z = (x.T - self.means[:, :, None]) / self.log_stds.exp()[:, None, None]
@@ -64,27 +65,27 @@ class GaussianMixture(nn.Module):
         return float(self.log_partition(temperature))
 
     def log_partition(self, temperature: float) -> Float[Tensor, ""]:
-        self._only_at_one(temperature)
+        self._check_temperature(temperature)
         return torch.zeros((), dtype=torch.float64, device=self.means.device)
 
     @property
     def narrowest_mode(self) -> float:
-        """The smallest of its standard deviations."""
+        """The smallest standard deviation."""
         return float(self.log_stds.detach().exp().min())
 
     def moments(self, temperature: float) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
-        self._only_at_one(temperature)
+        self._check_temperature(temperature)
         weights, means = self.logits.detach().softmax(0)[:, None], self.means.detach()
         mean = (weights * means).sum(0)
         second = (weights * (means.square() + (2 * self.log_stds.detach()).exp()[:, None])).sum(0)
         return mean, second - mean.square()
 
     def draw(self, n: int, temperature: float, rng: torch.Generator) -> Float[Tensor, "n d"]:
-        self._only_at_one(temperature)
+        self._check_temperature(temperature)
         k = torch.multinomial(self.logits.detach().softmax(0), n, replacement=True, generator=rng)
         mean = self.means.detach()[k]
         return mean + self.log_stds.detach().exp()[k, None] * normal_like(mean, rng)
 
-    def _only_at_one(self, temperature: float) -> None:
+    def _check_temperature(self, temperature: float) -> None:
         if temperature != 1:
-            raise ValueError(f"a Gaussian mixture has closed forms at temperature 1 alone, asked at {temperature}")
+            raise ValueError(f"a Gaussian mixture has closed forms only at temperature 1, got {temperature}")

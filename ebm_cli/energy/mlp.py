@@ -1,4 +1,4 @@
-"""Multilayer perceptron energy: any shape of state, no structure assumed."""
+"""Multilayer perceptron energy: states of any shape, without assumed structure."""
 
 import math
 
@@ -8,21 +8,23 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.data import Data
-from ebm_cli.energy._network import Tail, perceptron, spectrally_normalised
+from ebm_cli.energy._confined import ConfinedNetwork
+from ebm_cli.energy._network import perceptron
 
 
-class MLP(nn.Module):
+class MLP(ConfinedNetwork):
     """E(x) = f(x) + confinement/2·‖x‖² − log b(x), f a perceptron with SiLU units.
 
-    f grows at most linearly, so Z(T) is finite for every T > 0 as long as confinement > 0 or base ≥ 1. A perceptron
-    learns what varies slowly first and sharp edges hardly at all; waves of x beside x itself, Tancik et al., 2020
-    (arXiv 2006.10739), give it both.
+    A perceptron learns slow variation first and sharp edges hardly at all. Fourier features of x in addition to x,
+    Tancik et al., 2020 (arXiv 2006.10739), let it learn both.
 
-    width: units a hidden layer ≥ 1. depth: hidden layers ≥ 1. frequencies: of the waves ≥ 0, 0 for none. bandwidth:
-    their spread > 0, in radians per unit of x. noise_level: None, or σ > 0: f is then told log σ of any noise level
-    beside x, and unless told another, of this one. confinement: ≥ 0; at 0, without a base, Z may be infinite and chains
-    may run away. base: Gaussians of b ≥ 0. spectral_norm: > 0 or None. event: shape of one state, flattened. See
-    `network` for confinement, base and spectral_norm.
+    width: units per hidden layer (≥ 1).
+    depth: number of hidden layers (≥ 1).
+    frequencies: number of Fourier features (≥ 0).
+    bandwidth: standard deviation of their frequencies, in radians per unit of x (> 0).
+    noise_level: default σ of the noise-level input log σ (> 0), or None for no such input.
+    confinement, base, event: see `ConfinedNetwork`.
+    spectral_norm: see `_network` (> 0, or None).
     """
 
     def __init__(
@@ -38,20 +40,16 @@ class MLP(nn.Module):
         event: tuple[int, ...],
         data: Data | None,
     ) -> None:
-        super().__init__()
-        check.count("width", width)
-        check.count("depth", depth)
         check.count("frequencies", frequencies, least=0)
         check.positive("bandwidth", bandwidth)
         if noise_level is not None:
             check.positive("noise_level", noise_level)
-        self.event = event
+        super().__init__(width, depth, confinement, base, event, data)
         self.noise_level = noise_level
-        self.tail = Tail(confinement, base, event, data)
         size = math.prod(event)
-        self.waves = Waves(size, frequencies, bandwidth) if frequencies else None
+        self.waves = FourierFeatures(size, frequencies, bandwidth) if frequencies else None
         self.net = perceptron(size + 2 * frequencies + (noise_level is not None), width, depth, 1)
-        self.scale = spectrally_normalised(self.net, spectral_norm)
+        self.normalize(spectral_norm)
 
     def forward(
         self, x: Float[Tensor, "n *event"], condition: Float[Tensor, " n"] | None = None
@@ -63,8 +61,8 @@ class MLP(nn.Module):
         return self.scale * self.net(h).squeeze(1) + self.tail(x)
 
 
-class Waves(nn.Module):
-    """(x, sin Bx, cos Bx), the frequencies B drawn once from N(0, bandwidth²) and kept with the weights."""
+class FourierFeatures(nn.Module):
+    """(x, sin Bx, cos Bx), with frequencies B drawn once from N(0, bandwidth²) and saved with the weights."""
 
     directions: Tensor
 

@@ -1,4 +1,4 @@
-"""Müller–Brown potential: three minima joined by a bent path, the usual test of rare events in two dimensions."""
+"""Müller–Brown potential: three minima joined by a bent path, the standard test of rare events in two dimensions."""
 
 import torch
 from jaxtyping import Float
@@ -8,7 +8,7 @@ from ebm_cli import check
 
 HEIGHTS = (-200.0, -100.0, -170.0, 15.0)
 CURVATURES = ((-1.0, 0.0, -10.0), (-1.0, 0.0, -10.0), (-6.5, 11.0, -6.5), (0.7, 0.6, 0.7))
-CENTRES = ((1.0, 0.0), (0.0, 0.5), (-0.5, 1.5), (-1.0, 1.0))
+CENTERS = ((1.0, 0.0), (0.0, 0.5), (-0.5, 1.5), (-1.0, 1.0))
 
 
 class MullerBrown(nn.Module):
@@ -16,9 +16,9 @@ class MullerBrown(nn.Module):
 
     Müller and Brown, 1979 (Theor. Chim. Acta 53, 75), eq. 8. Minima of the sum, before the scale: −146.700 at
     (−0.558, 1.442), −108.167 at (0.623, 0.028), −80.768 at (−0.050, 0.467); saddles −40.665 and −72.249. The
-    last term of positive height confines, so that Z is finite.
+    last term, of positive height, is confining. Therefore Z is finite.
 
-    scale: multiplies the published potential; > 0. At 1 the barriers are over 40 T at T = 1.
+    scale: factor of the published potential (> 0). At 1 the barriers are over 40 T at T = 1.
     """
 
     heights: Tensor
@@ -30,10 +30,9 @@ class MullerBrown(nn.Module):
         check.positive("scale", scale)
         self.event = (2,)
         self.scale = scale
-        dtype = torch.get_default_dtype()
-        self.register_buffer("heights", torch.tensor(HEIGHTS, dtype=dtype))
-        self.register_buffer("curvatures", torch.tensor(CURVATURES, dtype=dtype))
-        self.register_buffer("centres", torch.tensor(CENTRES, dtype=dtype))
+        self.register_buffer("heights", torch.tensor(HEIGHTS))
+        self.register_buffer("curvatures", torch.tensor(CURVATURES))
+        self.register_buffer("centres", torch.tensor(CENTERS))
 
     def forward(self, x: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
         return self._terms(x)[2].sum(1)
@@ -47,7 +46,7 @@ class MullerBrown(nn.Module):
     def _terms(
         self, x: Float[Tensor, "n 2"]
     ) -> tuple[Float[Tensor, "n 4"], Float[Tensor, "n 4"], Float[Tensor, "n 4"]]:
-        """x − x⁰ₖ, y − y⁰ₖ, and the four terms of the sum."""
+        """Return x − x⁰ₖ, y − y⁰ₖ, and the four terms of the sum."""
         dx, dy = (x[:, None] - self.centres).unbind(2)
         a, b, c = self.curvatures.unbind(1)
         return dx, dy, self.scale * self.heights * (a * dx.square() + b * dx * dy + c * dy.square()).exp()

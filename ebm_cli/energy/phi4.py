@@ -1,4 +1,4 @@
-"""φ⁴ theory on a lattice: sites that each choose a sign and want their neighbours' one."""
+"""φ⁴ theory on a lattice: each site chooses a sign and prefers that of its neighbors."""
 
 import torch
 from jaxtyping import Float
@@ -11,10 +11,12 @@ class Phi4(nn.Module):
     """E(φ) = Σ_x [½ Σ_μ (φ_{x+μ} − φ_x)² + ½m²φ_x² + ¼λφ_x⁴], periodic in every direction μ.
 
     The lattice action of scalar field theory (Montvay and Münster, 1994, section 2.1, with λ/4 for their λ). For m² < 0
-    each site has two wells at ±√(−m²/λ); neighbours of one sign cost nothing, a wall costs its length. Z has no closed
-    form; on a ring of sites the transfer matrix e^{−V(φ)/2T} e^{−(φ−φ')²/2T} e^{−V(φ')/2T} gives it, Z = tr Kᴸ.
+    each site has two wells at ±√(−m²/λ). A wall between signs has an energy proportional to its length. Z has no
+    closed form; on a ring of sites the transfer matrix e^{−V(φ)/2T} e^{−(φ−φ')²/2T} e^{−V(φ')/2T} gives it, Z = tr Kᴸ.
 
-    mass_squared: m², any number. coupling: λ > 0. event: the lattice, one size a direction; a ring of 8 unless given.
+    mass_squared: m².
+    coupling: λ (> 0).
+    event: sizes of the lattice, one per direction; a ring of 8 by default.
     """
 
     def __init__(self, mass_squared: float, coupling: float, event: tuple[int, ...] | None) -> None:
@@ -22,9 +24,8 @@ class Phi4(nn.Module):
         check.number("mass_squared", mass_squared)
         check.positive("coupling", coupling)
         self.event = event or (8,)
-        dtype = torch.get_default_dtype()
-        self.mass_squared = nn.Parameter(torch.tensor(mass_squared, dtype=dtype))
-        self.coupling = nn.Parameter(torch.tensor(coupling, dtype=dtype))
+        self.mass_squared = nn.Parameter(torch.tensor(float(mass_squared)))
+        self.coupling = nn.Parameter(torch.tensor(float(coupling)))
 
     def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
         square = x.square()

@@ -1,24 +1,27 @@
-"""Product of trained runs: states that all of them find likely."""
+"""Product of trained runs: states that are likely under all of them."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ebm_cli.energy._composition import Part, common_event, temperatures_of, weights_of
+from ebm_cli.energy._composition import TrainedComponent, common_event, temperatures_of, weights_of
 
 
 class Product(nn.Module):
     """E(x) = Σᵢ wᵢ Eᵢ(x)/Tᵢ, so that at T = 1 p ∝ Πᵢ pᵢ^{wᵢ}, pᵢ ∝ exp(−Eᵢ/Tᵢ).
 
-    Hinton, 2002 (Neural Computation 14, 1771), eq. 1, a product of experts; each part's log Z is a constant that
-    drops out. E is a pure number: temperature 1 is the product itself. Z is finite as the parts' are: wᵢ > 0, and an
-    energy that confines its own part confines the sum.
+    Hinton, 2002 (Neural Computation 14, 1771), eq. 1, a product of experts. The log Z of each part is a constant
+    and cancels. E is dimensionless: temperature 1 gives the product. Z is finite if those of the parts are, because
+    wᵢ > 0.
 
-    runs: two or more, of one event shape. weights: wᵢ > 0, one a run; None for 1 each. temperatures: Tᵢ > 0, one a
-    run; None for those at which the runs were trained.
+    runs: two or more runs of one event shape.
+    weights: wᵢ per run (> 0), or None for 1 each.
+    temperatures: Tᵢ per run (> 0), or None for those of the training.
     """
 
-    def __init__(self, runs: list[Part], weights: list[float] | None, temperatures: list[float] | None) -> None:
+    def __init__(
+        self, runs: list[TrainedComponent], weights: list[float] | None, temperatures: list[float] | None
+    ) -> None:
         super().__init__()
         self.event = common_event(runs)
         powers, temperatures = weights_of(runs, weights), temperatures_of(runs, temperatures)

@@ -1,4 +1,4 @@
-"""Quadratic energy: a Gaussian at the origin, with everything about it known."""
+"""Quadratic energy: a Gaussian at the origin, with everything known in closed form."""
 
 import math
 
@@ -7,18 +7,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import check
-from ebm_cli.energy import per_coordinate
-from ebm_cli.rng import normal_like
+from ebm_cli.energy import event_shape
+from ebm_cli.energy._gaussian import GaussianEnergy
 
 
-class Quadratic(nn.Module):
+class Quadratic(GaussianEnergy):
     """E(x) = ½ Σᵢ aᵢ xᵢ², the Gaussian N(0, T·diag(1/a)).
 
-    Z(T) = Πᵢ √(2πT/aᵢ). `a` is trainable: with data of variance s² maximum likelihood at T = 1 takes it to
-    1/s². SGLD's stationary variance on it is (T/a)/(1 − aη/2).
+    Z(T) = Πᵢ √(2πT/aᵢ). `a` is trainable: for data of variance s², maximum likelihood at T = 1 gives 1/s². SGLD's
+    stationary variance is (T/a)/(1 − aη/2).
 
-    a: one curvature for all coordinates, or a list with one each; > 0.
-    event: shape of one state; taken from `a` where that is a list.
+    a: one curvature for all coordinates, or a list with one per coordinate (> 0).
+    event: shape of one state; by default that of the list `a`.
     """
 
     def __init__(self, a: float | list[float], event: tuple[int, ...] | None) -> None:
@@ -26,7 +26,7 @@ class Quadratic(nn.Module):
         curvatures = a if isinstance(a, list) else [a]
         for curvature in curvatures:
             check.positive("a", curvature)
-        self.event = event = per_coordinate("a", a, event)
+        self.event = event = event_shape("a", a, event)
         values = torch.tensor(curvatures, dtype=torch.get_default_dtype())
         self.a = nn.Parameter(values.reshape(event) if isinstance(a, list) else values.squeeze(0))
 
@@ -37,9 +37,6 @@ class Quadratic(nn.Module):
         grad = self.a * x
         return 0.5 * (grad * x).flatten(1).sum(1), grad
 
-    def log_z(self, temperature: float) -> float:
-        return float(self.log_partition(temperature).detach())
-
     def log_partition(self, temperature: float) -> Float[Tensor, ""]:
         a = self.a.double().expand(self.event)
         return 0.5 * torch.log(2 * math.pi * temperature / a).sum()
@@ -47,7 +44,3 @@ class Quadratic(nn.Module):
     def moments(self, temperature: float) -> tuple[Float[Tensor, "*event"], Float[Tensor, "*event"]]:
         a = self.a.detach().expand(self.event)
         return torch.zeros_like(a), temperature / a
-
-    def draw(self, n: int, temperature: float, rng: torch.Generator) -> Float[Tensor, "n *event"]:
-        mean, variance = self.moments(temperature)
-        return mean + variance.sqrt() * normal_like(mean.expand(n, *self.event), rng)

@@ -7,25 +7,25 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import check
-from ebm_cli.energy import per_coordinate
-from ebm_cli.rng import normal_like
+from ebm_cli.energy import event_shape
+from ebm_cli.energy._gaussian import GaussianEnergy
 
 
-class ShiftedQuadratic(nn.Module):
+class ShiftedQuadratic(GaussianEnergy):
     """E(x) = ½‖x‖² − θᵀx, the Gaussian N(θ, T·I).
 
-    log Z(T) = d/2·log(2πT) + ‖θ‖²/(2T). The negative phase is E_p[∇_θE] = −θ, so that gradient descent on the
-    negative log-likelihood takes θ to the data's mean.
+    log Z(T) = d/2·log(2πT) + ‖θ‖²/(2T). The negative phase is E_p[∇_θE] = −θ. Therefore gradient descent on the
+    negative log-likelihood moves θ to the mean of the data.
 
-    theta: the mean at the start: one number for all coordinates, or a list with one each.
-    event: shape of one state; taken from `theta` where that is a list.
+    theta: initial mean, one number for all coordinates or a list with one per coordinate.
+    event: shape of one state; by default that of the list `theta`.
     """
 
     def __init__(self, theta: float | list[float], event: tuple[int, ...] | None) -> None:
         super().__init__()
         for value in theta if isinstance(theta, list) else [theta]:
             check.number("theta", value)
-        self.event = event = per_coordinate("theta", theta, event)
+        self.event = event = event_shape("theta", theta, event)
         values = torch.tensor(theta, dtype=torch.get_default_dtype())
         self.theta = nn.Parameter(values.reshape(event) if isinstance(theta, list) else values.repeat(event))
 
@@ -35,9 +35,6 @@ class ShiftedQuadratic(nn.Module):
     def energy_and_grad(self, x: Float[Tensor, "n *event"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n *event"]]:
         return self(x), x - self.theta
 
-    def log_z(self, temperature: float) -> float:
-        return float(self.log_partition(temperature).detach())
-
     def log_partition(self, temperature: float) -> Float[Tensor, ""]:
         theta = self.theta.double()
         return 0.5 * theta.numel() * math.log(2 * math.pi * temperature) + theta.square().sum() / (2 * temperature)
@@ -45,7 +42,3 @@ class ShiftedQuadratic(nn.Module):
     def moments(self, temperature: float) -> tuple[Float[Tensor, "*event"], Float[Tensor, "*event"]]:
         theta = self.theta.detach()
         return theta, torch.full_like(theta, temperature)
-
-    def draw(self, n: int, temperature: float, rng: torch.Generator) -> Float[Tensor, "n *event"]:
-        mean, variance = self.moments(temperature)
-        return mean + variance.sqrt() * normal_like(mean.expand(n, *self.event), rng)

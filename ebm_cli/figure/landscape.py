@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from ebm_cli import figure
-from ebm_cli.data import Data, KnownDensity, known
+from ebm_cli.data import Data, KnownDensity
+from ebm_cli.data._rows import available_rows
 from ebm_cli.estimate import Picture
 
 SIZE = 160
@@ -22,7 +23,7 @@ def landscape(energy: nn.Module, temperature: float, data: Data | None, x: Float
     are shown by a histogram of their training rows.
     """
     finite = x[np.isfinite(x).all(1)]
-    rows = known(data).x.double().cpu().numpy() if data is not None else None
+    rows = available_rows(data).x.double().cpu().numpy() if data is not None else None
     shown = [part for part in (rows, finite) if part is not None and len(part)]
     box = figure.extent(shown[0], shown[1] if len(shown) > 1 else None) if shown else (-1.0, 1.0, -1.0, 1.0)
     u, v, e = figure.energy_on_grid(energy, box, SIZE)

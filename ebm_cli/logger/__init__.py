@@ -1,1 +1,1 @@
-"""Where scalars are sent: TensorBoard."""
+"""TensorBoard files of runs."""

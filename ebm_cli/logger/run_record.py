@@ -1,4 +1,4 @@
-"""What TensorBoard shows of any run: hyperparameters, numbers and their verdict, figures, and judgment."""
+"""TensorBoard record of any run: hyperparameters, numbers and their verdicts, figures, and judgment."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ from ebm_cli.run.folder import Run
 Value = float | str | bool
 
 VERDICTS = {"refused": 0.0, "caution": 1.0, "ok": 2.0}
-# HParams shows the first five scalars by name; the digit puts this one behind the four of training.
-VERDICT = "2_verdict/worst"
-ABOUT_VERDICT = "The worst verdict among the run's numbers: 2 ok, 1 caution, 0 refused."
-# Groups that are compared by what they chose, and values by which runs are compared whether typed or not.
-CHOICES = ("energy", "data", "sampler", "start", "objective", "path")
-ALWAYS = (
+# HParams shows the first five scalars by name. The digit places this one after the four of training.
+VERDICT_TAG = "2_verdict/worst"
+VERDICT_DESCRIPTION = "The worst verdict among the run's numbers: 2 ok, 1 caution, 0 refused."
+# Groups whose choice is a hyperparameter, and values that are hyperparameters even if they were not typed.
+GROUPS = ("energy", "data", "sampler", "start", "objective", "path")
+COMPARED_KEYS = (
     "sampler.temperature",
     "sampler.step_size",
     "optimizer.lr",
@@ -27,27 +27,27 @@ ALWAYS = (
     "chains",
     "seed",
 )
-# Keys that say where and how a run is made, not what it is.
-NEVER = ("run", "init", "out", "name", "device", "threads", "trust", "resume", "experiment", "figures")
-MOST_PARTS = 4
+# Keys that determine where and how a run is made, not its result.
+UNCOMPARED_KEYS = ("run", "init", "out", "name", "device", "threads", "trust", "resume", "experiment", "figures")
+MAX_LIST_LENGTH = 4
 
 
 def open_record(events: Events, run: Run) -> None:
-    """Write what is known of a run before its work: hyperparameters, command and configuration."""
+    """Write hyperparameters, command and configuration of a run before its work."""
     config = run.config()
     made = config["made"]
-    # Its begin alone is shown.
+    # TensorBoard shows only the start of a trial's name.
     *above, name = run.folder.absolute().parts[-3:]
     trial = f"{name} in {'/'.join(above)} ({made.get('verb', 'train')})"
     events.hparams(hyperparameters(config), trial)
     events.text("command", f"`{made.get('command', '')}`\n\n{run.folder}", 0)
-    shown = yaml.safe_dump({key: value for key, value in config.items() if key != "made"}, sort_keys=False)
+    text = yaml.safe_dump({key: value for key, value in config.items() if key != "made"}, sort_keys=False)
     # TensorBoard sorts texts by name: the longest comes last.
-    events.text("whole configuration", code(shown), 0)
+    events.text("whole configuration", as_code_block(text), 0)
 
 
 def close_record(run: Run) -> None:
-    """Write the numbers, figures and judgment that a verb left in the run's folder, and what it was."""
+    """Write the numbers, figures and judgment in the run's folder; `train` has opened the record itself."""
     verb = run.config()["made"].get("verb", "train")
     metrics = run.metrics()
     step = int(metrics["steps"]["value"]) if verb == "train" and "steps" in metrics else 0
@@ -55,59 +55,59 @@ def close_record(run: Run) -> None:
         if verb != "train":
             open_record(events, run)
             for name, row in metrics.items():
-                for tag, value in scalars(f"{verb}/{name}", row["value"]).items():
-                    events.scalar(tag, value, step, about(row))
+                for tag, value in named_scalars(f"{verb}/{name}", row["value"]).items():
+                    events.scalar(tag, value, step, describe_row(row))
         if metrics:
             worst = min(VERDICTS[row["verdict"]] for row in metrics.values())
-            events.scalar(VERDICT, worst, step, ABOUT_VERDICT)
-            events.text("numbers", table(metrics), step)
+            events.scalar(VERDICT_TAG, worst, step, VERDICT_DESCRIPTION)
+            events.text("numbers", markdown_table(metrics), step)
         if sentence := judgment([(verb, metrics)]):
             events.text("judgment", sentence, step)
         for name, caption in run.captions().items():
             if (path := run.figures / f"{name}.png").exists():
                 events.picture(f"figures/{name}", path.read_bytes(), step, caption)
-        events.ended()
+        events.mark_finished()
 
 
 def hyperparameters(config: dict[str, Any]) -> dict[str, Value]:
-    """The values that a run is compared by: its choices, the usual ones, and all that was typed."""
+    """Return the hyperparameters of a run: its chosen groups, the usual values, and all typed values."""
     found: dict[str, Value] = {}
-    for group in CHOICES:
+    for group in GROUPS:
         node = config.get(group)
         if isinstance(node, dict) and isinstance(node.get("_target_"), str):
             found[group] = str(node["_target_"]).rpartition(".")[0].rpartition(".")[2] or str(node["_target_"])
-    for key in (*ALWAYS, *config["made"].get("chosen", [])):
-        value = at(config, key)
-        if key not in NEVER and key not in found and isinstance(value, bool | int | float | str):
+    for key in (*COMPARED_KEYS, *config["made"].get("chosen", [])):
+        value = value_of(config, key)
+        if key not in UNCOMPARED_KEYS and key not in found and isinstance(value, bool | int | float | str):
             found[key] = value
     return found
 
 
-def at(config: dict[str, Any], key: str) -> Any:
-    """The value of a dotted key, None for none."""
+def value_of(config: dict[str, Any], key: str) -> Any:
+    """Return the value of a dotted key, None if there is none."""
     node: Any = config
     for name in key.split("."):
         node = node.get(name) if isinstance(node, dict) else None
     return node
 
 
-def scalars(tag: str, value: Any) -> dict[str, float]:
-    """A number under its tag; of a short list each, by position; nothing of what is refused or no number."""
+def named_scalars(tag: str, value: Any) -> dict[str, float]:
+    """Return a number by its tag, or the numbers of a short list by tag and position; {} for other values."""
     if isinstance(value, int | float):
         return {tag: float(value)}
-    if isinstance(value, list) and len(value) <= MOST_PARTS and all(isinstance(v, int | float) for v in value):
+    if isinstance(value, list) and len(value) <= MAX_LIST_LENGTH and all(isinstance(v, int | float) for v in value):
         return {f"{tag}[{i}]": float(v) for i, v in enumerate(value)}
     return {}
 
 
-def about(row: dict[str, Any]) -> str:
-    """What a number means, and its verdict with the reason."""
+def describe_row(row: dict[str, Any]) -> str:
+    """Return unit, meaning, verdict and reason of a number."""
     parts = (row.get("unit"), row.get("meaning"), row["verdict"], row.get("reason"))
     return " · ".join(str(part) for part in parts if part)
 
 
-def table(metrics: dict[str, dict[str, Any]]) -> str:
-    """The numbers as a Markdown table."""
+def markdown_table(metrics: dict[str, dict[str, Any]]) -> str:
+    """Return the numbers as a Markdown table."""
 
     def cell(text: str) -> str:
         return " ".join(text.split()).replace("|", "\\|")
@@ -121,10 +121,10 @@ def table(metrics: dict[str, dict[str, Any]]) -> str:
         )
         for name, row in metrics.items()
     ]
-    head = "| quantity | value | verdict | meaning, and reason for doubt |\n|---|---|---|---|\n"
+    head = "| quantity | value | verdict | meaning, and reason of the verdict |\n|---|---|---|---|\n"
     return head + "\n".join(f"| {' | '.join(map(cell, row))} |" for row in rows)
 
 
-def code(text: str) -> str:
-    """Text as a block of code in Markdown."""
+def as_code_block(text: str) -> str:
+    """Return text as a code block in Markdown."""
     return "\n".join(f"    {line}" for line in text.splitlines())

@@ -1,13 +1,13 @@
 """One TensorBoard event file in a run's folder: described scalars, histograms, pictures and text."""
 
-# Protobuf makes its classes when a module is imported.
+# Protobuf creates its classes when a module is imported.
 # pyright: reportAttributeAccessIssue=false
 
 import re
 import struct
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
@@ -25,8 +25,8 @@ from tensorboard.util import tensor_util
 FLUSH_SECONDS = 10
 
 
-class Events:
-    """Writes events; with `purge`, TensorBoard hides what earlier files of the folder have from that step on."""
+class Events(AbstractContextManager["Events"]):
+    """Writer of events. With `purge`, TensorBoard hides the events of earlier files of the folder from that step on."""
 
     def __init__(self, folder: Path, purge: int | None = None) -> None:
         self.writer = EventFileWriter(str(folder), flush_secs=FLUSH_SECONDS)
@@ -34,12 +34,7 @@ class Events:
             start = SessionLog(status=SessionLog.START)
             self.writer.add_event(Event(step=purge, session_log=start, wall_time=time.time()))
 
-    def __enter__(self) -> "Events":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -53,7 +48,7 @@ class Events:
         self._add(Summary(value=[Summary.Value(tag=tag, simple_value=value, metadata=metadata)]), step)
 
     def histogram(self, tag: str, values: np.ndarray, step: int, description: str = "") -> None:
-        """values: one or more finite numbers."""
+        """Write a histogram of values, which must be finite numbers (at least one)."""
         self._add(histogram_pb(tag, values.astype(np.float64), description=description), step)
 
     def picture(self, tag: str, png: bytes, step: int, caption: str = "") -> None:
@@ -66,10 +61,10 @@ class Events:
         self._add(text_pb(tag, markdown), step)
 
     def hparams(self, values: dict[str, float | str | bool], trial: str) -> None:
-        """The hyperparameters by which TensorBoard compares this folder's run with others; trial: a name of its own."""
+        """Write the hyperparameters by which TensorBoard compares runs; trial: unique name of this run."""
         self._add(hparams_pb(values, trial_id=trial), 0)
 
-    def ended(self) -> None:
+    def mark_finished(self) -> None:
         """Mark the run as finished in the table of hyperparameters."""
         end = plugin_data_pb2.SessionEndInfo(status=api_pb2.STATUS_SUCCESS, end_time_secs=time.time())
         metadata = hparams_metadata.create_summary_metadata(plugin_data_pb2.HParamsPluginData(session_end_info=end))
@@ -79,7 +74,7 @@ class Events:
         self._add(Summary(value=[value]), 0)
 
     def layout(self, categories: dict[str, dict[str, tuple[str, ...]]]) -> None:
-        """The dashboard of custom scalars: titles of categories, and of their charts with the tags that share one."""
+        """Write the dashboard of custom scalars: charts by category and title, each with its tags."""
 
         def chart(title: str, tags: tuple[str, ...]) -> layout_pb2.Chart:
             lines = layout_pb2.MultilineChartContent(tag=[f"^{re.escape(tag)}$" for tag in tags])

@@ -9,7 +9,9 @@ from jaxtyping import Float
 from torch import nn
 
 from ebm_cli.check import InputError
-from ebm_cli.data import Data, FileRows, ReadsFiles, images, is_image, own_path
+from ebm_cli.data import Data, FileRows, ReadsFiles, images, is_image
+from ebm_cli.data._files import existing_path
+from ebm_cli.data._picture_folder import read_folder
 from ebm_cli.energy import device_of
 
 
@@ -47,7 +49,7 @@ def plain_rows(path: str, event: tuple[int, ...], data: Data | None) -> ScoredRo
     """Return the pictures of a folder, or an array (rows, *event) in the model's units; the data have no columns."""
     import pandas as pd
 
-    found = own_path(path)
+    found = existing_path(path)
     if found.is_dir():
         return picture_rows(path, event)
     if found.suffix != ".npy":
@@ -69,7 +71,7 @@ def picture_rows(path: str, event: tuple[int, ...]) -> ScoredRows:
 
     if not is_image(event):
         raise InputError(f"path={path} is a folder of pictures, but the model's states have shape {list(event)}")
-    names, pixels, _ = images.read(path, (event[0], event[1], event[2]))
+    names, pixels, _ = read_folder(path, (event[0], event[1], event[2]))
     if not names:
         raise InputError(f"path={path} contains no pictures")
     x = torch.tensor(pixels, dtype=torch.get_default_dtype()) / images.LEVELS - 1

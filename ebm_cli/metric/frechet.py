@@ -76,7 +76,7 @@ def floor(features: Features, held_out: Batch, train: Batch, n: int) -> list[flo
     values = []
     for subset in range(SUBSETS):
         fold = subset % features.folds
-        unseen = features.unseen(fold, len(train.x))
+        unseen = features.held_out_rows(fold, len(train.x))
         chosen = random.choice(unseen, size=min(n, len(unseen)), replace=False)
         values.append(distance(features(fold, train.x[chosen.tolist()]), features(fold, held_out.x)))
     return values

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.check import InputError
-from ebm_cli.data import Data, NamesRows, Part, ReadsFiles
+from ebm_cli.data import Data, NamesRows, ReadsFiles, Split
 from ebm_cli.density import NAMES, Baseline, fit_baselines
 from ebm_cli.estimate import Estimate, Picture, Result, refused, show
 from ebm_cli.metric import EvaluationContext
@@ -49,7 +49,7 @@ class Fitted(NamedTuple):
     """Other densities, and the log-density of the rows of each part by the density's name."""
 
     baselines: list[Baseline]
-    log_densities: dict[str, dict[Part, np.ndarray]]
+    log_densities: dict[str, dict[Split, np.ndarray]]
 
 
 class Shown(NamedTuple):
@@ -89,10 +89,10 @@ class NLL(LogZSettings):
         settings = log_z_settings(self)
         already_reported = settings in context.partitions
         found = context.log_z(settings)
-        parts: dict[Part, Tensor] = {"held_out": context.held_out.x}
+        parts: dict[Split, Tensor] = {"held_out": context.held_out.x}
         if context.train is not None:
             parts["train"] = context.train.x
-        e: dict[Part, np.ndarray] = {
+        e: dict[Split, np.ndarray] = {
             k: reduced_energies(context.energy, context.temperature, x) for k, x in parts.items()
         }
         noise = f"with the data's noise, σ = {data.noise:g}, drawn once" if data.noise else "without noise"
@@ -103,12 +103,12 @@ class NLL(LogZSettings):
         notes += gain_over_baselines(e["held_out"], found.estimate, other)
         table = {SCORES: score_table(e, found.estimate, other.log_densities, row_names(data, e))}
         lines = [*model_row(estimates), *(baseline_row(b, other.log_densities[b.name]) for b in other.baselines)]
-        words: dict[Part, str] = {"held_out": context.compared, "train": "training rows"}
+        words: dict[Split, str] = {"held_out": context.compared, "train": "training rows"}
         scored = " and ".join(f"{len(values)} {words[part]}" for part, values in e.items())
         shown = Shown(lines, f"{scored}, {noise}", context.compared)
         return Result(estimates, shown, picture if lines else None, notes, table)
 
-    def _fit(self, context: EvaluationContext, data: Data, parts: dict[Part, Tensor], notes: list[str]) -> Fitted:
+    def _fit(self, context: EvaluationContext, data: Data, parts: dict[Split, Tensor], notes: list[str]) -> Fitted:
         """Fit the other densities and score the rows of each part."""
         names = self.baselines
         if "train" not in parts and names:
@@ -117,7 +117,7 @@ class NLL(LogZSettings):
         if isinstance(data, ReadsFiles):
             notes.append(describe_units(data))
         baselines = fit_baselines(data, names, context.seed, notes.append, context.terminal.stopping)
-        scores: dict[str, dict[Part, np.ndarray]] = {
+        scores: dict[str, dict[Split, np.ndarray]] = {
             b.name: {part: b.log_prob(x).double().cpu().numpy() for part, x in parts.items()} for b in baselines
         }
         return Fitted(baselines, scores)
@@ -136,7 +136,7 @@ def reduced_energies(energy: nn.Module, temperature: float, x: Float[Tensor, "n 
 
 
 def nll_rows(
-    context: EvaluationContext, e: dict[Part, np.ndarray], found: LogZResult, other: Fitted
+    context: EvaluationContext, e: dict[Split, np.ndarray], found: LogZResult, other: Fitted
 ) -> dict[str, Estimate]:
     """Return nll, nll_train, bits_per_dim and nll_NAME of the other densities."""
     bits = 1 / (math.prod(context.event) * math.log(2))
@@ -211,9 +211,9 @@ def gain_over_baselines(e: Float[np.ndarray, " n"], log_z: Estimate, other: Fitt
 
 
 def score_table(
-    e: dict[Part, np.ndarray],
+    e: dict[Split, np.ndarray],
     log_z: Estimate,
-    densities: dict[str, dict[Part, np.ndarray]],
+    densities: dict[str, dict[Split, np.ndarray]],
     names: tuple[str, list[Any]],
 ) -> dict[str, Any]:
     """Return one line per row, in the set's own order: E/T, log densities in nats, and those with log Z's bounds.
@@ -228,7 +228,7 @@ def score_table(
     return columns | {name: np.concatenate([each[part] for part in e]) for name, each in densities.items()}
 
 
-def row_names(data: Data, e: dict[Part, np.ndarray]) -> tuple[str, list[Any]]:
+def row_names(data: Data, e: dict[Split, np.ndarray]) -> tuple[str, list[Any]]:
     """Return what the user's file calls the rows of each part; their numbers in the part for data without a file."""
     found = {part: data.origin(part) if isinstance(data, NamesRows) else None for part in e}
     kinds = {origin[0] for origin in found.values() if origin is not None}
@@ -254,7 +254,7 @@ def model_row(estimates: dict[str, Estimate]) -> list[LikelihoodRow]:
     return [LikelihoodRow("this model", -nll.value, se, lower, upper, on_train, None, model=True)]
 
 
-def baseline_row(b: Baseline, log_densities: dict[Part, np.ndarray]) -> LikelihoodRow:
+def baseline_row(b: Baseline, log_densities: dict[Split, np.ndarray]) -> LikelihoodRow:
     """Return a baseline's row."""
     held_out = mean_nll(log_densities["held_out"])
     se = held_out.se if isinstance(held_out.se, float) else None

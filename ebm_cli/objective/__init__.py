@@ -1,35 +1,30 @@
-"""Objectives: what training minimises. Every other file in this folder is one of them.
+"""Objectives: the losses that training minimizes; one file per objective.
 
-An objective is an `nn.Module`; its buffers, a second network and, through `get_extra_state`, an optimizer of
-its own are saved with the run. Sampler, start and data reach it from the verb, never through its YAML.
+An objective is an `nn.Module`. Its buffers, its own networks and, through `get_extra_state`, its own optimizer are
+saved with the run. The verb passes sampler, start and data to it; YAML does not.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli.check import InputError
-from ebm_cli.data import Data, KnownDensity, known
-from ebm_cli.energy import energy_and_grad, frozen
 from ebm_cli.sampler import Sampler
-
-# Rows repeat if a smaller fraction of them differs; a coordinate does if it has few values, each in several rows.
-DISTINCT_ROWS = 0.95
-FEW_VALUES, ROWS_PER_VALUE = 64, 4
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One step's loss and both phases; None where a part does not exist.
+    """The loss and both phases of one step; None for parts that do not exist.
 
-    loss: what is differentiated. x_data, e_data: the positive phase; x_model, e_model: the negative one.
-    clean: the rows of x_data before noise.
-    scalars: further figures to log, by name; tensors of one number. measures: those that cost something, called only
-    when a step is logged, after its update.
+    loss: the number that is differentiated.
+    x_data, e_data: states and energies of the positive phase.
+    x_model, e_model: states and energies of the negative phase.
+    clean: the states of x_data before noise.
+    scalars: further tensors of one number to log, by name.
+    measures: scalars that are expensive. They are called only for logged steps, after the update.
     """
 
     loss: Float[Tensor, ""]
@@ -43,83 +38,47 @@ class Outcome:
 
 
 class Objective(nn.Module):
-    """Base of all objectives: `forward(energy, batch, rng) -> Outcome`."""
+    """Base of all objectives: `forward(energy, batch, rng) -> Outcome`.
 
-    @property
-    def has_chains(self) -> bool:
-        """Whether every outcome has x_model."""
-        return True
+    has_chains: True if every outcome has x_model.
+    """
 
-    def suits(self, energy: nn.Module, event: tuple[int, ...]) -> None:
-        """Raise InputError, with the reason, for an energy that it cannot train."""
+    has_chains = True
+
+    def check_energy(self, energy: nn.Module, event: tuple[int, ...]) -> None:
+        """Raise InputError, with the reason, for an energy that this objective cannot train."""
 
 
 @runtime_checkable
-class LeadsSamples(Protocol):
-    """A class of objectives whose models have a start of their own: chains of its runs begin there unless told."""
+class ProvidesStart(Protocol):
+    """A class of objectives that provide the default start of chains of their runs."""
 
     @staticmethod
     def start_of(node: dict[str, Any]) -> dict[str, Any]:
-        """The start's `_target_` and values, from the objective's own of a run."""
+        """Return `_target_` and arguments of the start, given the objective's node in the configuration of a run."""
         ...
 
 
-def check_together(
+def check_compatible(
     objective: Objective, energy: nn.Module, event: tuple[int, ...], regularizers: Iterable[tuple[str, object]]
 ) -> None:
-    """Raise InputError for an energy or regularizers, by name, that do not go with this objective."""
-    lacking = [
-        f"regularizer.{name} needs chains from the first step on, which this objective has none of: use "
+    """Raise InputError if the energy or one of the named regularizers cannot be used with this objective."""
+    without_chains = [
+        f"regularizer.{name} needs chains from the first step on, but this objective has none. Use "
         "objective=contrastive"
         for name, regularizer in regularizers
         if getattr(regularizer, "needs_chains", False) and not objective.has_chains
     ]
-    if lacking:
-        raise InputError(*lacking)
-    objective.suits(energy, event)
-
-
-def refuse_repeats(data: Data) -> None:
-    """Raise InputError for rows on which score matching has no minimum: they repeat and carry no noise.
-
-    Where rows or values of a coordinate repeat, E'' grows on them without bound and the loss falls to −∞.
-    """
-    if data.noise > 0 or not data.finite:
-        return
-    rows = known(data).x.flatten(1)
-    distinct, fewest = len(rows.unique(dim=0)), min(len(column.unique()) for column in rows.T)
-    if distinct < DISTINCT_ROWS * len(rows):
-        what = f"only {distinct} of {len(rows)} rows differ"
-    elif fewest <= FEW_VALUES and ROWS_PER_VALUE * fewest <= len(rows):
-        what = f"a coordinate has only {fewest} values in {len(rows)} rows"
-    else:
-        return
-    raise InputError(
-        f"data.noise must be > 0 for score matching, which has no minimum here: {what}; try data.noise=0.1"
-    )
+    if without_chains:
+        raise InputError(*without_chains)
+    objective.check_energy(energy, event)
 
 
 def temperature_of(sampler: Sampler) -> float:
-    """The temperature at which a model is trained; InputError at 0."""
+    """Return the temperature at which a model is trained; raise InputError at 0."""
     if sampler.temperature == 0:
-        raise InputError("sampler.temperature must be > 0 in training: at 0 a model is a point, without a density")
+        raise InputError(
+            "sampler.temperature must be > 0 for training: at temperature 0 the sampler is gradient descent and "
+            "defines no distribution"
+        )
     return sampler.temperature
-
-
-def fisher_divergence(energy: nn.Module, x: Float[Tensor, "n *event"], data: KnownDensity, T: float) -> Tensor:
-    """½ mean ‖∇log p(x) + ∇E(x)/T‖² over rows of data with density p: 0 for the true energy alone."""
-    x = x.detach().requires_grad_(True)
-    with torch.enable_grad():
-        (score,) = torch.autograd.grad(data.log_prob(x).sum(), x)
-    with frozen(energy):
-        _, grad = energy_and_grad(energy, x)
-    return 0.5 * (score + grad / T).flatten(1).square().sum(1).mean()
-
-
-def fisher(
-    energy: nn.Module, x: Float[Tensor, "n *event"], data: Data | None, T: float
-) -> dict[str, Callable[[], Tensor]]:
-    """The Fisher divergence as a measure of an outcome, where the data's density is known."""
-    if not isinstance(data, KnownDensity):
-        return {}
-    return {"fisher_divergence": lambda: fisher_divergence(energy, x, data, T)}

@@ -1,4 +1,4 @@
-"""Noise that data are told from: laws fitted to the training rows, to draw from and of known density."""
+"""Noise distributions for noise-contrastive estimation: fitted to the training samples, with a known density."""
 
 import math
 from importlib.util import find_spec
@@ -16,34 +16,37 @@ from ebm_cli.energy._gaussians import Gaussians, fitted_gaussians, mixed, widene
 from ebm_cli.run.terminal import never
 
 KINDS = ("gaussian", "mixture", "flow")
-BROADER = 2.0
+# Standard deviation of the broad component, relative to the data.
+BROAD_FACTOR = 2.0
 
 
 @runtime_checkable
 class Noise(Protocol):
-    """A law over flattened states that can be drawn from and whose density is known."""
+    """A distribution over flattened states with exact draws and a known density."""
 
     def log_prob(self, x: Float[Tensor, "n size"]) -> Float[Tensor, " n"]: ...
 
     def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n size"]: ...
 
 
-def fitted(kind: str, components: int, broad: float, data: Data) -> "Gaussians | FlowNoise":
-    """A law of KINDS for these data; a share `broad` of it is one Gaussian fitted to them, made twice as wide.
+def fit_noise(kind: str, components: int, broad: float, data: Data) -> "Gaussians | FlowNoise":
+    """Return a distribution fitted to the data; raise InputError for another kind or too few training samples.
 
-    components: of a mixture. InputError for another kind, too few rows, and a flow without zuko.
+    kind: one of KINDS; flow needs zuko.
+    components: number of Gaussians of a mixture (≥ 1).
+    broad: weight of one Gaussian fitted to the data and made twice as wide (in [0, 1)).
     """
     one_of("noise", kind, KINDS)
     if kind == "flow":
         return FlowNoise(broad, data)
     narrow = fitted_gaussians("components", 1 if kind == "gaussian" else components, data)
-    return mixed(narrow, widened(fitted_gaussians("components", 1, data), BROADER), broad) if broad else narrow
+    return mixed(narrow, widened(fitted_gaussians("components", 1, data), BROAD_FACTOR), broad) if broad else narrow
 
 
 class FlowNoise(nn.Module):
-    """(1 − broad)·q + broad·N(m, 4C): q the spline flow of `baseline/flow.py`, fitted before the first draw.
+    """(1 − broad)·q + broad·N(m, 4C), with q the spline flow of `density.flow`, fitted before the first draw.
 
-    The fit takes a minute or more; it is part of the checkpoint, so that a resumed run does not repeat it. The flow
+    The fit takes a minute or more. It is part of the checkpoint, so that a resumed run does not repeat it. The flow
     computes on the CPU, in double precision.
     """
 
@@ -53,9 +56,9 @@ class FlowNoise(nn.Module):
         super().__init__()
         if find_spec("zuko") is None:
             raise InputError("noise=flow needs zuko: pip install 'ebm-cli[baselines]'")
-        self.wide = widened(fitted_gaussians("components", 1, data), BROADER)
+        self.wide = widened(fitted_gaussians("components", 1, data), BROAD_FACTOR)
         self.broad = broad
-        # Whatever the run's seed, as mixtures are fitted.
+        # The fit is the same for every seed of the run, as it is for mixtures.
         self.rows = make_fit_data(data, 0)
         self.flow = flow.untrained(self.rows)
         self.register_buffer("fitted", torch.tensor(False))

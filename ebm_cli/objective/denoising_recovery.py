@@ -1,4 +1,4 @@
-"""Denoising recovery: maximum likelihood of rows given their noised copies, over noise levels."""
+"""Denoising recovery: maximum likelihood of samples given noisy copies of them, over several noise levels."""
 
 from typing import Any
 
@@ -15,56 +15,58 @@ from ebm_cli.objective.contrastive import check_chains
 from ebm_cli.rng import normal_like
 from ebm_cli.sampler import Sampler, per_chain
 
-BEGIN = ("noised", "data")
+CHAIN_INITS = ("noised", "data")
 
 
 class DenoisingRecovery(Objective):
-    """loss = (mean E(x_t, ν_t) − mean E(x_t⁻, ν_t))/T, x_t⁻ the ends of chains of p(x_t | x_{t+1} = x_t + δ_t ξ).
+    """loss = (mean E(x_t, ν_t) − mean E(x_t⁻, ν_t))/T, x_t⁻ the final states of chains of p(x_t | x_{t+1}).
 
-    Gao, Song, Poole, Wu and Kingma, 2021 (arXiv 2012.08125), eq. 9 and algorithm 1, without their rescaling of x:
-    p(x_t | x_{t+1}) ∝ exp(−E(x_t, ν_t)/T − ‖x_{t+1} − x_t‖²/(2δ_t²)), and the gradient is that of −log p(x_t | x_{t+1})
-    when chains follow it. The Gaussian term makes that law narrow, so that short chains do; its optimum is
-    E(x, ν_t) = −T log p_t(x) + const all the same, p_t the data's law with noise σ_t, and at ν_0, which is
-    what forward(x) is of, the data's own. The smaller δ_t, the easier the chains, and the less rows tell of the masses
-    of modes that lie further apart. t goes around 0 … K − 1, an equal share of the rows each.
+    Gao, Song, Poole, Wu and Kingma, 2021 (arXiv 2012.08125), eq. 9 and algorithm 1, without their rescaling of x.
+    x_{t+1} = x_t + δ_t ξ, so p(x_t | x_{t+1}) ∝ exp(−E(x_t, ν_t)/T − ‖x_{t+1} − x_t‖²/(2δ_t²)). The gradient is that of
+    −log p(x_t | x_{t+1}) if chains follow it. The Gaussian term makes this conditional narrow, so that short chains
+    suffice. The optimum is still E(x, ν_t) = −T log p_t(x) + const, with p_t the data distribution with noise σ_t; at
+    ν_0, the level of forward(x), it is the data distribution. A smaller δ_t makes the chains easier, but the samples
+    then determine the masses of distant modes less well. t cycles through 0 … K − 1, for equal fractions of the rows.
 
-    The bias is that of the chains: their start for small k, their step for unadjusted samplers. Begun at the data it is
-    0 at the optimum for exact kernels, whatever k; begun at x_{t+1}, it is not. The loss itself is no measure of
-    progress. Logs acceptance and chain_gradients of all levels; data, model and their energies are of level 0.
+    The bias is that of the chains: of their start for small k, and of the step size for unadjusted samplers. If they
+    start at the data it is 0 at the optimum for exact kernels, for every k; if they start at x_{t+1} it is not. The
+    loss does not measure progress. Logs acceptance and chain_gradients over all levels. Data, model and their energies
+    are of level 0.
 
-    sigma: rising levels σ_1 … σ_K > 0 beyond the data's own noise, and see `NoiseSchedule`. steps: k ≥ 1. begin: noised
-    or data. descent: kernel steps ≥ 1 a level when a run is sampled. Raises InputError for an energy that is not told
-    levels, or whose own is not below the first, and for batches of fewer rows than levels.
+    sigma: increasing levels σ_1 … σ_K beyond the noise of the data (> 0); see `_levels`.
+    steps: kernel steps k per training step (≥ 1).
+    begin: initial states, noised (x_{t+1}) or data (x_t).
+    descent: kernel steps per level when a run is sampled (≥ 1).
+
+    Raises InputError if the energy is not noise-conditional or its noise_level is not below sigma[0], and for batches
+    with fewer rows than levels.
     """
 
     def __init__(self, sigma: list[float], steps: int, begin: str, descent: int, sampler: Sampler) -> None:
         super().__init__()
         check_rising(sigma)
         check_chains(steps, sampler)
-        check.one_of("begin", begin, BEGIN)
+        check.one_of("begin", begin, CHAIN_INITS)
         check.count("descent", descent)
-        self.sigma = sigma
-        self.steps = steps
-        self.begin = begin
+        self.sigma, self.steps, self.begin, self.sampler = sigma, steps, begin, sampler
         self.ladder: NoiseSchedule | None = None
-        self.sampler = sampler
 
     @staticmethod
     def start_of(node: dict[str, Any]) -> dict[str, Any]:
-        """Where chains of a run with this objective begin when it is sampled."""
+        """Return the start of chains that sample a run of this objective."""
         return {"_target_": "ebm_cli.start.descent.Descent", "sigma": node["sigma"], "steps": node["descent"]}
 
-    def suits(self, energy: nn.Module, event: tuple[int, ...]) -> None:  # noqa: ARG002
+    def check_energy(self, energy: nn.Module, event: tuple[int, ...]) -> None:  # noqa: ARG002
         self._ladder(energy)
 
     def _ladder(self, energy: nn.Module) -> NoiseSchedule:
-        """The levels, put together once: an energy's own never changes."""
+        """Return the levels, built once: the noise_level of an energy never changes."""
         if self.ladder is None:
             self.ladder = NoiseSchedule.from_energy(energy, self.sigma, "objective.sigma")
         return self.ladder
 
     def policy(self, chains: int, steps: int) -> str:  # noqa: ARG002
-        """Where chains begin, in words."""
+        """Describe where chains start."""
         where = "a training sample" if self.begin == "data" else "a training sample with noise"
         return f"each starts at {where}, at one of {len(self.sigma)} noise levels"
 
@@ -76,22 +78,16 @@ class DenoisingRecovery(Objective):
         t = torch.arange(n, device=batch.x.device) % K
         σ, ν, δ, _ = ladder.per_row(t, batch.x)
         x = batch.x + per_chain(σ, batch.x) * normal_like(batch.x, rng)
-        noised = x + per_chain(δ, x) * normal_like(x, rng)
-        law = ladder.recovery(energy, noised, t, T)
-        x_model, scalars = self._ends(law, x if self.begin == "data" else noised, rng)
+        noisy = x + per_chain(δ, x) * normal_like(x, rng)
+        conditional = ladder.recovery(energy, noisy, t, T)
+        x_model, scalars = self._run_chains(conditional, x if self.begin == "data" else noisy, rng)
         e_data, e_model = energy(torch.cat([x, x_model]), condition=torch.cat([ν, ν])).split(n)
-        return Outcome(
-            loss=(e_data.mean() - e_model.mean()) / T,
-            x_data=x[::K],
-            e_data=e_data[::K],
-            x_model=x_model[::K],
-            e_model=e_model[::K],
-            clean=None if batch.clean is None else batch.clean[::K],
-            scalars=scalars,
-        )
+        loss = (e_data.mean() - e_model.mean()) / T
+        clean = None if batch.clean is None else batch.clean[::K]
+        return Outcome(loss, x[::K], e_data[::K], x_model[::K], e_model[::K], clean, scalars)
 
-    def _ends(self, law: Recovery, x: Tensor, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """Where chains end that begin at x, and what is logged of them."""
-        chains = run_chains(self.sampler, law, law.coordinates(x), self.steps, rng, thin=None)
-        figures = {"acceptance": chains.accept.mean(), "chain_gradients": chains.gradients.mean()}
-        return law.states(chains.last.x.detach()), figures
+    def _run_chains(self, conditional: Recovery, x: Tensor, rng: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the final states of chains that start at x, and the scalars to log."""
+        chains = run_chains(self.sampler, conditional, conditional.coordinates(x), self.steps, rng, thin=None)
+        scalars = {"acceptance": chains.accept.mean(), "chain_gradients": chains.gradients.mean()}
+        return conditional.states(chains.last.x.detach()), scalars

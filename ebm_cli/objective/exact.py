@@ -1,4 +1,4 @@
-"""Maximum likelihood itself: the negative phase in closed form, or on a grid."""
+"""Exact maximum likelihood: the negative phase in closed form or on a grid."""
 
 import math
 
@@ -14,16 +14,20 @@ from ebm_cli.sampler import Sampler
 
 
 class Exact(Objective):
-    """loss = mean E(x_data)/T + log Z(T), the negative log-likelihood in nats a row.
+    """loss = mean E(x_data)/T + log Z(T), the negative log-likelihood in nats per sample.
 
-    Its gradient is (⟨∂E/∂θ⟩_data − ⟨∂E/∂θ⟩_model)/T with the second mean exact, as ∂log Z/∂θ = −⟨∂E/∂θ⟩_model/T:
-    what contrastive training has from chains. log Z is the energy's own where it has a closed form, else, in one to
-    three dimensions, the sum over a grid that follows the model; see `grid` for its error. No bias; the grid's points
-    are a pass of the network each step.
+    Its gradient is (⟨∂E/∂θ⟩_data − ⟨∂E/∂θ⟩_model)/T with an exact second mean, because ∂log Z/∂θ = −⟨∂E/∂θ⟩_model/T.
+    Contrastive training estimates that mean from chains. log Z comes from the energy's closed form, if any; otherwise,
+    in one to three dimensions, from the sum over a grid that follows the model. See `grid` for its error. There is no
+    bias. Each step evaluates the network at all grid points.
 
-    points, refresh, tolerance: of the grid. Raises InputError for an energy with neither a closed form at T nor so few
-    dimensions, and in training when no grid holds the model.
+    points, refresh, tolerance: see `grid`.
+
+    Raises InputError for an energy without closed form at T in more dimensions, and in training if no grid holds the
+    mass of the model.
     """
+
+    has_chains = False
 
     def __init__(
         self,
@@ -40,22 +44,18 @@ class Exact(Objective):
         fits = math.prod(event) <= MAX_DIMENSIONS
         self.grid = Grid(data.split("train").x, points, refresh, tolerance) if fits else None
 
-    @property
-    def has_chains(self) -> bool:
-        return False
-
-    def suits(self, energy: nn.Module, event: tuple[int, ...]) -> None:
-        if self.grid is None and closed_form(energy, self.temperature) is None:
+    def check_energy(self, energy: nn.Module, event: tuple[int, ...]) -> None:
+        if self.grid is None and closed_form_log_z(energy, self.temperature) is None:
             raise InputError(
                 f"objective=exact needs log Z: a closed form, which this energy has none of at temperature "
-                f"{self.temperature:g}, or at most {MAX_DIMENSIONS} dimensions, got {math.prod(event)}; use "
-                "objective=contrastive or another without log Z"
+                f"{self.temperature:g}, or at most {MAX_DIMENSIONS} dimensions, got {math.prod(event)}. Use "
+                "objective=contrastive or another objective without log Z"
             )
 
     def forward(self, energy: nn.Module, batch: Batch, rng: torch.Generator) -> Outcome:  # noqa: ARG002
         T = self.temperature
         e_data = energy(batch.x)
-        log_z = closed_form(energy, T)
+        log_z = closed_form_log_z(energy, T)
         if log_z is None:
             assert self.grid is not None
             log_z = self.grid.log_partition(energy, T)
@@ -63,8 +63,8 @@ class Exact(Objective):
         return Outcome(loss=loss, x_data=batch.x, e_data=e_data, clean=batch.clean, scalars={"log_z": log_z})
 
 
-def closed_form(energy: nn.Module, temperature: float) -> Tensor | None:
-    """log Z(T) where the energy has it by formula, None where it has not."""
+def closed_form_log_z(energy: nn.Module, temperature: float) -> Tensor | None:
+    """Return log Z(T) if the energy has a closed form at T, None otherwise."""
     if not offers(energy, LogPartition):
         return None
     try:

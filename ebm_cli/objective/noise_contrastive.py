@@ -1,4 +1,4 @@
-"""Noise-contrastive estimation: telling data from noise of known density, with log Z learned beside the energy."""
+"""Noise-contrastive estimation: separate data from noise of known density, and learn log Z with the energy."""
 
 import math
 
@@ -10,7 +10,7 @@ from torch.nn.functional import softplus
 from ebm_cli import check
 from ebm_cli.data import Batch, Data
 from ebm_cli.objective import Objective, Outcome, temperature_of
-from ebm_cli.objective._noise import Noise, fitted
+from ebm_cli.objective._noise import Noise, fit_noise
 from ebm_cli.sampler import Sampler
 
 FORMS = ("binary", "ranking")
@@ -19,22 +19,28 @@ FORMS = ("binary", "ranking")
 class NoiseContrastive(Objective):
     """binary: loss = mean log(1 + exp(−G(x))) + ν·mean log(1 + exp(G(y))), G = −E/T − log Z − log p_n − log ν.
 
-    Gutmann and Hyvärinen, 2012 (JMLR 13, 307), eq. 8 and 9: x is data, y noise, ν rows of noise to one of data, and G
-    the log odds of being data. The optimum is the data's law with log Z a parameter, learned as the others are; where
-    noise and data hardly overlap the loss saturates and finds neither.
-    ranking: loss = mean −log(exp s(x)/(exp s(x) + Σⱼ exp s(yⱼ))), s = −E/T − log p_n: which of 1 + ν rows is data (Ma
-    and Collins, 2018, arXiv 1809.01812, eq. 3). Z cancels; log_z is then the estimate log mean exp s(y) of each step.
+    Gutmann and Hyvärinen, 2012 (JMLR 13, 307), eq. 8 and 9: x is data, y noise, ν the number of noise samples per data
+    sample, and G the log odds of data. The optimum is the data distribution, and log Z is a trained parameter. If noise
+    and data hardly overlap, the loss saturates and finds neither.
+    ranking: loss = mean −log(exp s(x)/(exp s(x) + Σⱼ exp s(yⱼ))), s = −E/T − log p_n: which of 1 + ν samples is data
+    (Ma and Collins, 2018, arXiv 1809.01812, eq. 3). Z cancels. log_z is then the estimate log mean exp s(y) of the
+    step.
 
-    The energy is free wherever there is neither data nor noise, and mass may hide there: so a share of the fitted noise
-    is spread twice as wide as the data.
+    Where there is neither data nor noise the energy is not constrained and may hold mass. Therefore a fraction of the
+    fitted noise is twice as wide as the data.
 
-    noise: gaussian, mixture, of `components` ≥ 1 Gaussians, or flow, a neural spline flow (Gao et al., 2020, arXiv
-    1912.00589, without adapting it to the energy), fitted to the training rows; or an object with `log_prob` and
-    `draw`. broad: share in [0, 1) of the fitted noise that is one Gaussian, twice as wide. ratio: ν ≥ 1. form:
-    binary or ranking. Logs log_z = log ∫ exp(−E/T) dx, which goes with the weights of each step and not with their
-    average, and the share of rows that are told right.
+    noise: gaussian, mixture, or flow, a neural spline flow (Gao et al., 2020, arXiv 1912.00589, without adapting it to
+        the energy), fitted to the training samples; or an object with `log_prob` and `draw`.
+    components: number of Gaussians of the mixture (≥ 1).
+    broad: weight of one Gaussian, twice as wide, in the fitted noise (in [0, 1)).
+    ratio: ν (≥ 1).
+    form: binary or ranking.
+
+    Logs log_z = log ∫ exp(−E/T) dx, which belongs to the weights of the step and not to their average, and the
+    fraction of samples that are classified correctly.
     """
 
+    has_chains = False
     begun: Tensor
 
     def __init__(
@@ -53,16 +59,10 @@ class NoiseContrastive(Objective):
         check.count("ratio", ratio)
         check.one_of("form", form, FORMS)
         self.temperature = temperature_of(sampler)
-        if isinstance(noise, str):
-            noise = fitted(noise, components, broad, data)
-        self.noise = noise
+        self.noise = fit_noise(noise, components, broad, data) if isinstance(noise, str) else noise
         self.ratio = ratio
         self.log_z = nn.Parameter(torch.zeros(())) if form == "binary" else None
         self.register_buffer("begun", torch.tensor(False))
-
-    @property
-    def has_chains(self) -> bool:
-        return False
 
     def forward(self, energy: nn.Module, batch: Batch, rng: torch.Generator) -> Outcome:
         n = len(batch.x)
@@ -71,37 +71,35 @@ class NoiseContrastive(Objective):
             log_noise = self.noise.log_prob(torch.cat([batch.x.flatten(1), y]))
         e = energy(torch.cat([batch.x, y.view(-1, *batch.x.shape[1:])]))
         s = -e / self.temperature - log_noise
-        if self.log_z is None:
-            loss, right, log_z = ranking(s[:n], s[n:].view(n, self.ratio))
+        log_z = self.log_z
+        if log_z is None:
+            loss, accuracy = ranking_loss(s[:n], s[n:].view(n, self.ratio))
+            log_z = log_mean_exp(s[n:].detach())
         else:
             if not bool(self.begun):
-                self._begin(s[n:].detach())
-            loss, right = binary(s[:n] - self.log_z, s[n:] - self.log_z)
-            log_z = self.log_z
-        scalars = {"log_z": log_z, "accuracy": right}
+                # Importance sampling from the noise gives log Z of the initial energy at no cost.
+                log_z.data.copy_(log_mean_exp(s[n:].detach()))
+                self.begun.fill_(True)
+            loss, accuracy = binary_loss(s[:n] - log_z, s[n:] - log_z)
+        scalars = {"log_z": log_z, "accuracy": accuracy}
         return Outcome(loss=loss, x_data=batch.x, e_data=e[:n], clean=batch.clean, scalars=scalars)
 
-    def _begin(self, s: Float[Tensor, " m"]) -> None:
-        """log Z of the energy as it is, by importance sampling from the noise: a start that costs nothing."""
-        assert self.log_z is not None
-        with torch.no_grad():
-            self.log_z.copy_(s.logsumexp(0) - math.log(len(s)))
-        self.begun.fill_(True)
 
-
-def binary(x: Float[Tensor, " n"], y: Float[Tensor, " m"]) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """The loss from log p_θ − log p_n of data and of m = νn rows of noise, and the share that is told right."""
+def binary_loss(x: Float[Tensor, " n"], y: Float[Tensor, " m"]) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Return the loss and the accuracy, given log p_θ − log p_n of n data and of m = νn noise samples."""
     ν = len(y) / len(x)
     x, y = x - math.log(ν), y - math.log(ν)
-    right = torch.cat([x > 0, y <= 0]).to(x.dtype).mean()
-    return softplus(-x).mean() + ν * softplus(y).mean(), right
+    accuracy = torch.cat([x > 0, y <= 0]).to(x.dtype).mean()
+    return softplus(-x).mean() + ν * softplus(y).mean(), accuracy
 
 
-def ranking(
-    x: Float[Tensor, " n"], y: Float[Tensor, "n ν"]
-) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, ""]]:
-    """The loss from s of data and of each one's noise, the share that is ranked first, and log mean exp s(y)."""
-    together = torch.cat([x[:, None], y], 1)
-    right = (x > y.amax(1)).to(x.dtype).mean()
-    log_z = y.detach().logsumexp((0, 1)) - math.log(y.numel())
-    return (together.logsumexp(1) - x).mean(), right, log_z
+def ranking_loss(x: Float[Tensor, " n"], y: Float[Tensor, "n ν"]) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Return the loss and the fraction of data ranked first, given s of data and of the noise of each."""
+    candidates = torch.cat([x[:, None], y], 1)
+    accuracy = (x > y.amax(1)).to(x.dtype).mean()
+    return (candidates.logsumexp(1) - x).mean(), accuracy
+
+
+def log_mean_exp(f: Float[Tensor, " n"]) -> Float[Tensor, ""]:
+    """Return the logarithm of the mean of exp f."""
+    return f.logsumexp(0) - math.log(len(f))

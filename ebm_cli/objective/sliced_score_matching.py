@@ -6,54 +6,47 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.data import Batch, Data
-from ebm_cli.objective import Objective, Outcome, fisher, refuse_repeats, temperature_of
-from ebm_cli.objective.score_matching import slope, square
+from ebm_cli.objective._score import ScoreLoss, ScoreObjective, differentiable_grad, refuse_repeats, squared_norm
 from ebm_cli.sampler import Sampler
 
 
-class SlicedScoreMatching(Objective):
-    """loss = mean ½(vᵀ∇E)²/T² − vᵀ∇²E v/T over rows x and directions v of signs ±1, a backward pass a direction.
+class SlicedScoreMatching(ScoreObjective):
+    """loss = mean ½(vᵀ∇E)²/T² − vᵀ∇²E v/T over samples x and random sign vectors v; one backward pass per direction.
 
-    Song et al., 2019 (arXiv 1905.07088), eq. 7, with the score −∇E/T; variance-reduced, eq. 8, the first term is its
-    own mean over v, ½‖∇E‖²/T². As E[vvᵀ] = I both have the expectation of score matching and so its optimum; with
-    signs (Hutchinson, 1990) the second term has no variance where ∇²E is diagonal. On a Gaussian with precisions aᵢ
-    and n rows, one direction each, the estimate of aᵢ has variance (aᵢΣⱼaⱼ + aᵢ²)/n, 2aᵢ²/n when variance-reduced.
+    Song et al., 2019 (arXiv 1905.07088), eq. 7, with the score −∇E/T. The variance-reduced form, eq. 8, replaces the
+    first term by its mean over v, ½‖∇E‖²/T². Because E[vvᵀ] = I, both have the expectation of score matching and
+    therefore its optimum. With signs (Hutchinson, 1990) the second term has no variance if ∇²E is diagonal. On a
+    Gaussian with precisions aᵢ, n samples and one direction each, the estimate of aᵢ has variance (aᵢΣⱼaⱼ + aᵢ²)/n;
+    variance-reduced, 2aᵢ²/n.
 
-    projections: directions a row ≥ 1. variance_reduced: true or false. Logs fisher_divergence where the data's density
-    is known.
+    projections: directions per sample (≥ 1).
+    variance_reduced: True for eq. 8, False for eq. 7.
+
+    Logs fisher_divergence if the density of the data is known.
     """
 
     def __init__(self, projections: int, variance_reduced: bool, data: Data, sampler: Sampler) -> None:
-        super().__init__()
+        super().__init__(data, sampler)
         check.count("projections", projections)
         if not isinstance(variance_reduced, bool):
             raise check.InputError(f"variance_reduced must be true or false, got {variance_reduced!r}")
         self.projections = projections
         self.variance_reduced = variance_reduced
         refuse_repeats(data)
-        self.data = data
-        self.temperature = temperature_of(sampler)
 
-    @property
-    def has_chains(self) -> bool:
-        return False
-
-    def forward(self, energy: nn.Module, batch: Batch, rng: torch.Generator) -> Outcome:
+    def loss(self, energy: nn.Module, batch: Batch, rng: torch.Generator) -> ScoreLoss:
         T = self.temperature
-        x, e, grad = slope(energy, batch.x)
+        x, e, grad = differentiable_grad(energy, batch.x)
         terms = []
         for _ in range(self.projections):
-            v = signs_like(x, rng)
+            v = random_signs(x, rng)
             along = (v * grad).flatten(1).sum(1)
-            (curved,) = torch.autograd.grad(along.sum(), x, create_graph=True, materialize_grads=True)
-            steep = square(grad) if self.variance_reduced else along.square()
-            terms.append(0.5 * steep / T**2 - (v * curved).flatten(1).sum(1) / T)
-        loss = torch.stack(terms).mean()
-        norm = square(grad.detach()).sqrt().mean()
-        measures = fisher(energy, batch.x, self.data, T)
-        return Outcome(loss, batch.x, e, clean=batch.clean, scalars={"input_grad_norm": norm}, measures=measures)
+            (curvature,) = torch.autograd.grad(along.sum(), x, create_graph=True, materialize_grads=True)
+            slope = squared_norm(grad) if self.variance_reduced else along.square()
+            terms.append(0.5 * slope / T**2 - (v * curvature).flatten(1).sum(1) / T)
+        return ScoreLoss(torch.stack(terms).mean(), e, grad)
 
 
-def signs_like(x: Float[Tensor, "n *event"], rng: torch.Generator) -> Float[Tensor, "n *event"]:
-    """±1 with equal chances, of x's shape, type and device."""
+def random_signs(x: Float[Tensor, "n *event"], rng: torch.Generator) -> Float[Tensor, "n *event"]:
+    """Return ±1 with equal probability, in the shape, type and device of x."""
     return 2 * torch.randint(2, x.shape, generator=rng, device=x.device).to(x.dtype) - 1

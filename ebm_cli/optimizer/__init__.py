@@ -1,4 +1,4 @@
-"""Optimizers: torch's own, with a rate that warms up and decays. Every other file in this folder is one of them."""
+"""Optimizers of torch with a learning rate that warms up and decays; one file per optimizer."""
 
 import math
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ DECAYS = ("constant", "cosine", "step")
 
 @runtime_checkable
 class OptimizerRecipe(Protocol):
-    """Hyperparameters from which an optimizer and its schedule are made."""
+    """Hyperparameters that build an optimizer and its learning-rate schedule."""
 
     @property
     def clip(self) -> float | None: ...
@@ -26,7 +26,7 @@ class OptimizerRecipe(Protocol):
     def schedule(self, optimizer: Optimizer) -> LambdaLR: ...
 
 
-def moment_decays(betas: object) -> None:
+def check_betas(betas: object) -> None:
     """Raise InputError unless `betas` is a list of two numbers in [0, 1)."""
     if not isinstance(betas, list) or len(betas) != 2:
         raise check.InputError(f"betas must be two numbers, got {betas}")
@@ -36,18 +36,21 @@ def moment_decays(betas: object) -> None:
 
 @dataclass(frozen=True)
 class Rate:
-    """Base of the recipes: η_t = lr·min(1, t/warmup)·decay(t), t = 1, 2, … the absolute training step.
+    """Base of the recipes: η_t = lr·min(1, t/warmup)·decay(t) at training step t = 1, 2, …
 
-    With restart_at = s all of it is over by step s, and begins anew after it with restart_factor·lr in the place of lr,
-    steps counted from s; a warm restart (Loshchilov and Hutter, 2017, arXiv 1608.03983), for a loss that changes there.
-    The optimizer's moments go on.
+    Steps are absolute, so an extended run keeps its schedule. With restart_at = s the schedule ends at step s and
+    restarts there, counted from s, with restart_factor·lr as its lr. This is a warm restart (Loshchilov and Hutter,
+    2017, arXiv 1608.03983) for a loss that changes at s. The optimizer keeps its moments.
 
-    decay: constant, 1; cosine, from 1 at the end of the warm-up along half a cosine to decay_factor at
-    decay_at; step, 1 before decay_at and decay_factor from there on. clip: bound on the gradient's norm over
-    all parameters, or null. Steps are absolute, so that extending a run keeps them.
-
-    lr: > 0. warmup: ≥ 0. decay_at: ≥ 1 (`null` in YAML is trainer.steps, written down when the run begins).
-    decay_factor: in [0, 1]. restart_at: in [1, decay_at), or None. restart_factor: in (0, 1].
+    lr: peak learning rate (> 0).
+    warmup: steps of linear warm-up (≥ 0).
+    decay: constant (1); cosine (from 1 after warm-up to decay_factor at decay_at); step (1, decay_factor from decay_at
+        on).
+    decay_at: step at which the decay ends (≥ 1). `null` in YAML means trainer.steps at the start of the run.
+    decay_factor: final decay (in [0, 1]).
+    restart_at: step of the restart (in [1, decay_at)), or None.
+    restart_factor: peak rate after the restart, relative to lr (in (0, 1]).
+    clip: maximum norm of the gradient over all parameters (> 0), or None.
     """
 
     lr: float
@@ -75,7 +78,7 @@ class Rate:
             check.positive("clip", self.clip)
 
     def factor(self, step: int) -> float:
-        """η_t/lr at training step t ≥ 1."""
+        """Return η_t/lr at training step t ≥ 1."""
         if self.restart_at is None:
             return self._factor(step, self.decay_at)
         if step <= self.restart_at:
@@ -83,15 +86,15 @@ class Rate:
         return self.restart_factor * self._factor(step - self.restart_at, self.decay_at - self.restart_at)
 
     def _factor(self, step: int, decay_at: int) -> float:
-        """min(1, t/warmup)·decay(t), which ends at `decay_at`."""
+        """Return min(1, t/warmup)·decay(t) for a decay that ends at `decay_at`."""
         warm = min(1.0, step / self.warmup) if self.warmup else 1.0
         if self.decay == "constant":
             return warm
         if self.decay == "step":
             return warm * (self.decay_factor if step >= decay_at else 1.0)
         span = max(1, decay_at - self.warmup)
-        share = min(1.0, max(0, step - self.warmup) / span)
-        return warm * (self.decay_factor + (1 - self.decay_factor) * 0.5 * (1 + math.cos(math.pi * share)))
+        progress = min(1.0, max(0, step - self.warmup) / span)
+        return warm * (self.decay_factor + (1 - self.decay_factor) * 0.5 * (1 + math.cos(math.pi * progress)))
 
     def schedule(self, optimizer: Optimizer) -> LambdaLR:
         # LambdaLR counts from 0 before the first step; training steps count from 1.

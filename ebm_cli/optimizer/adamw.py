@@ -1,4 +1,4 @@
-"""AdamW: Adam with weight decay outside of the moments."""
+"""AdamW: Adam with weight decay that does not enter the moments."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,14 +7,15 @@ import torch
 from torch import nn
 
 from ebm_cli import check
-from ebm_cli.optimizer import Rate, moment_decays
+from ebm_cli.optimizer import Rate, check_betas
 
 
 @dataclass(frozen=True)
 class AdamW(Rate):
     """Loshchilov and Hutter, 2019 (arXiv 1711.05101), algorithm 2.
 
-    betas: decays of the first and second moment, each in [0, 1). weight_decay: ≥ 0, times the rate, a step.
+    betas: decays of the first and second moment (each in [0, 1)).
+    weight_decay: decay of the weights per step, relative to the learning rate (≥ 0).
     """
 
     betas: list[float]
@@ -22,7 +23,7 @@ class AdamW(Rate):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        moment_decays(self.betas)
+        check_betas(self.betas)
         check.non_negative("weight_decay", self.weight_decay)
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:

@@ -14,7 +14,7 @@ from ebm_cli.optimizer import Rate
 class SGD(Rate):
     """b' = momentum·b + ∇L, θ' = θ − lr·b' (torch's form; Robbins and Monro, 1951, at momentum 0).
 
-    momentum: in [0, 1).
+    momentum: fraction of the last step that is kept (in [0, 1)).
     """
 
     momentum: float

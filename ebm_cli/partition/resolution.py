@@ -6,7 +6,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ebm_cli.energy import declared
+from ebm_cli.energy import declared_attribute
 from ebm_cli.estimate import Estimate
 from ebm_cli.partition.mode_search import RULE_OF_THREE, WIDTHS
 from ebm_cli.path.coordinates import Integrand
@@ -31,7 +31,9 @@ def is_known_smooth(energy: nn.Module) -> bool:
 
 def narrowest_mode(energy: nn.Module) -> float | None:
     """Return the width, in units of x, below which an energy has no mode, if its class declares one."""
-    width = getattr(energy, "narrowest_mode", None) if declared(energy, "narrowest_mode") is not None else None
+    width = (
+        getattr(energy, "narrowest_mode", None) if declared_attribute(energy, "narrowest_mode") is not None else None
+    )
     return float(width) if isinstance(width, int | float) else None
 
 

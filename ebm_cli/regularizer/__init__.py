@@ -1,4 +1,4 @@
-"""Regularizers: penalties added to an objective's loss. Every other file in this folder is one of them."""
+"""Regularizers: penalties added to an objective's loss; one file per penalty."""
 
 from typing import Protocol, runtime_checkable
 
@@ -11,9 +11,9 @@ from ebm_cli.objective import Outcome
 
 @runtime_checkable
 class Regularizer(Protocol):
-    """A callable that gives its penalty, already times its own weight.
+    """A callable that returns its penalty, already multiplied by its weight.
 
-    One that acts on x_model says so by an attribute `needs_chains`, and is refused where there are none.
+    A regularizer of x_model has an attribute `needs_chains`. It is refused for an objective without chains.
     """
 
     def __call__(self, energy: nn.Module, outcome: Outcome, rng: torch.Generator) -> Float[Tensor, ""]: ...

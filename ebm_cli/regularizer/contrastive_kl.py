@@ -1,4 +1,4 @@
-"""The dependence of the chains on the energy, which contrastive divergence leaves out of its gradient."""
+"""The dependence of the chains on the energy, a term that contrastive divergence omits from its gradient."""
 
 import math
 
@@ -10,6 +10,7 @@ from torch.func import functional_call
 from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.objective import Outcome
+from ebm_cli.objective._score import differentiable_grad
 from ebm_cli.rng import normal_like
 from ebm_cli.sampler import Sampler
 from ebm_cli.sampler.hmc import HMC
@@ -21,14 +22,16 @@ class ContrastiveKL:
     """weight · KL(q_θ‖p_θ̄) up to a constant: weight · (mean E_θ̄(x(θ))/T − H(x(θ))), θ̄ held fixed.
 
     x(θ) = x_model − η∇E_θ(x_model) + √(2ηT) ξ is one further Langevin step, through which the gradient flows; H is
-    Kozachenko and Leonenko's estimate of the entropy from nearest neighbours, d·mean log ε + const. Du et al., 2021
-    (arXiv 2012.01316), eq. 5, for the term and its one differentiated step; they add it with weight 1, which teaches
-    the energy to be one whose chains arrive. The exact gradient of KL(p_data‖p_θ) − KL(q_θ‖p_θ) holds the same term
-    with weight −1 (Hinton, 2002, Neural Computation 14, 1771, eq. 5, with the whole chain differentiated), which
-    rewards chains that do not: of use for checking, not for training.
+    Kozachenko and Leonenko's estimate of the entropy from nearest neighbors, d·mean log ε + const. The term and its
+    one differentiated step are eq. 5 of Du et al., 2021 (arXiv 2012.01316). With their weight 1 it trains an energy
+    whose chains converge. The exact gradient of KL(p_data‖p_θ) − KL(q_θ‖p_θ) has the same term with weight −1 (Hinton,
+    2002, Neural Computation 14, 1771, eq. 5, with the whole chain differentiated). That sign rewards chains that do not
+    converge, and is useful only for checks.
 
-    weight: any number but 0. T and η are the sampler's; its step_size must be a Langevin one. Raises InputError for an
-    objective without chains.
+    weight: factor of the term (not 0).
+    sampler: its temperature is T, its step_size is η and must be that of a Langevin step.
+
+    Raises InputError for an objective without chains.
     """
 
     needs_chains = True
@@ -42,17 +45,16 @@ class ContrastiveKL:
             raise InputError("weight needs a Langevin step to act through: use sampler=sgld, mala, sghmc or jump_mala")
         check.positive("temperature of the sampler", sampler.temperature)
         self.weight = weight
-        # The run's own sampler, so that a step size that is lowered in training is lowered here too.
+        # The sampler of the run itself, so that a step size that is lowered during training is lowered here too.
         self.sampler = sampler
 
     def __call__(self, energy: nn.Module, outcome: Outcome, rng: torch.Generator) -> Float[Tensor, ""]:
         if outcome.x_model is None or len(outcome.x_model) < 2:
             raise InputError(
-                "regularizer contrastive_kl needs an objective with two chains or more, from its first step on"
+                "regularizer contrastive_kl needs an objective with two chains or more from the first step on"
             )
         η, T = getattr(self.sampler, "step_size"), self.sampler.temperature  # noqa: B009
-        before = outcome.x_model.detach().requires_grad_(True)
-        (grad,) = torch.autograd.grad(energy(before).sum(), before, create_graph=True)
+        before, _, grad = differentiable_grad(energy, outcome.x_model)
         x = before.detach() - η * grad + (2 * η * T) ** 0.5 * normal_like(before, rng)
         fixed = {name: p.detach() for name, p in energy.named_parameters()}
         e = functional_call(energy, fixed, (x,))
@@ -60,10 +62,10 @@ class ContrastiveKL:
 
 
 def entropy(x: Float[Tensor, "n size"]) -> Float[Tensor, ""]:
-    """d·mean log εᵢ + log V_d + ψ(n) − ψ(1), εᵢ the distance to the nearest other row, V_d the unit ball's volume.
+    """Return d·mean log εᵢ + log V_d + ψ(n) − ψ(1) in nats.
 
-    Kozachenko and Leonenko, 1987; consistent, in nats. Rows that coincide are told apart by the smallest number of
-    their type, so that the estimate stays finite.
+    εᵢ is the distance to the nearest other state and V_d the volume of the unit ball. Kozachenko and Leonenko, 1987;
+    consistent. For equal states εᵢ is the smallest number of their type, so that the estimate stays finite.
     """
     n, d = x.shape
     square = torch.cdist(x.detach(), x.detach()).fill_diagonal_(math.inf)

@@ -1,4 +1,4 @@
-"""Denoising score matching as a regularizer: local shape from every row, while chains set the masses."""
+"""Denoising score matching as a regularizer: every sample teaches local shape, while chains set the masses."""
 
 import torch
 from jaxtyping import Float
@@ -12,19 +12,18 @@ from ebm_cli.sampler import Sampler
 
 
 class Denoising:
-    """weight · mean ‖x̃ − σ²∇E(x̃)/T − x‖²/(2σ²), x̃ the noised training rows and σ the data's own noise.
+    """weight · mean ‖x̃ − σ²∇E(x̃)/T − x‖²/(2σ²), x̃ the noisy training samples and σ the noise of the data.
 
-    Vincent, 2011 (Neural Computation 23, 1661). At the data's own noise its optimum, the score of the noised
-    law, is that of maximum
-    likelihood as well, so it adds no bias; it only weighs how the two are approached.
+    Vincent, 2011 (Neural Computation 23, 1661). Its optimum, the score of the noisy distribution, is also that of
+    maximum likelihood. Therefore it adds no bias; it changes only how fast the optimum is approached.
 
-    weight: > 0.
+    weight: factor of the loss (> 0).
     """
 
     def __init__(self, weight: float, data: Data, sampler: Sampler) -> None:
         check.positive("weight", weight)
         if data.noise <= 0:
-            raise check.InputError(f"weight={weight} needs data with noise of their own, got data.noise={data.noise}")
+            raise check.InputError(f"weight={weight} needs data with noise, got data.noise={data.noise}")
         check.positive("temperature of the sampler", sampler.temperature)
         self.weight = weight
         self.noise = data.noise
@@ -32,5 +31,5 @@ class Denoising:
 
     def __call__(self, energy: nn.Module, outcome: Outcome, rng: torch.Generator) -> Float[Tensor, ""]:  # noqa: ARG002
         if outcome.clean is None:
-            raise check.InputError("regularizer denoising needs data that know their rows without noise")
-        return self.weight * denoising_loss(energy, outcome.x_data, outcome.clean, self.noise, self.temperature)[0]
+            raise check.InputError("regularizer=denoising needs a data set that provides the noise-free samples")
+        return self.weight * denoising_loss(energy, outcome.x_data, outcome.clean, self.noise, self.temperature).loss

@@ -1,4 +1,4 @@
-"""Energy magnitude: holds the level of the energy, which training otherwise leaves free, near zero."""
+"""Energy magnitude: keep the level of the energy, which training leaves free, near zero."""
 
 import torch
 from jaxtyping import Float
@@ -9,13 +9,13 @@ from ebm_cli.objective import Outcome
 
 
 class EnergyMagnitude:
-    """weight · (mean E(x_data)² + mean E(x_model)²), without the second term where an objective has no chains.
+    """weight · (mean E(x_data)² + mean E(x_model)²); the second term needs an objective with chains.
 
-    Du and Mordatch, 2019 (arXiv 1903.08689), section 3.3. A density does not change when a constant is added to its
-    energy, so a drift of both phases together goes unpunished by the objective until numbers overflow; this term stops
-    it. Biased as a density: it also flattens differences of energy, the more the larger the weight.
+    Du and Mordatch, 2019 (arXiv 1903.08689), section 3.3. A constant added to the energy does not change the density.
+    Therefore the objective does not stop both phases from drifting together until numbers overflow; this term does. It
+    biases the density, because it also flattens energy differences. The bias grows with the weight.
 
-    weight: > 0.
+    weight: factor of the penalty (> 0).
     """
 
     def __init__(self, weight: float) -> None:

@@ -1,4 +1,4 @@
-"""Gradient norm: a penalty on steep energies, which smooths them at the price of bias."""
+"""Gradient norm: a penalty on steep energies. It makes them smoother and adds a bias."""
 
 import torch
 from jaxtyping import Float
@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.objective import Outcome
+from ebm_cli.objective._score import differentiable_grad, squared_norm
 from ebm_cli.rng import normal_like
 
 PLACES = ("data", "gaussian", "line")
@@ -15,13 +16,14 @@ PLACES = ("data", "gaussian", "line")
 class GradientNorm:
     """λ/2 · E_q ‖∇E(x)‖², q the data, a fixed N(0, scale²I), or the line between data and chains.
 
-    The line is x = u·x_data + (1 − u)·x_model, u ~ U(0, 1), as in Gulrajani et al., 2017 (arXiv 1704.00028). What it
-    costs is known on E = a/2·‖x‖² with data N(0, s²I), q = N(0, σ²I) and maximum likelihood at T = 1: the minimum moves
+    The line is x = u·x_data + (1 − u)·x_model, u ~ U(0, 1), as in Gulrajani et al., 2017 (arXiv 1704.00028). The
+    bias is known for E = a/2·‖x‖² with data N(0, s²I), q = N(0, σ²I) and maximum likelihood at T = 1. The minimum moves
     from 1/s² to a* = (−s² + √(s⁴ + 8λσ²))/(4λσ²), a wider Gaussian that relaxes more slowly, in time 1/a*.
-    It bounds the mean slope where q has mass, not the Lipschitz constant of E and not that of ∇E.
+    The penalty bounds the mean slope where q has mass. It does not bound the Lipschitz constant of E or of ∇E.
 
-    weight: λ > 0, in units of x² over energy. at: data, gaussian or line; line needs an objective with chains.
-    scale: σ > 0 of the Gaussian, in units of x.
+    weight: λ, in units of x² over energy (> 0).
+    at: q, one of data, gaussian and line. line needs an objective with chains.
+    scale: σ of the Gaussian, in units of x (> 0).
     """
 
     def __init__(self, weight: float, at: str, scale: float) -> None:
@@ -34,12 +36,11 @@ class GradientNorm:
         self.needs_chains = at == "line"
 
     def __call__(self, energy: nn.Module, outcome: Outcome, rng: torch.Generator) -> Float[Tensor, ""]:
-        x = self._places(outcome, rng).detach().requires_grad_(True)
-        (grad,) = torch.autograd.grad(energy(x).sum(), x, create_graph=True)
-        return 0.5 * self.weight * grad.flatten(1).square().sum(1).mean()
+        _, _, grad = differentiable_grad(energy, self._draw_points(outcome, rng))
+        return 0.5 * self.weight * squared_norm(grad).mean()
 
-    def _places(self, outcome: Outcome, rng: torch.Generator) -> Float[Tensor, "n *event"]:
-        """Where the slope is looked at in this step."""
+    def _draw_points(self, outcome: Outcome, rng: torch.Generator) -> Float[Tensor, "n *event"]:
+        """Return the states of q at which this step penalizes the slope."""
         data = outcome.x_data
         if self.at == "data":
             return data
@@ -47,7 +48,7 @@ class GradientNorm:
             return self.scale * normal_like(data, rng)
         if outcome.x_model is None:
             raise InputError(
-                "regularizer.gradient_norm.at=line needs an objective with chains, from its first step on: use data or "
+                "regularizer.gradient_norm.at=line needs an objective with chains from the first step on. Use data or "
                 "gaussian"
             )
         n = min(len(data), len(outcome.x_model))

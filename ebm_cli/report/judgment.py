@@ -7,13 +7,13 @@ from ebm_cli.estimate import show
 
 Rows = dict[str, dict[str, Any]]
 
-# Of each subject the first row that has a value speaks for it.
+# The first row of a subject that has a value represents it.
 SUBJECTS = (
     ("model", ("tv", "nll", "kl")),
     ("rows", ("rare_fraction",)),
     ("samples", ("c2st", "frechet_ratio", "mmd", "coverage", "mean_error")),
 )
-# Bad news that belongs in the sentence, whatever else is in it.
+# Rows under caution that the sentence always mentions.
 ALARMS = ("modes_missing", "spurious_valleys", "memorization", "effective_temperature")
 
 
@@ -27,53 +27,55 @@ def judgment(runs: Iterable[tuple[str, Rows]]) -> str:
     for verb, rows in runs:
         latest.pop(verb, None)
         latest[verb] = rows
-    parts = [training(rows) for verb, rows in latest.items() if verb == "train"]
-    # What diagnose took over from sample is said once.
+    parts = [training_clause(rows) for verb, rows in latest.items() if verb == "train"]
+    # Rows that diagnose copies from sample appear once.
     merged: Rows = {name: row for verb, rows in latest.items() if verb != "train" for name, row in rows.items()}
-    parts += [of_subject(subject, names, merged) for subject, names in SUBJECTS]
-    parts += [log_z(merged), chains(merged)]
-    parts += [str(merged[name]["meaning"]) for name in ALARMS if alarming(merged.get(name), merged.get("mixing"))]
+    parts += [subject_clause(subject, names, merged) for subject, names in SUBJECTS]
+    parts += [log_z_clause(merged), chains_clause(merged)]
+    parts += [
+        str(merged[name]["meaning"]) for name in ALARMS if has_own_caution(merged.get(name), merged.get("mixing"))
+    ]
     found = [part for part in parts if part]
     if not found and merged:
-        found = [tally(merged)]
+        found = [count_verdicts(merged)]
     sentence = "; ".join(found)
     return sentence[:1].upper() + sentence[1:] + "." if sentence else ""
 
 
-def training(rows: Rows) -> str:
-    """What training came to."""
+def training_clause(rows: Rows) -> str:
+    """Return the verdict of training."""
     loss = rows.get("loss")
     if loss is None:
         return ""
     if loss["verdict"] == "ok":
-        return "training: nothing speaks against it"
-    return f"training: {'refused' if loss['verdict'] == 'refused' else 'to be doubted'}, {first(loss)}"
+        return "training: no warnings"
+    return f"training: {loss['verdict']}, {first_reason(loss)}"
 
 
-def of_subject(subject: str, names: tuple[str, ...], rows: Rows) -> str:
-    """The meaning of the subject's first number, or why it has none."""
-    there = [rows[name] for name in names if name in rows]
-    for row in there:
+def subject_clause(subject: str, names: tuple[str, ...], rows: Rows) -> str:
+    """Return the meaning of the first number of a subject, or why it has none."""
+    present = [rows[name] for name in names if name in rows]
+    for row in present:
         if row["value"] is not None and row.get("meaning"):
-            return f"{row['meaning']}{doubt(row)}"
-    gone = [row for row in there if row["value"] is None]
-    return f"{subject}: not compared, {first(gone[0])}" if gone else ""
+            return f"{row['meaning']}{caution_note(row)}"
+    refused = [row for row in present if row["value"] is None]
+    return f"{subject}: not compared, {first_reason(refused[0])}" if refused else ""
 
 
-def log_z(rows: Rows) -> str:
-    """log Z with its verdict."""
+def log_z_clause(rows: Rows) -> str:
+    """Return log Z with its verdict."""
     row = rows.get("log_z")
     if row is None:
         return ""
     if row["value"] is None:
-        return f"log Z: refused, {first(row)}"
-    # Its reason begins with how it was found; what is to be doubted comes last.
-    last = f" (to be doubted: {str(row['reason']).split('; ')[-1]})" if row["verdict"] == "caution" else ""
+        return f"log Z: refused, {first_reason(row)}"
+    # The reason starts with the method; the cause of the caution is last.
+    last = f" (caution: {str(row['reason']).split('; ')[-1]})" if row["verdict"] == "caution" else ""
     return f"log Z = {show(row['value'], row.get('se'))}{last}"
 
 
-def chains(rows: Rows) -> str:
-    """Whether the chains mixed."""
+def chains_clause(rows: Rows) -> str:
+    """Return whether the chains mixed."""
     row = rows.get("mixing")
     if row is None:
         return ""
@@ -85,40 +87,40 @@ def chains(rows: Rows) -> str:
     else:
         word, start = "not mixed", "not mixed: "
     own = [reason.removeprefix(start) for reason in reasons if reason.startswith(start)]
-    # Refused without evidence: there was nothing to judge.
+    # Refused without evidence.
     if not own and row["verdict"] == "refused":
         word = "not judged"
     return f"chains: {word}, {(own or reasons)[0]}"
 
 
-def alarming(row: dict[str, Any] | None, mixing: dict[str, Any] | None) -> bool:
-    """Whether a row has bad news of its own to tell, beside what it took over from mixing."""
+def has_own_caution(row: dict[str, Any] | None, mixing: dict[str, Any] | None) -> bool:
+    """Return True if a row has a value, a meaning and a reason for caution that does not come from mixing."""
     if row is None or row["verdict"] != "caution" or not row["value"] or not row.get("meaning"):
         return False
-    taken = str((mixing or {}).get("reason", "")).split("; ")
-    return any(reason not in taken for reason in str(row["reason"]).split("; "))
+    inherited = str((mixing or {}).get("reason", "")).split("; ")
+    return any(reason not in inherited for reason in str(row["reason"]).split("; "))
 
 
-def news(name: str, rows: Rows) -> str:
-    """Why a row is doubted or refused, in a table of all rows: what it took over from mixing stands in that row."""
+def own_reasons(name: str, rows: Rows) -> str:
+    """Return the reasons of a row in a table of all rows, with "see mixing" for reasons inherited from mixing."""
     reasons = str(rows[name].get("reason", "")).split("; ")
-    known = set() if name == "mixing" else set(str(rows.get("mixing", {}).get("reason", "")).split("; "))
-    own = [reason for reason in reasons if reason not in known]
+    inherited = set() if name == "mixing" else set(str(rows.get("mixing", {}).get("reason", "")).split("; "))
+    own = [reason for reason in reasons if reason not in inherited]
     return "; ".join(filter(None, [*own, "see mixing" if len(own) < len(reasons) and any(reasons) else ""]))
 
 
-def tally(rows: Rows) -> str:
-    """How many numbers of a run are ok, for a run of which no sentence says more."""
+def count_verdicts(rows: Rows) -> str:
+    """Return the number of rows per verdict, for a run without any other clause."""
     verdicts = [row["verdict"] for row in rows.values()]
     counts = [f"{verdicts.count(verdict)} {verdict}" for verdict in ("ok", "caution", "refused") if verdict in verdicts]
     return f"verdicts: {', '.join(counts)}"
 
 
-def doubt(row: dict[str, Any]) -> str:
-    """The first reason to doubt a value, in brackets."""
-    return f" (to be doubted: {first(row)})" if row["verdict"] == "caution" else ""
+def caution_note(row: dict[str, Any]) -> str:
+    """Return the first reason for caution, in brackets."""
+    return f" (caution: {first_reason(row)})" if row["verdict"] == "caution" else ""
 
 
-def first(row: dict[str, Any]) -> str:
-    """The first of a row's reasons."""
+def first_reason(row: dict[str, Any]) -> str:
+    """Return the first reason of a row."""
     return str(row.get("reason", "")).split("; ")[0]

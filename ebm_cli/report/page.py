@@ -1,11 +1,11 @@
-"""report.html: one self-contained page a run, verdicts first, then figures, each with its number.
+"""report.html: one self-contained page per run, verdicts first, then figures, each with its number.
 
-A page shows its own run and, above and below it, the runs that it came from and that came from it: the page of
-a training run grows with every `ebm sample`, `evaluate` and `diagnose` of it.
+A page also shows the ancestors and descendants of its run. The page of a training run grows with every `ebm sample`,
+`evaluate` and `diagnose` of it.
 """
 
 import base64
-import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,37 +14,35 @@ import yaml
 
 from ebm_cli.check import InputError
 from ebm_cli.estimate import show
-from ebm_cli.report.judgment import judgment, news
-from ebm_cli.run.folder import Run, read_json
+from ebm_cli.report.judgment import judgment, own_reasons
+from ebm_cli.report.relatives import ancestors, descendants, note_descendant
+from ebm_cli.run.folder import Run
 from ebm_cli.run.writing import write_text
 
 TEMPLATES = Path(__file__).with_name("templates")
-ORDER = ("train", "sample", "evaluate", "diagnose")
 
 
 def write_report(run: Run) -> Path:
-    """Write report.html of `run`, and again those of the runs that it came from, which now have one more section."""
+    """Write report.html of `run` and rewrite those of its ancestors, which now have one more section."""
     for other in [*reversed(ancestors(run)), run]:
         if other is not run:
             note_descendant(other, run)
-        try:
+        with suppress(OSError):
             write_text(other.folder / "report.html", page(other))
-        except OSError:
-            continue
     return run.folder / "report.html"
 
 
 def page(run: Run) -> str:
-    """The page of one run and its relatives, as HTML."""
+    """Return the page of one run and its relatives as HTML."""
     relatives = [*ancestors(run), run, *descendants(run)]
     sections = [section(each, run) for each in relatives]
     made = {"verb": "train"} | run.config()["made"]
     summary = f"{run.folder} · ebm {made.get('ebm')} · torch {made.get('torch')} · {made.get('created')}"
-    return filled(
+    return render_template(
         TEMPLATES / "run.html",
         title=f"ebm {made['verb']}: {run.folder.name}",
         summary=summary,
-        sections=numbered(sections),
+        sections=number_sections(sections),
         judgment=judgment(
             (each["verb"], each["metrics"])
             for each in sorted(sections, key=lambda each: each["created"])
@@ -53,8 +51,8 @@ def page(run: Run) -> str:
     )
 
 
-def filled(template: Path, **values: Any) -> str:
-    """Return a page of this project's look from a template that extends base.html, with every value escaped."""
+def render_template(template: Path, **values: Any) -> str:
+    """Return the page of a template that extends base.html, with all values escaped."""
     loader = jinja2.FileSystemLoader([template.parent, TEMPLATES])
     environment = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
@@ -62,8 +60,8 @@ def filled(template: Path, **values: Any) -> str:
     return environment.get_template(template.name).render(**values)
 
 
-def numbered(sections: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The sections, each with what its rows are marked with: its verb, numbered if there are others of that verb."""
+def number_sections(sections: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add to each section its heading and the source of its rows: the verb, numbered if several have that verb."""
     verbs = [each["verb"] for each in sections]
     for i, each in enumerate(sections):
         number = f" {verbs[: i + 1].count(each['verb'])}" if verbs.count(each["verb"]) > 1 else ""
@@ -73,7 +71,10 @@ def numbered(sections: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def section(run: Run, page_of: Run) -> dict[str, Any]:
-    """What the page of one run shows of another; elsewhere: on which other data it was measured, empty for the same."""
+    """Return the values of one run that the template of another shows.
+
+    elsewhere: the data that the run was measured on, if not those of the page's run, otherwise empty.
+    """
     config = run.config()
     verb = config["made"].get("verb", "train")
     metrics = metrics_of(run)
@@ -83,7 +84,7 @@ def section(run: Run, page_of: Run) -> dict[str, Any]:
             "name": name,
             "value": show(row.get("value"), row.get("se")) + (f" {row['unit']}" if row.get("unit") else ""),
             "verdict": row["verdict"],
-            "reason": news(name, metrics),
+            "reason": own_reasons(name, metrics),
             "meaning": row.get("meaning", ""),
         }
         for name, row in metrics.items()
@@ -93,7 +94,7 @@ def section(run: Run, page_of: Run) -> dict[str, Any]:
         for name, caption in run.captions().items()
         if (path := run.figures / f"{name}.png").exists()
     ]
-    shown = {key: value for key, value in config.items() if key != "made"}
+    settings = {key: value for key, value in config.items() if key != "made"}
     return {
         "verb": verb,
         "name": run.folder.name,
@@ -101,42 +102,25 @@ def section(run: Run, page_of: Run) -> dict[str, Any]:
         "created": str(config["made"].get("created", "")),
         "elsewhere": elsewhere,
         "about": " · ".join(filter(None, (data_of(config), str(config["made"].get("created", ""))))),
-        "measured": measured(config, elsewhere),
+        "measured": provenance(config, elsewhere),
         "folder": str(run.folder),
         "command": config["made"].get("command", ""),
         "rows": rows,
         "figures": figures,
-        "config": yaml.safe_dump(shown, sort_keys=False, allow_unicode=True),
+        "config": yaml.safe_dump(settings, sort_keys=False, allow_unicode=True),
     }
 
 
 def metrics_of(run: Run) -> dict[str, dict[str, Any]]:
-    """The run's numbers; a row that says so where metrics.json is damaged."""
+    """Return the numbers of a run; one refused row if metrics.json is damaged."""
     try:
         return run.whole_metrics()
     except InputError as error:
         return {"metrics.json": {"value": None, "verdict": "refused", "reason": error.messages[0]}}
 
 
-def ancestors(run: Run) -> list[Run]:
-    """The runs that `run` came from, oldest first, as far as they are still there."""
-    found: list[Run] = []
-    config = run.config()
-    while (source := config.get("run") or config.get("init")) and Path(source).is_dir():
-        parent = Run(Path(source))
-        # A run that names itself, or one that came from it.
-        if any(parent.folder.samefile(known.folder) for known in (run, *found)):
-            break
-        try:
-            config = parent.config()
-        except InputError:
-            break
-        found.insert(0, parent)
-    return found
-
-
-def measured(config: dict[str, Any], elsewhere: str) -> str:
-    """When a run was made, from which checkpoint, and on what data."""
+def provenance(config: dict[str, Any], elsewhere: str) -> str:
+    """Describe when a run was made, from which checkpoint, and on which data."""
     made = config["made"]
     parts = [str(made["created"])] if made.get("created") else []
     if config.get("run"):
@@ -144,12 +128,12 @@ def measured(config: dict[str, Any], elsewhere: str) -> str:
             parts.append(f"checkpoint={config['checkpoint']}")
         parts.append(f"of {config['run']}")
     if on := data_of(config):
-        parts.append(f"measured on {on}" + (", which is not what this page's run has" if elsewhere else ""))
+        parts.append(f"measured on {on}" + (", other data than those of this page's run" if elsewhere else ""))
     return " · ".join(parts)
 
 
 def data_of(config: dict[str, Any]) -> str:
-    """The data that a run was measured on, in words: its set, its file, the file that it scored; empty for none."""
+    """Describe the data that a run was measured on: its set, its file, or the file that it scored; empty for none."""
     node = config.get("data")
     if config.get("score") is not None:
         return f"score={config['score']}"
@@ -160,7 +144,7 @@ def data_of(config: dict[str, Any]) -> str:
 
 
 def other_data(config: dict[str, Any], own: dict[str, Any]) -> str:
-    """The data of a run if they are not those of `own`, in words; empty if they are, or if one of the two has none."""
+    """Describe the data of a run if they differ from those of `own`; empty if they are equal or one has none."""
     if config.get("score") is not None and config.get("score") != own.get("score"):
         return data_of(config)
     theirs, ours = config.get("data"), own.get("data")
@@ -172,33 +156,3 @@ def other_data(config: dict[str, Any], own: dict[str, Any]) -> str:
     if "_target_" in keys or "path" in keys:
         return data_of(config)
     return ", ".join(f"data.{key}={theirs.get(key)}" for key in keys)
-
-
-def descendants(run: Run) -> list[Run]:
-    """Every run that came from `run` and is still there: by verb, the oldest first."""
-    found: list[tuple[int, Run]] = []
-    for folder in children(run):
-        child = Run(Path(folder))
-        try:
-            verb = child.config()["made"].get("verb", "train")
-        except InputError:
-            continue
-        found.append((ORDER.index(verb) if verb in ORDER else len(ORDER), child))
-    return [child for _, child in sorted(found, key=lambda each: each[0])]
-
-
-def children(run: Run) -> list[str]:
-    """The folders in descendants.json; none where it is damaged."""
-    known = read_json(run.folder / "descendants.json")
-    return [folder for folder in known if isinstance(folder, str)] if isinstance(known, list) else []
-
-
-def note_descendant(run: Run, child: Run) -> None:
-    """Remember in `run`'s folder that `child` came from it; a folder that cannot be written stays as it is."""
-    path = run.folder / "descendants.json"
-    known = children(run)
-    if str(child.folder) not in known:
-        try:
-            write_text(path, json.dumps([*known, str(child.folder)], indent=1))
-        except OSError:
-            return

@@ -1,4 +1,4 @@
-"""The jobs of a sweep as its folders hold them: what varies, how far each came, its numbers, its score and rank."""
+"""The jobs of a sweep, read from its folders: values, status, numbers, score and rank."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from ebm_cli.run.scores import LIKELIHOOD, SCORE, best_score
 Metrics = dict[str, dict[str, Any]]
 
 SEED = "seed"
-# What jobs are ranked by: the first that any of them has.
+# Scores by which jobs are ranked: the first that any job has.
 RANKED_BY = {
     "train": (LIKELIHOOD, SCORE),
     "sample": ("ess_bulk_min",),
@@ -22,17 +22,20 @@ RANKED_BY = {
     "diagnose": ("ess_per_gradient", "ess_bulk_min"),
 }
 HIGHER_IS_BETTER = ("ess_bulk_min", "ess_per_gradient")
-# Verbs whose scores compare the model with data, and keys by which these are others.
+# Verbs whose scores compare the model with data, and keys that change the data.
 COMPARED_WITH_DATA = ("train", "evaluate")
-OF_DATA = ("data", "experiment")
+DATA_KEYS = ("data", "experiment")
 
 
 @dataclass(frozen=True)
 class Member:
-    """One job. values: what was typed for each key that varies, and its seed. metrics: empty until it is done.
+    """One job.
 
-    score: what it is ranked by, None without one; mean_score and score_error: over the seeds of its combination.
-    rank: of its combination from 1, None if it has none.
+    values: the typed value of each key that varies, and the seed.
+    metrics: rows of metrics.json, empty until it is done.
+    score: the number it is ranked by, if any.
+    mean_score, score_error: mean and error of the score over the seeds of its combination.
+    rank: rank of its combination from 1, if any.
     """
 
     number: int
@@ -48,14 +51,18 @@ class Member:
 
     @property
     def verdict(self) -> str:
-        """The worst verdict of its numbers, empty without any."""
+        """The worst verdict of its numbers, empty without numbers."""
         found = {row["verdict"] for row in self.metrics.values()}
         return next((verdict for verdict in ("refused", "caution", "ok") if verdict in found), "")
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A verb's jobs. keys: those that vary. by: the name of what they are ranked by, empty for no ranking."""
+    """The jobs of a verb.
+
+    keys: the keys that vary.
+    by: name of the score that ranks the jobs, empty for no ranking.
+    """
 
     verb: str
     keys: list[str]
@@ -64,33 +71,33 @@ class Sweep:
 
     @property
     def axes(self) -> list[str]:
-        """The keys that are axes: all that vary but the seed, which repeats the others, unless it varies alone."""
+        """The keys that are axes: all that vary except the seed, or the seed if only it varies."""
         return [key for key in self.keys if key != SEED] or self.keys
 
     @property
     def has_replicates(self) -> bool:
-        """Whether each combination was run with several seeds."""
+        """True if each combination was run with several seeds."""
         return self.axes != self.keys
 
 
 def read_sweep(verb: str, keys: list[str], folder: Path, values: Sequence[dict[str, str]]) -> Sweep:
     """Read the jobs of the sweep in `folder`, job n with values[n], and rank them."""
-    members = [member(folder / str(number), number, each) for number, each in enumerate(values)]
-    by, scored = with_scores(verb, keys, members)
-    sweep = Sweep(verb, keys, scored, by)
-    return dataclasses.replace(sweep, members=ranked(sweep))
+    members = [read_member(folder / str(number), number, each) for number, each in enumerate(values)]
+    by, members = add_scores(verb, keys, members)
+    sweep = Sweep(verb, keys, members, by)
+    return dataclasses.replace(sweep, members=rank_members(sweep))
 
 
-def member(folder: Path, number: int, values: dict[str, str]) -> Member:
-    """One job as its folder holds it."""
+def read_member(folder: Path, number: int, values: dict[str, str]) -> Member:
+    """Read one job from its folder."""
     run = Run(folder)
     state, reason = status(run)
     metrics = run.metrics() if state == "done" else {}
-    return Member(number, folder, values, state, reason or doubts(metrics), metrics)
+    return Member(number, folder, values, state, reason or caution_reasons(metrics), metrics)
 
 
 def status(run: Run) -> tuple[str, str]:
-    """How far a job has come, and why no further."""
+    """Return the status of a job and the reason if it is not done."""
     failure = run.folder / "failure.txt"
     if run.is_finished():
         try:
@@ -100,14 +107,14 @@ def status(run: Run) -> tuple[str, str]:
         return "done", ""
     if failure.exists():
         lines = failure.read_text(errors="backslashreplace").strip().splitlines()
-        return "failed", (lines or ["no reason is left"])[-1]
+        return "failed", (lines or ["no reason was recorded"])[-1]
     if (run.folder / "config.yaml").exists():
-        return "stopped", f"it was stopped before its end; resume={run.folder.parent} runs it again"
+        return "stopped", f"stopped before it was done; resume={run.folder.parent} runs it again"
     return "waiting", ""
 
 
-def doubts(metrics: Metrics) -> str:
-    """Every reason to doubt a job's numbers once, those of refusals first."""
+def caution_reasons(metrics: Metrics) -> str:
+    """Return every reason for refusal or caution of a job once, those for refusal first."""
     reasons = [
         reason
         for verdict in ("refused", "caution")
@@ -118,9 +125,9 @@ def doubts(metrics: Metrics) -> str:
     return "; ".join(dict.fromkeys(filter(None, reasons)))
 
 
-def with_scores(verb: str, keys: list[str], members: list[Member]) -> tuple[str, list[Member]]:
-    """The name of what jobs are ranked by, and the jobs with their scores; jobs on other data have none."""
-    if verb in COMPARED_WITH_DATA and any(key.partition(".")[0] in OF_DATA for key in keys):
+def add_scores(verb: str, keys: list[str], members: list[Member]) -> tuple[str, list[Member]]:
+    """Return the name of the score that ranks the jobs, and the jobs with scores; jobs on different data have none."""
+    if verb in COMPARED_WITH_DATA and any(key.partition(".")[0] in DATA_KEYS for key in keys):
         return "", members
     for name in RANKED_BY[verb]:
         scores = [score(verb, each, name) for each in members]
@@ -131,7 +138,7 @@ def with_scores(verb: str, keys: list[str], members: list[Member]) -> tuple[str,
 
 
 def score(verb: str, member: Member, name: str) -> float | None:
-    """What a job is ranked by: of training, the best checkpoint's score unless its loss is refused."""
+    """Return the score of a job; for training that of the best checkpoint, None if its loss is refused."""
     if verb != "train":
         value = member.metrics.get(name, {}).get("value")
         return float(value) if isinstance(value, int | float) else None
@@ -143,27 +150,22 @@ def score(verb: str, member: Member, name: str) -> float | None:
         return None
 
 
-def ranked(sweep: Sweep) -> list[Member]:
-    """The jobs with the ranks of their combinations, by the mean over seeds; one with a job without score has none."""
+def rank_members(sweep: Sweep) -> list[Member]:
+    """Return the jobs with the ranks of their combinations by mean score; all seeds of a combination need a score."""
     combinations = cells(sweep.members, sweep.axes)
-    whole: dict[tuple[str, ...], list[float]] = {}
-    for key, members in combinations.items():
-        found = [each.score for each in members if each.score is not None]
-        if len(found) == len(members):
-            whole[key] = found
+    scores = {key: [each.score for each in members if each.score is not None] for key, members in combinations.items()}
     sign = -1 if sweep.by in HIGHER_IS_BETTER else 1
-    order = sorted(whole, key=lambda key: sign * mean(whole[key]))
-    done: dict[int, Member] = {each.number: each for each in sweep.members}
-    for rank, key in enumerate(order, 1):
-        scores = whole[key]
-        error = stdev(scores) / len(scores) ** 0.5 if len(scores) > 1 else None
+    complete = [key for key, members in combinations.items() if len(scores[key]) == len(members)]
+    ranked = {each.number: each for each in sweep.members}
+    for rank, key in enumerate(sorted(complete, key=lambda key: sign * mean(scores[key])), 1):
+        error = stdev(scores[key]) / len(scores[key]) ** 0.5 if len(scores[key]) > 1 else None
         for each in combinations[key]:
-            done[each.number] = dataclasses.replace(each, rank=rank, mean_score=mean(scores), score_error=error)
-    return list(done.values())
+            ranked[each.number] = dataclasses.replace(each, rank=rank, mean_score=mean(scores[key]), score_error=error)
+    return list(ranked.values())
 
 
 def cells(members: list[Member], keys: list[str]) -> dict[tuple[str, ...], list[Member]]:
-    """The jobs of each combination of the values of `keys`, in the order of the jobs."""
+    """Return the jobs of each combination of the values of `keys`, in the order of the jobs."""
     found: dict[tuple[str, ...], list[Member]] = {}
     for each in members:
         found.setdefault(tuple(each.values.get(key, "") for key in keys), []).append(each)

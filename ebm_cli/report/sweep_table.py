@@ -1,4 +1,4 @@
-"""A sweep as a table: sweep.csv with one value per cell, and the shorter one that is printed."""
+"""A sweep as a table: sweep.csv with one value per cell, and a shorter table for the terminal."""
 
 import csv
 import io
@@ -7,21 +7,21 @@ from typing import Any
 from ebm_cli.estimate import show
 from ebm_cli.report.sweep_members import SEED, Member, Sweep
 
-# Numbers that sweep.csv alone holds, so that the printed table fits a terminal.
+# Numbers that are only in sweep.csv, so that the printed table fits a terminal.
 UNPRINTED = {
     *("mean", "scales", "temperatures", "mala_acceptance", "energy_error", "effective_temperature"),
     *("steps", "steps_per_second", "gradients_per_second"),
 }
 # Longer lists are left out of sweep.csv.
-MOST_COLUMNS = 16
+MAX_LIST_COLUMNS = 16
 MARKS = {"ok": "", "caution": " ?", "refused": ""}
 
 
 def as_csv(sweep: Sweep) -> str:
-    """sweep.csv: a row per job with what varies, seed, rank, verdict, reason, then its numbers and their errors."""
+    """Return sweep.csv: one row per job with varying keys, seed, rank, verdict, reason, numbers and their errors."""
     rows = [csv_row(sweep, each) for each in sweep.members]
     columns = dict.fromkeys(key for row in rows for key in row)
-    # What is a list in one job has no column for the whole, where another refuses it.
+    # A number that is a list in one job and refused in another gets no column of its own.
     lists = {"".join(key.rsplit("[0]", 1)) for key in columns if "[0]" in key}
     columns = [key for key in columns if key not in lists]
     buffer = io.StringIO()
@@ -32,74 +32,70 @@ def as_csv(sweep: Sweep) -> str:
 
 
 def csv_row(sweep: Sweep, member: Member) -> dict[str, Any]:
-    """One job's row; a short list of numbers has a column for each, as mean[0]_value."""
+    """Return the row of one job; a short list of numbers has one column per number, such as mean[0]_value."""
     row: dict[str, Any] = {"job": member.number} | {key: member.values.get(key, "") for key in columns_of(sweep)}
-    row |= {"rank": plain(member.rank), "score": plain(member.score), "score_name": sweep.by}
+    row |= {"rank": cell_text(member.rank), "score": cell_text(member.score), "score_name": sweep.by}
     if sweep.has_replicates:
-        row |= {"score_mean": plain(member.mean_score), "score_se": plain(member.score_error)}
+        row |= {"score_mean": cell_text(member.mean_score), "score_se": cell_text(member.score_error)}
     row |= {"verdict": member.verdict, "status": member.status, "reason": member.reason}
     for name, metric in member.metrics.items():
         for field in ("value", "se"):
-            row |= {f"{part}_{field}": plain(value) for part, value in parts(name, metric.get(field)).items()}
+            row |= {f"{part}_{field}": cell_text(value) for part, value in named_parts(name, metric.get(field)).items()}
         row[f"{name}_verdict"] = metric["verdict"]
         if metric.get("meaning"):
             row[f"{name}_meaning"] = metric["meaning"]
     return row
 
 
-def parts(name: str, value: Any) -> dict[str, Any]:
-    """A number by its name; of a list each by name and position, and nothing of a long one."""
+def named_parts(name: str, value: Any) -> dict[str, Any]:
+    """Return a number by its name, or the numbers of a short list by name and position; {} for a long list."""
     if not isinstance(value, list):
         return {name: value}
-    return {f"{name}[{i}]": each for i, each in enumerate(value)} if len(value) <= MOST_COLUMNS else {}
+    return {f"{name}[{i}]": each for i, each in enumerate(value)} if len(value) <= MAX_LIST_COLUMNS else {}
 
 
-def plain(value: Any) -> str:
-    """A cell's text, empty for none."""
+def cell_text(value: Any) -> str:
+    """Return the text of a cell, empty for None."""
     return "" if value is None else str(value)
 
 
 def columns_of(sweep: Sweep) -> list[str]:
-    """The keys that have a column: those that vary, and the seed."""
+    """Return the keys that have a column: those that vary, and the seed."""
     return sweep.keys if SEED in sweep.keys else [*sweep.keys, SEED]
 
 
-def printed(sweep: Sweep) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of the table that is printed: what varies, seed, rank, numbers with a mark for their verdicts."""
+def terminal_table(sweep: Sweep) -> tuple[list[str], list[list[str]]]:
+    """Return header and rows of the printed table: varying keys, seed, rank, numbers with a mark for their verdicts."""
     keys = columns_of(sweep)
+    heads = heads_of(keys)
     names = [name for name in dict.fromkeys(n for each in sweep.members for n in each.metrics) if name not in UNPRINTED]
-    unfinished = any(each.status != "done" for each in sweep.members)
-    by = [sweep.by] if sweep.by and sweep.by not in names else []
-    rows = [
-        [
-            str(each.number),
-            *([rank(each)] if sweep.by else []),
-            *([each.status] if unfinished else []),
-            *(each.values.get(key, "") for key in keys),
-            *(show(each.score) for _ in by),
-            *(cell(each.metrics.get(name)) for name in names),
-        ]
-        for each in sweep.members
-    ]
-    # A key that varies may have the name of a number, as energy has.
-    heads = [f"measured {name}" if name in keys else name for name in names]
-    ranks, states = ["rank"] if sweep.by else [], ["status"] if unfinished else []
-    return ["job", *ranks, *states, *heads_of(keys), *by, *heads], rows
+    has_unfinished = any(each.status != "done" for each in sweep.members)
+    rows: list[dict[str, str]] = []
+    for each in sweep.members:
+        row = {"job": str(each.number)}
+        row |= {"rank": rank(each)} if sweep.by else {}
+        row |= {"status": each.status} if has_unfinished else {}
+        row |= {head: each.values.get(key, "") for key, head in zip(keys, heads, strict=True)}
+        row |= {sweep.by: show(each.score)} if sweep.by and sweep.by not in names else {}
+        # A key that varies may have the name of a number, as energy has.
+        row |= {f"measured {n}" if n in heads else n: number_cell(each.metrics.get(n)) for n in names}
+        rows.append(row)
+    return list(rows[0]), [list(row.values()) for row in rows]
 
 
 def heads_of(keys: list[str]) -> list[str]:
-    """The keys without their groups, unless two would then be the same."""
+    """Return the keys without their groups, unless two would then be equal."""
     ends = [key.rpartition(".")[2] for key in keys]
     return [end if ends.count(end) == 1 else key for key, end in zip(keys, ends, strict=True)]
 
 
 def rank(member: Member) -> str:
-    """A job's rank, the best one marked."""
-    return "1 (best)" if member.rank == 1 else plain(member.rank)
+    """Return the rank of a job, with a mark for the best."""
+    return "1 (best)" if member.rank == 1 else cell_text(member.rank)
 
 
-def cell(metric: dict[str, Any] | None) -> str:
-    """A number as people write it, with a mark for caution."""
+def number_cell(metric: dict[str, Any] | None) -> str:
+    """Return a number with its error and a mark for caution."""
     if metric is None:
         return ""
     if metric["verdict"] == "refused":
@@ -108,23 +104,26 @@ def cell(metric: dict[str, Any] | None) -> str:
 
 
 def notes(sweep: Sweep) -> list[str]:
-    """What the rank goes by, and the first reason for doubt of every job that has one, once for jobs that share it."""
-    doubted = any(metric["verdict"] == "caution" for each in sweep.members for metric in each.metrics.values())
-    lines = [ranking_note(sweep), "?: a number to doubt; sweep.csv and report.html say why" if doubted else ""]
-    shared: dict[str, list[Member]] = {}
+    """Return the notes below the printed table: the score of the ranking, and each first reason with its jobs."""
+    has_caution = any(metric["verdict"] == "caution" for each in sweep.members for metric in each.metrics.values())
+    lines = [
+        ranking_note(sweep),
+        "?: a number under caution; sweep.csv and report.html give the reason" if has_caution else "",
+    ]
+    jobs_of: dict[str, list[Member]] = {}
     for each in sweep.members:
         if each.reason:
             state = each.verdict if each.status == "done" else each.status
             reason = each.reason.split("; ")[0] if each.status == "done" else each.reason
-            shared.setdefault(f"{state}: {reason}", []).append(each)
-    for reason, members in shared.items():
+            jobs_of.setdefault(f"{state}: {reason}", []).append(each)
+    for reason, members in jobs_of.items():
         numbers = ", ".join(str(each.number) for each in members)
         lines.append(f"job{'s' if len(members) > 1 else ''} {numbers} {reason}")
     return [line for line in lines if line]
 
 
 def ranking_note(sweep: Sweep) -> str:
-    """In words, what jobs are ranked by."""
+    """Describe the score that ranks the jobs, and the best job."""
     if not sweep.by:
         return ""
     goes = {

@@ -10,7 +10,8 @@ from ebm_cli import figure
 from ebm_cli.assembly.components import Parts
 from ebm_cli.chain.chains import Chains
 from ebm_cli.chain.loop import Trajectory
-from ebm_cli.data import is_image, noised_known
+from ebm_cli.data import is_image
+from ebm_cli.data._rows import noisy_available_rows
 from ebm_cli.energy import energy_and_grad, frozen
 from ebm_cli.estimate import Picture
 from ebm_cli.figure.columns import marginals, pairs
@@ -84,7 +85,7 @@ def column_figures(parts: Parts, x: Tensor) -> dict[str, Picture]:
     """Draw columns and pairs of columns, in the data's own units and next to the data."""
     data = parts.data
     shown = x.double().cpu().numpy() if data is None else data.decode(x)
-    rows = None if data is None else data.decode(noised_known(data, 0).x)
+    rows = None if data is None else data.decode(noisy_available_rows(data, 0).x)
     names = list(getattr(data, "columns", [f"x[{i}]" for i in range(shown.shape[1])]))
     drawn = {"marginals": marginals(names, shown, rows)}
     return {"samples": pairs(names, shown, rows)} | drawn if len(names) > 1 else drawn

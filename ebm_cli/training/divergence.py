@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ebm_cli.data import Data, known
+from ebm_cli.data import Data
+from ebm_cli.data._rows import available_rows
 from ebm_cli.estimate import Verdict
 
 # Number of logged rows before the first warning.
@@ -48,7 +49,7 @@ class DivergenceWarnings:
     given: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        rows = known(self.data).x.flatten(1)
+        rows = available_rows(self.data).x.flatten(1)
         self.center = rows.mean(0)
         distances = (rows - self.center).norm(dim=1)
         self.reach = REACH * distances.max()

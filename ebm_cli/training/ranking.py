@@ -5,7 +5,8 @@ from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from ebm_cli.assembly.components import Parts
-from ebm_cli.data import Data, noised
+from ebm_cli.data import Data
+from ebm_cli.data._rows import noisy_split
 from ebm_cli.metric import rows
 from ebm_cli.metric.mmd import kernel, mmd
 from ebm_cli.metric.nll import nll_estimate, reduced_energies
@@ -40,7 +41,7 @@ class Ranking:
     """
 
     def __init__(self, data: Data) -> None:
-        self.held_out = rows(noised(data, "held_out", 0).x[:MOST])
+        self.held_out = rows(noisy_split(data, "held_out", 0).x[:MOST])
         distances = cdist(self.held_out, self.held_out)
         between = distances[np.triu_indices(len(distances), 1)]
         self.width = float(np.median(between)) if between.any() else 1.0
@@ -61,7 +62,7 @@ class Likelihood:
     """nll of at most 500 held-out rows with the set's own noise, in a bracket from one cheap round, see `partition`."""
 
     def __init__(self, data: Data, seed: int) -> None:
-        self.train, self.held_out = noised(data, "train", 0), noised(data, "held_out", 0).x[:MOST]
+        self.train, self.held_out = noisy_split(data, "train", 0), noisy_split(data, "held_out", 0).x[:MOST]
         self.noise = data.noise
         self.seed = seed
 

@@ -19,7 +19,7 @@ from ebm_cli.density import mixture
 from ebm_cli.density.fit_data import FitData, make_fit_data
 from ebm_cli.density.normals import Density
 from ebm_cli.estimate import show
-from ebm_cli.objective import LeadsSamples
+from ebm_cli.objective import ProvidesStart
 from ebm_cli.run.folder import Run
 from ebm_cli.run.terminal import Terminal, never, silent
 from ebm_cli.sampler import Sampler
@@ -94,7 +94,7 @@ def fit_step_size(parts: Parts, config: Config, run: Run, terminal: Terminal) ->
 def stand_in_energy(parts: Parts, data: Data) -> nn.Module:
     """Return an energy on which the sampler meets about the curvatures of the trained model."""
     T = parts.sampler.temperature
-    if isinstance(parts.objective, LeadsSamples):
+    if isinstance(parts.objective, ProvidesStart):
         return UnitWell(T)
     rows = make_fit_data(data, 0)
     few = FitData(thinned(rows.fit, N_FIT_ROWS), thinned(rows.check, N_CHECK_ROWS), rows.noise, rows.seed)

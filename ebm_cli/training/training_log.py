@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ebm_cli import figure
 from ebm_cli.assembly.components import Parts
-from ebm_cli.data import is_image, known
+from ebm_cli.data import is_image
+from ebm_cli.data._rows import available_rows
 from ebm_cli.energy import frozen
 from ebm_cli.figure.landscape import landscape
 from ebm_cli.logger import tags
@@ -162,7 +163,7 @@ class TrainingLog:
         )
         picture = figure.states(shown, self.parts.event, SHOWN)
         if self.parts.event == (2,):
-            rows = self.parts.data.decode(known(self.parts.data).x)
+            rows = self.parts.data.decode(available_rows(self.parts.data).x)
             left, right, bottom, top = figure.extent(rows, margin=0.5)
             half = max(right - left, top - bottom) / 2
             middle, height = (left + right) / 2, (bottom + top) / 2

@@ -7,7 +7,8 @@ from ebm_cli import check
 from ebm_cli.assembly.components import Parts
 from ebm_cli.assembly.permission import Config
 from ebm_cli.check import InputError
-from ebm_cli.data import Batch, noised, noised_known
+from ebm_cli.data import Batch
+from ebm_cli.data._rows import noisy_available_rows, noisy_split
 from ebm_cli.estimate import Estimate, Result
 from ebm_cli.metric import EvaluationContext, Metric
 from ebm_cli.metric._score import score
@@ -62,10 +63,10 @@ def context_of(config: Config, parts: Parts, terminal: Terminal, with_training_r
         event=parts.event,
         data=parts.data,
         samples=None,
-        held_out=noised(parts.data, "held_out", NOISE_SEED) if parts.data else None,
+        held_out=noisy_split(parts.data, "held_out", NOISE_SEED) if parts.data else None,
         train=train,
         train_missing=train_missing,
-        known=noised_known(parts.data, NOISE_SEED) if parts.data else None,
+        known=noisy_available_rows(parts.data, NOISE_SEED) if parts.data else None,
         seed=config["seed"],
         budget=config["budget"],
         target=config["target"],
@@ -78,7 +79,7 @@ def training_rows(parts: Parts, terminal: Terminal) -> tuple[Batch | None, str]:
     if parts.data is None:
         return None, ""
     try:
-        return noised(parts.data, "train", NOISE_SEED), ""
+        return noisy_split(parts.data, "train", NOISE_SEED), ""
     except InputError as error:
         terminal.say(f"the training rows are missing: {error}. Metrics that do not need them use the held-out rows")
         return None, str(error)

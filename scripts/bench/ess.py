@@ -32,7 +32,7 @@ from ebm_cli.chain.loop import run_chains
 from ebm_cli.chain.tuning import Tuning
 from ebm_cli.energy.funnel import Funnel
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
-from ebm_cli.energy.muller_brown import CENTRES, CURVATURES, HEIGHTS, MullerBrown
+from ebm_cli.energy.muller_brown import CENTERS, CURVATURES, HEIGHTS, MullerBrown
 from ebm_cli.energy.phi4 import Phi4
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.sampler.hmc import HMC
@@ -156,7 +156,7 @@ def targets() -> list[Target]:
             plane_variances(plane),
             None,
             small | {"tempering": 10_000},
-            jax_density("muller_brown", 0.05, HEIGHTS, CURVATURES, CENTRES),
+            jax_density("muller_brown", 0.05, HEIGHTS, CURVATURES, CENTERS),
         ),
         Target(
             APART,

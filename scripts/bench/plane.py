@@ -34,7 +34,8 @@ from ebm_cli.cli import main as ebm
 from ebm_cli.cli.compose import compose
 from ebm_cli.cli.loader import Base
 from ebm_cli.cli.words import parse
-from ebm_cli.data import Data, noised
+from ebm_cli.data import Data
+from ebm_cli.data._rows import noisy_split
 from ebm_cli.metric import EvaluationContext
 from ebm_cli.metric.distance_to_truth import DistanceToTruth, densities, divergence
 from ebm_cli.rng import generator
@@ -57,7 +58,7 @@ COLUMNS: tuple[str, ...] = ("set", "seed", "what", "tv", "inside", "seconds")
 
 def total_variation(energy: nn.Module, data: Data) -> tuple[float, bool]:
     """Return TV at T = 1, and True if it was restricted to the box of the data."""
-    held_out = noised(data, "held_out", 0)
+    held_out = noisy_split(data, "held_out", 0)
     subject = EvaluationContext(energy, 1.0, (2,), data, None, held_out, None, 0)
     found = DistanceToTruth(RESOLUTION)(subject).estimates["tv"].value
     if isinstance(found, float):

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from ebm_cli import figure
-from ebm_cli.data import Batch, Stream
+from ebm_cli.data import Batch
+from ebm_cli.data._synthetic import SyntheticData
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.energy.shifted_quadratic import ShiftedQuadratic
 from ebm_cli.objective import Objective
@@ -20,7 +21,7 @@ HALF, RUNS = 3.0, 10
 DISTANCE = 2 * HALF
 
 
-class TwoModes(Stream):
+class TwoModes(SyntheticData):
     """Data from ½N(−3, 1) + ½N(3, 1)."""
 
     def __init__(self) -> None:

@@ -7,7 +7,8 @@ import torch
 
 from ebm_cli import figure
 from ebm_cli.chain.chains import Chains
-from ebm_cli.data import Batch, Stream
+from ebm_cli.data import Batch
+from ebm_cli.data._synthetic import SyntheticData
 from ebm_cli.diagnostic import ChainContext
 from scripts.founding import Claim, Row, Word
 from scripts.founding._energies import SkewedQuartic
@@ -26,7 +27,7 @@ WAYS = {
 }
 
 
-class Gumbel(Stream):
+class Gumbel(SyntheticData):
     """p(x) = exp(−z − e^{−z}), z = x + γ, with mean 0: steep on the left, a long tail on the right."""
 
     event: tuple[int, ...] = (1,)

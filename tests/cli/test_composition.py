@@ -194,7 +194,7 @@ WRONG = {
     "alpha of one": ("energy=negation energy.runs=[A,B] energy.alpha=1", ["energy.alpha must be in (0, 1), got 1"]),
     "improper": (
         "energy=negation energy.runs=[A,B] energy.temperatures=[9,1]",
-        ["energy.runs make no density", "raise confinement"],
+        ["energy.runs: this combination is not normalizable", "increase confinement"],
     ),
     "three runs": ("energy=negation energy.runs=[A,B,A]", ["energy.runs must name two runs", "got 3"]),
     "no data to start at": (
@@ -236,7 +236,7 @@ def test_an_unnormalised_mixture_says_so(capsys) -> None:
     words = ["energy=mixture", "energy.runs=[../runs/a,../runs/b]", "energy.unnormalised=true"]
     assert main(["sample", *words, *SHORT, "out=drawn"]) == 0
     captured = capsys.readouterr()
-    assert "mixture: unnormalised" in captured.out + captured.err
+    assert "mixture: unnormalized" in captured.out + captured.err
 
 
 def one_line(capsys: pytest.CaptureFixture[str], expected: list[str]) -> None:

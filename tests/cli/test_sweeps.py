@@ -97,7 +97,7 @@ def test_a_row_says_that_its_job_was_stopped(here: Path) -> None:
     rows = sweep_rows(here / "s")
     assert [row["status"] for row in rows] == ["done", "stopped"]
     assert rows[0]["acceptance_value"] and not rows[1]["acceptance_value"]
-    assert "stopped before its end" in rows[1]["reason"]
+    assert "stopped before it was done" in rows[1]["reason"]
 
 
 def two_folders(here: Path) -> None:

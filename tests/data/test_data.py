@@ -14,9 +14,10 @@ from scipy.stats import chisquare
 from sklearn.datasets import make_moons
 from torch import Tensor
 
-from ebm_cli.data import Batch, KnownDensity, noised
-from ebm_cli.data.spirals import Spirals
-from ebm_cli.data.two_moons import TwoMoons
+from ebm_cli.data import Batch, KnownDensity
+from ebm_cli.data._rows import noisy_split
+from ebm_cli.data.spirals import first_arm
+from ebm_cli.data.two_moons import upper_moon
 from tests.contract import build, cell_masses, default_dtype, log_integral, moment_z_scores, options
 
 SETS = pytest.mark.parametrize("name", options("data"))
@@ -65,8 +66,8 @@ def test_parts_are_fixed_and_disjoint(name: str) -> None:
 @SETS
 def test_noise_is_what_separates_noised_rows_from_clean_ones(name: str) -> None:
     data = build("data", name)
-    batch = noised(data, "held_out", 0)
-    assert torch.equal(batch.x, noised(data, "held_out", 0).x)
+    batch = noisy_split(data, "held_out", 0)
+    assert torch.equal(batch.x, noisy_split(data, "held_out", 0).x)
     if data.noise == 0:
         assert batch.clean is None or torch.equal(batch.x, batch.clean)
         return
@@ -177,7 +178,7 @@ def test_far_away_the_density_is_finite_and_falls(name: str, dtype: torch.dtype)
 def test_the_density_along_a_curve_is_that_of_a_much_finer_rule(name: str, noise: float, float64: None) -> None:
     data = build("data", name, {"noise": noise})
     x = data.sample(50, seeded(0)).x
-    curve, end = {"two_moons": (TwoMoons._upper, math.pi), "spirals": (Spirals._arm, 3 * math.pi)}[name]
+    curve, end = {"two_moons": (upper_moon, math.pi), "spirals": (first_arm, 3 * math.pi)}[name]
     t = torch.linspace(0, end, 16001)
     # How t is drawn: evenly along a half circle, as the square root of an even number along a spiral.
     density_of_t = torch.full_like(t, 1 / end) if name == "two_moons" else 2 * t / end**2

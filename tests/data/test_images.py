@@ -14,7 +14,8 @@ from PIL import Image
 
 from ebm_cli.check import InputError
 from ebm_cli.cli import main
-from ebm_cli.data.images import Images, picture_names
+from ebm_cli.data._picture_folder import picture_names
+from ebm_cli.data.images import Images
 from ebm_cli.run.folder import Run
 from ebm_cli.sampling.output import write_images
 from tests.contract import build, scratch
@@ -340,7 +341,7 @@ def test_pictures_that_cannot_be_read_are_counted_and_the_first_named(tmp_path: 
         images(folder)
     for name in ("d.png", "e.png", "f.jpg"):
         (folder / name).unlink()
-    with pytest.raises(InputError, match=r"cannot be read, 1 of 7: g.tif \(grey levels outside 0…1\)"):
+    with pytest.raises(InputError, match=r"cannot be read, 1 of 7: g.tif \(gray levels outside 0…1\)"):
         images(folder)
 
 
@@ -354,7 +355,7 @@ TINY = [
     ("words", "expected"),
     [
         ("", "data.path must be given"),
-        ("data.path=pitcures", "data.path=pitcures is not there; did you mean 'pictures'?"),
+        ("data.path=pitcures", "data.path=pitcures does not exist; did you mean 'pictures'?"),
         ("data.path=notes.txt", "data.path=notes.txt is a file; pictures are read from a folder"),
         ("data.path=none", "data.path=none must hold at least 2 pictures, got 0"),
         ("data.path=2024", "data.path=2024 must hold at least 2 pictures, got 1"),

@@ -14,7 +14,7 @@ from ebm_cli import load_run
 from ebm_cli.assembly.data_record import keep_data_record, read_data_record
 from ebm_cli.check import InputError
 from ebm_cli.cli import main
-from ebm_cli.data import known
+from ebm_cli.data._rows import available_rows
 from ebm_cli.data.images import Images
 from ebm_cli.data.table import Table
 from ebm_cli.run.folder import Run
@@ -60,12 +60,12 @@ def test_a_record_gives_the_same_held_out_rows_and_units_without_the_file(traine
     x = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
     np.testing.assert_array_equal(later.decode(x), trained.decode(x))
     assert later.columns == list(COLUMNS) and later.event == (3,)
-    assert torch.equal(known(later).x, later.split("held_out").x)
-    assert torch.equal(known(trained).x, trained.split("train").x)
+    assert torch.equal(available_rows(later).x, later.split("held_out").x)
+    assert torch.equal(available_rows(trained).x, trained.split("train").x)
     batch = later.sample(200, torch.Generator().manual_seed(0))
     assert batch.clean is not None
     assert len(torch.cat([batch.clean, later.split("held_out").x]).unique(dim=0)) == 12
-    with pytest.raises(InputError, match=r"training rows, but data\.path=.*mine\.csv is not there.*data\.path=FILE"):
+    with pytest.raises(InputError, match=r"training rows, but data\.path=.*mine\.csv does not exist.*data\.path=FILE"):
         later.split("train")
 
 
@@ -174,11 +174,13 @@ def test_columns_and_label_choose_what_is_modeled(tmp_path: Path, float64: None)
         table(path, columns=["huge", "tiny"], label="tiny")
     record = recorded(data, tmp_path / "run")
     frame(6, 1).assign(kind=["cat", "wolf"] * 3).to_csv(tmp_path / "new.csv", index=False)
-    with pytest.raises(InputError, match="levels of 'kind' that training did not see, 'wolf'; it saw bird, cat, dog"):
+    with pytest.raises(
+        InputError, match="levels of 'kind' that were not in the training data, 'wolf'; those were bird, cat, dog"
+    ):
         table(tmp_path / "new.csv", columns=["huge", "tiny"], label="kind", record=record)
     later = table(path, columns=["huge", "tiny"], label="kind", record=record)
     scored = later.read_rows(str(tmp_path / "new.csv"))
-    assert len(scored.x) == 6 and any("did not see, 'wolf'" in note for note in scored.notes)
+    assert len(scored.x) == 6 and any("not in the training data, 'wolf'" in note for note in scored.notes)
     held = later.split("held_out")
     assert held.y is not None and torch.equal(held.y, data.split("held_out").y)
 
@@ -240,7 +242,7 @@ def test_of_a_file_with_names_and_one_without_the_line_says_which_and_what_to_ty
     typed = table(old, header=other, record=record)
     rows = typed.read_rows(str(new))
     np.testing.assert_allclose(typed.decode(rows.x), frame(9, 1).to_numpy(), rtol=1e-12)
-    assert len(rows.notes) == 1 and "taken in the run's order" in rows.notes[0]
+    assert len(rows.notes) == 1 and "matched by position" in rows.notes[0]
     # The run's own file is still read as it was in training.
     assert torch.equal(typed.split("train").x, data.split("train").x)
     frame(9, 1).iloc[:, :2].to_csv(new, index=False, header=other == "names", sep=mark)
@@ -270,14 +272,14 @@ def test_pictures_keep_their_shape_split_and_held_out_rows_without_the_folder(tm
     later = build("data", "images", {"path": str(folder), "size": 8}, record=record)
     assert torch.equal(later.split("held_out").x, data.split("held_out").x)
     assert later.origin("held_out") == data.origin("held_out")
-    with pytest.raises(InputError, match=r"training rows, but data.path=.*mine is not there"):
+    with pytest.raises(InputError, match=r"training rows, but data.path=.*mine does not exist"):
         later.split("train")
     with pytest.raises(InputError, match=r"^size belongs to the run, where it is \[8, 8\]"):
         build("data", "images", {"path": str(folder), "size": 16}, record=record)
     other = pictures(tmp_path / "other", 3, 12, seed=1)
     new = build("data", "images", {"path": str(other), "size": 8}, record=record)
     assert new.event == (3, 8, 8) and len(new.split("held_out").x) == 3
-    assert any("3 pictures of sizes that training did not see (12×12 pixels)" in note for note in new.notes)
+    assert any("3 pictures of sizes that were not in the training set (12×12 pixels)" in note for note in new.notes)
 
 
 def test_a_run_says_what_changed_and_keeps_working_from_what_it_keeps(tmp_path, monkeypatch, capsys) -> None:

@@ -8,13 +8,15 @@ import torch
 from torch import Tensor
 
 from ebm_cli.check import InputError
-from ebm_cli.data import Batch, Rows, noised
+from ebm_cli.data import Batch
+from ebm_cli.data._finite import FiniteData
+from ebm_cli.data._rows import noisy_split
 from ebm_cli.density import Baseline, fit_baselines
 from tests.contract import build
 
 
-class Table(Rows):
-    """Rows of the test's choice."""
+class Table(FiniteData):
+    """FiniteData of the test's choice."""
 
     def __init__(self, train: Tensor, held_out: Tensor, noise: float) -> None:
         super().__init__(*(Batch(x, clean=x) for x in (train, held_out)), noise)
@@ -39,9 +41,9 @@ def grid(low: float, high: float, size: int) -> tuple[Tensor, float]:
 
 
 def test_gaussian_scores_its_closed_form() -> None:
-    # Rows of N(0, 2²) with noise 0.5: scored samples are N(0, 4.25).
+    # FiniteData of N(0, 2²) with noise 0.5: scored samples are N(0, 4.25).
     data = Table(normal(4000, 3, 0, 2.0), normal(4000, 3, 1, 2.0), 0.5)
-    scored = fit(data, "gaussian").log_prob(noised(data, "held_out", 0).x)
+    scored = fit(data, "gaussian").log_prob(noisy_split(data, "held_out", 0).x)
     entropy = 1.5 * math.log(2 * math.pi * math.e * 4.25)
     assert abs(float(scored.mean()) + entropy + 9 / (2 * 4000)) < 4 * float(scored.std()) / 4000**0.5
 

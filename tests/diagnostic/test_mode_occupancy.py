@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from ebm_cli.chain.chains import Chains
-from ebm_cli.data import Batch, Rows
+from ebm_cli.data import Batch
+from ebm_cli.data._finite import FiniteData
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.estimate import Estimate, Result, apply_mixing_verdict
 from ebm_cli.mixing.verdict import assess_mixing
@@ -15,7 +16,7 @@ MEANS, STDS, WEIGHTS = [[-3.0, 0.0], [3.0, 0.0], [0.0, 4.0]], [0.7, 0.5, 0.9], [
 CHAINS, DRAWS = 32, 100
 
 
-class Known(Rows):
+class Known(FiniteData):
     def decode(self, x: torch.Tensor) -> np.ndarray:
         return x.numpy()
 

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from ebm_cli.chain.chains import Chains
 from ebm_cli.check import InputError
-from ebm_cli.data import Batch, Rows
+from ebm_cli.data import Batch
+from ebm_cli.data._finite import FiniteData
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.estimate import Result, apply_mixing_verdict, refused
 from ebm_cli.wells.region_mass import log_mass
@@ -20,8 +21,8 @@ PLACES = 20
 FEW = 2
 
 
-class Known(Rows):
-    """Rows that are what they look like."""
+class Known(FiniteData):
+    """FiniteData that are what they look like."""
 
     def decode(self, x: Tensor) -> np.ndarray:
         return x.numpy()

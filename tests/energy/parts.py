@@ -1,11 +1,11 @@
 """Parts of a composition with everything about them known."""
 
-from ebm_cli.energy._composition import Part
+from ebm_cli.energy._composition import TrainedComponent
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.estimate import Estimate
 
 
-def quadratic(a: float | list[float], temperature: float = 1.0, event: tuple[int, ...] = (2,)) -> Part:
+def quadratic(a: float | list[float], temperature: float = 1.0, event: tuple[int, ...] = (2,)) -> TrainedComponent:
     """E = ½ Σ aᵢxᵢ², as if trained at this temperature, with its own log Z."""
     energy = Quadratic(a, event)
 
@@ -13,9 +13,9 @@ def quadratic(a: float | list[float], temperature: float = 1.0, event: tuple[int
         exact = energy.log_z(temperature)
         return Estimate(exact, lower=exact, upper=exact, unit="nats")
 
-    return Part(f"run-{a}", energy, event, temperature, log_z)
+    return TrainedComponent(f"run-{a}", energy, event, temperature, log_z)
 
 
-def pair() -> list[Part]:
+def pair() -> list[TrainedComponent]:
     """Two of them, that differ."""
     return [quadratic(2.0), quadratic([1.0, 3.0], 2.0)]

@@ -10,10 +10,9 @@ from ebm_cli.energy import (
     AnalyticGradient,
     ExactDraws,
     ExactLogZ,
-    ExactMoments,
     Logits,
     LogPartition,
-    declared,
+    declared_attribute,
     energy_and_grad,
     offers,
     space_of,
@@ -25,7 +24,6 @@ METHODS = {
     "log_z": ExactLogZ,
     "log_partition": LogPartition,
     "draw": ExactDraws,
-    "moments": ExactMoments,
     "energy_and_grad": AnalyticGradient,
     "logits": Logits,
 }
@@ -62,7 +60,7 @@ def test_a_part_of_a_methods_name_is_no_capability(name: str, kind: str) -> None
 @pytest.mark.parametrize("kind", PARTS)
 def test_a_part_called_space_or_notes_declares_nothing(kind: str) -> None:
     energy = Named(space=PARTS[kind](), notes=PARTS[kind]())
-    assert space_of(energy) == "continuous" and notes_of(energy) == [] and declared(energy, "space") is None
+    assert space_of(energy) == "continuous" and notes_of(energy) == [] and declared_attribute(energy, "space") is None
 
 
 def test_what_a_class_or_its_init_declares_is_seen() -> None:
@@ -75,8 +73,6 @@ def test_what_a_class_or_its_init_declares_is_seen() -> None:
 
 def test_what_the_package_offers_is_seen() -> None:
     quadratic = build("energy", "quadratic", event=(2,))
-    assert all(
-        offers(quadratic, each) for each in (ExactLogZ, LogPartition, ExactDraws, ExactMoments, AnalyticGradient)
-    )
+    assert all(offers(quadratic, each) for each in (ExactLogZ, LogPartition, ExactDraws, AnalyticGradient))
     # Its parameter of that name made it one on Python 3.11 alone.
     assert not offers(build("energy", "gaussian_mixture"), Logits)

@@ -35,7 +35,7 @@ def test_draws_have_the_moments(rng: torch.Generator) -> None:
 def test_closed_forms_are_refused_at_other_temperatures(rng: torch.Generator) -> None:
     energy = GaussianMixture(*LINE)
     for ask in (energy.log_z, energy.moments, lambda t: energy.draw(1, t, rng)):
-        with pytest.raises(ValueError, match="temperature 1 alone, asked at 2"):
+        with pytest.raises(ValueError, match="only at temperature 1, got 2"):
             ask(2.0)
 
 
@@ -43,7 +43,7 @@ def test_closed_forms_are_refused_at_other_temperatures(rng: torch.Generator) ->
     ("parts", "message"),
     [
         (([[0.0], [1.0, 2.0]], [1.0, 1.0], [1.0, 1.0]), "^means must be points of one dimension"),
-        (([[0.0], [1.0]], [1.0], [1.0, 1.0]), "^stds and weights must have one value a mean"),
+        (([[0.0], [1.0]], [1.0], [1.0, 1.0]), "^stds and weights must have one value per mean"),
         (([[0.0]], [0.0], [1.0]), "^stds must be > 0"),
         (([[0.0]], [1.0], [-1.0]), "^weights must be > 0"),
     ],

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ebm_cli.check import InputError
-from ebm_cli.energy._composition import Part
+from ebm_cli.energy._composition import TrainedComponent
 from ebm_cli.energy.mixture import Mixture
 from ebm_cli.estimate import Estimate, refused
 from tests.contract import log_integral, quadrature_moments
@@ -21,7 +21,7 @@ def example() -> dict[str, Any]:
     return {"runs": pair()}
 
 
-def with_log_z(estimate: Estimate) -> Part:
+def with_log_z(estimate: Estimate) -> TrainedComponent:
     return dataclasses.replace(quadratic(1.0), log_z=lambda *_: estimate)
 
 
@@ -53,16 +53,16 @@ def test_unnormalised_shares_are_weight_times_z_and_that_is_said() -> None:
     z = [2 * math.pi / 2, 2 * math.pi * 2 / math.sqrt(3)]
     expected = math.log(0.75 * z[0] + 0.25 * z[1])
     assert log_integral(lambda x: -energy(x), 2, 15.0, 241) == pytest.approx(expected, abs=1e-9)
-    assert "unnormalised" in energy.notes[0]
+    assert "unnormalized" in energy.notes[0]
 
 
 @pytest.mark.parametrize(
     ("estimate", "message"),
     [
-        (refused("the mass fits no box"), r"has no value \(the mass fits no box\): unnormalised=true"),
+        (refused("the mass fits no box"), r"it is refused \(the mass fits no box\).*unnormalised=true"),
         (
             Estimate(1.0, lower=0.9, verdict="caution", reasons=("no reverse end: not mixed",)),
-            r"has one end alone \(no reverse end: not mixed\): unnormalised=true",
+            r"only one bound is available \(no reverse end: not mixed\).*unnormalised=true",
         ),
     ],
 )

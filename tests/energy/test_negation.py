@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ebm_cli.check import InputError
-from ebm_cli.energy._composition import Part
+from ebm_cli.energy._composition import TrainedComponent
 from ebm_cli.energy.mlp import MLP
 from ebm_cli.energy.negation import Negation
 from ebm_cli.estimate import refused
@@ -21,8 +21,8 @@ def example() -> dict[str, Any]:
     return {"runs": pair()}
 
 
-def part(energy: nn.Module, event: tuple[int, ...] = (2,)) -> Part:
-    return Part("mine", energy, event, 1.0, lambda *_: refused("not asked for"))
+def part(energy: nn.Module, event: tuple[int, ...] = (2,)) -> TrainedComponent:
+    return TrainedComponent("mine", energy, event, 1.0, lambda *_: refused("not asked for"))
 
 
 @pytest.mark.parametrize(("alpha", "confinement"), [(0.2, 0.0), (0.5, 0.7)])
@@ -35,7 +35,7 @@ def test_precisions_of_gaussians_subtract(alpha: float, confinement: float) -> N
 
 def test_a_difference_that_falls_is_refused_until_confinement_makes_up_for_it() -> None:
     parts = [quadratic(1.0), quadratic(3.0)]
-    message = r"^runs make no density: along \d+ of 260 rays .* lower alpha or raise confinement"
+    message = r"^runs: this combination is not normalizable: along \d+ of 260 directions .* increase confinement"
     with pytest.raises(InputError, match=message):
         Negation(parts, 0.5, None, 0.0)
     # a_A − αa_B + confinement is 0, and then is not.
@@ -47,7 +47,7 @@ def test_a_difference_that_falls_is_refused_until_confinement_makes_up_for_it() 
 
 def test_one_improper_axis_of_many_is_found() -> None:
     curvatures = [1.0] * 99 + [2.2]
-    with pytest.raises(InputError, match=r"^runs make no density"):
+    with pytest.raises(InputError, match=r"^runs: this combination is not normalizable"):
         Negation([quadratic([1.0] * 100, event=(100,)), quadratic(curvatures, event=(100,))], 0.5, None, 0.0)
 
 
@@ -65,7 +65,7 @@ class Ridge(nn.Module):
 def test_an_improper_direction_that_is_no_axis_is_found(rng: torch.Generator) -> None:
     # In 50 dimensions a random ray has a 50th of its square along u, where a fall needs more than a half.
     ridge = part(Ridge(torch.randn(50, generator=rng), 4.0), (50,))
-    with pytest.raises(InputError, match=r"^runs make no density"):
+    with pytest.raises(InputError, match=r"^runs: this combination is not normalizable"):
         Negation([quadratic(1.0, event=(50,)), ridge], 0.5, None, 0.0)
     Negation([quadratic(1.0, event=(50,)), ridge], 0.2, None, 0.0)
 
@@ -82,7 +82,7 @@ class Logarithm(nn.Module):
 
 
 def test_an_energy_that_rises_too_slowly_for_a_finite_z_is_refused() -> None:
-    with pytest.raises(InputError, match=r"^runs make no density"):
+    with pytest.raises(InputError, match=r"^runs: this combination is not normalizable"):
         Negation([part(Logarithm(1.5)), part(Logarithm(1.2))], 0.5, None, 0.0)
     Negation([part(Logarithm(1.8)), part(Logarithm(1.2))], 0.5, None, 0.0)
 
@@ -91,7 +91,7 @@ def test_networks_of_equal_confinement_keep_a_share_of_it(rng: torch.Generator) 
     a, b = (MLP(16, 2, 4, 3.0, None, confinement, 0, None, (2,), None) for confinement in (0.3, 0.3))
     Negation([part(a), part(b)], 0.5, None, 0.0)
     loose = MLP(16, 2, 4, 3.0, None, 0.1, 0, None, (2,), None)
-    with pytest.raises(InputError, match=r"^runs make no density"):
+    with pytest.raises(InputError, match=r"^runs: this combination is not normalizable"):
         Negation([part(loose), part(b)], 0.5, None, 0.0)
 
 
@@ -101,7 +101,7 @@ def test_networks_of_equal_confinement_keep_a_share_of_it(rng: torch.Generator) 
         ({"alpha": 0.0}, r"^alpha must be in \(0, 1\), got 0.0"),
         ({"alpha": 1.0}, r"^alpha must be in \(0, 1\), got 1.0"),
         ({"confinement": -1.0}, "^confinement must be >= 0, got -1.0"),
-        ({"runs": [*pair(), quadratic(1.0)]}, "^runs must name two runs, the second is negated, got 3"),
+        ({"runs": [*pair(), quadratic(1.0)]}, "^runs must name two runs, of which the second is negated, got 3"),
     ],
 )
 def test_wrong_values_are_named(changes: dict[str, Any], message: str) -> None:

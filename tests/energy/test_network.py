@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ebm_cli.check import InputError
-from ebm_cli.data import noised
-from ebm_cli.energy import energy_and_grad, evaluating, frozen
+from ebm_cli.data._rows import noisy_split
+from ebm_cli.energy import energy_and_grad, evaluation_mode, frozen
 from ebm_cli.energy._network import Tail, spectrally_normalised
 from tests.contract import build, log_integral, options
 
@@ -27,7 +27,7 @@ def test_the_base_is_a_normalised_density(base: int, float64: None) -> None:
 
 def test_a_base_of_one_is_the_maximum_likelihood_gaussian(float64: None) -> None:
     data = build("data", "two_moons")
-    rows = noised(data, "train", 0).x
+    rows = noisy_split(data, "train", 0).x
     covariance = torch.cov(rows.T, correction=0) + 1e-3 * rows.var(0).mean() * torch.eye(2)
     law = torch.distributions.MultivariateNormal(rows.mean(0), covariance)
     x = rows[:50]
@@ -113,11 +113,11 @@ def test_evaluating_lets_normalised_weights_go_on_learning_their_norm() -> None:
     energy = build("energy", "autoencoder", {"width": 16, "dropout": 0.5, "spectral_norm": 1.0}, event=(3,)).train()
     x = torch.randn(4, 3)
     buffers = {name: buffer.clone() for name, buffer in energy.named_buffers() if name.endswith("_u")}
-    with evaluating(energy):
+    with evaluation_mode(energy):
         first = energy(x)
     assert any(not torch.equal(energy.get_buffer(name), before) for name, before in buffers.items())
     assert all(module.training for module in energy.modules())
-    with pytest.raises(ZeroDivisionError), evaluating(energy):
+    with pytest.raises(ZeroDivisionError), evaluation_mode(energy):
         raise ZeroDivisionError
     assert all(module.training for module in energy.modules()) and first.requires_grad
 

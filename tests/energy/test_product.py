@@ -35,7 +35,9 @@ def test_temperatures_that_are_given_replace_those_of_training(rng: torch.Genera
 
 def test_a_run_trained_at_no_temperature_needs_one() -> None:
     parts = [quadratic(1.0), quadratic(2.0, 0.0)]
-    with pytest.raises(InputError, match=r"^temperatures must be given: run-2.0 was trained at 0, a point"):
+    with pytest.raises(
+        InputError, match=r"^temperatures must be given: run-2.0 was trained at 0, which has no density"
+    ):
         Product(parts, None, None)
     Product(parts, None, [1.0, 1.0])
 
@@ -43,7 +45,7 @@ def test_a_run_trained_at_no_temperature_needs_one() -> None:
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ([1.0], r"^weights must be a list with one number a run, 2 in all, got \[1.0\]"),
+        ([1.0], r"^weights must be a list with one number per run, 2 in all, got \[1.0\]"),
         ([1.0, -0.5], "^weights must be > 0, got -0.5"),
         ([1.0, 0.0], "^weights must be > 0, got 0.0"),
     ],

@@ -45,7 +45,7 @@ def test_one_curvature_serves_every_coordinate_of_an_image() -> None:
 def test_wrong_curvatures_are_named() -> None:
     with pytest.raises(InputError, match=r"^a must be > 0"):
         Quadratic([1.0, -1.0], None)
-    with pytest.raises(InputError, match=r"^a must have one value a coordinate"):
+    with pytest.raises(InputError, match=r"^a must have one value per coordinate"):
         Quadratic([1.0, 1.0], (3,))
-    with pytest.raises(InputError, match=r"^event is not known"):
+    with pytest.raises(InputError, match=r"^the shape of one sample is unknown"):
         Quadratic(1.0, None)

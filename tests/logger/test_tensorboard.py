@@ -50,7 +50,7 @@ def test_scalars_are_those_of_metrics_jsonl_in_groups_with_descriptions(runs: di
     for name in names:
         events = [(event.step, event.value) for event in board.Scalars(tags.tag(name))]
         assert events == [(row["step"], pytest.approx(row[name], rel=1e-6)) for row in rows if name in row]
-        assert board.SummaryMetadata(tags.tag(name)).summary_description == tags.ABOUT[name][1]
+        assert board.SummaryMetadata(tags.tag(name)).summary_description == tags.DESCRIPTIONS[name][1]
     assert set(board.Tags()["scalars"]) == {tags.tag(name) for name in names} | {"2_verdict/worst"}
     assert not [path for path in runs["train"].glob("**/events.*") if path.parent != runs["train"]]
 

@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ebm_cli.data import Data, noised
+from ebm_cli.data import Data
+from ebm_cli.data._rows import noisy_split
 from ebm_cli.metric import EvaluationContext
 from tests.contract import build
 
@@ -19,8 +20,8 @@ def subject(data: Data | None, samples: Tensor | None, **changes: Any) -> Evalua
         "event": energy.event,
         "data": data,
         "samples": samples,
-        "held_out": noised(data, "held_out", 0) if data else None,
-        "train": noised(data, "train", 0) if data else None,
+        "held_out": noisy_split(data, "held_out", 0) if data else None,
+        "train": noisy_split(data, "train", 0) if data else None,
         "seed": 0,
     }
     return EvaluationContext(**fields | changes)

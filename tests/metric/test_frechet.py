@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from ebm_cli.data import Batch, Part, noised
-from ebm_cli.data._features import Features, classifier_features, fit, identity_features
+from ebm_cli.data import Batch, Split
+from ebm_cli.data._features import Features, classifier_features, identity_features, train_classifier
+from ebm_cli.data._rows import noisy_split
 from ebm_cli.data.digits import Digits
 from ebm_cli.estimate import Estimate
 from ebm_cli.metric import frechet
@@ -51,7 +52,7 @@ class Blanked(Digits):
         train = self._rows["train"]
         x = train.x.clone()
         x[torch.as_tensor(rows)] = 0.0
-        self._rows: dict[Part, Batch] = self._rows | {"train": train._replace(x=x, clean=x)}
+        self._rows: dict[Split, Batch] = self._rows | {"train": train._replace(x=x, clean=x)}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ def scored(digits: Digits, samples: torch.Tensor, **changes: object) -> dict[str
 
 
 def gaussian_fit(digits: Digits, n: int) -> torch.Tensor:
-    x = noised(digits, "train", 0).x.flatten(1).double()
+    x = noisy_split(digits, "train", 0).x.flatten(1).double()
     root = torch.linalg.cholesky(torch.cov(x.T))
     return (x.mean(0) + normal(n, 64, seed=4).double() @ root.T).float().view(n, 1, 8, 8)
 
@@ -95,7 +96,7 @@ def test_features_do_not_depend_on_torchs_global_seed(digits: Digits, features: 
     seen = torch.as_tensor(np.flatnonzero(features.fold_of != 0))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(12345)
-        again = fit(digits, digits.split("train"), seen, 0)
+        again = train_classifier(digits, digits.split("train"), seen, 0)
     x = digits.split("held_out").x
     with torch.no_grad():
         assert torch.equal(again(x), features.networks[0][0](x))
@@ -112,7 +113,7 @@ def test_features_are_fitted_once_for_all_metrics_of_a_context(monkeypatch: pyte
 
 
 def test_folds_cover_every_training_row_once_and_evenly(features: Features) -> None:
-    unseen = [features.unseen(fold, 1437) for fold in range(features.folds)]
+    unseen = [features.held_out_rows(fold, 1437) for fold in range(features.folds)]
     assert sorted(np.concatenate(unseen).tolist()) == list(range(1437))
     assert max(map(len, unseen)) - min(map(len, unseen)) <= 1
 
@@ -124,7 +125,7 @@ def test_the_score_does_not_depend_on_a_runs_seed(digits: Digits, trained_once: 
 
 @pytest.mark.parametrize("split", range(2))
 def test_real_rows_that_no_network_saw_score_one(digits: Digits, trained_once: None, split: int) -> None:
-    held_out = noised(digits, "held_out", 0)
+    held_out = noisy_split(digits, "held_out", 0)
     order = torch.randperm(360, generator=torch.Generator().manual_seed(split))
     other = Batch(held_out.x[order[180:]], y=held_out.y[order[180:]])
     found = scored(digits, held_out.x[order[:180]], held_out=other)["frechet_ratio"]

@@ -132,7 +132,7 @@ def test_rows_with_gaps_keep_their_place_without_a_score(run: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("nowhere.csv", "score=nowhere.csv is not there"),
+        ("nowhere.csv", "score=nowhere.csv does not exist"),
         ("short.csv", "score=short.csv has no column 'c1'"),
         ("x.xlsx", "score=x.xlsx must end in"),
     ],

@@ -82,10 +82,10 @@ def test_several_levels_need_an_energy_that_is_told_them() -> None:
     data, sampler = build("data", "gaussians_8"), build("sampler", "sgld")
     objective = DenoisingScoreMatching(LEVELS, data, sampler)
     with pytest.raises(InputError, match=r"energy\.noise_level=0\.2"):
-        objective.suits(build("energy", "mlp", event=(2,)), (2,))
+        objective.check_energy(build("energy", "mlp", event=(2,)), (2,))
     with pytest.raises(InputError, match=r"energy\.noise_level=3 is not among the levels"):
-        objective.suits(build("energy", "mlp", {"noise_level": 3.0}, event=(2,)), (2,))
-    objective.suits(build("energy", "mlp", {"noise_level": 0.2}, event=(2,)), (2,))
+        objective.check_energy(build("energy", "mlp", {"noise_level": 3.0}, event=(2,)), (2,))
+    objective.check_energy(build("energy", "mlp", {"noise_level": 0.2}, event=(2,)), (2,))
     with pytest.raises(InputError, match=r"^sigma must be a number > 0, or a list"):
         DenoisingScoreMatching([], data, sampler)
     with pytest.raises(InputError, match=r"^sigma must be > 0, got -1"):

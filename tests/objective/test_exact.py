@@ -114,9 +114,9 @@ def test_a_saved_grid_goes_on_on_the_same_bits() -> None:
 
 def test_many_dimensions_without_a_closed_form_are_refused_with_the_reason() -> None:
     objective = exact(4)
-    objective.suits(Quadratic(1.0, (4,)), (4,))
+    objective.check_energy(Quadratic(1.0, (4,)), (4,))
     for energy in (Hidden(Quadratic(1.0, (4,))), build("energy", "mlp", event=(4,))):
         with pytest.raises(InputError, match=r"at most 3 dimensions, got 4"):
-            objective.suits(energy, (4,))
+            objective.check_energy(energy, (4,))
     with pytest.raises(InputError, match="none of at temperature 2"):
-        exact(4, 2.0).suits(GaussianMixture([[0.0] * 4], [1.0], [1.0]), (4,))
+        exact(4, 2.0).check_energy(GaussianMixture([[0.0] * 4], [1.0], [1.0]), (4,))

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ebm_cli.data import Batch, Stream
+from ebm_cli.data import Batch
+from ebm_cli.data._synthetic import SyntheticData
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.objective import Objective
 from ebm_cli.objective.denoising_score_matching import DenoisingScoreMatching
@@ -27,7 +28,7 @@ SIZES = pytest.mark.parametrize(
 SIGMA, RATIO = 0.6, 3
 
 
-class Diagonal(Stream):
+class Diagonal(SyntheticData):
     """N(0, diag(s²)) with s from 0.7 to 1.5."""
 
     def __init__(self, d: int) -> None:
@@ -52,7 +53,7 @@ class Hidden(nn.Module):
         return self.inner(x)
 
 
-def make(name: str, data: Stream, **changes: object) -> Objective:
+def make(name: str, data: SyntheticData, **changes: object) -> Objective:
     sampler = build("sampler", "sgld")
     return build("objective", name, changes, data=data, sampler=sampler, event=data.event)
 

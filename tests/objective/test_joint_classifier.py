@@ -47,7 +47,7 @@ def test_a_short_training_tells_held_out_rows_apart_nearly_as_well_as_can_be(rng
     with torch.random.fork_rng():
         torch.manual_seed(0)
         energy = build("energy", "classifier", {"width": 32, "confinement": 0.3}, event=(2,), data=data)
-    objective.suits(energy, (2,))
+    objective.check_energy(energy, (2,))
     optimizer = torch.optim.Adam(energy.parameters(), lr=1e-2)
     outcome = None
     for _ in range(150):
@@ -97,6 +97,6 @@ def test_data_without_labels_are_refused_with_the_reason() -> None:
 def test_an_energy_without_logits_or_with_too_few_is_refused() -> None:
     objective, _ = joint()
     with pytest.raises(InputError, match=r"energy must have logits .* MLP has none: use energy=classifier"):
-        objective.suits(build("energy", "mlp", event=(2,)), (2,))
+        objective.check_energy(build("energy", "mlp", event=(2,)), (2,))
     with pytest.raises(InputError, match=r"^energy\.classes must be >= 8, the classes of the data, got 3"):
-        objective.suits(build("energy", "classifier", event=(2,)), (2,))
+        objective.check_energy(build("energy", "classifier", event=(2,)), (2,))

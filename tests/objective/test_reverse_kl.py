@@ -9,14 +9,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli.check import InputError
-from ebm_cli.data import Batch, Stream
+from ebm_cli.data import Batch
+from ebm_cli.data._synthetic import SyntheticData
 from ebm_cli.data.gaussian import Gaussian
 from ebm_cli.energy import ExactDraws
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.energy.shifted_quadratic import ShiftedQuadratic
 from ebm_cli.objective import Objective
-from ebm_cli.objective.reverse_kl import QuadraticForm, ReverseKL
+from ebm_cli.objective._critic import QuadraticForm
+from ebm_cli.objective.reverse_kl import ReverseKL
 from ebm_cli.run.checkpoint import read_checkpoint, write_checkpoint
 from ebm_cli.start import InitialStates
 from tests.contract import build
@@ -39,7 +41,7 @@ class Exact:
         pass
 
 
-class TwoModes(Stream):
+class TwoModes(SyntheticData):
     """½N(−3e₁, I) + ½N(3e₁, I)."""
 
     def __init__(self, dim: int = 1) -> None:
@@ -53,14 +55,16 @@ class TwoModes(Stream):
         return Batch(mean + torch.randn(n, *self.event, generator=rng), clean=mean)
 
 
-def exact_chains(energy: nn.Module, data: Stream, changes: dict[str, object], temperature: float = 1.0) -> ReverseKL:
+def exact_chains(
+    energy: nn.Module, data: SyntheticData, changes: dict[str, object], temperature: float = 1.0
+) -> ReverseKL:
     sampler = build("sampler", "mala", {"step_size": 0.5, "temperature": temperature})
     start = Exact(energy, temperature)
     changes = {"steps": 1, "wait": 0} | changes
     return build("objective", "reverse_kl", changes, data=data, sampler=sampler, start=start, engine="eager")
 
 
-def persistent(data: Stream, changes: dict[str, object] | None = None) -> ReverseKL:
+def persistent(data: SyntheticData, changes: dict[str, object] | None = None) -> ReverseKL:
     sampler = build("sampler", "mala", {"step_size": 0.5})
     start = build("start", "replay", {"size": 1024, "restart": 0.0}, event=data.event)
     changes = {"steps": 5, "width": 32, "critic_lr": 1e-2, "wait": 20} | (changes or {})
@@ -143,7 +147,7 @@ def test_the_bound_of_a_network_is_the_kl_too(d: int, kl: float) -> None:
         assert_bound_is_kl("shifted", d, kl, {"critic_lr": 5e-3, "critic_average": 0.995}, 300)
 
 
-def fit(energy: nn.Module, objective: Objective, data: Stream, seed: int, steps: int) -> None:
+def fit(energy: nn.Module, objective: Objective, data: SyntheticData, seed: int, steps: int) -> None:
     rng, optimizer = torch.Generator().manual_seed(seed), torch.optim.Adam(energy.parameters(), lr=0.05)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):

@@ -22,7 +22,7 @@ def sentence(*runs: tuple[str, dict[str, Estimate]]) -> str:
     ("runs", "expected"),
     [
         pytest.param([], "", id="nothing"),
-        pytest.param([("train", {"loss": Estimate(0.1)})], "Training: nothing speaks against it.", id="trained"),
+        pytest.param([("train", {"loss": Estimate(0.1)})], "Training: no warnings.", id="trained"),
         pytest.param(
             [("train", {"loss": refused("chains left the data; lower sampler.step_size")})],
             "Training: refused, chains left the data.",
@@ -30,7 +30,7 @@ def sentence(*runs: tuple[str, dict[str, Estimate]]) -> str:
         ),
         pytest.param(
             [("train", {"loss": Estimate(0.1).with_caution(["gap"])})],
-            "Training: to be doubted, gap.",
+            "Training: caution, gap.",
             id="training doubted",
         ),
         pytest.param([("sample", {"mixing": MIXED})], "Chains: mixed.", id="mixed"),
@@ -58,7 +58,7 @@ def sentence(*runs: tuple[str, dict[str, Estimate]]) -> str:
         ),
         pytest.param(
             [("evaluate", {"log_z": Estimate(1.25, se=0.01).with_caution(["no upper bound"])})],
-            "Log Z = 1.250 ± 0.010 (to be doubted: no upper bound).",
+            "Log Z = 1.250 ± 0.010 (caution: no upper bound).",
             id="log Z",
         ),
         pytest.param(

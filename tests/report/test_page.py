@@ -130,7 +130,7 @@ def test_every_child_is_shown_with_what_it_was_measured_on(tmp_path: Path) -> No
         "measured on data=table, data.path=/there/own.csv",
     ):
         assert words in page
-    assert page.count("which is not what this page") == 3
+    assert page.count("other data than those of this page") == 3
 
 
 def test_the_sentence_of_a_page_leaves_out_what_was_measured_on_other_data(tmp_path: Path) -> None:
@@ -159,7 +159,8 @@ def test_a_parent_that_cannot_be_written_does_not_break_the_child(
             raise OSError(code, "denied", str(path))
         write_text(path, text)
 
-    monkeypatch.setattr("ebm_cli.report.page.write_text", denied)
+    for module in ("page", "relatives"):
+        monkeypatch.setattr(f"ebm_cli.report.{module}.write_text", denied)
     assert "of the parent" in write_report(child).read_text()
     assert sorted(path.name for path in parent.folder.iterdir()) == ["config.yaml", "figures", "metrics.json"]
 
@@ -193,7 +194,7 @@ def test_a_sweeps_page_shows_each_member_its_verdicts_and_the_way_to_its_page(tm
 def test_a_sweep_of_which_all_is_ok_leaves_nothing_to_doubt(tmp_path: Path) -> None:
     made(tmp_path / "0", "sample").write_metrics({"energy": Estimate(1.0, se=0.1)})
     sweep = read_sweep("sample", [], tmp_path, [{}])
-    assert "Nothing: every number" in write_sweep_report(tmp_path, sweep, "").read_text()
+    assert "None: every number" in write_sweep_report(tmp_path, sweep, "").read_text()
 
 
 def test_a_training_of_one_row_is_drawn_whatever_its_size() -> None:

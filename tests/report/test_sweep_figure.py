@@ -8,7 +8,7 @@ import pytest
 from matplotlib.patches import Rectangle
 
 from ebm_cli.report.sweep_figure import sweep_figure
-from ebm_cli.report.sweep_members import Member, Sweep, ranked
+from ebm_cli.report.sweep_members import Member, Sweep, rank_members
 from ebm_cli.report.sweep_table import notes
 
 T, LR, WIDTH = "sampler.temperature", "optimizer.lr", "energy.width"
@@ -30,7 +30,7 @@ def made(keys: list[str], refused: int = -1) -> Sweep:
         reason = "" if value is not None else "chains left"
         members.append(Member(number, Path("none"), words, "done", reason, {"loss": row}, score=value))
     sweep = Sweep("train", keys, members, "sample_mmd")
-    return Sweep("train", keys, ranked(sweep), "sample_mmd")
+    return Sweep("train", keys, rank_members(sweep), "sample_mmd")
 
 
 def test_over_one_axis_numbers_stand_at_their_values_with_two_standard_errors() -> None:

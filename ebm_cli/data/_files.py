@@ -1,0 +1,27 @@
+"""Messages about a user's own files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ebm_cli.check import InputError, nearest
+
+
+def existing_path(path: str) -> Path:
+    """Return the user's file or folder with `~` expanded; raise InputError, with the nearest name, if there is none."""
+    found = Path(path).expanduser()
+    if not found.exists():
+        siblings = [other.name for other in found.parent.iterdir()] if found.parent.is_dir() else []
+        raise InputError(f"path={path} does not exist{nearest(found.name, siblings)}")
+    return found
+
+
+def raise_faults(path: str, faults: Sequence[str]) -> None:
+    """Raise one InputError with all faults of a file, if there are any."""
+    if faults:
+        raise InputError(*(f"path={path} {fault}" for fault in faults))
+
+
+def join_names(names: Sequence[str], n_shown: int = 5) -> str:
+    """Return the first names, and how many more there are."""
+    more = f" and {len(names) - n_shown} more" if len(names) > n_shown else ""
+    return ", ".join(names[:n_shown]) + more

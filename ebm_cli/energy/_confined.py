@@ -1,0 +1,79 @@
+"""Networks with a confining term: what energies made of a network have in common."""
+
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ebm_cli import check
+from ebm_cli.data import Data
+from ebm_cli.data._pictures import image_shape
+from ebm_cli.energy._network import Tail, spectrally_normalised
+
+
+class ConfinedNetwork(nn.Module):
+    """Base of E(x) = f(x) + confinement/2·‖x‖² − log b(x), f a network.
+
+    f grows at most linearly. Therefore Z(T) is finite for every T > 0 if confinement > 0 or base ≥ 1; otherwise it may
+    be infinite, and chains may diverge. A subclass builds its layers after this constructor and then calls `normalize`.
+
+    width: units or channels of the first layer (≥ 1).
+    depth: number of layers or stages (≥ `min_depth`).
+    confinement: curvature of the quadratic term (≥ 0).
+    base: number of Gaussians of b (≥ 0); see `_network`.
+    event: shape of one state.
+    """
+
+    min_depth: ClassVar[int] = 1
+
+    def __init__(
+        self, width: int, depth: int, confinement: float, base: int, event: tuple[int, ...], data: Data | None
+    ) -> None:
+        super().__init__()
+        check.count("width", width)
+        check.count("depth", depth, least=self.min_depth)
+        self.event = event
+        self.tail = Tail(confinement, base, event, data)
+
+    def normalize(self, spectral_norm: float | None) -> None:
+        """Apply spectral normalization to all layers (spectral_norm > 0, or None for no normalization)."""
+        self.scale = spectrally_normalised(self, spectral_norm)
+
+
+class ImageNetwork(ConfinedNetwork):
+    """Base of the confined networks for images; a subclass provides `add_layers` and `features`.
+
+    Parameters are those of `ConfinedNetwork`; width counts channels, depth counts halvings of the image.
+
+    spectral_norm: see `_network` (> 0, or None).
+    event: (channels, height, width).
+    """
+
+    # Name in the message for states that are not images.
+    name: ClassVar[str]
+
+    def __init__(
+        self,
+        width: int,
+        depth: int,
+        confinement: float,
+        base: int,
+        spectral_norm: float | None,
+        event: tuple[int, ...],
+        data: Data | None,
+    ) -> None:
+        shape = image_shape(f"energy {self.name}", event)
+        super().__init__(width, depth, confinement, base, event, data)
+        self.add_layers(width, depth, *shape)
+        self.normalize(spectral_norm)
+
+    def add_layers(self, width: int, depth: int, channels: int, rows: int, columns: int) -> None:
+        """Build the layers for images of this shape."""
+        raise NotImplementedError
+
+    def network(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1"]:
+        """Return f(x)/scale."""
+        raise NotImplementedError
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+        return self.scale * self.network(x).squeeze(1) + self.tail(x)
