@@ -53,10 +53,8 @@ def enforced(function: Any = None, *, typechecker: Callable[[Any], Any]) -> Any:
 
 
 def scoped(function: Any, check: Any) -> Any:
-    """Return `check`, in a scope of its own if it has shapes; jaxtyping's switch leaves a constructor unchecked."""
+    """Return `check`, in a scope of its own if it has shapes; jaxtyping's switch leaves every call unchecked."""
     shapes = any(has_shape(annotation) for annotation in function.__annotations__.values())
-    if not shapes and function.__name__ != "__init__":
-        return check
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:

@@ -2,6 +2,7 @@
 
 # ebm_cli must not be imported here: pytest loads this file before jaxtyping's import hook is in place.
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,6 +65,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def same_weights() -> None:
     """A network that a test makes begins at the same weights in whatever order tests run."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def same_import_path() -> Iterator[None]:
+    """A command line appends the current folder to the import path; the next test does not see it."""
+    before = list(sys.path)
+    yield
+    sys.path[:] = before
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from ebm_cli.cli.sweep_progress import JobTerminal
 from ebm_cli.cli.words import parse
 from ebm_cli.run.folder import Run
 from tests.contract import sweep_rows
+from tests.report.read_page import texts
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -45,7 +46,7 @@ def test_training_jobs_are_ranked_by_their_best_checkpoint_over_seeds(here: Path
     shown = capsys.readouterr()
     assert "1 (best)" in shown.out and f"best {T}={order[0]}, " in shown.out
     assert "job 0 of 4" in shown.err and "job 3 of 4" in shown.err and "job 4" not in shown.err
-    assert (here / "s" / "report.html").read_text().count('class="best"') == 2
+    assert len(texts((here / "s" / "report.html").read_text(), "tr", "best")) == 2
 
 
 def test_each_job_has_a_seed_of_its_own_that_resume_keeps_unless_one_is_typed(here: Path) -> None:
