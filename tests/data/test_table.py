@@ -286,12 +286,12 @@ TINY = ["energy=mlp", "energy.width=8", "sampler=sgld", "start.size=16", "traine
     ("words", "expected"),
     [
         ("", "data.path must be given"),
-        ("data.path=mien.csv", "data.path=mien.csv is not there; did you mean 'mine.csv'?"),
-        ("data.path=nowhere/mine.csv", "data.path=nowhere/mine.csv is not there"),
+        ("data.path=mien.csv", "data.path=mien.csv does not exist; did you mean 'mine.csv'?"),
+        ("data.path=nowhere/mine.csv", "data.path=nowhere/mine.csv does not exist"),
         ("data.path=.", "data.path=. is a folder"),
         ("data.path=mine.xlsx", "data.path=mine.xlsx must end in .csv, .parquet, .npy"),
         ("data.path=mine.csv", "data.path=mine.csv has columns that are not numbers: 'city' ('Bonn')"),
-        ("data.path=mine.csv data.held_out=1", "data.held_out must be in [0, 1), got 1"),
+        ("data.path=mine.csv data.held_out=1", "data.held_out must be in (0, 1), got 1"),
     ],
 )
 def test_wrong_input_ends_in_exit_code_2_and_a_short_message(words, expected, tmp_path, monkeypatch, capsys) -> None:

@@ -156,8 +156,8 @@ def test_what_does_not_go_together_is_refused_with_the_reason(rng: torch.Generat
         recovery(build("sampler", "sgld", {"temperature": 0.0}))
     objective = recovery(sampler)
     with pytest.raises(InputError, match=r"^objective\.sigma needs a noise-conditional energy"):
-        objective.suits(build("energy", "mlp", event=(2,)), (2,))
+        objective.check_energy(build("energy", "mlp", event=(2,)), (2,))
     with pytest.raises(InputError, match=r"^energy\.noise_level must be < the first level"):
-        objective.suits(build("energy", "mlp", {"noise_level": 0.8}, event=(2,)), (2,))
+        objective.check_energy(build("energy", "mlp", {"noise_level": 0.8}, event=(2,)), (2,))
     with pytest.raises(InputError, match=r"^trainer\.batch_size must be >= the 2 levels"):
         objective(Curved(torch.ones(2)), Batch(torch.zeros(1, 2)), rng)
