@@ -2,14 +2,20 @@
 
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
 
 from ebm_cli.check import InputError
 from ebm_cli.data._files import existing_path, join_names
 from ebm_cli.run.folder import is_of_ebm
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+else:
+    # The readers of Pillow take a while to import, so they are imported when a picture is read.
+    Image = Any
 
 # Formats that Pillow cannot read itself.
 UNREADABLE_FORMATS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
@@ -43,12 +49,16 @@ def read_folder(
 
 def readable_formats() -> list[str]:
     """Return the formats that Pillow can read itself."""
+    from PIL import Image
+
     Image.init()
     return [kind for kind in Image.OPEN if kind not in UNREADABLE_FORMATS]
 
 
 def picture_names(folder: Path) -> list[str]:
     """Return the names, relative to the folder, of all files with the suffix of a picture, in a fixed order."""
+    from PIL import Image
+
     readable = readable_formats()
     suffixes = {suffix for suffix, kind in Image.registered_extensions().items() if kind in readable}
     names = [file.relative_to(folder) for file in folder.rglob("*") if file.suffix.lower() in suffixes]
@@ -64,6 +74,8 @@ def read_picture(
     file: Path, event: tuple[int, int, int]
 ) -> tuple[UInt8[np.ndarray, "channels height width"], tuple[int, int]]:
     """Return a picture, cropped in the middle and resized, and its own width and height."""
+    from PIL import Image, ImageOps
+
     channels, height, width = event
     with warnings.catch_warnings():
         # Damaged metadata is accepted. A picture that unpacks to gigabytes is refused.
@@ -80,8 +92,10 @@ def read_picture(
     return levels.reshape(height, width, channels).transpose(2, 0, 1), own_size
 
 
-def eight_bit_levels(picture: Image.Image) -> Image.Image:
+def eight_bit_levels(picture: Image) -> Image:
     """Return gray levels of 16 bits, or floats in [0, 1], scaled to 0…255, where Pillow would clip them."""
+    from PIL import Image
+
     if not picture.mode.startswith(("I", "F")):
         return picture
     levels = np.asarray(picture)
@@ -91,8 +105,10 @@ def eight_bit_levels(picture: Image.Image) -> Image.Image:
     return Image.fromarray((levels * (255 / white)).round().astype(np.uint8))
 
 
-def without_transparency(picture: Image.Image) -> Image.Image:
+def without_transparency(picture: Image) -> Image:
     """Return the picture on a white background if it has transparent parts."""
+    from PIL import Image
+
     if not picture.has_transparency_data:
         return picture
     return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture.convert("RGBA"))
@@ -100,6 +116,8 @@ def without_transparency(picture: Image.Image) -> Image.Image:
 
 def error_text(error: Exception) -> str:
     """Return in a few words why a picture cannot be read."""
+    from PIL import Image
+
     if isinstance(error, Image.UnidentifiedImageError):
         return "no picture inside"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):

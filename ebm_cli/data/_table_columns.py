@@ -6,7 +6,7 @@ import numpy as np
 
 from ebm_cli.check import InputError
 from ebm_cli.data._files import join_names
-from ebm_cli.data._table_faults import quoted, repeated
+from ebm_cli.data._table_faults import quote_names, repeated_names
 from ebm_cli.data._table_file import DataFrame
 
 
@@ -16,8 +16,8 @@ def check_columns(columns: Any) -> None:
         return
     if not isinstance(columns, list) or not columns:
         raise InputError(f"columns must be a list of names, '[NAME,NAME]', got {columns!r}")
-    if twice := repeated(columns):
-        raise InputError(f"columns must name each column once, got {quoted(twice)} twice")
+    if twice := repeated_names(columns):
+        raise InputError(f"columns must name each column once, got {quote_names(twice)} twice")
 
 
 def columns_by_position(path: str, frame: DataFrame, names: list[str]) -> tuple[DataFrame, list[str]]:
@@ -28,8 +28,8 @@ def columns_by_position(path: str, frame: DataFrame, names: list[str]) -> tuple[
     present = [str(name) for name in frame.columns]
     if len(present) != len(names):
         raise InputError(
-            f"path={path} has {len(present)} columns for the run's {len(names)}, {quoted(names)}, and they can only be "
-            "matched by position: give the columns the names of the run's training file"
+            f"path={path} has {len(present)} columns for the run's {len(names)}, {quote_names(names)}, and they can "
+            "only be matched by position: give the columns the names of the run's training file"
         )
     pairs = [
         f"{own!r} is {name!r}" if repr(own) != repr(name) else repr(name)

@@ -21,12 +21,12 @@ def is_number_column(column: Series) -> bool:
     return types.is_any_real_numeric_dtype(column.dtype)
 
 
-def quoted(names: Iterable[str]) -> str:
+def quote_names(names: Iterable[str]) -> str:
     """Return the first names in quotes, and how many more there are."""
     return join_names([repr(name) for name in names])
 
 
-def repeated(names: Sequence[str]) -> list[str]:
+def repeated_names(names: Sequence[str]) -> list[str]:
     """Return each name that occurs more than once."""
     return [name for name in dict.fromkeys(names) if names.count(name) > 1]
 
@@ -42,8 +42,8 @@ def name_faults(names: list[str], frame: DataFrame) -> list[str]:
             is_index = is_number_column(column) and np.array_equal(column.to_numpy(), np.arange(len(frame)))
             what = f", only the row numbers 0…{len(frame) - 1} that pandas wrote" if is_index else ""
             faults.append(f"has no name for column {i + 1}{what}: drop it" + ("" if is_index else " or name it"))
-    if twice := repeated([name for name in names if name.strip()]):
-        faults.append(f"has more than one column of the name {quoted(twice)}")
+    if twice := repeated_names([name for name in names if name.strip()]):
+        faults.append(f"has more than one column of the name {quote_names(twice)}")
     return faults
 
 
@@ -68,7 +68,7 @@ def value_faults(values: Float[np.ndarray, "n columns"], names: list[str]) -> li
     bad = ~np.isfinite(values)
     if not bad.any():
         return []
-    where = quoted(np.array(names)[bad.any(0)].tolist())
+    where = quote_names(np.array(names)[bad.any(0)].tolist())
     return [
         f"has missing or infinite values in {int(bad.any(1).sum())} of {len(values)} rows, in the columns {where}: "
         "type data.missing=drop to leave these rows out, or fill the values first"
@@ -82,8 +82,8 @@ def scale_faults(train: Float[np.ndarray, "n columns"], names: list[str]) -> lis
         sd = train.std(0)
     extreme = ~constant & np.isfinite(train).all(0) & ~((sd > 0) & np.isfinite(sd))
     return [
-        f"has columns that are {what} over the {len(train)} training rows, {quoted(np.array(names)[mask].tolist())}: "
-        "drop them"
+        f"has columns that are {what} over the {len(train)} training rows, "
+        f"{quote_names(np.array(names)[mask].tolist())}: drop them"
         for mask, what in ((constant, "constant"), (extreme, "too large or too close to constant to be scaled"))
         if mask.any()
     ]
@@ -95,10 +95,10 @@ def match_faults(frame: DataFrame, names: Sequence[str]) -> list[str]:
     absent = [name for name in dict.fromkeys(names) if name not in present]
     faults = []
     if absent:
-        hint = nearest(absent[0], present) or f"; its columns are {quoted(present)}"
-        faults.append(f"has no column {quoted(absent)}{hint}")
+        hint = nearest(absent[0], present) or f"; its columns are {quote_names(present)}"
+        faults.append(f"has no column {quote_names(absent)}{hint}")
     if twice := [name for name in dict.fromkeys(names) if present.count(name) > 1]:
-        faults.append(f"has more than one column of the name {quoted(twice)}")
+        faults.append(f"has more than one column of the name {quote_names(twice)}")
     return faults
 
 
@@ -114,9 +114,9 @@ def column_differences(
     present = [str(name) for name in frame.columns]
     notes = []
     if extra := [name for name in present if name not in used]:
-        notes.append(f"has columns that the run does not model, {quoted(extra)}: they are ignored")
+        notes.append(f"has columns that the run does not model, {quote_names(extra)}: they are ignored")
     if [name for name in present if name in names] != names:
         notes.append("has its columns in another order than the training data: they are matched by name")
     if len(numbers) > 1 and (constant := np.array(names)[np.ptp(numbers, axis=0) == 0].tolist()):
-        notes.append(f"has columns that are constant here but were not in training, {quoted(constant)}")
+        notes.append(f"has columns that are constant here but were not in training, {quote_names(constant)}")
     return notes

@@ -128,7 +128,7 @@ class Table(UserFile):
     def read(self, path: str, values: dict[str, Any], labeled: bool) -> Contents:
         label = self._label if labeled else None
         names = values["columns"]
-        frame, notes = self._read_matched(path, values, label)
+        frame, notes = self._read_matching(path, values, label)
         if not len(frame):
             raise InputError(f"path={path} has no rows below its first line")
         raise_faults(path, match_faults(frame, names if label is None else [*names, label]))
@@ -149,7 +149,7 @@ class Table(UserFile):
         notes = [f"path={path} {note}" for note in notes] + dropped_rows_notes(path, complete)
         return self._contents(frame, numbers, complete, values["levels"] if labeled else None, notes)
 
-    def _read_matched(self, path: str, values: dict[str, Any], label: str | None) -> tuple[DataFrame, list[str]]:
+    def _read_matching(self, path: str, values: dict[str, Any], label: str | None) -> tuple[DataFrame, list[str]]:
         """Return another file with the column names of the run, and a note if these are matched by position.
 
         They are if only one of the two files has names, and `header` says so.
