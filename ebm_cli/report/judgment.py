@@ -70,7 +70,7 @@ def log_z_clause(rows: Rows) -> str:
     if row["value"] is None:
         return f"log Z: refused, {first_reason(row)}"
     # The reason starts with the method; the cause of the caution is last.
-    last = f" (caution: {str(row['reason']).split('; ')[-1]})" if row["verdict"] == "caution" else ""
+    last = f" (caution: {reasons_of(row)[-1]})" if row["verdict"] == "caution" else ""
     return f"log Z = {show(row['value'], row.get('se'))}{last}"
 
 
@@ -81,7 +81,7 @@ def chains_clause(rows: Rows) -> str:
         return ""
     if row["verdict"] == "ok":
         return "chains: mixed"
-    reasons = str(row["reason"]).split("; ")
+    reasons = reasons_of(row)
     if row["verdict"] == "caution":
         word, start = "perhaps not mixed", "inconclusive: "
     else:
@@ -97,14 +97,13 @@ def has_own_caution(row: dict[str, Any] | None, mixing: dict[str, Any] | None) -
     """Return True if a row has a value, a meaning and a reason for caution that does not come from mixing."""
     if row is None or row["verdict"] != "caution" or not row["value"] or not row.get("meaning"):
         return False
-    inherited = str((mixing or {}).get("reason", "")).split("; ")
-    return any(reason not in inherited for reason in str(row["reason"]).split("; "))
+    return not set(reasons_of(row)).issubset(reasons_of(mixing or {}))
 
 
 def own_reasons(name: str, rows: Rows) -> str:
     """Return the reasons of a row in a table of all rows, with "see mixing" for reasons inherited from mixing."""
-    reasons = str(rows[name].get("reason", "")).split("; ")
-    inherited = set() if name == "mixing" else set(str(rows.get("mixing", {}).get("reason", "")).split("; "))
+    reasons = reasons_of(rows[name])
+    inherited = [] if name == "mixing" else reasons_of(rows.get("mixing", {}))
     own = [reason for reason in reasons if reason not in inherited]
     return "; ".join(filter(None, [*own, "see mixing" if len(own) < len(reasons) and any(reasons) else ""]))
 
@@ -123,4 +122,9 @@ def caution_note(row: dict[str, Any]) -> str:
 
 def first_reason(row: dict[str, Any]) -> str:
     """Return the first reason of a row."""
-    return str(row.get("reason", "")).split("; ")[0]
+    return reasons_of(row)[0]
+
+
+def reasons_of(row: dict[str, Any]) -> list[str]:
+    """Return the reasons of a row, at least one, which may be empty."""
+    return str(row.get("reason", "")).split("; ")

@@ -1,5 +1,6 @@
 """The samples of the combinations of a sweep, in the order of its axes."""
 
+from itertools import product
 from pathlib import Path
 
 import matplotlib.image as mpimg
@@ -32,26 +33,23 @@ def picture_layout(sweep: Sweep, axes: list[str]) -> tuple[int, int] | None:
 
 def draw_pictures(part: SubFigure, sweep: Sweep, axes: list[str], layout: tuple[int, int]) -> None:
     """Draw the samples of the first job of each combination: over one axis in rows, over two in a grid."""
-    panels: list[list[Axes]] = part.subplots(*layout, squeeze=False).tolist()
+    panels: list[Axes] = part.subplots(*layout, squeeze=False).flatten().tolist()
     members = cells(sweep.members, axes)
-    values = [values_of(sweep, key) for key in axes]
-    for i, line in enumerate(panels):
-        for j, panel in enumerate(line):
-            panel.set(xticks=[], yticks=[])
-            panel.grid(False)
-            if len(axes) == 2:
-                key = (values[0][i], values[1][j])
-                panel.set_title(axis_title(axes[1], key[1]) if i == 0 else "", fontsize=9)
-                panel.set_ylabel(axis_title(axes[0], key[0]) if j == 0 else "", fontsize=9)
-            else:
-                key = tuple(values[0][:MAX_PICTURES][i * layout[1] + j :][:1])
-                panel.set_title(axis_title(axes[0], key[0]) if key else "", fontsize=9)
-            first = next((each for each in members.get(key, []) if has_picture(each)), None)
-            if first is not None:
-                show_samples(panel, first)
-            else:
-                panel.set_frame_on(False)
-    common_window([panel for line in panels for panel in line])
+    combinations = list(product(*(values_of(sweep, key) for key in axes)))
+    for i, panel in enumerate(panels):
+        panel.set(xticks=[], yticks=[], frame_on=False)
+        panel.grid(False)
+        # Over one axis the last row may have panels without a combination.
+        key: tuple[str, ...] = combinations[i] if i < len(combinations) else ()
+        if key and (len(axes) == 1 or i < layout[1]):
+            panel.set_title(axis_title(axes[-1], key[-1]), fontsize=9)
+        if key and len(axes) == 2 and i % layout[1] == 0:
+            panel.set_ylabel(axis_title(axes[0], key[0]), fontsize=9)
+        first = next((each for each in members.get(key, []) if has_picture(each)), None)
+        if first is not None:
+            panel.set_frame_on(True)
+            show_samples(panel, first)
+    common_window(panels)
 
 
 def has_picture(member: Member) -> bool:
