@@ -39,7 +39,7 @@ SCENARIOS = {
         "optimizer.warmup=300",
         "optimizer.clip=null",
         "trainer.on_divergence=rollback",
-        "trainer.rollbacks=12",
+        "trainer.max_rollbacks=12",
         "trainer.steps=300",
         *SMALL,
     ],

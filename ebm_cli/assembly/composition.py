@@ -15,7 +15,7 @@ from ebm_cli.check import InputError
 from ebm_cli.data import DataRecord
 from ebm_cli.energy._composition import TrainedComponent
 from ebm_cli.run.folder import Run
-from ebm_cli.run.machine import Machine
+from ebm_cli.run.machine import Machine, resolve
 
 # `assemble`, which itself calls this module for an energy that is composed of runs.
 Assemble = Callable[[Config, Machine, DataRecord | None], Parts]
@@ -44,7 +44,7 @@ def trained_part(name: str, config: Config, assemble: Assemble) -> TrainedCompon
         if own["made"].get("verb") != "train":
             raise InputError("it is no run of ebm train")
         own |= {key: config[key] for key in ("device", "dtype", "threads")} | alone
-        machine = Machine(own["device"], own["dtype"], own["threads"])
+        machine = resolve(own["device"], own["dtype"], own["threads"])
         with permitted(admit(run, own, part=True)):
             parts = assemble(own, machine, read_data_record(run))
         load_weights(parts.energy, run, str(keys.get("checkpoint", "last")), keys.get("weights", "averaged"))

@@ -12,16 +12,16 @@ from omegaconf.errors import OmegaConfBaseException
 from ebm_cli.check import InputError
 from ebm_cli.cli.keys import LIST_GROUPS, groups
 from ebm_cli.cli.loader import Base, Loader
-from ebm_cli.cli.validation import OF_RUN, missing_keys, wrong_keys, wrong_options
+from ebm_cli.cli.old_names import with_new_key
+from ebm_cli.cli.validation import OF_RUN, missing_keys, plain, wrong_keys, wrong_options
 from ebm_cli.cli.words import WrongWords
 
 
 def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
     """The whole configuration as plain values, or InputError with everything that is wrong.
 
-    A group that the line chooses replaces that group whole: nothing of a recipe's or a run's values for
-    another option leaks
-    into it.
+    A group that the line chooses replaces that group as a whole: no value of a recipe or a run for another option
+    remains in it.
     """
     known = groups()
     chosen = [o for o in overrides if o.key_or_group in known and "." not in o.key_or_group]
@@ -39,6 +39,8 @@ def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
         bare = loader.load(verb, words, chosen, named)
         with open_dict(bare):
             bare.merge_with(base.values)
+        known_keys = plain(bare)
+        overrides = [o if o in chosen else with_new_key(o, known_keys) for o in overrides]
         values = [o for o in overrides if o not in chosen and o.key_or_group.partition(".")[0] not in spoilt]
         wrong += wrong_keys(values, bare, verb)
         if wrong:

@@ -158,6 +158,6 @@ def start_node(own: dict[str, Any], chosen: str | None) -> dict[str, Any] | None
     """Where a trained run's chains start when sampled: at noise of its own law; its buffer where asked for."""
     if chosen == "replay" and "size" in own:
         return own
-    if "scale" not in own or "law" not in own:
+    if "scale" not in own or "distribution" not in own:
         return None
-    return {"_target_": "ebm_cli.start.noise.Noise", "law": own["law"], "scale": own["scale"]}
+    return {"_target_": "ebm_cli.start.noise.Noise", "distribution": own["distribution"], "scale": own["scale"]}

@@ -31,7 +31,7 @@ class Images(UserFile):
     path: the folder.
     size: pixels per side (≥ 2), or [height, width].
     channels: 1 for gray, 3 for color.
-    held_out: fraction of the pictures that is held out (in (0, 1)).
+    holdout_fraction: fraction of the pictures that is held out (in (0, 1)).
     noise: σ in the scaled units (≥ 0); one of 255 gray levels is 0.0078.
     seed: seed of the split, which depends on the names of the pictures in alphabetical order.
     record: record of an earlier run.
@@ -47,7 +47,7 @@ class Images(UserFile):
         path: str | int,
         size: int | list[int],
         channels: int,
-        held_out: float,
+        holdout_fraction: float,
         noise: float,
         seed: int,
         record: DataRecord | None,
@@ -57,7 +57,9 @@ class Images(UserFile):
             raise InputError(f"channels must be 1 (gray) or 3 (color), got {channels}")
         self._shape = (channels, height, width)
         # YAML gives the name of a folder called 2024 as a number.
-        super().__init__(str(path), held_out, noise, seed, record, {"size": [height, width], "channels": channels})
+        super().__init__(
+            str(path), holdout_fraction, noise, seed, record, {"size": [height, width], "channels": channels}
+        )
 
     @property
     def log_unit(self) -> float:

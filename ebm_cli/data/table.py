@@ -37,7 +37,7 @@ class Table(UserFile):
     label: name of a column of classes, None for no label. Its levels are numbered in sorted order.
     header: names (the first line of a text file names the columns) or none (they are called x0, x1, …).
     missing: refuse rows with missing or infinite values, or drop them.
-    held_out: fraction of the rows that is held out (in (0, 1)).
+    holdout_fraction: fraction of the rows that is held out (in (0, 1)).
     noise: σ of Gaussian noise in the scaled units (≥ 0).
     seed: seed of the split.
     record: record of an earlier run. Its columns, location and scale replace those of the file; columns are matched by
@@ -56,7 +56,7 @@ class Table(UserFile):
         label: str | None,
         header: str,
         missing: str,
-        held_out: float,
+        holdout_fraction: float,
         noise: float,
         seed: int,
         record: DataRecord | None,
@@ -70,7 +70,9 @@ class Table(UserFile):
         self._chosen = None if columns is None else [str(name) for name in columns]
         self._label = None if label is None else str(label)
         self._header, self._drops_missing = header, missing == "drop"
-        super().__init__(str(path), held_out, noise, seed, record, {"columns": self._chosen, "label": self._label})
+        super().__init__(
+            str(path), holdout_fraction, noise, seed, record, {"columns": self._chosen, "label": self._label}
+        )
 
     @property
     def columns(self) -> list[str]:

@@ -34,12 +34,12 @@ class ESS:
     gradient evaluations of the usable chains, burn-in included. Caution below `least` per chain, the bound of that
     paper.
 
-    least: ESS per chain that the estimate itself needs (> 0).
+    min_ess_per_chain: ESS per chain that the estimate itself needs (> 0).
     """
 
-    def __init__(self, least: float) -> None:
-        check.positive("least", least)
-        self.least = least
+    def __init__(self, min_ess_per_chain: float) -> None:
+        check.positive("min_ess_per_chain", min_ess_per_chain)
+        self.min_ess_per_chain = min_ess_per_chain
 
     def __call__(self, context: ChainContext) -> Result:
         screened = context.screened
@@ -51,11 +51,11 @@ class ESS:
         slowest = min(values, key=lambda name: values[name])
         ess, (count, draws) = values[slowest], chains.x.shape[:2]
         reasons = list(screened.warnings)
-        if ess < self.least * count:
-            longer = chains.longer(self.least * count / ess)
+        if ess < self.min_ess_per_chain * count:
+            longer = chains.longer(self.min_ess_per_chain * count / ess)
             reasons.append(
-                f"the ESS of {slowest} is below {self.least:g} per chain ({count} chains), so it is not reliable. "
-                f"Type {longer}"
+                f"the ESS of {slowest} is below {self.min_ess_per_chain:g} per chain ({count} chains), so it is not "
+                f"reliable. Type {longer}"
             )
         worth = f"{count * draws} draws are worth about {ess:.0f} independent ones"
         estimates = {
@@ -65,7 +65,7 @@ class ESS:
         if chains.gradients:
             each = Estimate(ess / (chains.gradients * count), if_not_mixed="refused")
             estimates["ess_per_gradient"] = each.with_caution(reasons)
-        return Result(estimates, Shown(values, slowest, count * draws, self.least * count), picture)
+        return Result(estimates, Shown(values, slowest, count * draws, self.min_ess_per_chain * count), picture)
 
 
 def picture(result: Result) -> Picture:

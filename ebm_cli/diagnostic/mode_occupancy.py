@@ -44,18 +44,18 @@ class ModeOccupancy:
     draws nor rows come near it.
 
     barrier: minima separated by a lower one are one mode, in T (> 0).
-    least: reference weight below which a mode is never missing (in [0, 1]).
+    min_weight: reference weight below which a mode is never missing (in [0, 1]).
     missing: fraction of the reference below which a mode is missing (in [0, 1]).
     draws: states per chain that are descended or classified (≥ 1).
     """
 
-    def __init__(self, barrier: float, least: float, missing: float, draws: int) -> None:
+    def __init__(self, barrier: float, min_weight: float, missing: float, draws: int) -> None:
         check.positive("barrier", barrier)
-        check.share("least", least)
+        check.share("min_weight", min_weight)
         check.share("missing", missing)
         check.count("draws", draws)
         self.barrier = barrier
-        self.least = least
+        self.min_weight = min_weight
         self.missing = missing
         self.draws = draws
 
@@ -98,7 +98,7 @@ class ModeOccupancy:
         floor = weight * (1 - weight) / (len(found.fractions) * found.draws)
         own = 0.0 if found.exact else weight * (1 - weight) / found.rows
         error: Float[np.ndarray, " k"] = 4 * np.sqrt(np.maximum(found.se**2, floor) + own)
-        gone = (weight >= self.least) & (occupancy < self.missing * weight) & (weight - occupancy > error)
+        gone = (weight >= self.min_weight) & (occupancy < self.missing * weight) & (weight - occupancy > error)
         off = found.exact & ~gone & (abs(weight - occupancy) > np.maximum(error, MIN_DIFFERENCE))
         return np.flatnonzero(gone).tolist(), np.flatnonzero(off).tolist()
 
@@ -127,7 +127,7 @@ class ModeOccupancy:
         if missing:
             meaning = f"chains hardly visit {len(missing)} of {len(found.names)} modes (none missing is perfect)"
             return Estimate(numbers, meaning=meaning, if_not_mixed="caution")
-        meaning = f"chains visit every mode with a weight of {100 * self.least:.0f} % or more"
+        meaning = f"chains visit every mode with a weight of {100 * self.min_weight:.0f} % or more"
         return Estimate(numbers, meaning=meaning, if_not_mixed="refused")
 
 

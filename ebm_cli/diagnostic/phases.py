@@ -25,19 +25,19 @@ class Phases:
     from 0 by more than 4 standard errors and more than T, and if noise is not above the data. Gaps are in the energy's
     units, ages in kernel steps.
 
-    share: fraction of the logged steps, at the end, to average over (in (0, 1]).
+    tail_fraction: fraction of the logged steps, at the end, to average over (in (0, 1]).
     """
 
-    def __init__(self, share: float) -> None:
-        check.share("share", share)
-        check.positive("share", share)
-        self.share = share
+    def __init__(self, tail_fraction: float) -> None:
+        check.share("tail_fraction", tail_fraction)
+        check.positive("tail_fraction", tail_fraction)
+        self.tail_fraction = tail_fraction
 
     def __call__(self, context: ChainContext) -> Result:
         rows = [row for row in context.history if "e_data" in row]
         if not rows:
             return all_refused(UNITS, NO_LOG)
-        last = rows[-max(1, round(self.share * len(rows))) :]
+        last = rows[-max(1, round(self.tail_fraction * len(rows))) :]
         estimates = {
             "gap": energy_gap(last, context.temperature or 1.0),
             "noise_gap": noise_gap(last),

@@ -17,8 +17,8 @@ class Shown(NamedTuple):
 
     per_quantity: dict[str, float]
     worst: str
-    mixed: float
-    apart: float
+    caution_above: float
+    fail_above: float
 
 
 class RHat:
@@ -28,19 +28,19 @@ class RHat:
     and between half-chains, and W is the variance within; R̂ = 1 if all agree. Refused with a chain that never moved,
     for which R̂ is undefined. R̂ cannot detect a mode that no chain has visited; the mixing verdict uses more evidence.
 
-    mixed: R̂ above which there is a caution (> 1, usually 1.01).
-    apart: R̂ of the second line in the picture (> mixed, usually 1.1).
+    caution_above: R̂ above which there is a caution (> 1, usually 1.01).
+    fail_above: R̂ of the second line in the picture (> caution_above, usually 1.1).
     """
 
-    def __init__(self, mixed: float, apart: float) -> None:
-        check.positive("mixed", mixed)
-        if mixed <= 1:
-            raise check.InputError(f"mixed must be > 1, got {mixed}")
-        check.positive("apart", apart)
-        if apart <= mixed:
-            raise check.InputError(f"apart must be > mixed ({mixed}), got {apart}")
-        self.mixed = mixed
-        self.apart = apart
+    def __init__(self, caution_above: float, fail_above: float) -> None:
+        check.positive("caution_above", caution_above)
+        if caution_above <= 1:
+            raise check.InputError(f"caution_above must be > 1, got {caution_above}")
+        check.positive("fail_above", fail_above)
+        if fail_above <= caution_above:
+            raise check.InputError(f"fail_above must be > caution_above ({caution_above}), got {fail_above}")
+        self.caution_above = caution_above
+        self.fail_above = fail_above
 
     def __call__(self, context: ChainContext) -> Result:
         screened = context.screened
@@ -54,16 +54,16 @@ class RHat:
             return all_refused({NAME: None}, "undefined: every coordinate is constant within every chain")
         worst = max(values, key=lambda name: values[name])
         reasons = list(screened.warnings)
-        if values[worst] > self.mixed:
-            longer = screened.usable.longer((values[worst] ** 2 - 1) / (self.mixed**2 - 1))
-            reasons.append(f"R̂ of {worst} is above {self.mixed:g}. Type {longer}")
+        if values[worst] > self.caution_above:
+            longer = screened.usable.longer((values[worst] ** 2 - 1) / (self.caution_above**2 - 1))
+            reasons.append(f"R̂ of {worst} is above {self.caution_above:g}. Type {longer}")
         estimate = Estimate(values[worst], meaning=self._meaning(values[worst]), if_not_mixed="caution")
-        shown = Shown(values, worst, self.mixed, self.apart)
+        shown = Shown(values, worst, self.caution_above, self.fail_above)
         return Result({NAME: estimate.with_caution(reasons)}, shown, picture)
 
     def _meaning(self, value: float) -> str:
-        how = "agree" if value <= self.mixed else "do not yet agree" if value <= self.apart else "disagree"
-        return f"chains {how} with each other (1 is perfect, up to {self.mixed:g} is good)"
+        how = "agree" if value <= self.caution_above else "do not yet agree" if value <= self.fail_above else "disagree"
+        return f"chains {how} with each other (1 is perfect, up to {self.caution_above:g} is good)"
 
 
 def picture(result: Result) -> Picture:
@@ -74,9 +74,9 @@ def picture(result: Result) -> Picture:
     value = shown.per_quantity[shown.worst]
     drawn, (axes,) = figure.new()
     figure.plot_values(axes, shown.per_quantity, "rank-normalized R̂")
-    axes.axvline(shown.mixed, color=figure.GREEN, linestyle="--", label=f"mixed: {shown.mixed:g}")
-    if value > shown.mixed:
-        axes.axvline(shown.apart, color=figure.RED, linestyle=":", label=f"not mixed: {shown.apart:g}")
+    axes.axvline(shown.caution_above, color=figure.GREEN, linestyle="--", label=f"mixed: {shown.caution_above:g}")
+    if value > shown.caution_above:
+        axes.axvline(shown.fail_above, color=figure.RED, linestyle=":", label=f"not mixed: {shown.fail_above:g}")
     axes.legend()
     return drawn, (
         f"R̂ of each coordinate and the energy. The largest is {value:.4f} ({shown.worst}). Look for values to the "

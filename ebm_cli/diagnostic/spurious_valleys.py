@@ -63,21 +63,21 @@ class SpuriousValleys:
 
     starts: evaluations of E (≥ 1000).
     reach: radius of the search beyond the data's, in standard deviations (> 0).
-    hottest: temperature at which annealing starts, in T (≥ 1).
-    share: fraction of the mass from which a valley counts (in [0, 1]).
+    initial_temperature_ratio: temperature at which annealing starts, in T (≥ 1).
+    min_mass: fraction of the mass from which a valley counts (in [0, 1]).
     """
 
-    def __init__(self, starts: int, reach: float, hottest: float, share: float) -> None:
+    def __init__(self, starts: int, reach: float, initial_temperature_ratio: float, min_mass: float) -> None:
         check.count("starts", starts, least=SHELL_SIZE)
         check.positive("reach", reach)
-        check.number("hottest", hottest)
-        if hottest < 1:
-            raise check.InputError(f"hottest must be >= 1, got {hottest}")
-        check.share("share", share)
+        check.number("initial_temperature_ratio", initial_temperature_ratio)
+        if initial_temperature_ratio < 1:
+            raise check.InputError(f"hottest must be >= 1, got {initial_temperature_ratio}")
+        check.share("min_mass", min_mass)
         self.starts = starts
         self.reach = reach
-        self.hottest = hottest
-        self.share = share
+        self.initial_temperature_ratio = initial_temperature_ratio
+        self.min_mass = min_mass
 
     def __call__(self, context: ChainContext) -> Result:
         reason = context.lacks("valleys have no mass")
@@ -88,10 +88,10 @@ class SpuriousValleys:
         if reason or energy is None or T is None or data is None or chains is None:
             return all_refused({NAME: None}, reason)
         rows = training_rows(data, energy)
-        found = search(energy, T, rows, chains, self.starts, self.reach, self.hottest)
+        found = search(energy, T, rows, chains, self.starts, self.reach, self.initial_temperature_ratio)
         rng = generator(1, NAME, rows.device)
         near = anneal_to_temperature(energy, repeat_rows(rows, NEAR_CHAINS), T, 1.0, rows, rng)
-        valleys = weigh(energy, T, rows, near, found, self.share)
+        valleys = weigh(energy, T, rows, near, found, self.min_mass)
         numbers = [valley.number for valley in valleys]
         first, last = (float(np.isin(mode, numbers).mean()) for mode in (found.first, found.last))
         shown = Shown(energy, T, data, rows, found, valleys, self.starts, first, last)

@@ -73,10 +73,12 @@ def log_determinants(factors: Float[Tensor, "K size size"]) -> Float[Tensor, " K
 def gaussian_base(components: int, event: tuple[int, ...], data: Data | None) -> Gaussians:
     """Return a mixture fitted to the noised training rows; raise InputError unless these have this shape."""
     if data is None:
-        raise InputError(f"base={components} is fitted to data: choose data, or base=0")
+        raise InputError(f"base_components={components} is fitted to data: choose data, or base_components=0")
     if tuple(data.event) != tuple(event):
-        raise InputError(f"base={components} is fitted to data of shape {list(data.event)}, not {list(event)}")
-    return fitted_gaussians("base", components, data)
+        raise InputError(
+            f"base_components={components} is fitted to data of shape {list(data.event)}, not {list(event)}"
+        )
+    return fitted_gaussians("base_components", components, data)
 
 
 def fitted_gaussians(name: str, components: int, data: Data) -> Gaussians:

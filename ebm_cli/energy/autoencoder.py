@@ -85,10 +85,10 @@ class Autoencoder(Member):
     dropout: fraction of units dropped in training mode (in [0, 1)).
     channel_dropout: fraction of whole channels dropped in training mode (in [0, 1)).
     unet: True if r is computed from h by convolutions that also use the features of both sizes; needs channels ≥ 1.
-    members: number of networks of these sizes, each with its own weights (≥ 1).
+    ensemble_size: number of networks of these sizes, each with its own weights (≥ 1).
     sigma: σ in units of x (> 0).
     confinement: curvature of the quadratic term (≥ 0).
-    base: number of Gaussians of b (≥ 0).
+    base_components: number of Gaussians of b (≥ 0).
     spectral_norm: factor of r and o (> 0), or None. See `_network` for these three.
     event: shape of one state.
     """
@@ -102,23 +102,23 @@ class Autoencoder(Member):
         dropout: float,
         channel_dropout: float,
         unet: bool,
-        members: int,
+        ensemble_size: int,
         sigma: float,
         confinement: float,
-        base: int,
+        base_components: int,
         spectral_norm: float | None,
         event: tuple[int, ...],
         data: Data | None,
     ) -> None:
         sizes = Architecture(width, depth, channels, convolutions, dropout, channel_dropout, unet)
-        check.count("members", members)
+        check.count("ensemble_size", ensemble_size)
         check.positive("sigma", sigma)
         # The first member is the module itself, so that the weights of a single network keep their names.
         super().__init__(sizes, event)
-        self.others = nn.ModuleList(Member(sizes, event) for _ in range(members - 1))
+        self.others = nn.ModuleList(Member(sizes, event) for _ in range(ensemble_size - 1))
         self.event = event
         self.sigma = sigma
-        self.tail = Tail(confinement, base, event, data)
+        self.tail = Tail(confinement, base_components, event, data)
         self.scale = spectrally_normalised(self, spectral_norm)
 
     def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:

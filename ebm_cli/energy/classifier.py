@@ -35,12 +35,12 @@ class Classifier(ConfinedNetwork):
         depth: int,
         classes: int | None,
         confinement: float,
-        base: int,
+        base_components: int,
         spectral_norm: float | None,
         event: tuple[int, ...],
         data: Data | None,
     ) -> None:
-        super().__init__(width, depth, confinement, base, event, data)
+        super().__init__(width, depth, confinement, base_components, event, data)
         self.classes = number_of_classes(classes, data)
         self.net = perceptron(math.prod(event), width, depth, self.classes)
         self.normalize(spectral_norm)

@@ -35,7 +35,7 @@ class MLP(ConfinedNetwork):
         bandwidth: float,
         noise_level: float | None,
         confinement: float,
-        base: int,
+        base_components: int,
         spectral_norm: float | None,
         event: tuple[int, ...],
         data: Data | None,
@@ -44,7 +44,7 @@ class MLP(ConfinedNetwork):
         check.positive("bandwidth", bandwidth)
         if noise_level is not None:
             check.positive("noise_level", noise_level)
-        super().__init__(width, depth, confinement, base, event, data)
+        super().__init__(width, depth, confinement, base_components, event, data)
         self.noise_level = noise_level
         size = math.prod(event)
         self.waves = FourierFeatures(size, frequencies, bandwidth) if frequencies else None

@@ -17,17 +17,17 @@ class ShiftedQuadratic(GaussianEnergy):
     log Z(T) = d/2·log(2πT) + ‖θ‖²/(2T). The negative phase is E_p[∇_θE] = −θ. Therefore gradient descent on the
     negative log-likelihood moves θ to the mean of the data.
 
-    theta: initial mean, one number for all coordinates or a list with one per coordinate.
+    mean: initial mean, one number for all coordinates or a list with one per coordinate.
     event: shape of one state; by default that of the list `theta`.
     """
 
-    def __init__(self, theta: float | list[float], event: tuple[int, ...] | None) -> None:
+    def __init__(self, mean: float | list[float], event: tuple[int, ...] | None) -> None:
         super().__init__()
-        for value in theta if isinstance(theta, list) else [theta]:
-            check.number("theta", value)
-        self.event = event = event_shape("theta", theta, event)
-        values = torch.tensor(theta, dtype=torch.get_default_dtype())
-        self.theta = nn.Parameter(values.reshape(event) if isinstance(theta, list) else values.repeat(event))
+        for value in mean if isinstance(mean, list) else [mean]:
+            check.number("mean", value)
+        self.event = event = event_shape("mean", mean, event)
+        values = torch.tensor(mean, dtype=torch.get_default_dtype())
+        self.theta = nn.Parameter(values.reshape(event) if isinstance(mean, list) else values.repeat(event))
 
     def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
         return (0.5 * x.square() - self.theta * x).flatten(1).sum(1)

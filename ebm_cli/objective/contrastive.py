@@ -26,25 +26,28 @@ class Contrastive(Objective):
 
     steps: kernel steps k per training step (≥ 1).
     chains: number of chains (≥ 1), or None for the size of the batch.
-    wait: initial training steps without chains and with a loss of 0, in which only regularizers act (≥ 0). Denoising
-        gives an energy its local shape in a fraction of the time, and chains of an energy without shape may diverge.
+    delay_steps: initial training steps without chains and with a loss of 0, in which only regularizers act (≥ 0).
+        Denoising gives an energy its local shape in a fraction of the time, and chains of an energy without shape may
+        diverge.
     """
 
     waited: Tensor
 
-    def __init__(self, steps: int, chains: int | None, wait: int, sampler: Sampler, start: Start, engine: str) -> None:
+    def __init__(
+        self, steps: int, chains: int | None, delay_steps: int, sampler: Sampler, start: Start, engine: str
+    ) -> None:
         super().__init__()
         check_chains(steps, sampler)
         if chains is not None:
             check.count("chains", chains)
-        check.count("wait", wait, least=0)
-        self.steps, self.chains, self.wait = steps, chains, wait
-        self.has_chains = wait == 0
+        check.count("delay_steps", delay_steps, least=0)
+        self.steps, self.chains, self.delay_steps = steps, chains, delay_steps
+        self.has_chains = delay_steps == 0
         self.sampler, self.start, self.engine = sampler, start, engine
-        self.register_buffer("waited", torch.zeros((), dtype=torch.int64), persistent=wait > 0)
+        self.register_buffer("waited", torch.zeros((), dtype=torch.int64), persistent=delay_steps > 0)
 
     def forward(self, energy: nn.Module, batch: Batch, rng: torch.Generator) -> Outcome:
-        if self.wait and int(self.waited) < self.wait:
+        if self.delay_steps and int(self.waited) < self.delay_steps:
             self.waited += 1
             e_data = energy(batch.x)
             # 0 times e_data would be differentiated even if no regularizer uses it.

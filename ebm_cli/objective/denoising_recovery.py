@@ -35,26 +35,26 @@ class DenoisingRecovery(Objective):
 
     sigma: increasing levels σ_1 … σ_K beyond the noise of the data (> 0); see `_levels`.
     steps: kernel steps k per training step (≥ 1).
-    begin: initial states, noised (x_{t+1}) or data (x_t).
-    descent: kernel steps per level when a run is sampled (≥ 1).
+    chain_init: initial states, noised (x_{t+1}) or data (x_t).
+    sampling_steps: kernel steps per level when a run is sampled (≥ 1).
 
     Raises InputError if the energy is not noise-conditional or its noise_level is not below sigma[0], and for batches
     with fewer rows than levels.
     """
 
-    def __init__(self, sigma: list[float], steps: int, begin: str, descent: int, sampler: Sampler) -> None:
+    def __init__(self, sigma: list[float], steps: int, chain_init: str, sampling_steps: int, sampler: Sampler) -> None:
         super().__init__()
         check_rising(sigma)
         check_chains(steps, sampler)
-        check.one_of("begin", begin, CHAIN_INITS)
-        check.count("descent", descent)
-        self.sigma, self.steps, self.begin, self.sampler = sigma, steps, begin, sampler
+        check.one_of("chain_init", chain_init, CHAIN_INITS)
+        check.count("sampling_steps", sampling_steps)
+        self.sigma, self.steps, self.chain_init, self.sampler = sigma, steps, chain_init, sampler
         self.ladder: NoiseSchedule | None = None
 
     @staticmethod
     def start_of(node: dict[str, Any]) -> dict[str, Any]:
         """Return the start of chains that sample a run of this objective."""
-        return {"_target_": "ebm_cli.start.descent.Descent", "sigma": node["sigma"], "steps": node["descent"]}
+        return {"_target_": "ebm_cli.start.descent.Descent", "sigma": node["sigma"], "steps": node["sampling_steps"]}
 
     def check_energy(self, energy: nn.Module, event: tuple[int, ...]) -> None:  # noqa: ARG002
         self._ladder(energy)
@@ -67,7 +67,7 @@ class DenoisingRecovery(Objective):
 
     def policy(self, chains: int, steps: int) -> str:  # noqa: ARG002
         """Describe where chains start."""
-        where = "a training sample" if self.begin == "data" else "a training sample with noise"
+        where = "a training sample" if self.chain_init == "data" else "a training sample with noise"
         return f"each starts at {where}, at one of {len(self.sigma)} noise levels"
 
     def forward(self, energy: nn.Module, batch: Batch, rng: torch.Generator) -> Outcome:
@@ -80,7 +80,7 @@ class DenoisingRecovery(Objective):
         x = batch.x + per_chain(σ, batch.x) * normal_like(batch.x, rng)
         noisy = x + per_chain(δ, x) * normal_like(x, rng)
         conditional = ladder.recovery(energy, noisy, t, T)
-        x_model, scalars = self._run_chains(conditional, x if self.begin == "data" else noisy, rng)
+        x_model, scalars = self._run_chains(conditional, x if self.chain_init == "data" else noisy, rng)
         e_data, e_model = energy(torch.cat([x, x_model]), condition=torch.cat([ν, ν])).split(n)
         loss = (e_data.mean() - e_model.mean()) / T
         clean = None if batch.clean is None else batch.clean[::K]

@@ -31,18 +31,18 @@ class Exact(Objective):
 
     def __init__(
         self,
-        points: int | None,
-        refresh: int,
+        grid_points: int | None,
+        recheck_every: int,
         tolerance: float,
         event: tuple[int, ...],
         data: Data,
         sampler: Sampler,
     ) -> None:
         super().__init__()
-        check_grid(points, refresh, tolerance)
+        check_grid(grid_points, recheck_every, tolerance)
         self.temperature = temperature_of(sampler)
         fits = math.prod(event) <= MAX_DIMENSIONS
-        self.grid = Grid(data.split("train").x, points, refresh, tolerance) if fits else None
+        self.grid = Grid(data.split("train").x, grid_points, recheck_every, tolerance) if fits else None
 
     def check_energy(self, energy: nn.Module, event: tuple[int, ...]) -> None:
         if self.grid is None and closed_form_log_z(energy, self.temperature) is None:

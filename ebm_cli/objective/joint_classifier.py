@@ -26,14 +26,14 @@ class JointClassifier(Objective):
     level of the logits, which a classifier leaves free. T applies only to p(x). Samples x are of all classes.
 
     weight: factor of the cross-entropy (> 0).
-    steps, wait: see `contrastive`. Until the chains start, only the classifier is trained.
+    steps, delay_steps: see `contrastive`. Until the chains start, only the classifier is trained.
 
     Logs cross_entropy and accuracy of the batch, and accuracy_held_out. Raises InputError for data without labels and
     for an energy without logits or with fewer logits than classes.
     """
 
     def __init__(
-        self, weight: float, steps: int, wait: int, data: Data, sampler: Sampler, start: Start, engine: str
+        self, weight: float, steps: int, delay_steps: int, data: Data, sampler: Sampler, start: Start, engine: str
     ) -> None:
         super().__init__()
         check.positive("weight", weight)
@@ -46,7 +46,7 @@ class JointClassifier(Objective):
         self.weight = weight
         self.n_classes = int(y.max()) + 1
         self.data = data
-        self.contrastive = Contrastive(steps, None, wait, sampler, start, engine)
+        self.contrastive = Contrastive(steps, None, delay_steps, sampler, start, engine)
         self.has_chains = self.contrastive.has_chains
 
     @property

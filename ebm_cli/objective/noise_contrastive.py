@@ -32,9 +32,9 @@ class NoiseContrastive(Objective):
     noise: gaussian, mixture, or flow, a neural spline flow (Gao et al., 2020, arXiv 1912.00589, without adapting it to
         the energy), fitted to the training samples; or an object with `log_prob` and `draw`.
     components: number of Gaussians of the mixture (≥ 1).
-    broad: weight of one Gaussian, twice as wide, in the fitted noise (in [0, 1)).
+    broad_weight: weight of one Gaussian, twice as wide, in the fitted noise (in [0, 1)).
     ratio: ν (≥ 1).
-    form: binary or ranking.
+    loss: binary or ranking.
 
     Logs log_z = log ∫ exp(−E/T) dx, which belongs to the weights of the step and not to their average, and the
     fraction of samples that are classified correctly.
@@ -47,21 +47,21 @@ class NoiseContrastive(Objective):
         self,
         noise: str | Noise,
         components: int,
-        broad: float,
+        broad_weight: float,
         ratio: int,
-        form: str,
+        loss: str,
         data: Data,
         sampler: Sampler,
     ) -> None:
         super().__init__()
         check.count("components", components)
-        check.half_open("broad", broad)
+        check.half_open("broad_weight", broad_weight)
         check.count("ratio", ratio)
-        check.one_of("form", form, FORMS)
+        check.one_of("loss", loss, FORMS)
         self.temperature = temperature_of(sampler)
-        self.noise = fit_noise(noise, components, broad, data) if isinstance(noise, str) else noise
+        self.noise = fit_noise(noise, components, broad_weight, data) if isinstance(noise, str) else noise
         self.ratio = ratio
-        self.log_z = nn.Parameter(torch.zeros(())) if form == "binary" else None
+        self.log_z = nn.Parameter(torch.zeros(())) if loss == "binary" else None
         self.register_buffer("begun", torch.tensor(False))
 
     def forward(self, energy: nn.Module, batch: Batch, rng: torch.Generator) -> Outcome:

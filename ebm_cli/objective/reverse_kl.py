@@ -40,8 +40,8 @@ class ReverseKL(Objective):
     steps: kernel steps k per training step (≥ 1).
     critic: mlp, with `depth` layers (≥ 1) of `width` units (≥ 1), or quadratic, which is exact for Gaussian data.
     critic_steps: steps of Adam per training step (≥ 1), at rate critic_lr (> 0).
-    critic_average: decay per step of the averaged critic weights, which give f (in [0, 1)).
-    wait: initial training steps that train only the critic (≥ 0).
+    critic_ema_decay: decay per step of the averaged critic weights, which give f (in [0, 1)).
+    delay_steps: initial training steps that train only the critic (≥ 0).
     """
 
     waited: Tensor
@@ -54,8 +54,8 @@ class ReverseKL(Objective):
         depth: int,
         critic_steps: int,
         critic_lr: float,
-        critic_average: float,
-        wait: int,
+        critic_ema_decay: float,
+        delay_steps: int,
         data: Data,
         sampler: Sampler,
         start: Start,
@@ -68,12 +68,12 @@ class ReverseKL(Objective):
         check.count("depth", depth)
         check.count("critic_steps", critic_steps)
         check.positive("critic_lr", critic_lr)
-        check.half_open("critic_average", critic_average)
-        check.count("wait", wait, least=0)
-        self.steps, self.critic_steps, self.wait = steps, critic_steps, wait
+        check.half_open("critic_ema_decay", critic_ema_decay)
+        check.count("delay_steps", delay_steps, least=0)
+        self.steps, self.critic_steps, self.delay_steps = steps, critic_steps, delay_steps
         self.data, self.sampler, self.start, self.engine = data, sampler, start, engine
         self.critic = Critic(critic, width, depth, data)
-        self.averaged = AveragedModel(self.critic, multi_avg_fn=get_ema_multi_avg_fn(critic_average))
+        self.averaged = AveragedModel(self.critic, multi_avg_fn=get_ema_multi_avg_fn(critic_ema_decay))
         # The optimizer of the run has these parameters too, but no loss reaches them, so it does not change them.
         self.adam = torch.optim.Adam(self.critic.parameters(), lr=critic_lr)
         self.register_buffer("waited", torch.zeros((), dtype=torch.int64))
@@ -94,7 +94,7 @@ class ReverseKL(Objective):
         f = self.log_ratio(energy, x_model)
         e_data, e_model = energy(batch.x), energy(x_model)
         slope = -((f - f.mean()) * e_model).sum() / ((n - 1) * T)
-        if int(self.waited) < self.wait:
+        if int(self.waited) < self.delay_steps:
             self.waited += 1
             slope = 0 * slope
         with torch.no_grad():

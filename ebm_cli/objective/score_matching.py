@@ -22,18 +22,18 @@ class ScoreMatching(ScoreObjective):
     sample. The loss does not depend on the masses of modes with nothing between them. The trace costs one backward pass
     per dimension.
 
-    limit: maximum number of dimensions for which the trace is computed (≥ 1).
+    max_dimension: maximum number of dimensions for which the trace is computed (≥ 1).
 
     Logs fisher_divergence if the density of the data is known.
     """
 
-    def __init__(self, limit: int, event: tuple[int, ...], data: Data, sampler: Sampler) -> None:
+    def __init__(self, max_dimension: int, event: tuple[int, ...], data: Data, sampler: Sampler) -> None:
         super().__init__(data, sampler)
-        check.count("limit", limit)
+        check.count("max_dimension", max_dimension)
         d = math.prod(event)
-        if d > limit:
+        if d > max_dimension:
             raise InputError(
-                f"limit must be >= the {d} dimensions (one backward pass per dimension and step), got {limit}. "
+                f"limit must be >= the {d} dimensions (one backward pass per dimension and step), got {max_dimension}. "
                 "Increase it, or use objective=sliced_score_matching"
             )
         refuse_repeats(data)

@@ -61,7 +61,7 @@ def initial_kernel(settings: LogZSettings) -> PathKernel:
     if settings.kernel == "nuts":
         return NUTS(QUARTER_PERIOD / 2, max_depth=6, temperature=1.0, scales=None)
     L = settings.leapfrog_steps
-    return HMC(QUARTER_PERIOD / L, L, jitter=0.3, short=0.0, temperature=1.0, scales=None)
+    return HMC(QUARTER_PERIOD / L, L, step_size_jitter=0.3, short=0.0, temperature=1.0, scales=None)
 
 
 def run_pilot(path: AnnealingPath, settings: LogZSettings, rng: torch.Generator) -> tuple[Pilot | None, PathStates]:

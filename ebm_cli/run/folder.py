@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ebm_cli.check import InputError
 from ebm_cli.estimate import Estimate
 from ebm_cli.run import signed_yaml as stored
-from ebm_cli.run.old_formats import FORMAT, upgraded
+from ebm_cli.run.old_formats import FORMAT, migrate_config
 from ebm_cli.run.stored_config import LEFT, NEVER_NULL, hold_types
 from ebm_cli.run.writing import write_text
 
@@ -49,7 +49,7 @@ class Run:
         if made.get("format", 0) > FORMAT:
             raise InputError(f"{path} is of format {made['format']}, newer than this ebm reads ({FORMAT})")
         hold_types(config, path)
-        return upgraded(config)
+        return migrate_config(config)
 
     def whole_config(self) -> dict[str, Any]:
         """config.yaml of a run that a verb can open: `config()` with all keys that its verb leaves."""

@@ -2,23 +2,31 @@
 
 from typing import Any
 
-FORMAT = 7
-# Arguments that came with a format, with the values under which a class does what it did before them.
-NETWORK = {"base": 0, "spectral_norm": None}
+from ebm_cli.run.renamed_keys import with_new_names
+
+FORMAT = 8
+# Arguments that were added with a format, with the values under which a class does what it did without them.
+NETWORK = {"base_components": 0, "spectral_norm": None}
 UNSCALED = {"scales": None}
 RATE = {"restart_at": None, "restart_factor": 0.1}
-SINCE = {
+DEFAULTS_FOR_OLD_FORMATS = {
     "ebm_cli.energy.mlp.MLP": {"frequencies": 0, "bandwidth": 1.0, "noise_level": None, **NETWORK},
     "ebm_cli.energy.conv.Conv": NETWORK,
     "ebm_cli.energy.autoencoder.Autoencoder": {
         "convolutions": 1,
         "channel_dropout": 0.0,
         "unet": False,
-        "members": 1,
+        "ensemble_size": 1,
         **NETWORK,
     },
-    "ebm_cli.start.replay.Replay": {"begin": "noise", "age_limit": None, "shift": 0, "flip": 0.0, "jitter": 0.0},
-    "ebm_cli.objective.contrastive.Contrastive": {"chains": None, "wait": 0},
+    "ebm_cli.start.replay.Replay": {
+        "chain_init": "noise",
+        "age_limit": None,
+        "shift": 0,
+        "flip_probability": 0.0,
+        "jitter_std": 0.0,
+    },
+    "ebm_cli.objective.contrastive.Contrastive": {"chains": None, "delay_steps": 0},
     "ebm_cli.sampler.sgld.SGLD": UNSCALED,
     "ebm_cli.sampler.sghmc.SGHMC": UNSCALED,
     "ebm_cli.sampler.mala.MALA": UNSCALED,
@@ -29,25 +37,25 @@ SINCE = {
     "ebm_cli.optimizer.adamw.AdamW": RATE,
     "ebm_cli.optimizer.sgd.SGD": RATE,
 }
-# Until format 5 each of our kernels had these keys, which are the verb's now.
-UNTIL_5 = ("adapt", "target")
-TUNING_SINCE = {"adapt": "none", "target_accept": None, "target_bias": 0.05}
-TRAINER_SINCE = {"rollbacks": 0, "rollback_factor": 0.3, "nll_every": None}
+# Each kernel had these keys until format 5; now they are keys of the verb.
+KERNEL_KEYS_UNTIL_5 = ("adapt", "target")
+TUNING_DEFAULTS = {"adapt": "none", "target_accept": None, "target_bias": 0.05}
+TRAINER_DEFAULTS = {"max_rollbacks": 0, "rollback_factor": 0.3, "nll_every": None}
 
 
-def upgraded(config: dict[str, Any]) -> dict[str, Any]:
-    """A configuration of any format as today's: what it lacks is added with the meaning that it had."""
+def migrate_config(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration of any format as one of today: what it lacks is added with the meaning that it had."""
     if config["made"].get("format", 0) >= FORMAT:
         return config
-    full = dict(config)
-    for group, node in config.items():
-        if isinstance(node, dict) and node.get("_target_") in SINCE:
-            full[group] = SINCE[node["_target_"]] | node
-    if isinstance(config.get("trainer"), dict):
-        full["trainer"] = TRAINER_SINCE | config["trainer"]
-    if "sampler" in config:
-        full = {"engine": "eager"} | TUNING_SINCE | full
+    full = with_new_names(config)
+    for group, node in full.items():
+        if isinstance(node, dict) and node.get("_target_") in DEFAULTS_FOR_OLD_FORMATS:
+            full[group] = DEFAULTS_FOR_OLD_FORMATS[node["_target_"]] | node
+    if isinstance(full.get("trainer"), dict):
+        full["trainer"] = TRAINER_DEFAULTS | full["trainer"]
+    if "sampler" in full:
+        full = {"engine": "eager"} | TUNING_DEFAULTS | full
     sampler = full.get("sampler")
     if isinstance(sampler, dict) and str(sampler.get("_target_")).startswith("ebm_cli.sampler."):
-        full["sampler"] = {key: value for key, value in sampler.items() if key not in UNTIL_5}
+        full["sampler"] = {key: value for key, value in sampler.items() if key not in KERNEL_KEYS_UNTIL_5}
     return full

@@ -34,7 +34,7 @@ class HMC(CompilableKernel):
 
     step_size: ε, a time, in units of x over √energy; stable below 2/√curvature (> 0).
     leapfrog_steps: L, one gradient each (≥ 1).
-    jitter: j (in [0, 1)).
+    step_size_jitter: j (in [0, 1)).
     short: probability of a smaller step (in [0, 1]).
     temperature: T (> 0).
     scales: see `Tunable`. An acceptance of 0.65 to 0.8 mixes fastest (Beskos et al., 2013; Betancourt, Byrne and
@@ -47,7 +47,7 @@ class HMC(CompilableKernel):
 
     step_size: float
     leapfrog_steps: int
-    jitter: float
+    step_size_jitter: float
     short: float
     temperature: float
     scales: list[float] | None
@@ -55,7 +55,7 @@ class HMC(CompilableKernel):
     def __post_init__(self) -> None:
         check.positive("step_size", self.step_size)
         check.count("leapfrog_steps", self.leapfrog_steps)
-        check.half_open("jitter", self.jitter)
+        check.half_open("step_size_jitter", self.step_size_jitter)
         check.share("short", self.short)
         check.positive("temperature", self.temperature)
         check_scales(self.scales)
@@ -70,7 +70,7 @@ class HMC(CompilableKernel):
 
     def update(self, energy: nn.Module, state: State, noise: tuple[Tensor, ...]) -> tuple[State, Info]:
         ξ, jitter, u, *which = noise
-        ε = jittered(self.step_size, self.jitter, jitter)
+        ε = jittered(self.step_size, self.step_size_jitter, jitter)
         for r in which:
             ε = ε * shortening_factors(r, self.short)
         return transition(energy, state, ξ, u, ε, self.leapfrog_steps, self.temperature)

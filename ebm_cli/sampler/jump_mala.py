@@ -21,8 +21,8 @@ class JumpMALA(CompilableKernel):
     the rate at which a broad Gaussian hits the model's mass: often in two dimensions, never in fifty.
 
     step_size: η of the Langevin steps, in units of x² over energy (> 0).
-    jump: j, the probability of a jump (in [0, 1]).
-    scale: s, in units of x, about the data's standard deviation, so that nothing lies beyond 3s (> 0).
+    jump_probability: j, the probability of a jump (in [0, 1]).
+    jump_std: s, in units of x, about the data's standard deviation, so that nothing lies beyond 3s (> 0).
     temperature: T (> 0).
     """
 
@@ -30,14 +30,14 @@ class JumpMALA(CompilableKernel):
     test_per_step = True
 
     step_size: float
-    jump: float
-    scale: float
+    jump_probability: float
+    jump_std: float
     temperature: float
 
     def __post_init__(self) -> None:
         check.positive("step_size", self.step_size)
-        check.share("jump", self.jump)
-        check.positive("scale", self.scale)
+        check.share("jump_probability", self.jump_probability)
+        check.positive("jump_std", self.jump_std)
         check.positive("temperature", self.temperature)
 
     def local_kernel(self) -> mala.MALA:
@@ -49,9 +49,9 @@ class JumpMALA(CompilableKernel):
         return which, normal_like(state.x, rng), uniform_like(state.energy, rng)
 
     def update(self, energy: nn.Module, state: State, noise: tuple[Tensor, ...]) -> tuple[State, Info]:
-        η, s, T = self.step_size, self.scale, self.temperature
+        η, s, T = self.step_size, self.jump_std, self.temperature
         which, ξ, u = noise
-        far = which < self.jump
+        far = which < self.jump_probability
         y = select_chains(far, s * ξ, state.x - η * state.grad + (2 * η * T) ** 0.5 * ξ)
         new = State(y, *energy_and_grad(energy, y))
         squares = new.x.flatten(1).square().sum(1) - state.x.flatten(1).square().sum(1)

@@ -105,9 +105,9 @@ class BufferAugmentation:
 
     def __init__(self, shift: int, flip: float, jitter: float, event: tuple[int, ...]) -> None:
         check.count("shift", shift, least=0)
-        check.share("flip", flip)
-        check.non_negative("jitter", jitter)
-        for name, value in (("shift", shift), ("flip", flip)):
+        check.share("flip_probability", flip)
+        check.non_negative("jitter_std", jitter)
+        for name, value in (("shift", shift), ("flip_probability", flip)):
             if value and len(event) != 3:
                 raise check.InputError(f"{name} must be 0 unless states are pictures, got {value} for {list(event)}")
         self.shift = shift

@@ -13,19 +13,21 @@ class Noise(Memoryless):
     With a fixed number of steps K this is the short-run generator x_K = G_θ(x₀, ξ) of Nijkamp et al., 2019
     (arXiv 1904.09770).
 
-    law: uniform or normal.
+    distribution: uniform or normal.
     scale: in units of x (> 0).
     """
 
-    def __init__(self, law: str, scale: float, event: tuple[int, ...]) -> None:
-        check.one_of("law", law, ["uniform", "normal"])
+    def __init__(self, distribution: str, scale: float, event: tuple[int, ...]) -> None:
+        check.one_of("distribution", distribution, ["uniform", "normal"])
         check.positive("scale", scale)
-        self.law = law
+        self.distribution = distribution
         self.scale = scale
         self.event = event
 
     def draw(self, n: int, batch: Batch | None, rng: torch.Generator) -> InitialStates:  # noqa: ARG002
-        return InitialStates.unaged(noise_states(n, self.event, self.law, self.scale, rng, torch.get_default_dtype()))
+        return InitialStates.unaged(
+            noise_states(n, self.event, self.distribution, self.scale, rng, torch.get_default_dtype())
+        )
 
     def policy(self, chains: int, steps: int) -> str:  # noqa: ARG002
-        return f"they start from {noise_name(self.law, self.scale)} in every step"
+        return f"they start from {noise_name(self.distribution, self.scale)} in every step"

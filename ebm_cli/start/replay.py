@@ -20,13 +20,13 @@ class Replay(nn.Module):
     from the checkpoints, only with the two newest, unless training may roll back to others.
 
     size: number of chains, at least those of one step (≥ 1).
-    begin: initial states of chains and of restarts: noise, or data for training samples with noise.
+    chain_init: initial states of chains and of restarts: noise, or data for training samples with noise.
     restart: probability of a restart (in [0, 1]).
     age_limit: in kernel steps, or None (≥ 1).
     law, scale: of the noise, as in start=noise.
     shift: maximum shift of a picture along both axes, with its edge repeated, in pixels (≥ 0).
-    flip: probability that a picture is mirrored (in [0, 1]).
-    jitter: standard deviation of added noise, in units of x (≥ 0).
+    flip_probability: probability that a picture is mirrored (in [0, 1]).
+    jitter_std: standard deviation of added noise, in units of x (≥ 0).
     """
 
     x: Tensor
@@ -36,35 +36,35 @@ class Replay(nn.Module):
     def __init__(
         self,
         size: int,
-        begin: str,
+        chain_init: str,
         restart: float,
         age_limit: int | None,
-        law: str,
+        distribution: str,
         scale: float,
         shift: int,
-        flip: float,
-        jitter: float,
+        flip_probability: float,
+        jitter_std: float,
         event: tuple[int, ...],
         data: Data | None,
     ) -> None:
         super().__init__()
         check.count("size", size)
-        check.one_of("begin", begin, ["noise", "data"])
-        if begin == "data" and data is None:
-            raise check.InputError("begin=data needs data: choose data, or begin=noise")
+        check.one_of("chain_init", chain_init, ["noise", "data"])
+        if chain_init == "data" and data is None:
+            raise check.InputError("chain_init=data needs data: choose data, or chain_init=noise")
         check.share("restart", restart)
         if age_limit is not None:
             check.count("age_limit", age_limit)
-        check.one_of("law", law, ["uniform", "normal"])
+        check.one_of("distribution", distribution, ["uniform", "normal"])
         check.positive("scale", scale)
         self.size = size
-        self.begin = begin
+        self.chain_init = chain_init
         self.data = data
         self.restart = restart
         self.age_limit = age_limit
-        self.law = law
+        self.distribution = distribution
         self.scale = scale
-        self.augmentation = BufferAugmentation(shift, flip, jitter, event)
+        self.augmentation = BufferAugmentation(shift, flip_probability, jitter_std, event)
         self.event = event
         self.register_buffer("x", torch.zeros(size, *event, dtype=torch.get_default_dtype()))
         self.register_buffer("age", torch.zeros(size, dtype=torch.int64))
@@ -96,10 +96,10 @@ class Replay(nn.Module):
 
     def _new_states(self, n: int, rng: torch.Generator) -> Float[Tensor, "n *event"]:
         """Return the states at which n chains start or restart."""
-        if self.begin == "data":
+        if self.chain_init == "data":
             assert self.data is not None
             return self.data.sample(n, rng).x
-        return noise_states(n, self.event, self.law, self.scale, rng, self.x.dtype)
+        return noise_states(n, self.event, self.distribution, self.scale, rng, self.x.dtype)
 
     def keep(self, initial: InitialStates, x: Float[Tensor, "n *event"], steps: int) -> None:
         if initial.rows is None:
@@ -108,7 +108,7 @@ class Replay(nn.Module):
         self.age[initial.rows] = initial.age + steps
 
     def policy(self, chains: int, steps: int) -> str:
-        at = "noised training samples" if self.begin == "data" else noise_name(self.law, self.scale)
+        at = "noised training samples" if self.chain_init == "data" else noise_name(self.distribution, self.scale)
         times = []
         if self.restart:
             times.append(f"after {steps / self.restart:,.0f} kernel steps on average")

@@ -132,7 +132,7 @@ def has_grown(name: str) -> Callable[[Row, Row], bool]:
 
 
 NO_CHAINS = (
-    "no chain of the model ever moved, so the model was not trained against samples: objective.wait must be < "
+    "no chain of the model ever moved, so the model was not trained against samples: objective.delay_steps must be < "
     "trainer.steps"
 )
 NOT_ARRIVED = "{outside:.0%} of the chains have not reached the data yet. Increase trainer.steps or objective.steps"

@@ -29,7 +29,7 @@ def train_steps(
     row: dict[str, float] = {}
     warnings, ranking = DivergenceWarnings(parts.data), Ranking(parts.data)
     likelihood = None if trainer.nll_every is None else Likelihood(parts.data, state.seed)
-    rollbacks = Rollbacks(trainer.rollbacks if trainer.may_go_back else 0, trainer.rollback_factor)
+    rollbacks = Rollbacks(trainer.max_rollbacks if trainer.may_go_back else 0, trainer.rollback_factor)
     with terminal.task("train", trainer.steps, begin=state.step) as tick:
         while state.step < trainer.steps:
             try:

@@ -141,8 +141,8 @@ def first_state(parts: Parts, trainer: Trainer, seed: int) -> TrainState:
     parts.objective.train()
     optimizer = parts.optimizer.build([*parts.energy.parameters(), *parts.objective.parameters()])
     averaged = None
-    if trainer.average is not None:
-        average = get_ema_multi_avg_fn(trainer.average)
+    if trainer.ema_decay is not None:
+        average = get_ema_multi_avg_fn(trainer.ema_decay)
         averaged = AveragedModel(parts.energy, multi_avg_fn=average, use_buffers=False)
     schedule = parts.optimizer.schedule(optimizer)
     return TrainState(parts.energy, averaged, parts.objective, optimizer, schedule, seed, parts.machine.device)

@@ -8,24 +8,29 @@ from ebm_cli import check
 
 @dataclass(frozen=True)
 class Trainer:
-    """How long to train and what to keep.
+    """How long to train, and what to keep.
 
-    steps: absolute step to end at ≥ 1. batch_size: rows a step ≥ 1. average: decay of the averaged weights in
-    [0, 1), or null for none. checkpoint_every, log_every: in steps. nll_every: steps between brackets of the held-out
-    nll, each with a checkpoint, or null for none. keep: checkpoints kept ≥ 1, or the size that they may take, such as
-    200MB; the newest, the best and, with rollback, step 0 stay in any case. on_divergence: stop or rollback.
-    rollbacks: at most so many ≥ 0. rollback_factor: in (0, 1), by which each multiplies the rate or the chains' step.
+    steps: total number of steps (≥ 1).
+    batch_size: rows per step (≥ 1).
+    ema_decay: decay of the averaged weights (in [0, 1)); None: no averaging.
+    checkpoint_every, log_every: in steps (≥ 1).
+    nll_every: steps between brackets of the held-out nll, each with a checkpoint (≥ 1); None: no brackets.
+    keep: number of checkpoints kept (≥ 1), or their total size, such as 200MB. The newest, the best and, with rollback,
+        step 0 always stay.
+    on_divergence: stop or rollback.
+    max_rollbacks: maximum number of rollbacks (≥ 0).
+    rollback_factor: factor per rollback on the rate or on the step size of the chains (in (0, 1)).
     """
 
     steps: int
     batch_size: int
-    average: float | None
+    ema_decay: float | None
     checkpoint_every: int
     log_every: int
     nll_every: int | None
     keep: int | str
     on_divergence: str
-    rollbacks: int
+    max_rollbacks: int
     rollback_factor: float
 
     def __post_init__(self) -> None:
@@ -34,9 +39,9 @@ class Trainer:
             *(partial(check.count, name, getattr(self, name)) for name in counts),
             lambda: check.count_or_size("keep", self.keep),
             lambda: self.nll_every is None or check.count("nll_every", self.nll_every),
-            lambda: self.average is None or check.half_open("average", self.average),
+            lambda: self.ema_decay is None or check.half_open("ema_decay", self.ema_decay),
             lambda: check.one_of("on_divergence", self.on_divergence, ["stop", "rollback"]),
-            lambda: check.count("rollbacks", self.rollbacks, least=0),
+            lambda: check.count("max_rollbacks", self.max_rollbacks, least=0),
             lambda: check.half_open("rollback_factor", self.rollback_factor),
             lambda: self.rollback_factor == 0 and check.positive("rollback_factor", self.rollback_factor),
         )

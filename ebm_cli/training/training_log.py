@@ -125,14 +125,17 @@ class TrainingLog:
                 self.events.histogram(f"energies/{name}", finite, step, tags.HISTOGRAMS[name])
 
     def noise_energies(self, like: Tensor) -> Tensor:
-        """Energies of noise of the start's law, uniform on [−1, 1] where it has none; the same rows each time.
+        """Return energies of the start's noise, or uniform on [−1, 1] if it has none; the same rows each time.
 
         From a generator of their own and in evaluation mode, as dropout and power iterations would change what is
         trained.
         """
-        law, scale = getattr(self.parts.start, "law", "uniform"), getattr(self.parts.start, "scale", 1.0)
+        distribution, scale = (
+            getattr(self.parts.start, "distribution", "uniform"),
+            getattr(self.parts.start, "scale", 1.0),
+        )
         own = torch.Generator(like.device).manual_seed(0)
-        noise = noise_states(min(len(like), SHOWN), tuple(like.shape[1:]), law, scale, own, like.dtype)
+        noise = noise_states(min(len(like), SHOWN), tuple(like.shape[1:]), distribution, scale, own, like.dtype)
         with torch.no_grad(), frozen(self.parts.energy):
             return self.parts.energy(noise)
 

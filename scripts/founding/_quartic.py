@@ -40,7 +40,7 @@ def trained(start: str, k: int, steps: int) -> tuple[torch.Tensor, np.ndarray]:
     data = part("data", "gaussian", {"dim": RUNS})
     energy, rng = Quartic(0.15, (RUNS,)), seeded(k)
     sampler = part("sampler", "sgld", {"step_size": STEP})
-    own = {"size": CHAINS, "restart": 0.0, "begin": "data"} if start == "replay" else {}
+    own = {"size": CHAINS, "restart": 0.0, "chain_init": "data"} if start == "replay" else {}
     begin = part("start", start, own, event=(RUNS,), data=data)
     objective = part("objective", "contrastive", {"steps": k}, sampler=sampler, start=begin, engine="eager")
     optimizer = torch.optim.SGD(energy.parameters(), lr=RATE)

@@ -15,10 +15,10 @@ DIM, MEAN, ROWS = 64, 1.5, 500
 
 def measure(place: Path) -> Claim:
     ebm(
-        *["train", "energy=shifted_quadratic", "energy.theta=0", "objective=exact", f"out={place / 'run'}"],
+        *["train", "energy=shifted_quadratic", "energy.mean=0", "objective=exact", f"out={place / 'run'}"],
         *["data=gaussian", f"data.dim={DIM}", f"data.mean={MEAN}", f"data.n={ROWS}", "trainer.steps=600"],
         *["trainer.batch_size=200", "optimizer=sgd", "optimizer.lr=0.1", "optimizer.warmup=1", "optimizer.clip=null"],
-        *["trainer.average=0.97", "trainer.log_every=100"],
+        *["trainer.ema_decay=0.97", "trainer.log_every=100"],
     )
     run = load_run(place / "run")
     energy, data = run.energy, run.data

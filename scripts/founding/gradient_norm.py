@@ -31,7 +31,7 @@ def trained(weight: float, place: Path) -> Quadratic:
         *["data=gaussian", f"data.dim={DIM}", f"data.std={S}", "objective=exact", "regularizer=[gradient_norm]"],
         *["regularizer.gradient_norm.at=gaussian", f"regularizer.gradient_norm.scale={SIGMA}"],
         *[f"regularizer.gradient_norm.weight={weight}", "optimizer.lr=0.03", "optimizer.warmup=10"],
-        *["trainer.steps=400", "trainer.batch_size=1024", "trainer.average=0.97", "trainer.log_every=100"],
+        *["trainer.steps=400", "trainer.batch_size=1024", "trainer.ema_decay=0.97", "trainer.log_every=100"],
     )
     energy = load_run(place / f"run-{weight}").energy
     assert isinstance(energy, Quadratic)

@@ -44,7 +44,7 @@ def trained(kind: str, seed: int) -> np.ndarray:
         objective, steps = part("objective", "exact", event=(1,), data=data, sampler=sampler), 100
     else:
         start = part("start", "replay", {"size": 1024, "restart": 0.0}, event=(1,), data=data)
-        own = {"steps": 5, "width": 32, "critic_lr": 1e-2, "wait": 20}
+        own = {"steps": 5, "width": 32, "critic_lr": 1e-2, "delay_steps": 20}
         with seeded_layers(seed, "objective"):
             objective = part("objective", "reverse_kl", own, data=data, sampler=sampler, start=start, engine="eager")
         steps = 200

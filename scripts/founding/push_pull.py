@@ -22,7 +22,7 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     with torch.no_grad():
         energy.theta.copy_(-2.5 * (-((energy.centres + 1.5) / 0.5).square()).exp())
     sampler = part("sampler", "mala", {"step_size": 0.3})
-    start = part("start", "noise", {"law": "normal", "scale": 2.0}, event=(1,))
+    start = part("start", "noise", {"distribution": "normal", "scale": 2.0}, event=(1,))
     contrastive = part("objective", "contrastive", {"steps": STEPS}, sampler=sampler, start=start, engine="eager")
     model, data = law(energy, -9.0, 9.0), law(truth, -9.0, 9.0)
     with torch.no_grad():

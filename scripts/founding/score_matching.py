@@ -43,7 +43,9 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     rows, found = [], []
     for n in ROWS:
         data = part("data", "gaussian", {"dim": RUNS, "n": n})
-        objective = part("objective", "score_matching", {"limit": RUNS}, event=(RUNS,), data=data, sampler=sampler)
+        objective = part(
+            "objective", "score_matching", {"max_dimension": RUNS}, event=(RUNS,), data=data, sampler=sampler
+        )
         energy = Quadratic([1.5] * RUNS, None)
         a = fitted(energy, objective, data.split("train").x)
         found.append(average(0.5 * (a.double() - 1).square()))
@@ -52,7 +54,7 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     x = data.split("train").x
     matched = fitted(
         Quartic(0.07, (RUNS,)),
-        part("objective", "score_matching", {"limit": RUNS}, event=(RUNS,), data=data, sampler=sampler),
+        part("objective", "score_matching", {"max_dimension": RUNS}, event=(RUNS,), data=data, sampler=sampler),
         x,
     )
     likeliest = fitted(Quartic(0.07, (RUNS,)), part("objective", "exact", event=(RUNS,), data=data, sampler=sampler), x)

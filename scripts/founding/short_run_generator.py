@@ -25,9 +25,9 @@ def spread(a: float, k: float) -> float:
 def measure(place: Path) -> Claim:
     ebm(
         *["train", "energy=quadratic", f"energy.a=[{','.join(['1.0'] * DIM)}]", f"out={place / 'run'}"],
-        *["data=gaussian", f"data.dim={DIM}", "start=noise", "start.law=normal", f"start.scale={BEGIN}"],
+        *["data=gaussian", f"data.dim={DIM}", "start=noise", "start.distribution=normal", f"start.scale={BEGIN}"],
         *["sampler=sgld", f"sampler.step_size={STEP}", f"objective.steps={STEPS}", "trainer.steps=500"],
-        *["trainer.batch_size=512", "optimizer.lr=0.02", "optimizer.warmup=1", "trainer.average=0.97"],
+        *["trainer.batch_size=512", "optimizer.lr=0.02", "optimizer.warmup=1", "trainer.ema_decay=0.97"],
     )
     run = load_run(place / "run")
     energy = run.energy

@@ -21,7 +21,7 @@ MODES = (
     "energy.stds=[1,1]",
     f"energy.weights=[{LEFT},{1 - LEFT}]",
 )
-WELL = ("energy=quadratic", "energy.a=1", "event=[1]", "start.law=normal", "thin=1", "burn_in=100")
+WELL = ("energy=quadratic", "energy.a=1", "event=[1]", "start.distribution=normal", "thin=1", "burn_in=100")
 
 
 def refusal(step_size: float) -> float:

@@ -140,7 +140,7 @@ def test_a_typed_target_is_met(name: str, rng: torch.Generator) -> None:
 
 def test_a_kernel_that_jumps_is_tuned_by_its_local_steps(rng: torch.Generator) -> None:
     x = 2 * torch.randn(64, 3, generator=rng)
-    sampler = build("sampler", "jump_mala", {"jump": 0.0, "step_size": 10.0})
+    sampler = build("sampler", "jump_mala", {"jump_probability": 0.0, "step_size": 10.0})
     done = run_chains(sampler, Quadratic(A, None), x, 60, rng, burn_in=200, tuning=Tuning("step"))
     assert float(done.accept.mean()) == pytest.approx(0.574, abs=0.07)
 

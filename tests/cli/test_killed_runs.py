@@ -45,7 +45,7 @@ DIVERGES = [
     "energy.confinement=1.0",
     "energy.frequencies=0",
     "trainer.on_divergence=rollback",
-    "trainer.rollbacks=12",
+    "trainer.max_rollbacks=12",
     "trainer.rollback_factor=0.1",
     *SMALL,
     "objective.steps=10",

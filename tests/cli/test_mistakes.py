@@ -66,7 +66,7 @@ MISTAKES = [
     ("sample energy=double_well sampler=hmc sampler.leapfrog_steps=0", ["sampler.leapfrog_steps must be >= 1"]),
     ("sample energy=double_well sampler=nuts sampler.max_depth=0", ["sampler.max_depth"]),
     ("train experiment=gaussians_8 trainer.batch_size=0", ["trainer.batch_size must be >= 1"]),
-    ("train experiment=gaussians_8 trainer.average=1", ["trainer.average must be in [0, 1)"]),
+    ("train experiment=gaussians_8 trainer.ema_decay=1", ["trainer.ema_decay must be in [0, 1)"]),
     ("train experiment=gaussians_8 trainer.on_divergence=stopp", ["trainer.on_divergence", "'stop'"]),
     ("train experiment=gaussians_8 trainer.keep=0", ["trainer.keep must be >= 1"]),
     ("train experiment=gaussians_8 optimizer.lr=0", ["optimizer.lr must be > 0"]),
@@ -95,8 +95,8 @@ MISTAKES = [
         ["sampler.step_size must be a number", "steps must be >= 1", "chains must be >= 1", "event must be >= 1"],
     ),
     (
-        "sample energy=double_well sampler=malla sampler.step_size=3 chains=0 start.law=unif",
-        ["'mala'", "chains must be >= 1", "start.law must be one of", "'uniform'"],
+        "sample energy=double_well sampler=malla sampler.step_size=3 chains=0 start.distribution=unif",
+        ["'mala'", "chains must be >= 1", "start.distribution must be one of", "'uniform'"],
     ),
     (
         "train experiment=gaussians_8 trainer.steps=ten optimizer.lr=-1 event=[3] start.scael=2",

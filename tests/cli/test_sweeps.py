@@ -163,7 +163,7 @@ def test_a_sweep_in_use_is_not_resumed_and_no_folder_is_renamed(here: Path, caps
     [
         ["energy=double_well", "~run", "++steps=10,20"],
         ["energy=double_well", "sampler.temperature=1,2", "name=null"],
-        ["energy=double_well", "start=noise", "start.law=normal,uniform"],
+        ["energy=double_well", "start=noise", "start.distribution=normal,uniform"],
     ],
     ids=" ".join,
 )

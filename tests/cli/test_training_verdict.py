@@ -24,7 +24,7 @@ def metrics(out: Path) -> dict[str, Any]:
         (["sampler=sgld", "sampler.step_size=1", "energy.confinement=0", "optimizer.lr=1e-5"], "left the data"),
         (["sampler=mala", "sampler.step_size=1e9"], "do not move"),
         (["sampler=sgld", "sampler.step_size=1e-14"], "do not move"),
-        (["sampler=sgld", "objective.wait=100"], "no chain of the model ever moved"),
+        (["sampler=sgld", "objective.delay_steps=100"], "no chain of the model ever moved"),
     ],
 )
 def test_chains_that_left_or_stand_still_end_in_a_refused_loss_and_exit_code_1(words, reason, tmp_path) -> None:

@@ -347,7 +347,7 @@ def test_pictures_that_cannot_be_read_are_counted_and_the_first_named(tmp_path: 
 
 TINY = [
     *("energy=conv", "energy.width=4", "sampler=sgld", "start=replay", "start.size=16", "objective=contrastive"),
-    *("objective.steps=2", "objective.wait=0", "trainer.batch_size=8"),
+    *("objective.steps=2", "objective.delay_steps=0", "trainer.batch_size=8"),
 ]
 
 

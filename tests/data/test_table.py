@@ -93,9 +93,9 @@ def test_another_seed_holds_out_other_rows_and_a_share_is_at_least_one_row(tmp_p
     numbers(40, 2).to_csv(tmp_path / "mine.csv", index=False)
     first, second = (table(tmp_path / "mine.csv", seed=seed).split("held_out").x for seed in (0, 1))
     assert first.shape == second.shape == (8, 2) and not torch.equal(first, second)
-    assert len(table(tmp_path / "mine.csv", held_out=1e-6).split("held_out").x) == 1
+    assert len(table(tmp_path / "mine.csv", holdout_fraction=1e-6).split("held_out").x) == 1
     with pytest.raises(InputError, match="constant over the 1 training rows"):
-        table(tmp_path / "mine.csv", held_out=0.999)
+        table(tmp_path / "mine.csv", holdout_fraction=0.999)
 
 
 def test_parts_keep_the_order_of_the_file(tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ TINY = ["energy=mlp", "energy.width=8", "sampler=sgld", "start.size=16", "traine
         ("data.path=.", "data.path=. is a folder"),
         ("data.path=mine.xlsx", "data.path=mine.xlsx must end in .csv, .parquet, .npy"),
         ("data.path=mine.csv", "data.path=mine.csv has columns that are not numbers: 'city' ('Bonn')"),
-        ("data.path=mine.csv data.held_out=1", "data.held_out must be in (0, 1), got 1"),
+        ("data.path=mine.csv data.holdout_fraction=1", "data.holdout_fraction must be in (0, 1), got 1"),
     ],
 )
 def test_wrong_input_ends_in_exit_code_2_and_a_short_message(words, expected, tmp_path, monkeypatch, capsys) -> None:

@@ -23,7 +23,7 @@ def log(gap: float = 0.0, noise: float = 30.0, seed: int = 0, rho: float = 0.0) 
 
 def found(history: list[dict[str, float]], share: float = 0.5) -> dict[str, Estimate]:
     patient = ChainContext(Chains(x=np.zeros((2, 4, 1))), temperature=1.0, history=history)
-    return build("diagnostic", "phases", {"share": share})(patient).estimates
+    return build("diagnostic", "phases", {"tail_fraction": share})(patient).estimates
 
 
 def test_balanced_phases_are_ok() -> None:
@@ -65,5 +65,5 @@ def test_training_without_chains_has_no_gap() -> None:
 
 
 def test_a_log_of_few_lines_is_refused() -> None:
-    row = found(log()[:6], share=1.0)["gap"]
+    row = found(log()[:6], tail_fraction=1.0)["gap"]
     assert row.verdict == "refused" and "trainer.steps" in row.reason

@@ -45,7 +45,7 @@ def test_r_hat_is_arvizs_largest_over_coordinates() -> None:
     assert estimates(x)["r_hat_max"].value == max(each)
 
 
-@pytest.mark.parametrize("bounds", [{"mixed": 1.0}, {"mixed": 1.2, "apart": 1.1}])
+@pytest.mark.parametrize("bounds", [{"caution_above": 1.0}, {"caution_above": 1.2, "fail_above": 1.1}])
 def test_bounds_out_of_order_are_an_input_error(bounds: dict[str, float]) -> None:
     with pytest.raises(InputError, match="must be > "):
         build("diagnostic", "r_hat", bounds)

@@ -83,7 +83,7 @@ def rippled(d: int, random: np.random.Generator) -> tuple[nn.Module, Known]:
     data = known(mixture(d, random), d, random)
     with torch.random.fork_rng():
         torch.manual_seed(int(random.integers(2**31)))
-        energy = build("energy", "mlp", {"base": 5, "confinement": 0.0, "width": 64}, event=(d,), data=data)
+        energy = build("energy", "mlp", {"base_components": 5, "confinement": 0.0, "width": 64}, event=(d,), data=data)
         for parameter in energy.parameters():
             parameter.data *= 2
     return energy, data
@@ -193,7 +193,7 @@ def test_chains_that_fall_into_a_valley_are_counted_short_and_long() -> None:
 def test_a_valley_of_little_mass_does_not_count() -> None:
     energy, data, random = two(0.002)
     assert found(energy, data, 2, random).estimates["spurious_valleys"].value == 0
-    assert found(energy, data, 2, random, share=0.001).estimates["spurious_valleys"].value == 1
+    assert found(energy, data, 2, random, min_mass=0.001).estimates["spurious_valleys"].value == 1
 
 
 def test_a_valley_where_data_are_does_not_count() -> None:
@@ -260,7 +260,7 @@ def test_masses_are_those_of_quadrature_where_states_leave_a_valley_for_a_heavie
 def test_an_image_that_chains_fall_into_is_found_and_shown() -> None:
     data = build("data", "digits")
     rows = data.split("train").x
-    base = build("energy", "mlp", {"base": 1, "width": 8}, event=(1, 8, 8), data=data)
+    base = build("energy", "mlp", {"base_components": 1, "width": 8}, event=(1, 8, 8), data=data)
 
     class Grey(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
@@ -288,7 +288,9 @@ def test_without_data_nothing_is_called_spurious() -> None:
         assert estimate.verdict == "refused" and word in estimate.reason
 
 
-@pytest.mark.parametrize("changes", [{"starts": 10}, {"reach": 0.0}, {"hottest": 0.5}, {"share": 2.0}])
+@pytest.mark.parametrize(
+    "changes", [{"starts": 10}, {"reach": 0.0}, {"initial_temperature_ratio": 0.5}, {"min_mass": 2.0}]
+)
 def test_arguments_out_of_bounds_are_an_input_error(changes: dict[str, float]) -> None:
     with pytest.raises(InputError, match="must be"):
         build("diagnostic", "spurious_valleys", changes)

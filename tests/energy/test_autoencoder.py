@@ -82,7 +82,7 @@ def test_the_weights_of_one_network_keep_their_names() -> None:
 
 @pytest.mark.parametrize("event", [(3,), (1, 4, 4)])
 def test_the_energy_of_members_is_the_mean_of_theirs(event: tuple[int, ...], rng: torch.Generator) -> None:
-    energy = built(event, channels=2 * (len(event) == 3), members=3).eval()
+    energy = built(event, channels=2 * (len(event) == 3), ensemble_size=3).eval()
     x = torch.randn(5, *event, generator=rng)
     own = {k: v for k, v in energy.state_dict().items() if not k.startswith("others.")}
     e = []
@@ -95,7 +95,7 @@ def test_the_energy_of_members_is_the_mean_of_theirs(event: tuple[int, ...], rng
 
 
 def test_in_training_each_row_meets_one_member(rng: torch.Generator) -> None:
-    energy = built(members=3)
+    energy = built(ensemble_size=3)
     x = torch.randn(6, 3, generator=rng, requires_grad=True)
     before = energy(x)
     with torch.no_grad():
@@ -109,7 +109,7 @@ def test_in_training_each_row_meets_one_member(rng: torch.Generator) -> None:
 
 
 def test_fewer_rows_than_members_are_no_obstacle(rng: torch.Generator) -> None:
-    assert built(members=3)(torch.randn(2, 3, generator=rng)).shape == (2,)
+    assert built(ensemble_size=3)(torch.randn(2, 3, generator=rng)).shape == (2,)
 
 
 def test_dropout_acts_in_training_alone(rng: torch.Generator) -> None:

@@ -46,14 +46,14 @@ def test_confinement_comes_on_top_of_the_base(rng: torch.Generator) -> None:
 
 
 def test_a_base_without_data_is_refused() -> None:
-    with pytest.raises(InputError, match=r"^base=2 is fitted to data: choose data, or base=0"):
+    with pytest.raises(InputError, match=r"^base_components=2 is fitted to data: choose data, or base_components=0"):
         Tail(0.0, 2, (2,), None)
 
 
 @NETWORKS
 def test_a_base_and_norms_work_on_every_network(name: str, rng: torch.Generator) -> None:
     data = build("data", "digits")
-    changes = {"base": 2, "spectral_norm": 2.0, "width": 8}
+    changes = {"base_components": 2, "spectral_norm": 2.0, "width": 8}
     energy = build("energy", name, changes, event=(1, 8, 8), data=data)
     e, grad = energy_and_grad(energy, data.sample(4, rng).x)
     assert e.shape == (4,) and e.isfinite().all() and grad.isfinite().all()

@@ -32,7 +32,7 @@ def test_the_gradient_is_the_difference_of_the_phases_over_t(temperature: float,
 
 
 def test_both_phases_are_of_the_energy_that_chains_follow_without_dropout(rng: torch.Generator) -> None:
-    energy = build("energy", "autoencoder", {"width": 32, "dropout": 0.5, "members": 2}, event=(2,)).train()
+    energy = build("energy", "autoencoder", {"width": 32, "dropout": 0.5, "ensemble_size": 2}, event=(2,)).train()
     outcome = objective(1.0)(energy, Batch(torch.randn(16, 2, generator=rng)), rng)
     assert all(module.training for module in energy.modules())
     energy.eval()
@@ -100,7 +100,9 @@ def test_chains_wait_as_long_as_they_are_told_and_a_saved_wait_goes_on(rng: torc
     def waiting() -> Contrastive:
         sampler = build("sampler", "sgld", {"step_size": 0.2})
         start = build("start", "replay", {"size": 16, "restart": 0.0}, event=(2,))
-        return build("objective", "contrastive", {"steps": 3, "wait": 2}, sampler=sampler, start=start, engine="eager")
+        return build(
+            "objective", "contrastive", {"steps": 3, "delay_steps": 2}, sampler=sampler, start=start, engine="eager"
+        )
 
     energy, first, resumed = ShiftedQuadratic([0.0, 0.0], None), waiting(), waiting()
     batch = Batch(torch.ones(16, 2))

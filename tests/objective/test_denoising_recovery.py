@@ -55,7 +55,7 @@ def recovery(sampler: Any, **changes: Any) -> DenoisingRecovery:
 def test_the_gradient_is_the_slope_of_the_loss_at_held_chains(begin: str, rng: torch.Generator) -> None:
     energy, objective = (
         build("energy", "mlp", {"width": 6, "noise_level": OWN}, event=(2,)),
-        recovery(Blind(), begin=begin, steps=2),
+        recovery(Blind(), chain_init=begin, steps=2),
     )
     batch = Batch(torch.randn(17, 2, generator=rng))
     assert_gradient_is_slope(lambda: objective(energy, batch, torch.Generator().manual_seed(1)).loss, energy)
@@ -97,7 +97,7 @@ def test_on_gaussians_every_level_comes_to_its_own_noised_law(
     target = temperature / m
     objective = recovery(
         build("sampler", "mala", {"step_size": step_size / temperature, "temperature": temperature}),
-        begin=begin,
+        chain_init=begin,
         steps=steps,
     )
     energy, rng = Curved(target.clone()), torch.Generator().manual_seed(3)
@@ -123,7 +123,7 @@ def test_short_chains_from_the_noised_rows_are_biased_as_said_and_from_the_data_
         for begin, kept in (("noised", biased), ("data", unbiased)):
             rng = torch.Generator().manual_seed(seed)
             batch = Batch(s * torch.randn(500, 2, generator=rng))
-            loss = recovery(sampler, steps=3, begin=begin)(energy, batch, rng).loss
+            loss = recovery(sampler, steps=3, chain_init=begin)(energy, batch, rng).loss
             kept.append(torch.autograd.grad(loss, energy.a)[0])
     for kept, zero in ((biased, False), (unbiased, True)):
         gradients = torch.stack(kept)
@@ -147,8 +147,8 @@ def test_what_does_not_go_together_is_refused_with_the_reason(rng: torch.Generat
     for changes, message in (
         ({"sigma": [2.0, 0.8]}, "sigma must rise"),
         ({"steps": 0}, "steps must be >= 1"),
-        ({"begin": "row"}, "begin must be one of"),
-        ({"descent": 0}, "descent must be >= 1"),
+        ({"chain_init": "row"}, "begin must be one of"),
+        ({"sampling_steps": 0}, "descent must be >= 1"),
     ):
         with pytest.raises(InputError, match=f"^{message}"):
             recovery(sampler, **changes)

@@ -99,7 +99,7 @@ def test_the_optimum_is_the_maximum_likelihood_estimate_on_the_very_sample(name:
 def test_on_the_grid_as_well(d: int) -> None:
     data = Diagonal(d)
     batch = data.draw(5_000, torch.Generator().manual_seed(d))
-    objective = make("exact", data, tolerance=1e-6, points=65 if d == 2 else None)
+    objective = make("exact", data, tolerance=1e-6, grid_points=65 if d == 2 else None)
     torch.testing.assert_close(
         minimised(objective, batch, hidden=True), 1 / batch.x.square().mean(0), rtol=1e-5, atol=0
     )
@@ -145,7 +145,7 @@ def test_noise_contrastive_comes_to_the_true_precisions_and_the_true_log_z(noise
 @SIZES
 def test_the_ranking_form_comes_to_the_true_precisions(d: int, n: int) -> None:
     data = Diagonal(d)
-    objective = make("noise_contrastive", data, noise="gaussian", ratio=RATIO, form="ranking")
+    objective = make("noise_contrastive", data, noise="gaussian", ratio=RATIO, loss="ranking")
     assert isinstance(objective, NoiseContrastive)
     found = minimised(objective, data.draw(n, torch.Generator().manual_seed(d)))
     # A likelihood of which row is data: the inverse of the mean covariance of ∂s/∂a under the shares that s gives.

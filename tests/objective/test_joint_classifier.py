@@ -67,7 +67,7 @@ def test_a_short_training_tells_held_out_rows_apart_nearly_as_well_as_can_be(rng
 
 
 def test_the_classifier_is_trained_alone_while_chains_wait(rng: torch.Generator) -> None:
-    objective, data = joint({"wait": 1})
+    objective, data = joint({"delay_steps": 1})
     energy, batch = build("energy", "classifier", event=(2,), data=data), data.sample(16, rng)
     outcomes = [objective(energy, batch, rng) for _ in range(2)]
     assert [outcome.x_model is None for outcome in outcomes] == [True, False]

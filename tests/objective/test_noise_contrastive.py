@@ -37,7 +37,7 @@ def nce(changes: dict[str, object] | None = None, temperature: float = 1.0) -> N
 
 @pytest.mark.parametrize("form", ["binary", "ranking"])
 def test_the_gradient_is_the_slope_of_the_loss(form: str, rng: torch.Generator) -> None:
-    objective = nce({"form": form, "ratio": 3}, 2.0)
+    objective = nce({"loss": form, "ratio": 3}, 2.0)
     energy, batch = build("energy", "mlp", {"width": 6}, event=(2,)), Batch(torch.randn(16, 2, generator=rng))
     objective(energy, batch, rng)
     assert_gradient_is_slope(lambda: objective(energy, batch, torch.Generator().manual_seed(1)).loss, energy, objective)
@@ -63,7 +63,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("broad", [0.0, 0.2])
 def test_the_flows_density_is_that_of_its_draws_and_integrates_to_one(broad: float, rng: torch.Generator) -> None:
-    noise = nce({"noise": "flow", "broad": broad}).noise
+    noise = nce({"noise": "flow", "broad_weight": broad}).noise
     assert isinstance(noise, FlowNoise) and isinstance(noise, Noise) and not bool(noise.fitted)
     y = noise.draw(20_000, rng)
     assert bool(noise.fitted) and y.shape == (20_000, 2)
@@ -95,7 +95,7 @@ def test_a_flow_without_zuko_is_refused_with_what_to_install(monkeypatch: pytest
 @pytest.mark.parametrize("form", ["binary", "ranking"])
 @pytest.mark.parametrize("temperature", [1.0, 2.0])
 def test_log_z_begins_at_that_of_the_energy(form: str, temperature: float, rng: torch.Generator) -> None:
-    energy, objective = Quadratic([1.0, 2.0], None), nce({"form": form, "noise": "gaussian"}, temperature)
+    energy, objective = Quadratic([1.0, 2.0], None), nce({"loss": form, "noise": "gaussian"}, temperature)
     outcome = objective(energy, Batch(torch.randn(20_000, 2, generator=rng)), rng)
     y = objective.noise.draw(20_000, torch.Generator().manual_seed(5))
     weights = (-energy(y) / temperature - objective.noise.log_prob(y)).exp().detach()

@@ -60,14 +60,14 @@ def exact_chains(
 ) -> ReverseKL:
     sampler = build("sampler", "mala", {"step_size": 0.5, "temperature": temperature})
     start = Exact(energy, temperature)
-    changes = {"steps": 1, "wait": 0} | changes
+    changes = {"steps": 1, "delay_steps": 0} | changes
     return build("objective", "reverse_kl", changes, data=data, sampler=sampler, start=start, engine="eager")
 
 
 def persistent(data: SyntheticData, changes: dict[str, object] | None = None) -> ReverseKL:
     sampler = build("sampler", "mala", {"step_size": 0.5})
     start = build("start", "replay", {"size": 1024, "restart": 0.0}, event=data.event)
-    changes = {"steps": 5, "width": 32, "critic_lr": 1e-2, "wait": 20} | (changes or {})
+    changes = {"steps": 5, "width": 32, "critic_lr": 1e-2, "delay_steps": 20} | (changes or {})
     return build("objective", "reverse_kl", changes, data=data, sampler=sampler, start=start, engine="eager")
 
 
@@ -144,7 +144,7 @@ def test_the_bound_is_the_kl_in_one_two_and_eight_dimensions(kind: str, d: int, 
 def test_the_bound_of_a_network_is_the_kl_too(d: int, kl: float) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        assert_bound_is_kl("shifted", d, kl, {"critic_lr": 5e-3, "critic_average": 0.995}, 300)
+        assert_bound_is_kl("shifted", d, kl, {"critic_lr": 5e-3, "critic_ema_decay": 0.995}, 300)
 
 
 def fit(energy: nn.Module, objective: Objective, data: SyntheticData, seed: int, steps: int) -> None:
@@ -218,7 +218,7 @@ def test_the_critic_and_its_optimizer_go_on_on_the_same_bits(tmp_path: Path, rng
 
 def test_the_model_waits_until_the_critic_has_had_its_steps(rng: torch.Generator) -> None:
     data, energy = TwoModes(), ShiftedQuadratic([0.5], None)
-    objective = persistent(data, {"wait": 2})
+    objective = persistent(data, {"delay_steps": 2})
     slopes: list[Float[Tensor, " 1"]] = []
     for _ in range(3):
         before = [p.clone() for p in objective.critic.parameters()]

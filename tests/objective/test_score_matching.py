@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("float64")
 def matching(temperature: float = 1.0, d: int = 2, limit: int = 64) -> ScoreMatching:
     sampler = build("sampler", "sgld", {"temperature": temperature})
     data = Gaussian(d, 0.0, 1.3, None, 0)
-    return build("objective", "score_matching", {"limit": limit}, event=(d,), data=data, sampler=sampler)
+    return build("objective", "score_matching", {"max_dimension": limit}, event=(d,), data=data, sampler=sampler)
 
 
 def test_the_trace_is_that_of_the_hessian(rng: torch.Generator) -> None:
@@ -62,6 +62,6 @@ def test_the_gradient_is_the_slope_of_the_loss(temperature: float, rng: torch.Ge
 
 def test_too_many_dimensions_and_temperature_zero_are_refused() -> None:
     with pytest.raises(InputError, match=r"^limit must be >= the 9 dimensions.*objective=sliced_score_matching"):
-        matching(d=9, limit=8)
+        matching(d=9, max_dimension=8)
     with pytest.raises(InputError, match=r"^sampler\.temperature must be > 0"):
         matching(0.0)

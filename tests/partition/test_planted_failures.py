@@ -111,7 +111,7 @@ def unconfined(d: int, kind: str, method: str) -> Planted:
 
 def elsewhere(d: int, away: float, T: float, method: str) -> Planted:
     """Rows so many spreads from all that the model has."""
-    energy = build("energy", "shifted_quadratic", {"theta": 2.0}, event=(d,))
+    energy = build("energy", "shifted_quadratic", {"mean": 2.0}, event=(d,))
     return Planted(energy, normal_rows(100, d, center=away, scale=0.2), energy.log_z(T), {"method": method}, T)
 
 

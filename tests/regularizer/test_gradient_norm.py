@@ -78,7 +78,7 @@ def test_training_ends_on_the_curvature_of_the_closed_form(
         "optimizer.warmup=10",
         "trainer.steps=300",
         "trainer.batch_size=2048",
-        "trainer.average=0.97",
+        "trainer.ema_decay=0.97",
         "trainer.log_every=100",
         "out=run",
     ]

@@ -11,6 +11,7 @@ from ebm_cli.assembly.build import locate
 from ebm_cli.check import InputError
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.run import folder as run_module
+from ebm_cli.run import old_formats, renamed_keys
 from ebm_cli.run.disk_use import prune
 from ebm_cli.run.folder import Run
 from ebm_cli.run.new_folder import new_folder
@@ -193,9 +194,10 @@ def test_a_run_of_an_older_format_is_read_with_what_it_meant(tmp_path: Path) -> 
     run = Run(tmp_path)
     run.write_config(old)
     read = run.config()
-    added = {"frequencies": 0, "bandwidth": 1.0, "noise_level": None, "base": 0, "spectral_norm": None}
+    added = {"frequencies": 0, "bandwidth": 1.0, "noise_level": None, "base_components": 0, "spectral_norm": None}
     assert read["energy"] == old["energy"] | added
-    assert read["start"] == old["start"] and read["trainer"]["rollbacks"] == 0
+    assert read["start"] == {"_target_": old["start"]["_target_"], "distribution": "uniform", "scale": 1.0}
+    assert read["trainer"]["max_rollbacks"] == 0
     energy = build("energy", "mlp", event=(2,), changes={k: v for k, v in read["energy"].items() if k != "_target_"})
     # What such a run saved fits what is built today.
     assert list(energy.state_dict()) == [
@@ -209,8 +211,22 @@ def test_a_run_of_an_older_format_is_read_with_what_it_meant(tmp_path: Path) -> 
 
 
 def test_every_argument_that_an_older_run_lacks_is_one_of_its_class() -> None:
-    for target, added in run_module.SINCE.items():
+    for target, added in old_formats.DEFAULTS_FOR_OLD_FORMATS.items():
         assert set(added) <= set(inspect.signature(locate(target)).parameters)
+
+
+def test_renamed_keys_are_parameters_of_their_class_and_old_names_are_not() -> None:
+    for target, names in renamed_keys.RENAMED.items():
+        parameters = set(inspect.signature(locate(target)).parameters)
+        assert set(names.values()) <= parameters and not names.keys() & parameters, target
+
+
+def test_old_names_are_read_at_any_depth_of_a_stored_run() -> None:
+    hmc = {"_target_": "ebm_cli.sampler.hmc.HMC", "jitter": 0.3}
+    old = {"replaced": {"sampler": hmc}, "trainer": {"average": 0.9}, "energy": {"_target_": "mine.Ring", "jitter": 1}}
+    read = renamed_keys.with_new_names(old)
+    assert read["replaced"]["sampler"] == {"_target_": hmc["_target_"], "step_size_jitter": 0.3}
+    assert read["trainer"] == {"ema_decay": 0.9} and read["energy"] == old["energy"]
 
 
 def test_an_empty_out_is_told_as_such() -> None:

@@ -167,7 +167,7 @@ def test_accept_is_the_share_that_moves(name: str, rng: torch.Generator, float64
 def test_a_huge_step_is_refused_and_a_tiny_one_taken(name: str, rng: torch.Generator, float64: None) -> None:
     energy, n = Quadratic([2.0] * 6, None), 500
     x = energy.draw(n, 1.0, rng)
-    short = {"nuts": {"max_depth": 3}, "jump_mala": {"jump": 0.0}}
+    short = {"nuts": {"max_depth": 3}, "jump_mala": {"jump_probability": 0.0}}
     for step_size, accept in ((100.0, 0.0), (1e-6, 1.0)):
         changes = {"step_size": step_size} | short.get(name, {})
         sampler = moderate(name, changes)

@@ -16,7 +16,7 @@ MODERATE = {"step_size": 1.2, "leapfrog_steps": 3}
 
 def test_a_flight_of_one_step_is_malas_proposal_and_acceptance(rng: torch.Generator) -> None:
     energy, x, ε = mixture(), torch.randn(50, 2, generator=rng), 0.8
-    hmc = build("sampler", "hmc", {"step_size": ε, "leapfrog_steps": 1, "jitter": 0.0, "temperature": 2.0})
+    hmc = build("sampler", "hmc", {"step_size": ε, "leapfrog_steps": 1, "step_size_jitter": 0.0, "temperature": 2.0})
     mala = build("sampler", "mala", {"step_size": ε**2 / 2, "temperature": 2.0})
     state = hmc.init(energy, x, rng)
     ξ, u = torch.randn(50, 2, generator=rng), torch.rand(50, generator=rng)
@@ -44,7 +44,7 @@ def test_without_jitter_a_flight_of_one_period_goes_nowhere(
     energy, steps = Quadratic([1.0], None), 20
     # The leapfrog period of a unit well: cos(ω) = 1 − ε²/2.
     ε = float((2 * (1 - torch.cos(torch.tensor(2 * torch.pi / steps)))).sqrt())
-    sampler = build("sampler", "hmc", {"step_size": ε, "leapfrog_steps": steps, "jitter": jitter})
+    sampler = build("sampler", "hmc", {"step_size": ε, "leapfrog_steps": steps, "step_size_jitter": jitter})
     x = energy.draw(4000, 1.0, rng)
     state, info = sampler.step(energy, sampler.init(energy, x, rng), rng)
     assert info.gradients == steps

@@ -46,7 +46,12 @@ def test_a_run_of_recovery_likelihood_is_sampled_by_its_own_descent_unless_told(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     tiny = ["energy=mlp", "energy.width=8", "energy.noise_level=0.1", "data=two_moons", "sampler=mala"]
-    words = ["objective=denoising_recovery", "objective.sigma=[0.7,3.0]", "objective.steps=2", "objective.descent=5"]
+    words = [
+        "objective=denoising_recovery",
+        "objective.sigma=[0.7,3.0]",
+        "objective.steps=2",
+        "objective.sampling_steps=5",
+    ]
     assert main(["train", *tiny, *words, "trainer.steps=2", "trainer.batch_size=8", "out=run"]) == 0
 
     def start(*more: str) -> dict[str, object]:

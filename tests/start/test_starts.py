@@ -63,7 +63,9 @@ def test_restarted_rows_begin_at_noise_with_age_zero(rng: torch.Generator) -> No
 
 
 def test_a_buffer_begins_at_its_noise_with_age_zero(rng: torch.Generator) -> None:
-    replay = build("start", "replay", {"size": 5000, "restart": 0.0, "scale": 3.0, "law": "normal"}, event=(2,))
+    replay = build(
+        "start", "replay", {"size": 5000, "restart": 0.0, "scale": 3.0, "distribution": "normal"}, event=(2,)
+    )
     begun = replay.draw(5000, None, rng)
     z_mean, z_variance = moment_z_scores(begun.x, 0.0, 9.0)
     assert z_mean.max() < 4 and z_variance.max() < 4 and (begun.age == 0).all()
@@ -71,7 +73,7 @@ def test_a_buffer_begins_at_its_noise_with_age_zero(rng: torch.Generator) -> Non
 
 def test_a_buffer_begins_and_begins_anew_at_training_rows_where_it_is_told_to(rng: torch.Generator) -> None:
     data = build("data", "digits", {"noise": 0.01})
-    replay = build("start", "replay", {"size": 300, "begin": "data", "restart": 0.5}, event=(1, 8, 8), data=data)
+    replay = build("start", "replay", {"size": 300, "chain_init": "data", "restart": 0.5}, event=(1, 8, 8), data=data)
     rows = data.split("train").x.flatten(1)
 
     def at_data(x: torch.Tensor) -> torch.Tensor:
@@ -87,9 +89,9 @@ def test_a_buffer_begins_and_begins_anew_at_training_rows_where_it_is_told_to(rn
 
 def test_to_begin_at_data_needs_data() -> None:
     with pytest.raises(InputError, match=r"^begin must be "):
-        build("start", "replay", {"begin": "anywhere"}, event=(2,))
-    with pytest.raises(InputError, match=r"^begin=data needs data"):
-        build("start", "replay", {"begin": "data"}, event=(2,))
+        build("start", "replay", {"chain_init": "anywhere"}, event=(2,))
+    with pytest.raises(InputError, match=r"^chain_init=data needs data"):
+        build("start", "replay", {"chain_init": "data"}, event=(2,))
 
 
 def test_a_saved_buffer_goes_on_with_its_rows_and_ages(rng: torch.Generator) -> None:
@@ -134,19 +136,19 @@ def test_shifted_chains_are_the_same_pictures_moved_with_their_edges_repeated(rn
 
 
 def test_mirrored_chains_are_the_share_that_was_asked_for(rng: torch.Generator) -> None:
-    before, after = pictures(rng, flip=0.5)
+    before, after = pictures(rng, flip_probability=0.5)
     mirrored = (after == before.flip(3)).flatten(1).all(1)
     assert (mirrored | (after == before).flatten(1).all(1)).all()
     assert abs(int(mirrored.sum()) - 20) < 4 * 10**0.5
 
 
 def test_jitter_adds_noise_of_its_size(rng: torch.Generator) -> None:
-    before, after = pictures(rng, jitter=0.3)
+    before, after = pictures(rng, jitter_std=0.3)
     z_mean, z_variance = moment_z_scores((after - before).view(-1, 1), 0.0, 0.09)
     assert z_mean.max() < 4 and z_variance.max() < 4
 
 
-@pytest.mark.parametrize("change", [{"shift": 1}, {"flip": 0.5}])
+@pytest.mark.parametrize("change", [{"shift": 1}, {"flip_probability": 0.5}])
 def test_moves_of_pictures_are_refused_for_other_states(change: dict[str, float]) -> None:
     with pytest.raises(InputError, match=f"^{next(iter(change))} must be 0 unless states are pictures"):
         build("start", "replay", change, event=(2,))
@@ -183,7 +185,7 @@ def test_data_start_outside_training_draws_from_the_data(rng: torch.Generator) -
 
 @pytest.mark.parametrize(("law", "variance"), [("uniform", 3.0), ("normal", 9.0)])
 def test_noise_follows_its_law(law: str, variance: float, rng: torch.Generator) -> None:
-    start = build("start", "noise", {"law": law, "scale": 3.0}, event=(1, 2, 2))
+    start = build("start", "noise", {"distribution": law, "scale": 3.0}, event=(1, 2, 2))
     begun = start.draw(10_000, None, rng)
     z_mean, z_variance = moment_z_scores(begun.x, 0.0, variance)
     assert begun.x.shape == (10_000, 1, 2, 2) and (begun.age == 0).all()

@@ -57,7 +57,7 @@ def test_a_provoked_divergence_stops_within_a_step_and_keeps_a_usable_checkpoint
 
 @pytest.mark.parametrize("provoked", PROVOKED)
 def test_with_rollback_a_provoked_run_ends_trained(provoked: str, capsys: pytest.CaptureFixture[str]) -> None:
-    more = ["trainer.on_divergence=rollback", "trainer.rollbacks=12", "trainer.rollback_factor=0.1", "out=run"]
+    more = ["trainer.on_divergence=rollback", "trainer.max_rollbacks=12", "trainer.rollback_factor=0.1", "out=run"]
     code = main(["train", *TINY, *PROVOKED[provoked], *more])
     # It makes all its steps; whether what came of them is a model is the verdict's to say.
     loss = json.loads(Path("run/metrics.json").read_text())["loss"]
@@ -75,14 +75,19 @@ def test_with_rollback_a_provoked_run_ends_trained(provoked: str, capsys: pytest
 
 
 def test_rollbacks_end_after_as_many_as_are_allowed(capsys: pytest.CaptureFixture[str]) -> None:
-    more = ["trainer.on_divergence=rollback", "trainer.rollbacks=2", "trainer.rollback_factor=0.9", "out=run"]
+    more = ["trainer.on_divergence=rollback", "trainer.max_rollbacks=2", "trainer.rollback_factor=0.9", "out=run"]
     assert main(["train", *TINY, *PROVOKED["step"], *more]) == 1
     err = capsys.readouterr().err
     assert err.count("(rollback ") == 2 and "failed: diverged" in err and len(record()) == 2
 
 
 def test_a_run_that_was_rolled_back_resumes_on_the_bits_of_one_never_stopped() -> None:
-    more = ["trainer.on_divergence=rollback", "trainer.rollbacks=12", "trainer.rollback_factor=0.1", "trainer.keep=9"]
+    more = [
+        "trainer.on_divergence=rollback",
+        "trainer.max_rollbacks=12",
+        "trainer.rollback_factor=0.1",
+        "trainer.keep=9",
+    ]
     words = [*TINY, *PROVOKED["step"], *more]
     assert main(["train", *words, "out=run"]) == 0
     shutil.copytree("run", "parts")
@@ -92,7 +97,9 @@ def test_a_run_that_was_rolled_back_resumes_on_the_bits_of_one_never_stopped() -
     assert rows(Path("parts")) == rows(Path("run"))
 
 
-@pytest.mark.parametrize("wrong", ["trainer.on_divergence=retry", "trainer.rollbacks=-1", "trainer.rollback_factor=1"])
+@pytest.mark.parametrize(
+    "wrong", ["trainer.on_divergence=retry", "trainer.max_rollbacks=-1", "trainer.rollback_factor=1"]
+)
 def test_a_wrong_policy_is_named(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", *TINY, wrong]) == 2
     assert wrong.partition("=")[0] in capsys.readouterr().err
