@@ -9,7 +9,7 @@ from typing import Any, cast
 from ebm_cli.assembly.components import Parts
 from ebm_cli.estimate import show
 from ebm_cli.optimizer import Rate
-from ebm_cli.run.checkpoint import drop_chains, newest_whole, reached
+from ebm_cli.run.checkpoint import drop_chains, last_step, newest_checkpoint
 from ebm_cli.run.folder import Run, read_json
 from ebm_cli.run.terminal import WorkFailed
 from ebm_cli.run.writing import write_text
@@ -60,10 +60,10 @@ class Rollbacks:
         done = record(run)
         if len(done) >= self.most:
             raise failure
-        last = reached(run)
+        last = last_step(run)
         if done and done[-1]["to"] == last:
             last = max((step for step in run.steps() if step < last), default=last)
-        folder, _ = newest_whole(run, last)
+        folder, _ = newest_checkpoint(run, last)
         lr, step_size = settings(parts)
         survived = failure.step - (done[-1]["to"] if done else 0)
         lowered = "rate" if step_size is None or lr is None else to_lower(failure, survived, done)
@@ -123,11 +123,11 @@ def load(state: TrainState, run: Run) -> list[str]:
 
     A rollback that a kill cut short, recorded but with `last` still beyond it, is finished first.
     """
-    folder, problems = newest_whole(run)
+    folder, problems = newest_checkpoint(run)
     lacks = state.load(folder)
     done = record(run)
     if state.rollbacks < len(done) and state.step >= done[-1]["to"]:
-        folder, more = newest_whole(run, done[-1]["to"])
+        folder, more = newest_checkpoint(run, done[-1]["to"])
         problems += [problem for problem in more if problem not in problems]
         go_back(run, int(folder.name.removeprefix("step-")))
         lacks = state.load(folder)

@@ -20,7 +20,7 @@ from ebm_cli.density.normals import Density
 from ebm_cli.estimate import show
 from ebm_cli.objective import LeadsSamples
 from ebm_cli.run.folder import Run
-from ebm_cli.run.terminal import Terminal, never, silent
+from ebm_cli.run.terminal import Terminal, ignore_progress, never_stop
 from ebm_cli.sampler import Sampler
 
 CHAINS, STEPS = 64, 200
@@ -111,7 +111,7 @@ def found(sampler: Any, tuning: Tuning, energy: nn.Module, x: Tensor, generator:
     if not adaptation.can_be_tuned(sampler):
         return sampler
     with torch.no_grad():
-        return adaptation.burn_in(sampler, tuning, energy, x, STEPS, generator, silent, never).sampler
+        return adaptation.burn_in(sampler, tuning, energy, x, STEPS, generator, ignore_progress, never_stop).sampler
 
 
 def changed(node: Config, sampler: Any) -> Config:
