@@ -149,6 +149,6 @@ def test_every_experiment_composes_and_its_parts_build(name: str) -> None:
         words.append(f"data.path={config('data', name)['path']}")
     composed = compose("train", parse(words), Base())
     machine = resolve("cpu", composed["dtype"], 1)
-    with machine.used():
+    with machine.activate():
         parts = assemble(composed, machine)
     assert None not in (parts.data, parts.start, parts.objective, parts.optimizer)

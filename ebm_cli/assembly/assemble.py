@@ -38,7 +38,7 @@ def assemble(config: Config, machine: Machine, record: DataRecord | None = None)
     record: what a trained run keeps of its data, for a data set that is read from a user's file.
 
     Layers are initialized from the run's seed. The energy is tried on a few rows (`trial`). Call it inside
-    `machine.used()`. Raises InputError with all that is wrong.
+    `machine.activate()`. Raises InputError with all that is wrong.
     """
     assembly = Assembly(config, machine, record)
     # torch's device context makes every later call slower, so it holds while components are built and no longer.

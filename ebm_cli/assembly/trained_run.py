@@ -76,7 +76,7 @@ class Loaded:
     def parts(self) -> Parts:
         """The run's parts, the energy's weights in place."""
         place = resolve(self.config["device"], self.config["dtype"], self.config["threads"])
-        with place.used(), permitted(self.permission):
+        with place.activate(), permitted(self.permission):
             parts = assemble(self.config | NOT_OPENED, place, read_data_record(self.run))
             load_weights(parts.energy, self.run, self.checkpoint, self.weights)
         return parts
@@ -107,7 +107,7 @@ class Loaded:
         rows = np.asarray(rows)
         if rows.shape[1:] != self.parts.event:
             raise check.InputError(f"rows must have shape (n, {str(self.parts.event)[1:-1]}), got {rows.shape}")
-        with self.parts.machine.used():
+        with self.parts.machine.activate():
             return self.data.encode(rows).to(self.parts.machine.device)
 
     def decode(self, x: Tensor) -> np.ndarray:
@@ -120,7 +120,7 @@ class Loaded:
     def log_z(self) -> Estimate:
         """log Z in nats at the run's temperature, estimated once with the defaults of `ebm evaluate`."""
         parts = self.parts
-        with parts.machine.used():
+        with parts.machine.activate():
             T = parts.sampler.temperature
             return log_z_of(parts.energy, parts.event, parts.data, T, LOG_Z_BUDGET, LOG_Z_TARGET)
 

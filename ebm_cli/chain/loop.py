@@ -14,7 +14,7 @@ from ebm_cli.chain.engine import Tally, engine_of
 from ebm_cli.chain.preconditioning import Units
 from ebm_cli.chain.tuning import Tuning
 from ebm_cli.energy import check_bounded, frozen
-from ebm_cli.run.terminal import never, silent
+from ebm_cli.run.terminal import ignore_progress, never_stop
 from ebm_cli.sampler import Sampler, State
 from ebm_cli.sampler.tempering import Replicas
 
@@ -58,8 +58,8 @@ def run_chains(
     rng: torch.Generator,
     burn_in: int = 0,
     thin: int | None = 1,
-    progress: Callable[[int], None] = silent,
-    stop: Callable[[], bool] = never,
+    progress: Callable[[int], None] = ignore_progress,
+    stop: Callable[[], bool] = never_stop,
     engine: str = "eager",
     tuning: Tuning = FIXED,
 ) -> Trajectory:

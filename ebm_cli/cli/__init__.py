@@ -4,16 +4,16 @@ import signal
 import sys
 
 from ebm_cli.cli.help import answer
-from ebm_cli.cli.keys import COMPLETE
+from ebm_cli.cli.keys import COMPLETE, VERBS
 
-VERBS = ("train", "sample", "evaluate", "diagnose")
+__all__ = ["VERBS", "main"]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run `ebm ARGUMENTS`; returns the exit code: 0 done, 1 failed, 2 wrong input, 130 Ctrl-C, 143 SIGTERM."""
+    """Run `ebm ARGUMENTS` and return the exit code: 0 done, 1 failed, 2 wrong input, 130 Ctrl-C, 143 SIGTERM."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        code = answer(arguments, VERBS)
+        code = answer(arguments)
         if code is not None:
             return code
         from ebm_cli.cli.launch import launch
@@ -24,6 +24,6 @@ def main(arguments: list[str] | None = None) -> int:
             sys.stderr.write("interrupted\n")
         return 128 + signal.SIGINT
     except BrokenPipeError:
-        # The reader of our output has gone; nothing is left to say to it.
+        # Nothing reads the output any more, so no message can be shown.
         sys.stderr.close()
         return 1

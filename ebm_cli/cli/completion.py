@@ -1,158 +1,132 @@
-"""Shell completion that reads YAML files only, the packages' and the run's: no torch, no Hydra."""
+"""Shell completion. It reads only YAML files, the package's and the run's, without torch or Hydra."""
 
-import re
 import sys
 from pathlib import Path
 from typing import Any
 
 from ebm_cli.check import InputError
 from ebm_cli.cli import runs
+from ebm_cli.cli.help import TEXTS
 from ebm_cli.cli.keys import (
-    ASKED,
     COMPLETE,
     LIST_GROUPS,
-    OF_MODEL,
-    OF_TRAINING,
-    RESUME_MAY,
+    MODEL_GROUPS,
+    QUERIES,
+    RESUME_KEYS,
+    TRAINING_GROUPS,
+    VERBS,
     Key,
+    default_options,
     groups,
     keys_of,
+    option_keys,
+    typed_options,
     verb_file,
-    verb_groups,
 )
 from ebm_cli.run.folder import Run
 
-SCRIPTS = {
-    "bash": """_ebm() {
-    local line="${COMP_LINE:0:$COMP_POINT}"
-    local word="${line##* }"
-    local prefix="${word%"${COMP_WORDS[COMP_CWORD]}"}"
-    [ "${COMP_WORDS[COMP_CWORD]}" = "=" ] && prefix="$word"
-    COMPREPLY=()
-    local reply
-    while IFS= read -r reply; do COMPREPLY+=("${reply#"$prefix"}"); done < <(ebm _complete "$line" 2>/dev/null)
-    reply="$prefix${COMPREPLY[0]}"
-    [[ ${#COMPREPLY[@]} -eq 1 && ( $reply == *[=.] || $reply == *=[[]*[^]] ) ]] && compopt -o nospace
-}
-complete -o default -F _ebm ebm
-""",
-    "zsh": """#compdef ebm
-_ebm() {
-    local -a replies
-    replies=("${(@f)$(ebm _complete "${BUFFER[1,CURSOR]}" 2>/dev/null)}")
-    compadd -Q -S '' -- $replies
-}
-compdef _ebm ebm
-""",
-    "fish": """complete -c ebm -f -a '(ebm _complete (commandline -cp) 2>/dev/null)'
-""",
-}
+SHELLS = ("bash", "zsh", "fish")
 RUN_KEYS = {"train": ("resume", "init"), "sample": ("run",), "evaluate": ("run",), "diagnose": ("run",)}
-MOST_RUNS = 50
+MAX_RUNS = 50
+
+Alternatives = dict[str, list[str]]
 
 
-def completion(command: str, arguments: list[str], verbs: tuple[str, ...]) -> int:
-    """`ebm completion SHELL` prints a script; `ebm _complete LINE` prints what may come next, one a line."""
+def completion(command: str, arguments: list[str]) -> int:
+    """Answer `ebm completion SHELL` with a script, and `ebm _complete LINE` with the next words, one per line."""
     if command == COMPLETE:
         line = arguments[0] if arguments else "ebm "
-        sys.stdout.writelines(f"{word}\n" for word in candidates(line, verbs))
+        sys.stdout.writelines(f"{word}\n" for word in candidates(line))
         return 0
-    if len(arguments) != 1 or arguments[0] not in SCRIPTS:
-        sys.stderr.write(f"error: ebm completion takes one of {', '.join(SCRIPTS)}\n")
+    if len(arguments) != 1 or arguments[0] not in SHELLS:
+        sys.stderr.write(f"error: ebm completion takes one of {', '.join(SHELLS)}\n")
         return 2
-    sys.stdout.write(SCRIPTS[arguments[0]])
+    sys.stdout.write((TEXTS / f"ebm.{arguments[0]}").read_text())
     return 0
 
 
-def candidates(line: str, verbs: tuple[str, ...]) -> list[str]:
-    """Words that may stand where `line` ends."""
+def candidates(line: str) -> list[str]:
+    """Return the words that may stand where `line` ends."""
     words = line.split()
     current = "" if line.endswith(" ") or not words else words.pop()
-    # An opening quote is the shell's own.
+    # An opening quote belongs to the shell.
     current = current.lstrip("'\"")
     if len(words) <= 1:
-        options = [*verbs, *ASKED, "--help", "--version"]
+        options = [*VERBS, *QUERIES, "--help", "--version"]
     else:
-        options = following(words[1], [word.strip("'\"") for word in words[2:]], current, verbs)
+        options = next_words(words[1], [word.strip("'\"") for word in words[2:]], current)
     return sorted({option for option in options if option.startswith(current)})
 
 
-def following(first: str, given: list[str], current: str, verbs: tuple[str, ...]) -> list[str]:
-    """Words that may follow the first of a line and those given since."""
+def next_words(first: str, given: list[str], current: str) -> list[str]:
+    """Return the words that may follow the first word of a line and those `given` since."""
     known = groups()
     if first == "completion":
-        return list(SCRIPTS)
+        return list(SHELLS)
     if first == "choices":
         return list(known) if not given else list(known.get(given[0], {}))
     if first == "help":
-        return [*verbs, *(f"{group}=" for group in known)] if "=" not in current else of_group(current)
-    if first not in verbs:
+        return [*VERBS, *(f"{group}=" for group in known)] if "=" not in current else option_words(current)
+    if first not in VERBS:
         return []
     if "=" in current:
-        return values(first, given, current)
-    return [*(f"{key}=" for key in keys(first, given)), "-m", "--help"]
+        return value_words(first, given, current)
+    return [*(f"{key}=" for key in verb_keys(first, given)), "-m", "--help"]
 
 
-def keys(verb: str, given: list[str]) -> dict[str, list[str]]:
-    """Whatever a verb takes, with the alternatives of each key: its own keys, its groups, and the keys of the options
-    chosen on the line, by the run that it names, or by default."""
-    own = {key.name: key.alternatives for key in keys_of(verb_file(verb))}
+def verb_keys(verb: str, given: list[str]) -> Alternatives:
+    """Return every key that a verb takes, with its alternatives.
+
+    These are its own keys, its groups, and the keys of the options that the line, its run or the defaults choose.
+    """
+    own = alternatives(keys_of(verb_file(verb)))
     if any(word.startswith("resume=") for word in given):
-        return {key: own.get(key, []) for key in RESUME_MAY}
-    found: dict[str, list[str]] = own | {key: [] for key in RUN_KEYS[verb]}
-    chosen = chosen_names(verb, given)
-    of_run = run_keys(verb, given)
-    for group in verb_groups(verb):
+        return {key: own.get(key, []) for key in RESUME_KEYS}
+    found: Alternatives = own | {key: [] for key in RUN_KEYS[verb]}
+    typed, of_run = typed_options(given, verb), run_keys(verb, given)
+    for group, names in (default_options(verb) | typed).items():
         found[group] = []
-        if group != "experiment":
-            for name in chosen.get(group, []):
-                found |= option_keys(group, name)
-            if group in of_run and not any(word.startswith(f"{group}=") for word in given):
-                found |= of_run[group]
+        for name in names if group != "experiment" else ():
+            found |= alternatives(option_keys(group, name))
+        if group not in typed:
+            found |= of_run.get(group, {})
     return found
 
 
-def chosen_names(verb: str, given: list[str]) -> dict[str, list[str]]:
-    """The options of each group: those of the line, else the verb's own."""
-    defaults = re.findall(r"^  - (\w+): (.+)$", verb_file(verb).read_text(), flags=re.MULTILINE)
-    pairs = [*defaults, *(word.partition("=")[::2] for word in given)]
-    return {group: re.split(r",\s*", value.strip("[]'\"")) for group, value in pairs if value}
+def alternatives(keys: list[Key]) -> Alternatives:
+    """Return the alternatives of each key, by its name."""
+    return {key.name: key.alternatives for key in keys}
 
 
-def option_keys(group: str, name: str) -> dict[str, list[str]]:
-    """The keys of an option as they are typed."""
-    path = groups().get(group, {}).get(name)
-    if path is None:
-        return {}
-    prefix = f"{group}.{name}" if group in LIST_GROUPS else group
-    return {f"{prefix}.{key.name}": key.alternatives for key in keys_of(path) if is_typed(key)}
-
-
-def is_typed(key: Key) -> bool:
-    """Whether a key is a user's to give: a class is only where an option leaves it open."""
-    return key.name != "_target_" or key.default == "???"
-
-
-def run_keys(verb: str, given: list[str]) -> dict[str, dict[str, list[str]]]:
-    """The keys of the groups that the run of a line has, by group; none where there is no such run."""
-    named = [word.partition("=") for word in given if word.startswith(RUN_KEYS[verb])]
-    if not named or verb == "diagnose":
-        return {}
+def named_run(verb: str, given: list[str]) -> Run | None:
+    """Return the last run that the line names; None if there is none."""
+    named = [word.partition("=") for word in given if word.startswith(tuple(f"{key}=" for key in RUN_KEYS[verb]))]
+    if not named:
+        return None
     key, _, value = named[-1]
     try:
         run = runs.find(value, verb, key)
-        config = run.config() if isinstance(run, Run) else {}
+    except (InputError, OSError):
+        return None
+    return run if isinstance(run, Run) else None
+
+
+def run_keys(verb: str, given: list[str]) -> dict[str, Alternatives]:
+    """Return the keys of the groups of the run that the line names, by group."""
+    run = named_run(verb, given) if verb != "diagnose" else None
+    try:
+        config = run.config() if run is not None else {}
     except (InputError, OSError):
         return {}
     return {
-        group: {name: known_alternatives(group, config[group], name) for name in node_keys(f"{group}.", config[group])}
-        for group in (OF_TRAINING if verb == "train" else OF_MODEL)
+        group: {name: node_alternatives(group, config[group], name) for name in node_keys(f"{group}.", config[group])}
+        for group in (TRAINING_GROUPS if verb == "train" else MODEL_GROUPS)
         if isinstance(config.get(group), dict)
     }
 
 
 def node_keys(prefix: str, node: dict[str, Any]) -> list[str]:
-    """The dotted keys of a run's node, classes aside."""
+    """Return the dotted keys of a run's node without those of classes."""
     found: list[str] = []
     for name, value in node.items():
         if isinstance(value, dict):
@@ -162,27 +136,27 @@ def node_keys(prefix: str, node: dict[str, Any]) -> list[str]:
     return found
 
 
-def known_alternatives(group: str, node: dict[str, Any], name: str) -> list[str]:
-    """The alternatives of a key of a run's node, by the option of the same class."""
+def node_alternatives(group: str, node: dict[str, Any], name: str) -> list[str]:
+    """Return the alternatives of a key of a run's node, from the option of the same class."""
     names = node if group in LIST_GROUPS else [str(node.get("_target_")).rpartition(".")[0].rpartition(".")[2]]
-    return next((found[name] for each in names if name in (found := option_keys(group, each))), [])
+    return next((key.alternatives for each in names for key in option_keys(group, each) if key.name == name), [])
 
 
-def values(verb: str, given: list[str], current: str) -> list[str]:
-    """What may follow the `=` of a word: options of a group, runs, a key's alternatives, checkpoints."""
+def value_words(verb: str, given: list[str], current: str) -> list[str]:
+    """Return what may follow the `=` of a word: options of a group, runs, a key's alternatives, checkpoints."""
     key = current.partition("=")[0]
     if key in ("run", "resume", "init"):
         return [f"{key}={name}" for name in run_names(verb)]
     if key in groups():
-        return of_group(current)
-    words = keys(verb, given).get(key, [])
-    if key == "checkpoint":
-        words = [*words, *checkpoints(verb, given)]
+        return option_words(current)
+    words = verb_keys(verb, given).get(key, [])
+    if key == "checkpoint" and (run := named_run(verb, given)) is not None:
+        words = [*words, *map(str, run.steps())]
     return [f"{key}={word}" for word in words if word == word.lower()]
 
 
-def of_group(current: str) -> list[str]:
-    """The options of the group in `GROUP=` or `GROUP=[NAME,`, for a list group only those not listed yet."""
+def option_words(current: str) -> list[str]:
+    """Return the options of the group in `GROUP=` or `GROUP=[NAME,`; of a list group only those not listed yet."""
     group, _, value = current.partition("=")
     names = list(groups().get(group, {}))
     if group not in LIST_GROUPS:
@@ -195,21 +169,9 @@ def of_group(current: str) -> list[str]:
 
 
 def run_names(verb: str) -> list[str]:
-    """`latest` and the folders under ./outputs that the verb can use, the newest fifty."""
+    """Return `latest` and the newest folders under ./outputs that the verb can use (at most 50 per verb)."""
     found = ["latest"]
     for made in runs.USES[verb]:
         folders = sorted(Path("outputs", made).glob("*/*"), reverse=True)
-        found += [str(folder) for folder in folders if (folder / "config.yaml").exists()][:MOST_RUNS]
+        found += [str(folder) for folder in folders if (folder / "config.yaml").exists()][:MAX_RUNS]
     return found
-
-
-def checkpoints(verb: str, given: list[str]) -> list[str]:
-    """The steps of the checkpoints that the run of a line has."""
-    for word in reversed(given):
-        if word.startswith("run="):
-            try:
-                run = runs.find(word.removeprefix("run="), verb)
-            except InputError:
-                return []
-            return [str(step) for step in run.steps()] if isinstance(run, Run) else []
-    return []

@@ -1,4 +1,4 @@
-"""Configuration by Hydra, with every mistake found at once and named in one line each."""
+"""Compose a configuration with Hydra, and report every mistake at once, one per line."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ from ebm_cli.check import InputError
 from ebm_cli.cli.keys import LIST_GROUPS, groups
 from ebm_cli.cli.loader import Base, Loader
 from ebm_cli.cli.old_names import with_new_key
-from ebm_cli.cli.validation import OF_RUN, missing_keys, plain, wrong_keys, wrong_options
+from ebm_cli.cli.validation import OF_RUN, missing_keys, plain_dict, wrong_keys, wrong_options
 from ebm_cli.cli.words import WrongWords
 
 
@@ -39,7 +39,7 @@ def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
         bare = loader.load(verb, words, chosen, named)
         with open_dict(bare):
             bare.merge_with(base.values)
-        known_keys = plain(bare)
+        known_keys = plain_dict(bare)
         overrides = [o if o in chosen else with_new_key(o, known_keys) for o in overrides]
         values = [o for o in overrides if o not in chosen and o.key_or_group.partition(".")[0] not in spoilt]
         wrong += wrong_keys(values, bare, verb)
@@ -58,7 +58,7 @@ def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
 
 
 def names_again(override: Override, base: Base, known: dict[str, dict[str, Path]]) -> bool:
-    """Whether a group is chosen as the run has it already, whose values then stay."""
+    """Return True if the line chooses the option that the run has already, whose values then stay."""
     node, name = base.nodes.get(override.key_or_group), str(override.value())
     if node is None or override.key_or_group in LIST_GROUPS or name not in known[override.key_or_group]:
         return False
@@ -67,7 +67,7 @@ def names_again(override: Override, base: Base, known: dict[str, dict[str, Path]
 
 
 def is_no_recipe(override: Override) -> bool:
-    """`experiment=null`: the verb's own defaults, which Hydra has no word for on a command line."""
+    """Return True for `experiment=null`, the verb's own defaults, for which Hydra has no word on a command line."""
     return override.key_or_group == "experiment" and not override.is_sweep_override() and override.value() is None
 
 

@@ -1,30 +1,29 @@
-"""The person's terminal: bars and messages on stderr, tables on stdout, signals that ask for a clean stop."""
+"""A person's terminal: bars and messages on stderr, tables on stdout, signals that ask for a clean stop."""
 
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn, Task, TextColumn
 from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
-from ebm_cli.cli.rows import GAP, broken, printed
+from ebm_cli.cli.rows import column_widths, estimate_lines, table_lines, wrap_words
 from ebm_cli.estimate import Estimate
 from ebm_cli.report.judgment import judgment
 from ebm_cli.run.terminal import Ticker, printable
 
-PLAIN_EVERY = 10.0
-LONGEST_WORD = 20
-# A bar is so many columns wide; details are dropped before it would be narrower than the least.
-LEAST_BAR, MOST_BAR = 10, 40
+# Seconds between two lines of progress in a log file, and between two updates of a bar.
+LINE_SECONDS, BAR_SECONDS = 10.0, 0.1
+# Columns of a bar. Details are dropped before a bar becomes narrower than the minimum.
+MIN_BAR, MAX_BAR = 10, 40
 
 
-class Live:
+class ConsoleTerminal:
     """Progress with rate and time left on a terminal; a plain line every ten seconds in a log file.
 
     The first SIGINT or SIGTERM asks the verb to stop after its step; a second one ends the process at once.
@@ -40,12 +39,13 @@ class Live:
     def _on_signal(self, number: int, _: Any) -> None:
         self.signal = number
         signal.signal(number, signal.SIG_DFL)
-        self.say("stopping after this step; once more to leave at once")
+        again = "Press Ctrl-C again" if number == signal.SIGINT else "Send SIGTERM again"
+        self.say(f"Stopping after this step. {again} to quit immediately.")
 
     def say(self, message: str) -> None:
-        """Print a message: on a terminal between its edges, a word never broken; elsewhere on one line."""
+        """Print a message, on one line or, on a terminal, wrapped between words."""
         text = printable(message)
-        lines = broken(text, self.errors.width) if self.errors.is_terminal else [text]
+        lines = wrap_words(text, self.errors.width) if self.errors.is_terminal else [text]
         self.errors.print("\n".join(lines), markup=False, soft_wrap=True)
 
     def stopping(self) -> bool:
@@ -53,156 +53,142 @@ class Live:
 
     @contextmanager
     def task(self, name: str, total: int | None, begin: int = 0) -> Iterator[Ticker]:
-        """A bar (on a terminal) or lines (elsewhere) to `total`, None for unknown; inside of another task, below it."""
+        """Show a bar (on a terminal) or lines (elsewhere); a task inside another one has its bar below.
+
+        total: the last step; None if unknown.
+        begin: the first step.
+        """
         if not self.errors.is_terminal:
-            yield self._lines(name, total, begin)
+            yield self._line_ticker(name, total, begin)
         elif self.progress is not None:
-            yield from self._bar(self.progress, name, total, begin)
+            yield from self._bar_ticker(self.progress, name, total, begin)
         else:
             columns = (TextColumn("{task.description}"), Bar(), TextColumn("{task.fields[words]}", markup=False))
             try:
                 with Progress(*columns, console=self.errors, refresh_per_second=4) as self.progress:
-                    yield from self._bar(self.progress, name, total, begin)
+                    yield from self._bar_ticker(self.progress, name, total, begin)
             finally:
                 self.progress = None
 
     @staticmethod
-    def _bar(progress: Progress, name: str, total: int | None, begin: int) -> Iterator[Ticker]:
-        """One bar, for as long as its task runs."""
-        width, words = fitted(progress.console.width, name, ticks(begin, total), "", [])
-        task = progress.add_task(name, total=total, completed=begin, width=width, words=words)
-        first, last = time.monotonic(), 0.0
+    def _bar_ticker(progress: Progress, name: str, total: int | None, begin: int) -> Iterator[Ticker]:
+        """Yield the ticker of a bar that is shown until the task ends."""
 
-        def tick(done: float, **figures: float) -> None:
-            nonlocal last
-            now = time.monotonic()
-            if now - last > 0.1 or (total is not None and done >= total):
-                last = now
-                rate = (done - begin) / max(now - first, 1e-9)
-                left = "" if seconds_left(done, total, rate) is None else clock(seconds_left(done, total, rate) or 0)
-                details = [_rate(rate), *_figures(figures)]
-                width, words = fitted(progress.console.width, name, ticks(done, total), left, details)
-                progress.update(task, completed=done, width=width, words=words)
+        def layout(done: float, left: str, details: list[str]) -> dict[str, Any]:
+            width, words = bar_layout(progress.console.width, name, step_text(done, total), left, details)
+            return {"completed": done, "width": width, "words": words}
 
+        def show(done: float, seconds: float, figures: dict[str, float]) -> None:
+            rate = (done - begin) / max(seconds, 1e-9)
+            left = seconds_left(done, total, rate)
+            details = [rate_text(rate), *figure_texts(figures)]
+            progress.update(task, **layout(done, "" if left is None else clock(left), details))
+
+        task = progress.add_task(name, total=total, **layout(begin, "", []))
         try:
-            yield tick
+            yield ticker(show, BAR_SECONDS, total)
         finally:
             progress.remove_task(task)
 
-    def _lines(self, name: str, total: int | None, begin: int) -> Ticker:
-        first = last = time.monotonic()
-
-        def tick(done: float, **figures: float) -> None:
-            nonlocal last
-            now = time.monotonic()
-            if now - last < PLAIN_EVERY:
-                return
-            last = now
-            rate = (done - begin) / (now - first)
+    def _line_ticker(self, name: str, total: int | None, begin: int) -> Ticker:
+        def show(done: float, seconds: float, figures: dict[str, float]) -> None:
+            rate = (done - begin) / seconds
             left = seconds_left(done, total, rate)
-            words = [ticks(done, total), _rate(rate), "" if left is None else f"{left:.0f} s left"]
-            self.say("  ".join(filter(None, [f"{name} {words[0]}", *words[1:], *_figures(figures)])))
+            words = [rate_text(rate), "" if left is None else f"{left:.0f} s left", *figure_texts(figures)]
+            self.say("  ".join(filter(None, [f"{name} {step_text(done, total)}", *words])))
 
-        return tick
+        return ticker(show, LINE_SECONDS, None)
+
+
+def ticker(show: Callable[[float, float, dict[str, float]], None], every: float, total: int | None) -> Ticker:
+    """Return a ticker that calls show(done, seconds since now, figures), for `total` and once per `every` seconds."""
+    first, last = time.monotonic(), time.monotonic()
+
+    def tick(done: float, **figures: float) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last > every or (total is not None and done >= total):
+            last = now
+            show(done, now - first, figures)
+
+    return tick
 
 
 class Bar(ProgressColumn):
-    """The bar of a task, as wide as its field `width` says."""
+    """The bar of a task, as wide as its field `width`."""
 
     def render(self, task: Task) -> ProgressBar:
         return ProgressBar(total=task.total, completed=task.completed, width=task.fields["width"])
 
 
-def fitted(console: int, name: str, count: str, left: str, details: list[str]) -> tuple[int, str]:
-    """The width of a bar and the words after it: step and time left always, details as far as they fit."""
-    words = "  ".join(filter(None, [count, left]))
+def bar_layout(console: int, name: str, step: str, left: str, details: list[str]) -> tuple[int, str]:
+    """Return the width of a bar and the words after it: step and time left, then the details that fit."""
+    words = "  ".join(filter(None, [step, left]))
     room = console - len(name) - len(words) - 3
     for detail in details:
-        if room - len(detail) - 2 < LEAST_BAR:
+        if room - len(detail) - 2 < MIN_BAR:
             break
         words += f"  {detail}"
         room -= len(detail) + 2
-    return max(min(room, MOST_BAR), 1), words
+    return max(min(room, MAX_BAR), 1), words
 
 
-def ticks(done: float, total: int | None) -> str:
-    """What is done, of how much where that is known."""
+def step_text(done: float, total: int | None) -> str:
+    """Return the steps that are done, out of `total` if it is known."""
     return f"{int(done)}" if total is None else f"{int(done)}/{total}"
 
 
 def seconds_left(done: float, total: int | None, rate: float) -> float | None:
-    """Seconds to the end at this rate, 0 beyond it; None where there is no telling."""
+    """Return the seconds to the end at this rate (≥ 0); None if unknown."""
     return max(total - done, 0) / rate if total is not None and rate > 0 else None
 
 
 def clock(seconds: float) -> str:
-    """Seconds as 0:05 or 1:02:03."""
+    """Return seconds as 0:05 left or 1:02:03 left."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d} left" if hours else f"{minutes}:{rest:02d} left"
 
 
-def _rate(rate: float) -> str:
-    """Per second, or per minute what takes long."""
+def rate_text(rate: float) -> str:
+    """Return a rate per second, or per minute if it is below 0.1 per second."""
     return f"{rate:.1f}/s" if rate >= 0.1 or not rate else f"{60 * rate:.1f}/min"
 
 
-def _figures(figures: dict[str, float]) -> list[str]:
+def figure_texts(figures: dict[str, float]) -> list[str]:
+    """Return each number with its name."""
     return [f"{name} {value:.4g}" for name, value in figures.items()]
 
 
 def print_estimates(estimates: dict[str, Estimate]) -> None:
-    """The table of a run's numbers, on stdout."""
-    out = console()
-    for line in printed(estimates, out.width):
+    """Print the table of a run's numbers on stdout."""
+    out = stdout_console()
+    for line in estimate_lines(estimates, out.width):
         out.print(line, soft_wrap=True)
 
 
 def print_judgment(verb: str, estimates: dict[str, Estimate]) -> None:
-    """One sentence on a run's numbers, on stdout."""
+    """Print one sentence on a run's numbers on stdout."""
     if sentence := judgment([(verb, {name: row.to_json() for name, row in estimates.items()})]):
-        lines = broken(printable(sentence), console().width) if sys.stdout.isatty() else [sentence]
-        console().print(_plain("\n".join(lines)), soft_wrap=True)
+        out = stdout_console()
+        lines = wrap_words(printable(sentence), out.width) if sys.stdout.isatty() else [printable(sentence)]
+        # A Text is printed without markup.
+        out.print(Text("\n".join(lines)), soft_wrap=True)
 
 
 def print_rows(header: list[str], rows: list[list[str]], notes: Sequence[str] = ()) -> None:
-    """A sweep's table on stdout, without the last columns where they do not fit, and the notes that belong under it."""
-    screen = console()
-    columns = [list(column) for column in zip(header, *rows, strict=True)]
-    widths = fitting(columns, screen.width)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column, width in zip(columns, widths, strict=False):
-        table.add_column(_plain(column[0]), overflow="fold", width=width)
-    for row in rows:
-        table.add_row(*(_plain(cell) for cell in row[: len(widths)]))
-    screen.print(table)
+    """Print a sweep's table on stdout, without the last columns if they do not fit, and the notes below it."""
+    out = stdout_console()
+    table = [[printable(cell) for cell in row] for row in (header, *rows)]
+    widths = column_widths(table, out.width)
+    heading = table_lines(table[:1], widths)
+    for i, line in enumerate([*heading, *table_lines(table[1:], widths)]):
+        out.print(Text(line, style="bold" if i < len(heading) else ""), soft_wrap=True)
     left_out = ", ".join(header[len(widths) :])
     for note in filter(None, (left_out and f"no room for {left_out}: sweep.csv has them", *notes)):
-        screen.print(_plain(note), soft_wrap=True)
+        out.print(Text(printable(note)), soft_wrap=True)
 
 
-def fitting(columns: list[list[str]], room: int) -> list[int]:
-    """Widths of as many columns as fit, at least one: no word is broken that is shorter than a path, then the leftmost
-    columns get what is left."""
-    least = [
-        min(max(len(word) for cell in column for word in cell.split() or [""]), LONGEST_WORD) for column in columns
-    ]
-    while len(least) > 1 and sum(least) + len(GAP) * (len(least) - 1) > room:
-        least.pop()
-    left = max(room - sum(least) - len(GAP) * (len(least) - 1), 0)
-    widths = []
-    for width, column in zip(least, columns, strict=False):
-        more = min(max(map(len, column)) - width, left)
-        widths.append(width + more)
-        left -= more
-    return widths
-
-
-def console() -> Console:
-    """stdout: as wide as the terminal, 120 columns in a file."""
+def stdout_console() -> Console:
+    """Return stdout, as wide as the terminal, or 120 columns wide in a file."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-
-
-def _plain(message: str) -> Text:
-    """A cell as it is: brackets are no markup, and nothing in it steers the terminal."""
-    return Text(printable(message))

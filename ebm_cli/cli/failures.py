@@ -1,4 +1,4 @@
-"""What went wrong in a run: one line on stderr, the reason in its folder, and the exit code."""
+"""Report why a run failed: one line on stderr, the reason in its folder, and the exit code."""
 
 import errno
 import os
@@ -13,25 +13,32 @@ from ebm_cli.run.folder import Run
 from ebm_cli.run.terminal import WorkFailed, printable
 from ebm_cli.run.writing import write_text
 
-# What a disk or its limits refuse, which no change of this program mends.
-OF_THE_DISK = (
+# Errors of a disk or its limits, which no change of this program can fix.
+DISK_ERRORS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE),
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, errno.ENFILE),
 )
+MEMORY_TEXTS = ("out of memory", "can't allocate")
 
 
-def is_of_the_disk(error: BaseException | None) -> bool:
-    """Whether a disk or its limits refused something."""
-    return isinstance(error, OSError) and error.errno in OF_THE_DISK
+def is_disk_error(error: BaseException | None) -> bool:
+    """Return True if a disk or its limits caused the error."""
+    return isinstance(error, OSError) and error.errno in DISK_ERRORS
+
+
+def is_memory_error(error: Exception) -> bool:
+    """Return True if Python or torch could not allocate memory."""
+    is_of_torch = isinstance(error, RuntimeError) and any(text in str(error) for text in MEMORY_TEXTS)
+    return is_of_torch or isinstance(error, MemoryError)
 
 
 @contextmanager
 def quiet_threads() -> Iterator[None]:
-    """TensorBoard's thread leaves what its disk refuses to our own, which raises it again: no traceback of it."""
+    """Print no traceback of a disk error in TensorBoard's thread; the main thread raises the error again."""
     before = threading.excepthook
 
     def hook(args: threading.ExceptHookArgs) -> None:
-        if not is_of_the_disk(args.exc_value):
+        if not is_disk_error(args.exc_value):
             before(args)
 
     threading.excepthook = hook
@@ -42,28 +49,20 @@ def quiet_threads() -> Iterator[None]:
 
 
 def report_failure(run: Run, error: Exception) -> int:
-    """Print why the work of a run failed, in one line, and leave the reason in its folder; return the exit code."""
+    """Print in one line why a run failed, leave the reason in its folder, and return the exit code."""
     if isinstance(error, WorkFailed):
-        return report(run, str(error))
-    if isinstance(error, OSError) and is_of_the_disk(error):
-        return report(run, f"{os.strerror(error.errno or 0)}: {error.filename or run.folder}")
-    if is_out_of_memory(error):
-        return report(run, "out of memory; lower chains, trainer.batch_size or the energy's width")
-    return report_bug(run, error)
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Return whether memory was refused, by Python or by torch."""
-    texts = ("out of memory", "can't allocate")
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and any(text in str(error) for text in texts)
-    )
-
-
-def report(run: Run, reason: str) -> int:
-    """Print a reason and leave it in the folder."""
-    sys.stderr.write(f"failed: {printable(' '.join(reason.split()))}\n")
+        reason = shown = str(error)
+    elif isinstance(error, OSError) and is_disk_error(error):
+        reason = shown = f"{os.strerror(error.errno or 0)}: {error.filename or run.folder}"
+    elif is_memory_error(error):
+        reason = shown = "out of memory; decrease chains, trainer.batch_size or the energy's width"
+    else:
+        # A mistake of this program.
+        reason = "".join(traceback.format_exception(error)).rstrip()
+        first = (str(error).splitlines() or [""])[0]
+        shown = f"{type(error).__name__}: {first} (details in {run.folder / 'failure.txt'}; please report it)"
     leave_reason(run, reason)
+    sys.stderr.write(f"failed: {one_line(shown)}\n")
     return 1
 
 
@@ -73,17 +72,12 @@ def leave_reason(run: Run, reason: str) -> None:
         write_text(run.folder / "failure.txt", reason + "\n")
 
 
-def report_bug(run: Run, error: Exception) -> int:
-    """Print a mistake of this program in one line, with the traceback in a file."""
-    path = run.folder / "failure.txt"
-    leave_reason(run, "".join(traceback.format_exception(error)).rstrip())
-    first = (str(error).splitlines() or [""])[0]
-    sys.stderr.write(f"failed: {type(error).__name__}: {first} (details in {path}; please report it)\n")
-    return 1
-
-
 def report_input_error(error: InputError) -> int:
-    """Print what is wrong with the user's input, one line each."""
-    for message in error.messages:
-        sys.stderr.write(f"error: {printable(' '.join(message.split()))}\n")
+    """Print what is wrong with the user's input, one line per mistake, and return the exit code."""
+    sys.stderr.writelines(f"error: {one_line(message)}\n" for message in error.messages)
     return 2
+
+
+def one_line(message: str) -> str:
+    """Return a message on one line, as text that does not steer a terminal."""
+    return printable(" ".join(message.split()))

@@ -1,6 +1,7 @@
-"""One job from its configuration to a finished run: its folder, its verb, and what went wrong in one line."""
+"""A job: one run that is to be made, and its name."""
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,29 +11,32 @@ from ebm_cli.run.folder import NAME, Run
 
 @dataclass(frozen=True)
 class Job:
-    """One run to be made, or taken up again: its verb, its whole configuration and the run it starts from.
+    """One run that is to be made or resumed.
 
-    folder: where it lives, None for a new one under outputs. words: what was typed. permission: which
-    classes beyond this package's own may be imported.
+    verb: its verb.
+    config: its whole configuration.
+    source: the run, or the file of chains, that it starts from.
+    folder: its folder; None for a new one under outputs.
+    words: what was typed.
+    permission: which classes beyond this package's own may be imported.
     """
 
     verb: str
     config: dict[str, Any]
     source: Run | Path | None = None
     folder: Path | None = None
-    words: tuple[str, ...] = field(default=())
+    words: tuple[str, ...] = ()
     permission: Permission = NOTHING
 
 
 def job_name(job: Job) -> str:
-    """The run's name: as given, else the recipe's, else the energy's or the chains'."""
+    """Return the run's name: the given one, or those of data and energy, or that of the file of chains."""
     given = job.config.get("name")
     if given is not None:
         return str(given)
     if isinstance(job.source, Path):
-        return "".join(c if c.isalnum() or c in "._-" else "-" for c in job.source.stem)
+        return re.sub(r"[^\w.-]", "-", job.source.stem)
     nodes = [job.config.get(group) for group in ("data", "energy")]
-    targets = [str(node.get("_target_") or "") for node in nodes if isinstance(node, dict)]
-    words = [target.rpartition(".")[0].rpartition(".")[2] for target in targets if target]
-    words = [word for word in words if NAME.fullmatch(word)]
-    return "-".join(words) or job.verb
+    modules = [str(node.get("_target_") or "").rpartition(".")[0] for node in nodes if isinstance(node, dict)]
+    words = [module.rpartition(".")[2] for module in modules]
+    return "-".join(word for word in words if NAME.fullmatch(word)) or job.verb

@@ -1,23 +1,32 @@
-"""What YAML files tell of their keys: default, comment and alternatives. They are read as text: no torch, no Hydra."""
+"""Verbs, groups, options and their keys, read from the YAML files as text, without torch or Hydra."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ebm_cli.run.shipped import conf_folder
 
+VERBS = ("train", "sample", "evaluate", "diagnose")
+# Commands that are answered without running a verb.
+QUERIES = ("help", "choices", "completion")
+COMPLETE = "_complete"
 LIST_GROUPS = ("regularizer", "metric", "diagnostic")
-# What can change when a training run is taken up again.
-RESUME_MAY = ("trainer.steps", "trainer.checkpoint_every", "trainer.log_every", "device", "threads")
-# The groups that a verb takes over from the run that a line names.
-OF_TRAINING = ("energy", "data", "sampler", "start", "objective", "regularizer", "optimizer")
-OF_MODEL = ("energy", "data", "sampler")
+# Keys that may change when a training run is resumed.
+RESUME_KEYS = ("trainer.steps", "trainer.checkpoint_every", "trainer.log_every", "device", "threads")
+# Groups that a verb takes from the run that the line names.
+TRAINING_GROUPS = ("energy", "data", "sampler", "start", "objective", "regularizer", "optimizer")
+MODEL_GROUPS = ("energy", "data", "sampler")
 LINE = re.compile(r"( {0,2})([a-z_]\w*):(?: +(.*?))?(?:\s+# (.*))?")
 
 
 @dataclass(frozen=True)
 class Key:
-    """A key as it is typed after its group, its default as text, and its comment: meaning, unit and bound."""
+    """A key of a YAML file.
+
+    name: the key as it is typed, after its group or with it.
+    default: the default as text.
+    comment: meaning, unit and bound.
+    """
 
     name: str
     default: str
@@ -25,20 +34,20 @@ class Key:
 
     @property
     def alternatives(self) -> list[str]:
-        """The words that the comment begins with, as in `stop | rollback: at the first …`; none if it has none."""
+        """Return the words at the start of the comment, as in `stop | rollback: at the first …`; empty if none."""
         first = re.split(r"[:;,.] ", self.comment)[0]
         return [word for word in first.split(" | ") if " " not in word] if " | " in first else []
 
 
 def conf_folders() -> list[Path]:
-    """Where groups are looked up: ours (next to the package in a wheel, above it in a checkout), then ./conf."""
+    """Return the folders in which groups are looked up: the package's own, then ./conf."""
     ours = conf_folder()
     own = Path.cwd() / "conf"
     return [ours, own] if own.is_dir() and own.resolve() != ours else [ours]
 
 
 def groups() -> dict[str, dict[str, Path]]:
-    """Every group with its options, in alphabetical order; ours win over a user's of the same name."""
+    """Return every group with its options, in alphabetical order; the package's hide a user's of the same name."""
     found: dict[str, dict[str, Path]] = {}
     for folder in conf_folders():
         for path in sorted(folder.glob("*/*.yaml")):
@@ -47,17 +56,46 @@ def groups() -> dict[str, dict[str, Path]]:
 
 
 def verb_file(verb: str) -> Path:
-    """The YAML file of a verb."""
+    """Return the YAML file of a verb."""
     return conf_folders()[0] / f"{verb}.yaml"
 
 
+def default_options(verb: str) -> dict[str, list[str]]:
+    """Return the options that a verb's defaults list names, by group and in its order."""
+    pairs = re.findall(r"^  - (\w+):(.*)$", verb_file(verb).read_text(), flags=re.MULTILINE)
+    return {group: option_names(value) for group, value in pairs}
+
+
 def verb_groups(verb: str) -> list[str]:
-    """The groups in a verb's defaults list, in its order."""
-    return re.findall(r"^  - (\w+):", verb_file(verb).read_text(), flags=re.MULTILINE)
+    """Return the groups in a verb's defaults list, in its order."""
+    return list(default_options(verb))
+
+
+def typed_options(words: list[str], verb: str) -> dict[str, list[str]]:
+    """Return the existing options of the verb that a line names, as GROUP=NAME or 'GROUP=[NAME,NAME]', by group."""
+    known, wanted = groups(), verb_groups(verb)
+    found: dict[str, list[str]] = {}
+    for group, _, value in (word.partition("=") for word in words):
+        if group in wanted:
+            found[group] = [name for name in option_names(value) if name in known.get(group, {})]
+    return {group: names for group, names in found.items() if names}
+
+
+def option_names(value: str) -> list[str]:
+    """Return the names in NAME or [NAME,NAME]."""
+    return [name.strip(" '\"") for name in value.strip(" []'\"").split(",")]
+
+
+def option_keys(group: str, name: str) -> list[Key]:
+    """Return the keys of an option as they are typed; a class only if the option leaves it open."""
+    path = groups().get(group, {}).get(name)
+    prefix = f"{group}.{name}" if group in LIST_GROUPS else group
+    keys = keys_of(path) if path is not None else []
+    return [replace(k, name=f"{prefix}.{k.name}") for k in keys if k.name != "_target_" or k.default == "???"]
 
 
 def keys_of(path: Path) -> list[Key]:
-    """The keys of a YAML file of at most two levels, by its indentation."""
+    """Return the keys of a YAML file of at most two levels."""
     found: list[Key] = []
     parent = ""
     for line in path.read_text().splitlines():
@@ -72,24 +110,20 @@ def keys_of(path: Path) -> list[Key]:
     return found
 
 
-def about(path: Path) -> str:
-    """The first comment of a YAML file that is not a package line."""
+def first_comment(path: Path) -> str:
+    """Return the first comment of a YAML file that is not a package line."""
     for line in path.read_text().splitlines():
         if line.startswith("# ") and not line.startswith("# @"):
             return line[2:]
     return ""
 
 
-def about_group(group: str) -> str:
-    """What a group's options are: the first words of its package; nothing for a group of the user's own."""
+def group_summary(group: str) -> str:
+    """Return what the options of a group are, from its package's docstring; empty for a group of the user."""
     package = Path(__file__).parent.parent / group / "__init__.py"
     if group == "experiment":
         return "recipes that are known to work"
     if not package.is_file():
         return ""
     first = package.read_text().partition("\n")[0].strip('"').partition(". ")[0]
-    return first.partition(": ")[2]
-
-
-COMPLETE = "_complete"
-ASKED = ("help", "choices", "completion")
+    return first.partition(": ")[2] or first

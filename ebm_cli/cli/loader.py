@@ -1,4 +1,4 @@
-"""Hydra's composition, with each configuration that a line loads kept for the lines of a sweep."""
+"""Compose configurations with Hydra and cache them, as the jobs of a sweep share most of theirs."""
 
 import copy
 from dataclasses import dataclass, field
@@ -17,20 +17,21 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ebm_cli.check import InputError
 from ebm_cli.cli.keys import LIST_GROUPS, conf_folders, verb_groups
-from ebm_cli.cli.validation import OF_RUN, flat
-from ebm_cli.cli.words import quoted, text
+from ebm_cli.cli.validation import OF_RUN, flatten
+from ebm_cli.cli.words import quote, text
 
-MAX_LOADED = 200
-# Configurations that were loaded already, by what they depend on: the jobs of a sweep share most of theirs.
-LOADED: dict[tuple[str, ...], DictConfig] = {}
+MAX_CACHED = 200
+# Configurations that were loaded already, by what they depend on.
+CACHE: dict[tuple[str, ...], DictConfig] = {}
 
 
 @dataclass(frozen=True)
 class Base:
-    """What a configuration starts from beside the verb's YAML.
+    """What a configuration starts from, in addition to the verb's YAML.
 
-    nodes: a node a group, taken from a run. values: top-level values of that run. experiment: the recipe that applies
-    where the line names none.
+    nodes: one node per group, taken from a run.
+    values: top-level values of that run.
+    experiment: the recipe that applies if the line names none.
     """
 
     nodes: dict[str, Any] = field(default_factory=dict)
@@ -39,7 +40,7 @@ class Base:
 
 
 class Loader:
-    """Hydra's configuration loader over our folders, for the length of a `with` block."""
+    """Hydra's configuration loader over the folders of groups, inside a `with` block."""
 
     def __init__(self, base: Base) -> None:
         self.base = base
@@ -49,7 +50,7 @@ class Loader:
         ours, *self.own = conf_folders()
         search = create_config_search_path(str(ours))
         for folder in self.own:
-            # Hydra wants its schema source, which create_config_search_path puts last, to stay there.
+            # Hydra's schema source, which create_config_search_path puts last, must stay last.
             search.get_path().insert(-1, SearchPathElement("user", f"file://{folder}"))
         store = ConfigStore.instance()
         for group, node in self.base.nodes.items():
@@ -68,10 +69,15 @@ class Loader:
         named: set[str],
         values: dict[str, Any] | None = None,
     ) -> DictConfig:
-        """The verb's configuration under `words` and `overrides`.
+        """Return the verb's configuration.
 
-        Groups in `named`, and those of a run beside a recipe, are free of the recipe's values, unless they are of the
-        option that the recipe itself has. A sampler that replaces another is noted under `replaced`.
+        Groups that the line names, or that come from a run, take no values from a recipe, unless both have the same
+        option. A sampler that replaces another is recorded under `replaced`.
+
+        words: words that are added to the line.
+        overrides: the line.
+        named: groups that the line names.
+        values: top-level values of a run that apply unless the line sets them.
         """
         recipe = any(word.startswith("experiment=") for word in [*words, *map(text, overrides)])
         apart = named | set(self.base.nodes) if recipe else named
@@ -86,28 +92,30 @@ class Loader:
             clean[group] = self._load(verb, [*(w for w in words if w.partition("=")[0] == group), *mine], None).get(
                 group
             )
-            # What a run has beside a recipe stays the run's, of whatever option.
-            if group in named and (group in LIST_GROUPS or target(clean[group]) == target(before.get(group))):
+            # A group of the run stays the run's, whichever option the recipe has.
+            if group in named and (group in LIST_GROUPS or target_of(clean[group]) == target_of(before.get(group))):
                 again.add(group)
-        # Keys of another option go to that one only: the recipe's may have a key of the same name.
+        # Keys of another option apply only to it: the recipe's option may have a key of the same name.
         other = clean.keys() - again
         config = self._load(verb, [*words, *(text(o) for o in overrides if not is_key_of(o, other))], values)
         for group, node in clean.items():
             with open_dict(config):
-                config[group] = unmixed(config.get(group), node, before.get(group), group) if group in again else node
+                config[group] = (
+                    without_other_recipe(config.get(group), node, before.get(group), group) if group in again else node
+                )
         if verb == "train" and "sampler" in named:
             nodes = {group: self.base.nodes.get(group, before.get(group)) for group in ("sampler", "objective")}
-            note_replaced(config, nodes)
+            record_replaced(config, nodes)
         return config
 
     def _load(self, verb: str, line: list[str], values: dict[str, Any] | None) -> DictConfig:
         added = []
-        for key, value in flat(values or {}):
+        for key, value in flatten(values or {}):
             if not any(word.lstrip("+~").startswith(f"{key}=") for word in line):
-                added.append(f"++{key}={quoted(value)}")
+                added.append(f"++{key}={quote(value)}")
         key = (verb, *line, *added, repr(self.base.nodes))
-        if key in LOADED and not self.own:
-            return copy.deepcopy(LOADED[key])
+        if key in CACHE and not self.own:
+            return copy.deepcopy(CACHE[key])
         try:
             config = self.loader.load_configuration(
                 config_name=verb, overrides=[*line, *added], run_mode=RunMode.RUN, from_shell=False
@@ -116,36 +124,39 @@ class Loader:
             raise InputError(" ".join(str(error).split())[:300]) from None
         with open_dict(config):
             del config["hydra"]
-        if len(LOADED) >= MAX_LOADED:
-            LOADED.clear()
-        LOADED[key] = copy.deepcopy(config)
+        if len(CACHE) >= MAX_CACHED:
+            CACHE.clear()
+        CACHE[key] = copy.deepcopy(config)
         return config
 
 
-def unmixed(mixed: Any, clean: Any, recipe: Any, group: str) -> Any:
-    """A group's node: `mixed` with the recipe's values where both are of one option, else `clean` of them."""
+def without_other_recipe(mixed: Any, clean: Any, recipe: Any, group: str) -> Any:
+    """Return a group's node: `mixed` with the recipe's values if both have one option, else `clean` of them."""
     if group in LIST_GROUPS:
-        return {name: unmixed(mixed.get(name), clean[name], (recipe or {}).get(name), "") for name in clean or {}}
-    return mixed if clean is not None and target(clean) == target(recipe) else clean
+        return {
+            name: without_other_recipe(mixed.get(name), clean[name], (recipe or {}).get(name), "")
+            for name in clean or {}
+        }
+    return mixed if clean is not None and target_of(clean) == target_of(recipe) else clean
 
 
-def target(node: Any) -> str | None:
-    """The class that a group's node names; None for none."""
+def target_of(node: Any) -> str | None:
+    """Return the class that a group's node names; None if it names none."""
     name = None if node is None else OmegaConf.to_container(node, resolve=False).get("_target_")  # pyright: ignore
     return None if name in (None, "???") else str(name)
 
 
 def is_key_of(override: Override, groups: set[str]) -> bool:
-    """Whether an override sets a key inside one of these groups."""
+    """Return True if an override sets a key inside one of these groups."""
     group, mark, _ = override.key_or_group.partition(".")
     return bool(mark) and group in groups
 
 
-def note_replaced(config: DictConfig, before: dict[str, Any]) -> None:
-    """Keep under `replaced` the sampler that the line replaces, and its steps if the objective stays."""
+def record_replaced(config: DictConfig, before: dict[str, Any]) -> None:
+    """Record under `replaced` the sampler that the line replaces, and its steps if the objective stays."""
     sampler, objective = (OmegaConf.create(node) if isinstance(node, dict) else node for node in before.values())
-    if target(sampler) in (None, target(config.sampler)):
+    if target_of(sampler) in (None, target_of(config.sampler)):
         return
-    steps = objective.get("steps") if target(objective) == target(config.get("objective")) else None
+    steps = objective.get("steps") if target_of(objective) == target_of(config.get("objective")) else None
     with open_dict(config):
         config["replaced"] = {"sampler": sampler, "steps": steps}

@@ -1,4 +1,4 @@
-"""One process per run, and the mark of a run that has not finished."""
+"""Allow one process per run, and mark a run that has not finished."""
 
 import os
 from collections.abc import Iterator
@@ -9,34 +9,29 @@ from ebm_cli.run.folder import Run
 from ebm_cli.run.writing import write_text
 
 
-class InUse(InputError):
+class RunInUse(InputError):
     """Another ebm works in the folder."""
 
 
-class locked:
-    """One process per run: `with locked(run)` refuses a folder that another ebm works in, by its `name`."""
+@contextmanager
+def run_lock(run: Run, name: str | None = None) -> Iterator[None]:
+    """Hold the lock of a run inside the block. Raises RunInUse, with the run's `name`, if another ebm holds it."""
+    import fcntl
 
-    def __init__(self, run: Run, name: str | None = None) -> None:
-        self.run = run
-        self.name = name or f"run={run.folder}"
-
-    def __enter__(self) -> None:
-        import fcntl
-
+    handle = os.open(run.folder, os.O_RDONLY)
+    try:
         try:
-            self.handle = os.open(self.run.folder, os.O_RDONLY)
-            fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.close(self.handle)
-            raise InUse(f"{self.name} is in use by another ebm") from None
-
-    def __exit__(self, *error: object) -> None:
-        os.close(self.handle)
+            raise RunInUse(f"{name or f'run={run.folder}'} is in use by another ebm") from None
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager
-def unfinished(run: Run) -> Iterator[None]:
-    """Mark the run as not finished until the block ends well; wrong input leaves an earlier run as it was."""
+def unfinished_mark(run: Run) -> Iterator[None]:
+    """Mark the run as not finished until the block succeeds; wrong input leaves an earlier run unchanged."""
     before = run.is_finished()
     path = run.folder / "config.yaml"
     config = path.read_text() if path.exists() else None

@@ -1,51 +1,46 @@
-"""What can be found wrong with a job before it runs: its numbers, and whether its parts can be built."""
+"""Check a job before it runs: its numbers, and whether its parts can be built."""
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from ebm_cli.assembly.permission import permitted
 from ebm_cli.check import InputError, Problems, count, non_negative, one_of
 from ebm_cli.cli import compose
 from ebm_cli.cli.job import Job
-from ebm_cli.cli.run_job import typed_only
+from ebm_cli.cli.run_job import without_dependent_keys
 from ebm_cli.cli.words import WrongWords
 from ebm_cli.run.folder import FIGURES, Run
 
-# A line whose data or recipe is misspelt has another recipe, whose keys are others.
-OF_RECIPE = ("data", "experiment")
-# Keys that no part but the sampler depends on.
-APART = ("seed", "name", "out", "sampler", "trainer", "chains", "steps", "burn_in", "thin", "budget", "threads", "made")
+# If the data or the recipe of a line is misspelt, its keys are those of another recipe.
+RECIPE_KEYS = ("data", "experiment")
+# Keys on which no part depends except the sampler.
+SAMPLER_KEYS = (
+    *("seed", "name", "out", "sampler", "trainer", "chains", "steps", "burn_in", "thin", "budget", "threads", "made"),
+)
 
 
-class Precheck:
-    """Checks jobs one after the other; parts that are built alike are built once."""
+def check_job(job: Job, built: set[str] | None = None) -> None:
+    """Raise InputError with all that is wrong with the numbers of a job and, if necessary, with its parts.
 
-    def __init__(self) -> None:
-        self.built: set[str] = set()
-
-    def whole(self, job: Job) -> None:
-        """Raise InputError for all that is wrong with numbers and parts of a job."""
-        wrong = messages_of(lambda: check_numbers(job))
-        signature = json.dumps(likeness(job), sort_keys=True, default=str)
-        if wrong or signature not in self.built:
-            self.built.add(signature)
-            wrong += messages_of(lambda: check_parts(job))
-        raise_all(job, wrong)
-
-
-def check_job(job: Job) -> None:
-    """Raise InputError for wrong numbers of a job, and then for all that is wrong with its parts as well."""
+    built: the parts of jobs that were checked, to which this job's are added; None: check the parts only if a number
+    is wrong, since the verb builds them itself.
+    """
     wrong = messages_of(lambda: check_numbers(job))
-    if wrong:
+    parts = json.dumps(parts_config(job), sort_keys=True, default=str)
+    if wrong or (built is not None and parts not in built):
         wrong += messages_of(lambda: check_parts(job))
-    raise_all(job, wrong)
+        if built is not None:
+            built.add(parts)
+    if wrong:
+        raise without_dependent_keys(job, InputError(*dict.fromkeys(wrong)))
 
 
 def messages_of(action: Callable[[], object]) -> list[str]:
-    """What `action` refuses. Any other failure is left to the run itself, which names it."""
+    """Return the messages of the InputError that `action` raises. Other failures are reported by the run itself."""
     try:
         action()
     except InputError as error:
@@ -55,78 +50,62 @@ def messages_of(action: Callable[[], object]) -> list[str]:
     return []
 
 
-def raise_all(job: Job, wrong: list[str]) -> None:
-    """Raise InputError with these messages, once each, if there are any."""
-    if wrong:
-        raise typed_only(job, InputError(*dict.fromkeys(wrong)))
-
-
-def likeness(job: Job) -> dict[str, Any]:
-    """The part of a job's configuration that decides whether its parts, numbers of the sampler aside, can be built."""
-    kept = {key: value for key, value in job.config.items() if key not in APART}
+def parts_config(job: Job) -> dict[str, Any]:
+    """Return the configuration that decides whether a job's parts can be built, without numbers of the sampler."""
+    kept = {key: value for key, value in job.config.items() if key not in SAMPLER_KEYS}
     return kept | {"verb": job.verb, "sampler": (job.config.get("sampler") or {}).get("_target_")}
 
 
 def check_numbers(job: Job) -> None:
-    """Check the numbers of a job that need neither data nor energy; InputError with all that are wrong."""
+    """Raise InputError with all that is wrong with the numbers of a job that need neither data nor energy."""
     from ebm_cli.assembly.build import INJECTED, asks, make
-    from ebm_cli.run.machine import resolve
 
-    problems = Problems()
-    config = job.config
-    with problems.under():
-        count("seed", config["seed"], least=0)
-    with problems.under():
-        resolve(config["device"], config["dtype"], config["threads"])
-    with problems.under():
-        one_of("figures", config.get("figures", "png"), FIGURES)
+    config, problems = job.config, Problems()
     compose.append_current_folder()
+    for prefix, check in verb_checks(job):
+        with problems.under(prefix):
+            check()
+    nodes = {group: config.get(group) for group in ("sampler", "optimizer")}
+    members = {f"{g}.{name}": node for g in ("metric", "diagnostic") for name, node in (config.get(g) or {}).items()}
     with permitted(job.permission):
-        nodes = {group: config[group] for group in ("sampler", "optimizer") if config.get(group)}
-        for name, node in nodes.items():
-            if not asks(node):
-                with problems.under(name, but=INJECTED):
-                    make(node)
-        for group in ("metric", "diagnostic"):
-            for name, node in (config.get(group) or {}).items():
-                with problems.under(f"{group}.{name}", but=INJECTED):
-                    make(node)
-        check_verb(job, problems)
+        buildable = {group: node for group, node in nodes.items() if node and not asks(node)}
+        for name, node in (buildable | members).items():
+            with problems.under(name, but=INJECTED):
+                make(node)
     problems.finish()
 
 
-def check_verb(job: Job, problems: Problems) -> None:
-    """Check the numbers that belong to a verb itself."""
+def verb_checks(job: Job) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Yield the checks of a verb's own keys, each with the prefix of its messages."""
+    from ebm_cli.run.machine import resolve
+
     config = job.config
+    yield "", partial(count, "seed", config["seed"], least=0)
+    yield "", partial(resolve, config["device"], config["dtype"], config["threads"])
+    yield "", partial(one_of, "figures", config.get("figures", "png"), FIGURES)
     if job.verb == "train":
         from ebm_cli.assembly.build import construct
         from ebm_cli.training.trainer import Trainer
 
-        with problems.under("trainer"):
-            construct(Trainer, config["trainer"])
+        yield "trainer", partial(construct, Trainer, config["trainer"])
     if job.verb == "sample":
         from ebm_cli.sampling.sampling_plan import SamplingPlan
 
-        with problems.under():
-            SamplingPlan.from_config(config)
+        yield "", partial(SamplingPlan.from_config, config)
     if "adapt" in config:
         from ebm_cli.chain.tuning import Tuning
 
-        with problems.under():
-            Tuning.from_config(config)
+        yield "", partial(Tuning.from_config, config)
     if job.verb == "evaluate":
-        with problems.under():
-            count("budget", config["budget"])
-        with problems.under():
-            if config["temperature"] is not None:
-                non_negative("temperature", config["temperature"])
-        with problems.under():
-            if config["samples"] is not None:
-                count("samples", config["samples"], least=2)
+        yield "", partial(count, "budget", config["budget"])
+        if config["temperature"] is not None:
+            yield "", partial(non_negative, "temperature", config["temperature"])
+        if config["samples"] is not None:
+            yield "", partial(count, "samples", config["samples"], least=2)
 
 
 def check_parts(job: Job) -> None:
-    """Raise InputError for all that is wrong with the parts of a job, which are built as the verb builds them."""
+    """Raise InputError with all that is wrong with the parts of a job, which are built as the verb builds them."""
     if job.verb == "diagnose" or job.folder is not None:
         return
     from ebm_cli.assembly.assemble import assemble
@@ -138,14 +117,14 @@ def check_parts(job: Job) -> None:
     try:
         machine = resolve(config["device"], config["dtype"], config["threads"])
     except InputError:
-        # It is reported with the numbers; what else is wrong does not depend on the machine.
+        # This is reported with the numbers. Other errors do not depend on the machine.
         machine = resolve("cpu", "float32", 1)
     config = config | {"device": machine.device, "dtype": machine.dtype, "threads": machine.threads}
     source = job.source if isinstance(job.source, Run) else None
     if job.verb == "train" and config.get("init"):
         source = Run(config["init"])
     compose.append_current_folder()
-    with machine.used(), permitted(job.permission):
+    with machine.activate(), permitted(job.permission):
         record = None if source is None else read_data_record(source)
         if record is not None and job.verb == "train":
             record = record.used_for("units")
@@ -154,32 +133,32 @@ def check_parts(job: Job) -> None:
             ready_start(config, parts, source)
 
 
-def further(job: Callable[[], Job], error: WrongWords) -> InputError:
-    """The error with all else that is wrong with its line, whose job without the wrong words `job` describes."""
+def with_all_problems(error: WrongWords, job: Callable[[], Job]) -> InputError:
+    """Return the error with all else that is wrong with its line.
+
+    job: describes the job of the line without its wrong words.
+    """
     keys = {override.key_or_group for override in error.words}
-    if keys & set(OF_RECIPE):
+    if keys & set(RECIPE_KEYS):
         return error
     more: list[str] = []
     with suppress(WrongWords):
-        more = messages_of(lambda: Precheck().whole(job()))
-    # What was meant is missing only because it is misspelt.
+        more = messages_of(lambda: check_job(job(), set()))
+    # A suggested key is missing only because it is misspelt.
     keys |= {name for message in error.messages for name in re.findall(r"did you mean '([\w.]+)'", message)}
-    last = {key.rpartition(".")[2] for key in keys}
-    apart = [message for message in more if not follows(message, keys, last)]
-    return InputError(*dict.fromkeys([*error.messages, *apart]))
+    return InputError(*dict.fromkeys([*error.messages, *(message for message in more if not concerns(message, keys))]))
 
 
-def follows(message: str, keys: set[str], last: set[str]) -> bool:
-    """Whether a message is of a key or group that was left out, or speaks of its value."""
+def concerns(message: str, keys: set[str]) -> bool:
+    """Return True if a message is about one of these keys or groups, or mentions its last word."""
     subject = message.split(" ")[0]
-    return any(subject == key or subject.startswith(f"{key}.") for key in keys) or any(
-        re.search(rf"\b{re.escape(word)}\b", message) for word in last
+    return any(
+        f"{subject}.".startswith(f"{key}.") or re.search(rf"\b{re.escape(key.rpartition('.')[2])}\b", message)
+        for key in keys
     )
 
 
-def left(overrides: list[Any], error: WrongWords) -> list[Any]:
-    """The words of a line without the wrong ones and without keys of options that are wrong."""
-    keys = {override.key_or_group for override in error.words}
-    return [
-        o for o in overrides if o not in error.words and not any(o.key_or_group.startswith(f"{key}.") for key in keys)
-    ]
+def remaining_words(overrides: list[Any], error: WrongWords) -> list[Any]:
+    """Return the words of a line without the wrong words and without the keys of wrong options."""
+    wrong = tuple(f"{override.key_or_group}." for override in error.words)
+    return [o for o in overrides if o not in error.words and not o.key_or_group.startswith(wrong)]

@@ -1,6 +1,8 @@
-"""The table of a run's numbers as lines of text that fit a terminal: what is normal is left out, no word is broken."""
+"""Lay out tables as lines of text that fit a terminal."""
 
 import textwrap
+from collections.abc import Iterable
+from itertools import zip_longest
 
 from rich.text import Text
 
@@ -10,51 +12,87 @@ from ebm_cli.run.terminal import printable
 
 COLORS = {"ok": "green", "caution": "yellow", "refused": "red"}
 GAP = "  "
-# Meaning and reasons stand next to their number if so many columns are left for them, else below it.
-LEAST_WORDS = 36
-MOST_VALUE = 34
+# Minimum columns for meaning and reasons next to their number; with fewer they stand below it.
+MIN_WORDS_WIDTH = 36
+MAX_VALUE_WIDTH = 34
+# A column is at least as wide as its longest word, up to this width.
+MAX_WORD_WIDTH = 20
 
 
-def printed(estimates: dict[str, Estimate], width: int) -> list[Text]:
-    """The lines of the table, at most `width` columns wide but for words that are longer."""
-    rows = {name: estimate.to_json() for name, estimate in estimates.items()}
-    told = {name: filter(None, (estimate.meaning, own_reasons(name, rows))) for name, estimate in estimates.items()}
-    cells = {name: cells_of(name, estimate, "\n".join(told[name])) for name, estimate in estimates.items()}
-    names = max(len(name) for name in ("quantity", *(cell[0] for cell in cells.values())))
-    verdicts = max(len(estimate.verdict) for estimate in estimates.values())
+def estimate_lines(estimates: dict[str, Estimate], width: int) -> list[Text]:
+    """Return the lines of the table of a run's numbers.
+
+    No word is broken. Only a line with a word longer than its column can exceed `width`.
+    """
+    cells = estimate_cells(estimates)
+    names = max(len(name) for name in ("quantity", *(cell[0] for cell in cells)))
+    verdicts = max(len(cell[2]) for cell in cells)
     room = width - names - verdicts - 2 * len(GAP)
-    values = min(max(len(cell[1]) for cell in cells.values()), MOST_VALUE, max(room, 1))
-    beside = room - values - len(GAP)
-    has_words = any(words for _, _, words in cells.values())
-    heading = "meaning, and reason for doubt" if has_words and beside >= LEAST_WORDS else ""
-    header = ("quantity".ljust(names), "value".ljust(values), "verdict".ljust(verdicts), heading)
-    lines = [Text(GAP.join(header).rstrip(), style="bold")]
-    for name, estimate in estimates.items():
-        head, value, words = cells[name]
-        left = broken(value, values)
-        right = broken(words, beside) if heading else []
-        below = [] if heading else broken(words, width - 2 * len(GAP))
-        for i in range(max(len(left), len(right), 1)):
-            shown = (head if i == 0 else "").ljust(names) + GAP + (left[i] if i < len(left) else "").ljust(values)
-            line = Text(shown + GAP)
-            line.append((estimate.verdict if i == 0 else "").ljust(verdicts), style=COLORS[estimate.verdict])
-            line.append(GAP + right[i] if i < len(right) else "")
-            line.rstrip()
+    values = min(max(len(cell[1]) for cell in cells), MAX_VALUE_WIDTH, max(room, 1))
+    words_width = room - values - len(GAP)
+    has_right = any(cell[3] for cell in cells) and words_width >= MIN_WORDS_WIDTH
+    widths = [names, values, verdicts, 0]
+    heading = "meaning, and reason for doubt" if has_right else ""
+    lines = [Text(padded(["quantity", "value", "verdict", heading], widths), style="bold")]
+    for name, value, verdict, words in cells:
+        right = wrap_words(words, words_width) if has_right else []
+        for row in zip_longest([name], wrap_words(value, values), [verdict], right, fillvalue=""):
+            line = Text(padded(row, widths))
+            start = names + values + 2 * len(GAP)
+            line.stylize(COLORS[verdict], start, start + len(row[2]))
             lines.append(line)
-        lines += [Text(2 * GAP + each) for each in below]
+        if not has_right:
+            lines += [Text(2 * GAP + line) for line in wrap_words(words, width - 2 * len(GAP))]
     return lines
 
 
-def cells_of(name: str, estimate: Estimate, words: str) -> tuple[str, str, str]:
-    """Name, value with its unit, and words, as text that does not steer a terminal."""
-    value = " ".join(filter(None, (show(estimate.value, estimate.se), estimate.unit)))
-    return printable(name), printable(value), printable(words)
+def estimate_cells(estimates: dict[str, Estimate]) -> list[tuple[str, str, str, str]]:
+    """Return name, value with unit, verdict, and meaning with reasons, as text that does not steer a terminal."""
+    rows = {name: estimate.to_json() for name, estimate in estimates.items()}
+    cells = []
+    for name, estimate in estimates.items():
+        value = " ".join(filter(None, (show(estimate.value, estimate.se), estimate.unit)))
+        words = "\n".join(filter(None, (estimate.meaning, own_reasons(name, rows))))
+        cells.append((printable(name), printable(value), estimate.verdict, printable(words)))
+    return cells
 
 
-def broken(text: str, width: int) -> list[str]:
-    """Lines of at most `width` columns, broken between words only."""
+def table_lines(rows: list[list[str]], widths: list[int]) -> list[str]:
+    """Return the lines of a table, without the columns that have no width; a word is broken only at a column's edge."""
+    lines = []
+    for row in rows:
+        cells = [wrap_words(cell, width, break_long=True) for cell, width in zip(row, widths, strict=False)]
+        lines += [padded(line, widths) for line in zip_longest(*cells, fillvalue="")]
+    return lines
+
+
+def column_widths(rows: list[list[str]], room: int) -> list[int]:
+    """Return the widths of the columns that fit, at least one.
+
+    A column is wide enough for its words, up to 20 letters each. What remains goes to the leftmost columns.
+    """
+    columns = list(zip(*rows, strict=True))
+    widths = [
+        min(max(len(word) for cell in column for word in cell.split() or [""]), MAX_WORD_WIDTH) for column in columns
+    ]
+    while len(widths) > 1 and sum(widths) + len(GAP) * (len(widths) - 1) > room:
+        widths.pop()
+    rest = max(room - sum(widths) - len(GAP) * (len(widths) - 1), 0)
+    for i, width in enumerate(widths):
+        widths[i] += min(max(map(len, columns[i])) - width, rest)
+        rest -= widths[i] - width
+    return widths
+
+
+def padded(cells: Iterable[str], widths: Iterable[int]) -> str:
+    """Return one line of a table."""
+    return GAP.join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def wrap_words(text: str, width: int, break_long: bool = False) -> list[str]:
+    """Return lines of at most `width` columns; only with `break_long` are longer words broken."""
     return [
         line
         for paragraph in text.splitlines()
-        for line in textwrap.wrap(paragraph, max(width, 1), break_long_words=False, break_on_hyphens=False)
+        for line in textwrap.wrap(paragraph, max(width, 1), break_long_words=break_long, break_on_hyphens=False)
     ]

@@ -1,4 +1,4 @@
-"""The command lines of a sweep, one per job, and their file sweep.yaml."""
+"""Plan the command lines of a sweep, one per job, and store them in sweep.yaml."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,22 +6,25 @@ from typing import Any
 
 from ebm_cli.assembly.permission import Permission
 from ebm_cli.check import InputError
-from ebm_cli.cli.typed import permission_of
-from ebm_cli.cli.words import parse, path_text, sweep_jobs, swept, text, unquoted
+from ebm_cli.cli.line_values import permission_of
+from ebm_cli.cli.words import parse, path_text, sweep_jobs, sweep_keys, text, unquote
 from ebm_cli.run import signed_yaml as stored
 from ebm_cli.run.new_folder import new_folder
 from ebm_cli.run.writing import write_text
 
-OWN_KEYS = ("out", "name")
+SWEEP_KEYS = ("out", "name")
 MAX_JOBS = 10_000
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A sweep's command lines, a job each.
+    """The command lines of a sweep.
 
-    keys: those that vary. cwd: the folder that relative paths start from. permission: what may be imported where nobody
-    of this account typed the lines, None where the lines themselves permit it. folder: None before it is made.
+    keys: the keys that vary.
+    jobs: one line per job.
+    cwd: the folder that relative paths start from.
+    permission: what may be imported if the lines were not typed on this account; None if they permit it themselves.
+    folder: the sweep's folder; None before it exists.
     """
 
     verb: str
@@ -32,42 +35,42 @@ class Plan:
     folder: Path | None = None
 
 
-def planned(verb: str, overrides: list[Any]) -> Plan:
-    """The command lines of a new sweep, and the keys that vary."""
+def new_plan(verb: str, overrides: list[Any]) -> Plan:
+    """Return the command lines of a new sweep, and the keys that vary."""
     if any(o.key_or_group == "out" and o.is_sweep_override() for o in overrides):
         raise InputError("out cannot be swept: it is the sweep's own folder")
-    inner = [o for o in overrides if o.key_or_group not in OWN_KEYS]
+    inner = [o for o in overrides if o.key_or_group not in SWEEP_KEYS]
     lines = [[text(o) for o in job] for job in sweep_jobs(inner, MAX_JOBS)]
     if verb != "diagnose":
-        lines = [pinned(line, verb) for line in lines]
-    return Plan(verb, swept(inner), [seeded(line, number) for number, line in enumerate(lines)], Path.cwd())
+        lines = [with_fixed_runs(line, verb) for line in lines]
+    return Plan(verb, sweep_keys(inner), [with_seed(line, number) for number, line in enumerate(lines)], Path.cwd())
 
 
-def seeded(line: list[str], number: int) -> list[str]:
-    """The line with a seed of its own, the job's number, unless it has one."""
-    return line if "seed" in values_of(line) else [*line, f"seed={number}"]
+def with_seed(line: list[str], number: int) -> list[str]:
+    """Return the line with the job's number as its seed, unless it has a seed."""
+    return line if "seed" in line_values(line) else [*line, f"seed={number}"]
 
 
-def pinned(line: list[str], verb: str) -> list[str]:
-    """The line with run=latest replaced by what that is now: a sweep's own members must not become it."""
+def with_fixed_runs(line: list[str], verb: str) -> list[str]:
+    """Return the line with run=latest replaced by the present one, as the sweep makes newer runs."""
     from ebm_cli.cli import runs
 
     done = []
     for word in line:
         key, _, value = word.partition("=")
-        value = unquoted(value)
+        value = unquote(value)
         if key in ("run", "init") and value.startswith("latest"):
-            word = f"{key}={path_text(runs.place(runs.find(value, verb, key)))}"
+            word = f"{key}={path_text(runs.path_of(runs.find(value, verb, key)))}"
         elif key == "energy.runs" and isinstance(names := parse([word])[0].value(), list):
-            folders = [path_text(runs.place(runs.find(str(name), verb, key))) for name in names]
+            folders = [path_text(runs.path_of(runs.find(str(name), verb, key))) for name in names]
             word = f"{key}=[{','.join(folders)}]"
         done.append(word)
     return done
 
 
-def begin(plan: Plan, overrides: list[Any]) -> Path:
-    """Make the sweep's folder and write its plan, signed."""
-    given = {o.key_or_group: str(o.value()) for o in overrides if o.key_or_group in OWN_KEYS}
+def create_sweep(plan: Plan, overrides: list[Any]) -> Path:
+    """Make the sweep's folder, write its signed plan, and return the folder."""
+    given = {o.key_or_group: str(o.value()) for o in overrides if o.key_or_group in SWEEP_KEYS}
     folder = new_folder(plan.verb, given.get("name", "sweep"), given.get("out"))
     values = {"verb": plan.verb, "keys": plan.keys, "jobs": plan.jobs, "cwd": str(plan.cwd)}
     write_text(folder / "sweep.yaml", stored.dump(values))
@@ -75,10 +78,7 @@ def begin(plan: Plan, overrides: list[Any]) -> Path:
 
 
 def reopen(verb: str, overrides: list[Any], folder: Path) -> Plan:
-    """The plan of an earlier sweep, which goes on in the folder where it was made.
-
-    Raises InputError where that folder is another's or is gone: its relative paths would name other files here.
-    """
+    """Return the plan of an earlier sweep, which continues in the folder where it was planned."""
     extra = [o.key_or_group for o in overrides if o.key_or_group not in ("resume", "trust")]
     if [key for key in extra if key.rpartition(".")[2] != "_target_"]:
         raise InputError(f"resume={folder} finishes a sweep as it was planned: it takes no other key")
@@ -89,7 +89,7 @@ def reopen(verb: str, overrides: list[Any], folder: Path) -> Plan:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
     plan = stored.load(text, path)
-    hold_plan(plan, path)
+    require_plan(plan, path)
     if plan["verb"] != verb:
         raise InputError(f"resume={folder} is a sweep of ebm {plan['verb']}, not of ebm {verb}")
     permission = permission_of(verb, overrides)
@@ -97,52 +97,51 @@ def reopen(verb: str, overrides: list[Any], folder: Path) -> Plan:
     if stored.is_signed(text):
         permission = None
     elif not permission.trust:
-        if found := stored.interpolations(plan):
-            raise InputError(
-                f"{path} is not of this account, and its {found[0]} hold an interpolation: type trust=true"
-            )
-        if not _same_folder(cwd, Path.cwd()):
-            raise InputError(
-                f"resume={folder} was planned in {cwd}, where its relative paths start, and not on this account: "
-                "go there first, or type trust=true"
-            )
+        require_own_paths(plan, cwd, path)
     if not cwd.is_dir():
-        raise InputError(f"resume={folder} was planned in {cwd}, where its relative paths start, and that is gone")
+        raise InputError(f"resume={folder} was planned in {cwd}, where its relative paths start, but that is gone")
     return Plan(verb, plan["keys"], plan["jobs"], cwd, permission, folder)
 
 
-def hold_plan(plan: dict[str, Any], path: Path) -> None:
+def require_own_paths(plan: dict[str, Any], cwd: Path, path: Path) -> None:
+    """Raise InputError if an unsigned plan would read other files here: by interpolation, or from another folder."""
+    if found := stored.interpolations(plan):
+        raise InputError(f"{path} is not of this account, and its {found[0]} hold an interpolation: type trust=true")
+    try:
+        is_same = cwd.samefile(Path.cwd())
+    except (OSError, ValueError):
+        is_same = False
+    if not is_same:
+        raise InputError(
+            f"resume={path.parent} was planned in {cwd}, where its relative paths start, and not on this account: "
+            "go there first, or type trust=true"
+        )
+
+
+def require_plan(plan: dict[str, Any], path: Path) -> None:
     """Raise InputError unless the content of sweep.yaml is a plan."""
 
     def are_texts(value: Any) -> bool:
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
     jobs = plan.get("jobs")
-    sound = {
+    valid = {
         "verb": isinstance(plan.get("verb"), str),
         "keys": are_texts(plan.get("keys")),
         "jobs": isinstance(jobs, list) and all(are_texts(job) and all("=" in word for word in job) for job in jobs),
         "cwd": isinstance(plan.get("cwd", ""), str),
     }
-    for key, is_sound in sound.items():
-        if not is_sound:
-            raise InputError(f"{path} is damaged: its {key} {'is missing' if key not in plan else 'cannot be read'}")
+    for key in (key for key, is_valid in valid.items() if not is_valid):
+        raise InputError(f"{path} is damaged: its {key} {'is missing' if key not in plan else 'cannot be read'}")
 
 
-def _same_folder(one: Path, other: Path) -> bool:
-    try:
-        return one.samefile(other)
-    except (OSError, ValueError):
-        return False
-
-
-def label(line: list[str], keys: list[str]) -> str:
-    """The words of a job's line that vary."""
-    values = values_of(line)
+def job_label(line: list[str], keys: list[str]) -> str:
+    """Return the words of a job's line that vary."""
+    values = line_values(line)
     return " ".join(f"{key}={values[key]}" for key in keys if key in values)
 
 
-def values_of(line: list[str]) -> dict[str, str]:
-    """Key and value of a job's words, as text."""
+def line_values(line: list[str]) -> dict[str, str]:
+    """Return the values of a job's words as text, by key."""
     pairs = (word.lstrip("+~").partition("=") for word in line)
-    return {key: unquoted(value) for key, _, value in pairs}
+    return {key: unquote(value) for key, _, value in pairs}

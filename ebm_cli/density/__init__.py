@@ -19,7 +19,7 @@ from ebm_cli.data import Data
 from ebm_cli.density import flow, gaussian, kde, mixture
 from ebm_cli.density.fit_data import FitData, flat_directions, make_fit_data
 from ebm_cli.density.normals import Density
-from ebm_cli.run.terminal import never
+from ebm_cli.run.terminal import never_stop
 
 FITS: dict[str, Callable[[FitData], Density]] = {
     "gaussian": gaussian.fit,
@@ -52,7 +52,7 @@ class Baseline:
 
 
 def fit_baselines(
-    data: Data, names: Iterable[str], seed: int, tell: Callable[[str], None], stop: Callable[[], bool] = never
+    data: Data, names: Iterable[str], seed: int, tell: Callable[[str], None], stop: Callable[[], bool] = never_stop
 ) -> list[Baseline]:
     """Return the named baselines in the order given.
 

@@ -36,7 +36,7 @@ from ebm_cli.estimate import Result
 from ebm_cli.partition import Integrand, LogZResult
 from ebm_cli.partition.settings import LogZSettings
 from ebm_cli.path.budget import Budget
-from ebm_cli.run.terminal import Quiet, Terminal
+from ebm_cli.run.terminal import NullTerminal, Terminal
 
 NEEDS_DATA = "needs data to compare with. Type run=RUN of a trained model, or data=NAME"
 
@@ -72,7 +72,7 @@ class EvaluationContext:
     partitions: dict[LogZSettings, LogZResult] = field(default_factory=dict)
     budget: int | None = None
     target: float | None = None
-    terminal: Terminal = field(default_factory=Quiet)
+    terminal: Terminal = field(default_factory=NullTerminal)
 
     def __post_init__(self) -> None:
         Budget(self.budget, self.target)

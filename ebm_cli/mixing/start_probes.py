@@ -15,7 +15,7 @@ from ebm_cli.data import Data
 from ebm_cli.energy import device_of, space_of
 from ebm_cli.mixing.visited import Visited
 from ebm_cli.rng import generator
-from ebm_cli.run.terminal import never
+from ebm_cli.run.terminal import never_stop
 from ebm_cli.sampler import Sampler
 from ebm_cli.start import Start
 from ebm_cli.wells.descent import descend, rms_radius, values
@@ -83,7 +83,7 @@ def probe(
     chains: Chains,
     data: Data | None,
     seed: int,
-    stop: Callable[[], bool] = never,
+    stop: Callable[[], bool] = never_stop,
 ) -> ProbeResult:
     """Run chains from farther out with the same kernel, and compare their last half with the chains.
 

@@ -15,7 +15,7 @@ from ebm_cli.energy import device_of, energy_and_grad, frozen, space_of
 from ebm_cli.estimate import Estimate, refused, show
 from ebm_cli.mixing.convergence import Evidence, evidence
 from ebm_cli.mixing.start_probes import OVERDISPERSED, ProbeResult, probe, start_overdispersion
-from ebm_cli.run.terminal import never
+from ebm_cli.run.terminal import never_stop
 
 # States per chain at which the temperature is measured; few chains use more.
 STATES_PER_CHAIN = 20
@@ -42,7 +42,7 @@ class MixingResult:
     separate: bool = False
 
 
-def assess_mixing(context: ChainContext, seed: int, stop: Callable[[], bool] = never) -> MixingResult:
+def assess_mixing(context: ChainContext, seed: int, stop: Callable[[], bool] = never_stop) -> MixingResult:
     """Return 1 for chains that are mixed: they agree, are stationary and at T, and do not depend on their start.
 
     ok: no evidence against it. caution: inconclusive. refused: not mixed. `evidence` needs only the chains. Chains that

@@ -13,7 +13,7 @@ from ebm_cli.data import Data
 from ebm_cli.density import flow
 from ebm_cli.density.fit_data import make_fit_data
 from ebm_cli.energy._gaussians import Gaussians, fitted_gaussians, mixed, widened
-from ebm_cli.run.terminal import never
+from ebm_cli.run.terminal import never_stop
 
 KINDS = ("gaussian", "mixture", "flow")
 # Standard deviation of the broad component, relative to the data.
@@ -66,7 +66,7 @@ class FlowNoise(nn.Module):
     def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n size"]:
         if not bool(self.fitted):
             with torch.enable_grad():
-                self.flow.load_state_dict(flow.fit(self.rows, never).state_dict())
+                self.flow.load_state_dict(flow.fit(self.rows, never_stop).state_dict())
             self.fitted.fill_(True)
         wide = self.wide.draw(n, rng)
         narrow = self.flow.draw(n, rng).to(wide)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ebm_cli import check
-from ebm_cli.run.terminal import Stopped, never, silent
+from ebm_cli.run.terminal import Stopped, ignore_progress, never_stop
 
 
 @dataclass
@@ -20,8 +20,8 @@ class Budget:
 
     max_gradients: int | None = None
     target_width: float | None = None
-    progress: Callable[[int], None] = silent
-    stop: Callable[[], bool] = never
+    progress: Callable[[int], None] = ignore_progress
+    stop: Callable[[], bool] = never_stop
     used: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:

@@ -1,1 +1,1 @@
-"""The ground of a run: its folder, the machine, the terminal, and which files may be trusted."""
+"""The basis of a run: its folder, the machine, the terminal, and which files may be trusted."""

@@ -2,21 +2,18 @@
 
 import json
 import re
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from types import NoneType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ebm_cli.check import InputError
 from ebm_cli.estimate import Estimate
+from ebm_cli.run import history, metrics_file
 from ebm_cli.run import signed_yaml as stored
+from ebm_cli.run.damage import damage_error
 from ebm_cli.run.old_formats import FORMAT, migrate_config
-from ebm_cli.run.stored_config import LEFT, NEVER_NULL, hold_types
+from ebm_cli.run.stored_config import KEYS_BY_VERB, NEVER_NULL, require_types
 from ebm_cli.run.writing import write_text
-
-if TYPE_CHECKING:
-    pass
 
 FIGURES = ("png", "svg", "pdf")
 UNFINISHED = "unfinished"
@@ -24,7 +21,7 @@ NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 class Run:
-    """A run's folder and the files in it; see README for their list."""
+    """A run's folder and its files; README lists them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -38,37 +35,37 @@ class Run:
         return self.folder / "figures"
 
     def config(self) -> dict[str, Any]:
-        """config.yaml as plain values; InputError when the folder is no run, damaged or of a newer format."""
+        """Return config.yaml as plain values. Raises InputError if the folder is not a run, is damaged, or is newer."""
         path = self.folder / "config.yaml"
         config = stored.load(self._config_text(), path)
         if not isinstance(config.get("made"), dict):
-            raise InputError(f"{path} is damaged: it does not describe a run")
-        made = config["made"]
-        if not isinstance(made.get("format", 0), int):
-            raise InputError(f"{path} is damaged: its format is no whole number")
-        if made.get("format", 0) > FORMAT:
-            raise InputError(f"{path} is of format {made['format']}, newer than this ebm reads ({FORMAT})")
-        hold_types(config, path)
+            raise damage_error(path, "it does not describe a run")
+        version = config["made"].get("format", 0)
+        if not isinstance(version, int):
+            raise damage_error(path, "its format is not a whole number")
+        if version > FORMAT:
+            raise InputError(f"{path} has format {version}, newer than this ebm reads ({FORMAT})")
+        require_types(config, path)
         return migrate_config(config)
 
     def whole_config(self) -> dict[str, Any]:
-        """config.yaml of a run that a verb can open: `config()` with all keys that its verb leaves."""
+        """Return config.yaml of a run that a verb can open. Raises InputError if a necessary key is missing."""
         config = self.config()
-        kept = LEFT.get(config["made"].get("verb", ""), ("made.verb",))
-        lacks = [key for key in kept if key not in config or (config[key] is None and key in NEVER_NULL)]
+        keys = KEYS_BY_VERB.get(config["made"].get("verb", ""), ("made.verb",))
+        lacks = [key for key in keys if key not in config or (config[key] is None and key in NEVER_NULL)]
         if lacks:
-            raise InputError(f"run={self.folder} is damaged: its config.yaml lacks {', '.join(lacks)}")
+            raise damage_error(f"run={self.folder}", f"its config.yaml lacks {', '.join(lacks)}")
         return config
 
     def figure_format(self) -> str:
-        """In which format figures are written in addition to png; png for none, as in runs of before."""
+        """Return the format in which figures are written in addition to png; png if none, as in older runs."""
         try:
             return str(self.config().get("figures", "png"))
         except InputError:
             return "png"
 
     def is_signed(self) -> bool:
-        """Whether config.yaml is as this user's ebm wrote it."""
+        """Return True if config.yaml is as this user's ebm wrote it."""
         return stored.is_signed(self._config_text())
 
     def write_config(self, config: dict[str, Any]) -> None:
@@ -80,12 +77,12 @@ class Run:
         try:
             return stored.read_text(path)
         except (FileNotFoundError, NotADirectoryError):
-            raise InputError(f"run={self.folder} is not a run: {self._lack()}") from None
+            raise InputError(f"run={self.folder} is not a run: {self._missing_part()}") from None
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}") from None
 
-    def _lack(self) -> str:
-        """Why a folder without config.yaml is no run."""
+    def _missing_part(self) -> str:
+        """Return why a folder without config.yaml is not a run."""
         if not self.folder.exists():
             return "there is no such folder"
         members = sorted(path.parent.name for path in self.folder.glob("*/config.yaml") if path.parent.name.isdigit())
@@ -94,50 +91,55 @@ class Run:
         return "it has no config.yaml"
 
     def metrics(self) -> dict[str, dict[str, Any]]:
-        """metrics.json, empty where there is none yet or it cannot be read."""
+        """Return metrics.json, empty if it does not exist yet or cannot be read."""
         try:
             return self.whole_metrics()
         except InputError:
             return {}
 
     def whole_metrics(self) -> dict[str, dict[str, Any]]:
-        """metrics.json, empty where there is none yet; InputError where it is damaged."""
-        path = self.folder / "metrics.json"
-        try:
-            rows = json.loads(path.read_bytes())
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError, RecursionError) as error:
-            raise InputError(f"{path} is damaged: {' '.join(str(error).split())[:100]}") from None
-        if not isinstance(rows, dict) or not all(_is_estimate(row) for row in rows.values()):
-            raise InputError(f"{path} is damaged: it does not hold a number with its verdict under each name")
-        return rows
+        """Return metrics.json, empty if it does not exist yet. Raises InputError if it is damaged."""
+        return metrics_file.read_estimates(self.folder / "metrics.json")
 
     def write_metrics(self, estimates: dict[str, Estimate]) -> None:
-        """Write metrics.json: a row an estimate."""
-        rows = {name: estimate.to_json() for name, estimate in estimates.items()}
-        write_text(self.folder / "metrics.json", json.dumps(rows, indent=1, allow_nan=False) + "\n")
+        """Write metrics.json."""
+        metrics_file.write_estimates(self.folder / "metrics.json", estimates)
+
+    def log_metrics(self, row: dict[str, Any]) -> None:
+        """Append one line to metrics.jsonl."""
+        history.append_row(self.folder / "metrics.jsonl", row)
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return the complete lines of metrics.jsonl. Raises InputError that names a damaged line."""
+        return history.read_rows(self.folder / "metrics.jsonl")
+
+    def cut_history(self, step: int) -> None:
+        """Drop the lines of metrics.jsonl beyond `step`, which training will write again."""
+        history.cut_rows(self.folder / "metrics.jsonl", step)
 
     def begin(self) -> None:
-        """Mark the run as one that has not finished, until `finish`; a kill leaves the mark."""
+        """Mark the run as not finished until `finish`; a kill leaves the mark."""
         write_text(self.folder / UNFINISHED, "this run has not finished: it is running, was stopped, or failed\n")
 
     def finish(self) -> None:
-        """Remove the mark, and the reason why an earlier try failed."""
+        """Remove the mark, and the reason of an earlier failure."""
         for name in ("failure.txt", UNFINISHED):
             (self.folder / name).unlink(missing_ok=True)
 
     def is_finished(self) -> bool:
-        """Whether the verb came to its end, so that metrics.json holds all of its numbers."""
+        """Return True if the verb has ended, so that metrics.json contains all of its numbers."""
         return (self.folder / "metrics.json").exists() and not (self.folder / UNFINISHED).exists()
 
     def steps(self) -> list[int]:
-        """Steps that have a checkpoint folder, in order."""
+        """Return the steps that have a checkpoint folder, in order."""
         found = (re.fullmatch(r"step-(\d+)", p.name) for p in self.checkpoints.glob("step-*"))
         return sorted(int(m[1]) for m in found if m)
 
     def checkpoint(self, which: str | int) -> Path:
-        """The folder of checkpoint `which`: last, best or a step; InputError when it is not there."""
+        """Return the folder of a checkpoint. Raises InputError if it does not exist.
+
+        which: last, best or a step.
+        """
         have = self.steps()
         if which in ("last", "best"):
             try:
@@ -145,11 +147,10 @@ class Run:
             except OSError:
                 other = f"; it has steps {have}" if have else ": train it first, or to its first checkpoint"
                 raise InputError(f"run={self.folder} has no checkpoint named {which}{other}") from None
-            if name not in {f"step-{step}" for step in have}:
-                raise InputError(
-                    f"checkpoint {name[:40] or repr(name)} of run={self.folder} is missing; it has steps {have}"
-                )
-            return self.checkpoints / name
+            if name in {f"step-{step}" for step in have}:
+                return self.checkpoints / name
+            shown = name[:40] or repr(name)
+            raise InputError(f"checkpoint {shown} of run={self.folder} is missing; it has steps {have}")
         try:
             step = int(which)
         except (TypeError, ValueError):
@@ -158,72 +159,19 @@ class Run:
             raise InputError(f"checkpoint={step} is not in run={self.folder}; it has steps {have}")
         return self.checkpoints / f"step-{step}"
 
-    def log_metrics(self, row: dict[str, Any]) -> None:
-        """Append one line to metrics.jsonl."""
-        with (self.folder / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(row, allow_nan=False) + "\n")
-
-    def history(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl; a torn last line is left out. InputError names another that is damaged."""
-        path = self.folder / "metrics.jsonl"
-        return [row for _, row in _whole_lines(path)] if path.exists() else []
-
-    def cut_history(self, step: int) -> None:
-        """Drop lines of metrics.jsonl beyond `step`, as training will write them again."""
-        path = self.folder / "metrics.jsonl"
-        if path.exists():
-            write_text(path, "".join(line for line, row in _whole_lines(path) if row["step"] <= step))
-
     def write_captions(self, captions: dict[str, str]) -> None:
-        """Remember the sentence that belongs under each figure, in the order of the report."""
+        """Store the caption of each figure, in the order of the report."""
         write_text(self.figures / "captions.json", json.dumps(captions, indent=1, ensure_ascii=False))
 
     def captions(self) -> dict[str, str]:
-        """The sentence under each figure; names and sentences that are no text are left out."""
+        """Return the caption of each figure, without names and captions that are not text."""
         found = read_json(self.figures / "captions.json")
         pairs = found.items() if isinstance(found, dict) else ()
         return {name: text for name, text in pairs if NAME.fullmatch(name) and isinstance(text, str)}
 
 
-def _whole_lines(path: Path) -> Iterable[tuple[str, dict[str, Any]]]:
-    *lines, _ = path.read_bytes().split(b"\n")
-    for number, content in enumerate(lines, 1):
-        try:
-            row = json.loads(content)
-        except (ValueError, RecursionError):
-            row = None
-        if not isinstance(row, dict) or not _is_step(row):
-            raise InputError(f"{path} is damaged: line {number} is no logged step; remove it to go on")
-        yield f"{content.decode()}\n", row
-
-
-def _is_step(row: dict[str, Any]) -> bool:
-    """Whether a line of metrics.jsonl names a step and holds numbers."""
-    if not isinstance(row.get("step"), int):
-        return False
-    return all(isinstance(value, int | float | list) or value is None for value in row.values())
-
-
-def _is_estimate(row: Any) -> bool:
-    """Whether a row of metrics.json is an estimate."""
-    if not isinstance(row, dict) or row.get("verdict") not in ("ok", "caution", "refused"):
-        return False
-    if (row["verdict"] == "refused") != (row.get("value") is None):
-        return False
-    if not isinstance(row.get("reason", ""), str) or not isinstance(row.get("unit", ""), str | NoneType):
-        return False
-    return "value" in row and all(_is_number(row.get(key)) for key in ("value", "se", "lower", "upper"))
-
-
-def _is_number(value: Any) -> bool:
-    """Whether a value is a number, a list of numbers or names, or nothing."""
-    if isinstance(value, list):
-        return all(_is_number(item) or isinstance(item, str) for item in value)
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
-
-
 def read_json(path: Path) -> Any:
-    """A JSON file's content, or {} when it is missing or damaged."""
+    """Return a JSON file's content; {} if it is missing or damaged."""
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -231,7 +179,7 @@ def read_json(path: Path) -> Any:
 
 
 def is_of_ebm(folder: Path) -> bool:
-    """Whether a folder is a run's or a sweep's, damaged ones aside."""
+    """Return True if a folder is an undamaged run or sweep."""
     for name, key in (("config.yaml", "made"), ("sweep.yaml", "jobs")):
         with suppress(OSError, InputError):
             if key in stored.load(stored.read_text(folder / name), folder / name):

@@ -1,4 +1,4 @@
-"""Where a run computes: device, number type and threads, with what `auto` means."""
+"""The device, number type and threads of a run, with what `auto` means."""
 
 import os
 from collections.abc import Iterator
@@ -15,15 +15,15 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 @dataclass(frozen=True)
 class Machine:
-    """A resolved device, dtype and thread count: what config.yaml records."""
+    """The device, dtype and thread count of a run, as config.yaml records them."""
 
     device: str
     dtype: str
     threads: int
 
     @contextmanager
-    def used(self) -> Iterator[None]:
-        """Inside the block floating-point tensors are of this type and torch has these threads; both are restored."""
+    def activate(self) -> Iterator[None]:
+        """Set torch's default number type and its threads inside the block."""
         threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
         torch.set_num_threads(self.threads)
         torch.set_default_dtype(DTYPES[self.dtype])
@@ -35,10 +35,10 @@ class Machine:
 
 
 def resolve(device: Any, dtype: Any, threads: Any) -> Machine:
-    """Machine with `auto` decided: CUDA where there is one; one thread a process.
+    """Return the machine with `auto` resolved: CUDA if it is available, and one thread per process.
 
-    One thread is the default because a chain's step is many small operations, which gain little from a second
-    thread and lose much when cores are shared; large networks on a free machine want threads=N.
+    One thread is the default because the step of a chain is many small operations. They gain little from a second
+    thread and lose much when cores are shared. Large networks on a free machine need threads=N.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -47,14 +47,13 @@ def resolve(device: Any, dtype: Any, threads: Any) -> Machine:
     except (RuntimeError, TypeError):
         raise check.InputError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}") from None
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise check.InputError(f"device={device} is not there: this torch sees no CUDA device; use device=cpu")
+        raise check.InputError(f"device={device} is not available: torch finds no CUDA device; use device=cpu")
     if device.startswith("cuda:") and int(device[5:]) >= torch.cuda.device_count():
-        raise check.InputError(f"device={device} is not there: this machine has {torch.cuda.device_count()}")
+        raise check.InputError(f"device={device} is not available: this machine has {torch.cuda.device_count()}")
     check.one_of("dtype", dtype, DTYPES)
-    if threads == "auto":
-        threads = 1
+    threads = 1 if threads == "auto" else threads
     check.count("threads", threads)
     cores = os.cpu_count() or 1
     if threads > cores:
-        raise check.InputError(f"threads must be <= {cores}, the cores of this machine, got {threads}")
+        raise check.InputError(f"threads must be <= {cores}, the number of cores of this machine, got {threads}")
     return Machine(device, dtype, threads)

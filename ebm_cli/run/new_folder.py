@@ -1,21 +1,22 @@
-"""The folder of a new run."""
+"""Make the folder of a new run."""
 
 import os
 import re
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 from ebm_cli.check import InputError
 from ebm_cli.run.folder import NAME
 
-# The mark, and files that `write_text` has not renamed yet.
-BEFORE_CONFIG = re.compile(r"unfinished|\.(unfinished|config\.yaml|sweep\.yaml)\.\w+")
+# Files that can exist before config.yaml: the mark, and temporary files of `write_text`.
+FIRST_FILES = re.compile(r"unfinished|\.(unfinished|config\.yaml|sweep\.yaml)\.\w+")
 
 
 def new_folder(verb: str, name: str, out: str | None, root: Path | None = None) -> Path:
-    """Make a run's folder exclusively: `out` itself, or outputs/VERB/DATE/TIME-NAME with a suffix if taken.
+    """Make a run's folder and return it: `out`, or outputs/VERB/DATE/TIME-NAME with a suffix if that exists.
 
-    An `out` that a kill left before its configuration was written is used again.
+    An existing `out` is used if a kill left it before its configuration was written.
     """
     if NAME.fullmatch(name) is None:
         raise InputError(f"name must be of letters, digits, '.', '_' and '-' only, got {name!r}")
@@ -31,27 +32,26 @@ def new_folder(verb: str, name: str, out: str | None, root: Path | None = None) 
         now = datetime.now()
         parent = (root or Path.cwd() / "outputs") / verb / now.strftime("%Y-%m-%d")
         parent.mkdir(parents=True, exist_ok=True)
-        return _first_free(parent, f"{now:%H-%M-%S}-{name}")
+        return _make_unused(parent, f"{now:%H-%M-%S}-{name}")
     except FileExistsError as error:
         if out is not None and not os.path.lexists(out):
             raise InputError(f"out={out} cannot be made: {error.filename} is a file") from None
-        raise InputError(f"out={out} exists already; choose another folder, or resume={out} to go on") from None
+        raise InputError(f"out={out} exists already; choose another folder, or continue with resume={out}") from None
     except OSError as error:
         raise InputError(f"out={out or 'outputs'} cannot be made: {error.strerror} ({error.filename})") from None
 
 
 def is_left_by_a_kill(folder: Path) -> bool:
-    """Whether a folder holds nothing but what a run or a sweep writes before its configuration."""
+    """Return True if a folder contains only files that a run or a sweep writes before its configuration."""
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    return bool(names) and all(BEFORE_CONFIG.fullmatch(name) for name in names)
+    return bool(names) and all(FIRST_FILES.fullmatch(name) for name in names)
 
 
-def _first_free(parent: Path, name: str) -> Path:
+def _make_unused(parent: Path, name: str) -> Path:
+    """Make the folder `name`, with a suffix if it exists, and return it."""
     for suffix in range(1, 10_000):
         folder = parent / (name if suffix == 1 else f"{name}-{suffix}")
-        try:
+        with suppress(FileExistsError):
             folder.mkdir()
-        except FileExistsError:
-            continue
-        return folder
+            return folder
     raise InputError(f"{parent / name} and 9,999 suffixes are all taken")

@@ -1,18 +1,18 @@
-"""Scores of a run's checkpoints, as its log holds them."""
+"""The scores of a run's checkpoints, from its log."""
 
 from ebm_cli.run.folder import Run
 
 SCORE = "sample_mmd"
-# The pessimistic end of nll, in nats a row: it ranks wherever some checkpoint has one.
+# The upper bound of nll, in nats per row. It ranks the checkpoints if any of them has it.
 LIKELIHOOD = "nll_upper"
 
 
 def scores_of(run: Run, by: str) -> dict[int, float]:
-    """The scores of that name of the checkpoints that are still there, by their step."""
+    """Return the scores named `by` of the existing checkpoints, by their step."""
     have = set(run.steps())
     return {row["step"]: row[by] for row in run.history() if row["step"] in have and by in row}
 
 
 def best_score(run: Run, by: str) -> float | None:
-    """The lowest score of that name, None if no checkpoint has one."""
+    """Return the lowest score named `by`; None if no checkpoint has it."""
     return min(scores_of(run, by).values(), default=None)

@@ -1,4 +1,4 @@
-"""YAML files that runs and sweeps leave: read as plain values only, and signed by the user who wrote them.
+"""Read the YAML files of runs and sweeps as plain values, and sign them for the user who writes them.
 
 A signature is an HMAC-SHA256 of the text before it, keyed by a secret in the user's state folder (RFC 2104). It proves
 that the text is as this user's ebm wrote it, wherever its folder is moved.
@@ -15,13 +15,13 @@ from typing import Any
 
 import yaml
 
-from ebm_cli.check import InputError
+from ebm_cli.run.damage import damage_error
 
-MARK = "# signature: "
+SIGNATURE_MARK = "# signature: "
 MAX_BYTES = 1 << 20
 MAX_VALUES = 200_000
 MAX_DEPTH = 40
-PLAIN = (type(None), bool, int, float, str)
+PLAIN_TYPES = (type(None), bool, int, float, str)
 
 
 class _Loader(yaml.SafeLoader):
@@ -40,50 +40,50 @@ class _Dumper(yaml.SafeDumper):
 
 
 def dump(values: dict[str, Any]) -> str:
-    """YAML text of plain values with this user's signature in its last line, none where there is no secret."""
+    """Return plain values as YAML, with this user's signature in the last line if there is a secret."""
     body = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     secret = user_secret(create=True)
-    return body if secret is None else f"{body}{MARK}{_code(secret, body)}\n"
+    return body if secret is None else f"{body}{SIGNATURE_MARK}{_signature(secret, body)}\n"
 
 
 def is_signed(text: str) -> bool:
-    """Whether this user's ebm wrote exactly this text."""
-    body, mark, last = text.rpartition(MARK)
+    """Return True if this user's ebm wrote exactly this text."""
+    body, mark, last = text.rpartition(SIGNATURE_MARK)
     if not mark or not re.fullmatch(r"[0-9a-f]{64}\n", last):
         return False
     secret = user_secret(create=False)
-    return secret is not None and hmac.compare_digest(_code(secret, body), last.strip())
+    return secret is not None and hmac.compare_digest(_signature(secret, body), last.strip())
 
 
 def read_text(path: Path) -> str:
-    """The file's text; InputError when it is too large or no text. OSErrors pass."""
+    """Return the file's text. Raises InputError if it is too large or not text, and OSError if it cannot be read."""
     with path.open("rb") as file:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
-        raise InputError(f"{path} is damaged: it is larger than {MAX_BYTES:,} bytes")
+        raise damage_error(path, f"it is larger than {MAX_BYTES:,} bytes")
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is damaged: {' '.join(str(error).split())}") from None
+        raise damage_error(path, " ".join(str(error).split())) from None
 
 
 def load(text: str, path: Path) -> dict[str, Any]:
-    """The text as a dict of plain values; InputError, naming `path`, when it is anything else."""
+    """Return the text as a dict of plain values. Raises InputError, naming `path`, if it is anything else."""
     try:
-        # A subclass of the safe loader.
+        # _Loader is a subclass of the safe loader.
         values = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
-        raise InputError(f"{path} is damaged: {' '.join(str(error).split())[:200]}") from None
+        raise damage_error(path, " ".join(str(error).split())[:200]) from None
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, LookupError) as error:
-        raise InputError(f"{path} is damaged: it is no plain YAML ({type(error).__name__})") from None
+        raise damage_error(path, f"it is not plain YAML ({type(error).__name__})") from None
     if not isinstance(values, dict):
-        raise InputError(f"{path} is damaged: it does not describe a run or a sweep")
-    _hold_plain(values, path)
+        raise damage_error(path, "it does not describe a run or a sweep")
+    _require_plain(values, path)
     return values
 
 
 def interpolations(node: Any, prefix: str = "") -> list[str]:
-    """The keys of values that hold `${`, which a stored file may not have resolved."""
+    """Return the keys of values that contain `${`, which must not be resolved in a stored file."""
     if isinstance(node, dict):
         inside = [found for key, value in node.items() for found in interpolations(value, f"{prefix}{key}.")]
         return [*inside, *(f"{prefix}{key}" for key in node if "${" in key)]
@@ -93,13 +93,16 @@ def interpolations(node: Any, prefix: str = "") -> list[str]:
 
 
 def state_folder() -> Path:
-    """The user's folder for state: $XDG_STATE_HOME/ebm, or ~/.local/state/ebm."""
+    """Return the user's folder for state: $XDG_STATE_HOME/ebm, or ~/.local/state/ebm."""
     given = os.environ.get("XDG_STATE_HOME", "")
     return (Path(given) if Path(given).is_absolute() else Path.home() / ".local" / "state") / "ebm"
 
 
 def user_secret(create: bool) -> bytes | None:
-    """This user's secret, made at first use with mode 600; None where there is none or others can open it."""
+    """Return this user's secret; None if there is none or if others can open it.
+
+    create: make a secret with mode 600 if there is none.
+    """
     try:
         path = state_folder() / "secret"
         if create and not path.exists():
@@ -116,28 +119,28 @@ def user_secret(create: bool) -> bytes | None:
 
 
 def _make_secret(path: Path) -> None:
-    """Write a new secret aside and link it into place, so that no other process reads half of it."""
+    """Write a new secret to a temporary file and link it into place, so that no process reads half of it."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    aside = path.with_name(f".secret-{os.getpid()}-{secrets.token_hex(4)}")
-    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    temporary = path.with_name(f".secret-{os.getpid()}-{secrets.token_hex(4)}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(secrets.token_hex(32).encode() + b"\n")
             file.flush()
             os.fsync(handle)
-        os.link(aside, path)
+        os.link(temporary, path)
     except FileExistsError:
-        # Another process was first; its secret holds.
+        # Another process was first; its secret is used.
         return
     finally:
-        aside.unlink()
+        temporary.unlink()
 
 
-def _code(secret: bytes, body: str) -> str:
+def _signature(secret: bytes, body: str) -> str:
     return hmac.new(secret, b"ebm stored file\n" + body.encode(), hashlib.sha256).hexdigest()
 
 
-def _hold_plain(values: dict[str, Any], path: Path) -> None:
+def _require_plain(values: dict[str, Any], path: Path) -> None:
     """Raise InputError unless all keys are text and all values plain, in bounded number and depth."""
     count = 0
     todo: list[tuple[Any, str, int]] = [(values, "", 0)]
@@ -145,13 +148,13 @@ def _hold_plain(values: dict[str, Any], path: Path) -> None:
         node, name, depth = todo.pop()
         count += 1
         if depth > MAX_DEPTH or count > MAX_VALUES:
-            raise InputError(f"{path} is damaged: it is nested too deeply or holds too many values")
+            raise damage_error(path, "it is nested too deeply or holds too many values")
         if isinstance(node, dict):
             for key, value in node.items():
                 if not isinstance(key, str):
-                    raise InputError(f"{path} is damaged: the key {key!r}{f' of {name}' if name else ''} is no text")
+                    raise damage_error(path, f"the key {key!r}{f' of {name}' if name else ''} is not text")
                 todo.append((value, f"{name}.{key}".lstrip("."), depth + 1))
         elif isinstance(node, list):
             todo += [(item, name, depth + 1) for item in node]
-        elif not isinstance(node, PLAIN):
-            raise InputError(f"{path} is damaged: {name} is of type {type(node).__name__}, no plain value")
+        elif not isinstance(node, PLAIN_TYPES):
+            raise damage_error(path, f"{name} has type {type(node).__name__}, which is not a plain value")

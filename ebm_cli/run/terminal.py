@@ -1,4 +1,4 @@
-"""What a verb may tell the person who waits: nothing below the command line prints by itself."""
+"""The messages and progress that a verb may show. Nothing below the command line prints by itself."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,18 +15,18 @@ class Ticker(Protocol):
 
 @runtime_checkable
 class Terminal(Protocol):
-    """A place for messages and progress, and the person's wish to stop."""
+    """A place for messages and progress, and a request to stop."""
 
     def say(self, message: str) -> None:
-        """One line that stays."""
+        """Print a line."""
         ...
 
     def stopping(self) -> bool:
-        """Whether Ctrl-C or SIGTERM came: finish the step, save, and return."""
+        """Return True after Ctrl-C or SIGTERM: finish the step, save, and return."""
         ...
 
     def task(self, name: str, total: int | None, begin: int = 0) -> "TaskContext":
-        """A bar from `begin` to `total`, None where that is not known."""
+        """Show a bar from `begin` to `total`; None if that is unknown."""
         ...
 
 
@@ -40,18 +40,18 @@ class TaskContext(Protocol):
 
 
 class Stopped(Exception):
-    """A signal ended the verb early; what it had is saved."""
+    """A signal ended the verb early. Its results so far are saved."""
 
 
 class WorkFailed(Exception):
-    """The work itself failed (it diverged, the disk is full); the message says what and what usually helps."""
+    """The work itself failed: it diverged, or the disk is full. The message gives the reason and what usually helps."""
 
 
-class Quiet:
-    """A terminal that shows nothing and never asks to stop: for tests and for use from Python."""
+class NullTerminal:
+    """A terminal that shows nothing and never asks to stop, for tests and for use from Python."""
 
     def say(self, message: str) -> None:
-        """Nothing is shown."""
+        """Show nothing."""
 
     def stopping(self) -> bool:
         return False
@@ -59,13 +59,13 @@ class Quiet:
     @contextmanager
     def task(self, name: str, total: int | None, begin: int = 0) -> Iterator[Ticker]:  # noqa: ARG002
         def tick(done: float, **figures: float) -> None:
-            """Nothing is shown."""
+            """Show nothing."""
 
         yield tick
 
 
 def printable(message: str) -> str:
-    """The message, with characters that steer a terminal or stand for bytes that are no text as escapes."""
+    """Return the message, with escapes for characters that steer a terminal or stand for bytes that are not text."""
 
     def is_shown(c: str) -> bool:
         return c == "\n" or (c.isprintable() and c != "\N{REPLACEMENT CHARACTER}")
@@ -73,10 +73,10 @@ def printable(message: str) -> str:
     return "".join(c if is_shown(c) else ascii(c)[1:-1] for c in message)
 
 
-def never() -> bool:
-    """A stop signal that never comes."""
+def never_stop() -> bool:
+    """Return False: a stop signal that never comes."""
     return False
 
 
-def silent(step: int) -> None:
-    """A progress report that goes nowhere."""
+def ignore_progress(step: int) -> None:
+    """Ignore a progress report."""

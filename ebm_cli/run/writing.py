@@ -1,4 +1,4 @@
-"""Files replaced at once, so that a kill or a full disk leaves the old or the new one."""
+"""Replace files atomically, so that a kill or a full disk leaves the old file or the new one."""
 
 import os
 import shutil
@@ -12,28 +12,34 @@ if TYPE_CHECKING:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a text file at once; see `write_bytes`."""
+    """Replace a text file atomically."""
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Replace a file at once: written aside, synced, renamed."""
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Replace a file atomically: write a temporary file, sync it and rename it."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(aside).chmod(0o644)
-        Path(aside).replace(path)
+        write_synced(Path(temporary), content)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
     except BaseException:
-        Path(aside).unlink(missing_ok=True)
+        Path(temporary).unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
 
 
+def write_synced(path: Path, content: bytes | memoryview) -> None:
+    """Write a file and sync it to the disk."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def write_array(path: Path, values: "np.ndarray") -> None:
-    """Write a .npy file at once; numpy's own writing does not say why a disk took only half of it."""
+    """Write a .npy file atomically. NumPy's own writer gives no reason if the disk takes only half of it."""
     import numpy as np
 
     content = BytesIO()
@@ -50,9 +56,9 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def replace_folder(aside: Path, final: Path) -> None:
-    """Rename a finished folder into place; one that is there already is removed."""
+def replace_folder(temporary: Path, final: Path) -> None:
+    """Rename a finished folder into place, after removing an existing one."""
     if final.exists():
         shutil.rmtree(final)
-    aside.rename(final)
+    temporary.rename(final)
     sync_folder(final.parent)

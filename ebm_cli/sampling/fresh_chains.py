@@ -18,7 +18,7 @@ from ebm_cli.diagnostic.ess import MIN_ESS_PER_CHAIN, shortage
 from ebm_cli.energy import frozen
 from ebm_cli.estimate import rounded_up
 from ebm_cli.mixing.convergence import evidence
-from ebm_cli.run.checkpoint import chains_of, reached, read_checkpoint
+from ebm_cli.run.checkpoint import chains_of, last_step, read_checkpoint
 from ebm_cli.run.folder import Run
 from ebm_cli.run.terminal import Terminal
 from ebm_cli.sampler import Sampler, Unadjusted
@@ -68,7 +68,7 @@ def trained_buffer(trained: Run, checkpoint: str | int) -> dict[str, Tensor]:
     if lacks:
         raise check.InputError(
             f"checkpoint={checkpoint} of run={trained.folder} no longer has a replay buffer. The newest checkpoint, of "
-            f"step {reached(trained)}, has one. Type checkpoint=last, or start=noise"
+            f"step {last_step(trained)}, has one. Type checkpoint=last, or start=noise"
         )
     saved = tree["objective"] | chains
     # An objective that combines others has the start in one of them.

@@ -9,7 +9,7 @@ from typing import Any, cast
 from ebm_cli.assembly.components import Parts
 from ebm_cli.estimate import show
 from ebm_cli.optimizer import Rate
-from ebm_cli.run.checkpoint import drop_chains, newest_whole, reached
+from ebm_cli.run.checkpoint import drop_chains, last_step, newest_checkpoint
 from ebm_cli.run.folder import Run, read_json
 from ebm_cli.run.terminal import WorkFailed
 from ebm_cli.run.writing import write_text
@@ -65,10 +65,10 @@ class Rollbacks:
         done = past_rollbacks(run)
         if len(done) >= self.maximum:
             raise failure
-        last = reached(run)
+        last = last_step(run)
         if done and done[-1]["to"] == last:
             last = max((step for step in run.steps() if step < last), default=last)
-        folder, _ = newest_whole(run, last)
+        folder, _ = newest_checkpoint(run, last)
         lr, step_size = rate_and_step_size(parts)
         survived = failure.step - (done[-1]["to"] if done else 0)
         lowered = "rate" if step_size is None or lr is None else what_to_decrease(failure, survived, done)
@@ -131,11 +131,11 @@ def load(state: TrainState, run: Run) -> list[str]:
 
     A rollback that a kill interrupted is finished first: it is recorded, but `last` names a later step.
     """
-    folder, problems = newest_whole(run)
+    folder, problems = newest_checkpoint(run)
     lacks = state.load(folder)
     done = past_rollbacks(run)
     if state.rollbacks < len(done) and state.step >= done[-1]["to"]:
-        folder, more = newest_whole(run, done[-1]["to"])
+        folder, more = newest_checkpoint(run, done[-1]["to"])
         problems += [problem for problem in more if problem not in problems]
         return_to(run, int(folder.name.removeprefix("step-")))
         lacks = state.load(folder)

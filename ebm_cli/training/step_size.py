@@ -21,7 +21,7 @@ from ebm_cli.density.normals import Density
 from ebm_cli.estimate import show
 from ebm_cli.objective import ProvidesStart
 from ebm_cli.run.folder import Run
-from ebm_cli.run.terminal import Terminal, never, silent
+from ebm_cli.run.terminal import Terminal, ignore_progress, never_stop
 from ebm_cli.sampler import Sampler
 
 N_CHAINS, N_STEPS = 64, 200
@@ -111,7 +111,7 @@ def tune(sampler: Any, tuning: Tuning, energy: nn.Module, x: Tensor, generator: 
     if not can_be_tuned(sampler):
         return sampler
     with torch.no_grad():
-        return burn_in(sampler, tuning, energy, x, N_STEPS, generator, silent, never).sampler
+        return burn_in(sampler, tuning, energy, x, N_STEPS, generator, ignore_progress, never_stop).sampler
 
 
 def tuned_values(node: Config, sampler: Any) -> Config:

@@ -26,7 +26,7 @@ def diagnose(config: Config, run: Run, terminal: Terminal, sampled: Run | Path) 
     """Compute every diagnostic that `config` names on the chains of a sample run, or of a file."""
     diagnostics: dict[str, Diagnostic] = build_list(config, "diagnostic")
     machine = resolve(config["device"], config["dtype"], config["threads"])
-    with machine.used():
+    with machine.activate():
         path = sampled.folder / "chains.nc" if isinstance(sampled, Run) else sampled
         chains = chain_file.read(path)
         mixing, shared = read_record(path) or (None, SharedResults())

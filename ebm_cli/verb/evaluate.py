@@ -29,7 +29,7 @@ def evaluate(config: Config, run: Run, terminal: Terminal, trained: Run | None =
     trained: the training run whose weights to use.
     """
     machine = resolve(config["device"], config["dtype"], config["threads"])
-    with machine.used():
+    with machine.activate():
         parts, metrics = open_model(config, machine, trained, terminal, lambda: metrics_of(config))
         path = config.get("score")
         scored = None if path is None else rows_of(parts.energy, parts.event, parts.data, str(path))

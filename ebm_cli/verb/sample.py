@@ -29,7 +29,7 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
     Raises WorkFailed if no chain stays finite; Stopped after a signal, with the draws until then saved.
     """
     machine = resolve(config["device"], config["dtype"], config["threads"])
-    with machine.used():
+    with machine.activate():
         parts, plan = open_model(config, machine, trained, terminal, lambda: SamplingPlan.from_config(config))
         if parts.engine != "eager":
             terminal.say(f"engine: {parts.engine}")

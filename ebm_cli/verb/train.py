@@ -29,7 +29,7 @@ def train(config: Config, run: Run, terminal: Terminal, init: Run | None = None)
     the last good checkpoint kept, unless a rollback is left; Stopped after a signal, with the step finished and saved.
     """
     machine = resolve(config["device"], config["dtype"], config["threads"])
-    with machine.used(), rng.seeded_layers(config["seed"], "layers"):
+    with machine.activate(), rng.seeded_layers(config["seed"], "layers"):
         resumed = has_checkpoint(run)
         trainer = construct(Trainer, config["trainer"])
         parts = assemble(config, machine, record_for(run, init))

@@ -61,7 +61,7 @@ def composed(*words: str) -> Parts:
     """The parts of `ebm sample` under these words."""
     config = compose("sample", parse([*words, "device=cpu"]), Base())
     machine = resolve("cpu", config["dtype"], 1)
-    with machine.used():
+    with machine.activate():
         return assemble(config, machine)
 
 
@@ -179,7 +179,7 @@ WRONG = {
     "no runs": ("energy=product", ["energy.runs must be given"]),
     "one run": ("energy=product energy.runs=[A]", ["energy.runs must name at least two runs, got 1"]),
     "no list": ("energy=product energy.runs=A", ["energy.runs must be a list of training runs' folders", "'A'"]),
-    "a missing run": ("energy=product energy.runs=[A,../runs/c]", ["energy.runs=../runs/c is not there"]),
+    "a missing run": ("energy=product energy.runs=[A,../runs/c]", ["energy.runs=../runs/c does not exist"]),
     "no latest": ("energy=product energy.runs=[A,latest]", ["energy.runs=latest: there is no run of ebm train"]),
     "shapes": ("energy=product energy.runs=[A,THREE]", ["energy.runs must be of one event shape", "[2]", "[3]"]),
     "too few weights": ("energy=product energy.runs=[A,B] energy.weights=[1]", ["energy.weights", "2 in all", "[1]"]),

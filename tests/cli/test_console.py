@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ebm_cli.cli import main
-from ebm_cli.cli.console import Live, clock, fitted, seconds_left
-from ebm_cli.cli.rows import printed
+from ebm_cli.cli.console import ConsoleTerminal, bar_layout, clock, seconds_left
+from ebm_cli.cli.rows import estimate_lines
 from ebm_cli.estimate import Estimate
 
 SHORT = "can't tell: too short, 5 draws a chain are 4 times τ of energy, under 20; type steps=280"
@@ -26,7 +26,7 @@ ROWS = {
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_a_table_fits_breaks_no_word_and_gives_a_shared_reason_once(width: int) -> None:
-    lines = [line.plain for line in printed(ROWS, width)]
+    lines = [line.plain for line in estimate_lines(ROWS, width)]
     assert max(map(len, lines)) <= width
     whole = set(re.findall(r"\S+", " ".join([SHORT, "1 stands for mixed", "under 25 a chain: type steps=210;"])))
     told = " ".join(lines)
@@ -34,14 +34,14 @@ def test_a_table_fits_breaks_no_word_and_gives_a_shared_reason_once(width: int) 
 
 
 def test_a_table_of_normal_numbers_has_no_column_of_reasons() -> None:
-    header, row = (line.plain for line in printed({"loss": Estimate(1.0)}, 80))
+    header, row = (line.plain for line in estimate_lines({"loss": Estimate(1.0)}, 80))
     assert header.split() == ["quantity", "value", "verdict"] and row.split() == ["loss", "1", "ok"]
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
 def test_a_narrow_bar_keeps_step_and_time_left_and_drops_details(width: int) -> None:
     details = ["136.0/s", "e_data -4.226", "e_model -4.529", "acceptance 0.634"]
-    bar, words = fitted(width, "train", "1400/2000", "0:12 left", details)
+    bar, words = bar_layout(width, "train", "1400/2000", "0:12 left", details)
     assert words.startswith("1400/2000  0:12 left") and len("train") + 1 + bar + 1 + len(words) <= width
     assert (details[-1] in words) == (width == 200) and bar >= 10
 
@@ -56,7 +56,7 @@ def test_a_message_on_a_terminal_is_broken_between_words_only(monkeypatch: pytes
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
     monkeypatch.setenv("TERM", "dumb")
     path = "/a/folder/whose/name/alone/is/longer/than/any/terminal/is/wide/outputs"
-    Live().say(f"stopped at step 300, which is saved; ebm train resume={path} goes on")
+    ConsoleTerminal().say(f"stopped at step 300, which is saved; ebm train resume={path} goes on")
     lines = capsys.readouterr().err.splitlines()
     assert f"resume={path}" in lines and max(len(line) for line in lines if path not in line) <= 60
 

@@ -76,7 +76,7 @@ def spoil(folder: Path, *path: str, node: Any) -> None:
         place = place.setdefault(name, {}) if isinstance(place, dict) else place[name]
     place[path[-1]] = node
     body = yaml.safe_dump(config, sort_keys=False)
-    (folder / "config.yaml").write_text(body + stored.MARK + text.rpartition(stored.MARK)[2])
+    (folder / "config.yaml").write_text(body + stored.SIGNATURE_MARK + text.rpartition(stored.SIGNATURE_MARK)[2])
 
 
 def harmless(here: Path) -> bool:
@@ -229,7 +229,7 @@ def test_a_configuration_that_was_edited_is_no_longer_signed(change: str, here: 
     changed = {
         "a byte": text.replace("seed: 0", "seed: 1"),
         "another mark": text[:-2] + ("0" if text[-2] != "0" else "1") + "\n",
-        "no mark": text.rpartition(stored.MARK)[0],
+        "no mark": text.rpartition(stored.SIGNATURE_MARK)[0],
         "two documents": text + "energy: 1\n",
     }[change]
     assert changed != text
@@ -279,7 +279,7 @@ def test_a_stored_sweep_executes_nothing_and_needs_a_word(here: Path, capsys, mo
         ("made: {verb: train}\nenergy: {width: '${oc.env:HOME}'}\n", "interpolation"),
         ("made: {verb: train}\nenergy: {'${oc.env:HOME}': 1}\n", "interpolation"),
         ("made: {verb: train}\nseed: 2020-01-01\n", "plain value"),
-        ("made: {verb: train}\n1: 2\n", "no text"),
+        ("made: {verb: train}\n1: 2\n", "not text"),
         ("made: {verb: train}\nenergy: {defaults: [data: table]}\n", "defaults"),
         ("made: {verb: train}\ntrainer: {'steps=1 hydra.run.dir': 1}\n", "trainer"),
         ("a: &a {b: 1}\nmade: {<<: [*a, *a], verb: train}\n", "merge"),
@@ -319,4 +319,4 @@ def test_the_secret_is_the_users_alone(here: Path, monkeypatch: pytest.MonkeyPat
     assert not stored.is_signed(first)
     # Where none can be made, runs are written unsigned.
     monkeypatch.setenv("XDG_STATE_HOME", "/proc/nowhere")
-    assert stored.MARK not in stored.dump({"a": 1})
+    assert stored.SIGNATURE_MARK not in stored.dump({"a": 1})

@@ -208,7 +208,7 @@ def test_a_rollback_that_a_checkpoint_has_followed_is_not_made_again(here: Path)
 
 def test_what_a_kill_leaves_before_the_configuration_does_not_stop_the_same_command(here: Path) -> None:
     words = [*RUNS["plain"], "out=run"]
-    killed_at("ebm_cli.cli.run_job.settle", words)
+    killed_at("ebm_cli.cli.run_job.resolve_auto_values", words)
     assert [path.name for path in Path("run").iterdir()] == [UNFINISHED]
     Path("run", ".config.yaml.x1y2_z").write_text("made:")
     assert main(["train", *words]) in (0, 1)
@@ -241,7 +241,7 @@ def test_other_verbs_name_the_line_that_goes_on_with_a_run_without_a_checkpoint(
     (killed,) = (path.parent for path in Path("outputs/train").glob("*/*/config.yaml"))
     assert main(["sample", f"run={killed}"]) == 2
     error = capsys.readouterr().err
-    assert "has no checkpoints/last yet" in error and f"ebm train resume={killed.absolute()} goes on" in error
+    assert "has no checkpoints/last yet" in error and f"ebm train resume={killed.absolute()} continues it" in error
     assert main(["train", "resume=latest"]) in (0, 1)
     assert Run(killed).is_finished()
 

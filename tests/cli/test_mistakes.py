@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from ebm_cli.cli import main
-from ebm_cli.cli.sweep_plan import begin, planned
+from ebm_cli.cli.sweep_plan import create_sweep, new_plan
 from ebm_cli.cli.words import parse
 
 TINY = ["trainer.steps=2", "trainer.batch_size=8", "start.size=16", "objective.steps=1", "energy.width=8"]
@@ -35,10 +35,10 @@ MISTAKES = [
     ("sample energy=double_well sampler=[mala,sgld]", ["sampler takes one name"]),
     ("sample energy=null", ["energy"]),
     ("sample energy=double_well sampler=null", ["sampler must name one of"]),
-    ("sample energy=double_well objective=exact", ["objective is no group of ebm sample"]),
-    ("diagnose energy=double_well run=flat.npy", ["energy is no group of ebm diagnose"]),
+    ("sample energy=double_well objective=exact", ["objective is not a group of ebm sample"]),
+    ("diagnose energy=double_well run=flat.npy", ["energy is not a group of ebm diagnose"]),
     ("evaluate energy=double_well metric=nll", ["metric"]),
-    ("sample energy=double_well +sampler.step_size=1", ["sampler.step_size is there already", "without the +"]),
+    ("sample energy=double_well +sampler.step_size=1", ["sampler.step_size exists already", "without the +"]),
     ("train experiment=gaussains_8", ["gaussains_8", "'gaussians_8'"]),
     ("train data=two_mons", ["two_mons", "'two_moons'"]),
     ("train regularizer.gradient_norm.at=line", ["regularizer.gradient_norm.at", "'regularizer=[gradient_norm]'"]),
@@ -108,7 +108,7 @@ MISTAKES = [
     ("sample -m energy=double_well seed=glob(*)", ["seed=glob(*)", "lists no values to sweep over"]),
     ("sample -m energy=double_well seed=range(3,3)", ["seed=range(3,3)", "no values"]),
     ("sample -m energy=double_well,dobule_well", ["dobule_well", "'double_well'"]),
-    ("sample -m run=none,trained", ["run=none is not there"]),
+    ("sample -m run=none,trained", ["run=none does not exist"]),
     ("train -m experiment=gaussians_8 optimizer.lr=1,0", ["optimizer.lr must be > 0, got 0"]),
     ("sample -m energy=double_well event=[0],[1],[-1]", ["event must be >= 1, got 0", "event must be >= 1, got -1"]),
     ("sample -m energy=muller_brown sampler.temperature=1,2 event=[3]", ["event is [2]", "[3]"]),
@@ -121,8 +121,8 @@ MISTAKES = [
     ("train resume=sweep", ["sweep of ebm sample, not of ebm train"]),
     ("sample run=sweep", ["a sweep's folder"]),
     # Runs.
-    ("sample run=nowhere", ["run=nowhere is not there"]),
-    ("sample run=traind", ["run=traind is not there", "'trained'"]),
+    ("sample run=nowhere", ["run=nowhere does not exist"]),
+    ("sample run=traind", ["run=traind does not exist", "'trained'"]),
     ("sample run=empty", ["has no config.yaml"]),
     ("sample run=table.csv", ["table.csv"]),
     ("sample run=latest", ["run=latest", "no run of ebm train"]),
@@ -135,9 +135,9 @@ MISTAKES = [
     ("sample run=foreign", ["energy._target_=mine.Ring", "foreign", "trust=true"]),
     ("train init=trained energy.width=32", ["energy does not fit the weights", "shape", "8", "32"]),
     ("train resume=trained energy.width=32", ["energy.width cannot change on resume", "init="]),
-    ("train resume=nowhere", ["resume=nowhere is not there"]),
+    ("train resume=nowhere", ["resume=nowhere does not exist"]),
     ("diagnose run=trained", ["of ebm train", "ebm sample run="]),
-    ("diagnose run=none.nc", ["none.nc is not there"]),
+    ("diagnose run=none.nc", ["none.nc does not exist"]),
     ("diagnose run=table.csv", ["table.csv"]),
     ("diagnose run=flat.npy", ["flat.npy", "(chain, draw, *event)"]),
     ("diagnose run=words.npy", ["words.npy"]),
@@ -198,7 +198,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "broken.nc").write_bytes(b"CDF\x01 this is none")
     np.save(folder / "flat.npy", np.zeros(5))
     np.save(folder / "words.npy", np.array([["a", "b"]]))
-    begin(planned("sample", parse(["energy=double_well", "seed=0,1"])), parse([f"out={folder / 'sweep'}"]))
+    create_sweep(new_plan("sample", parse(["energy=double_well", "seed=0,1"])), parse([f"out={folder / 'sweep'}"]))
     shutil.copytree(folder / "trained", folder / "sweep" / "0")
     (folder / "typo.py").write_text("class Ring(:\n")
     (folder / "mine.py").write_text(

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from ebm_cli.cli import main
-from ebm_cli.cli.console import Live, print_rows
-from ebm_cli.cli.sweep_plan import begin, planned
+from ebm_cli.cli.console import ConsoleTerminal, print_rows
+from ebm_cli.cli.sweep_plan import create_sweep, new_plan
 from ebm_cli.cli.sweep_progress import JobTerminal
 from ebm_cli.cli.words import parse
 from ebm_cli.run.folder import Run
@@ -50,7 +50,7 @@ def test_training_jobs_are_ranked_by_their_best_checkpoint_over_seeds(here: Path
 
 
 def test_each_job_has_a_seed_of_its_own_that_resume_keeps_unless_one_is_typed(here: Path) -> None:
-    folder = begin(planned("sample", parse([*SHORT, f"{T}=1,2,4"])), parse(["out=s"]))
+    folder = create_sweep(new_plan("sample", parse([*SHORT, f"{T}=1,2,4"])), parse(["out=s"]))
     plan = yaml.safe_load((folder / "sweep.yaml").read_text())
     assert [job[-1] for job in plan["jobs"]] == ["seed=0", "seed=1", "seed=2"]
     assert main(["sample", "resume=s"]) == 0
@@ -91,7 +91,7 @@ def test_no_number_is_cut_and_what_has_no_room_is_named(capsys) -> None:
 
 def test_one_line_covers_the_whole_sweep() -> None:
     shown: list[float] = []
-    terminal = JobTerminal(Live(), lambda done, **_: shown.append(done), done=2)
+    terminal = JobTerminal(ConsoleTerminal(), lambda done, **_: shown.append(done), done=2)
     for total in (10, None, 4):
         with terminal.task("part", total) as tick:
             for done in range(1, (total or 3) + 1):

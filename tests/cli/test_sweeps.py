@@ -20,9 +20,8 @@ from ebm_cli.chain import chain_file
 from ebm_cli.cli import main
 from ebm_cli.cli.job import Job
 from ebm_cli.cli.prepare import prepare
-from ebm_cli.cli.sweep import composed
-from ebm_cli.cli.sweep import table as write_table
-from ebm_cli.cli.sweep_plan import Plan, begin, planned, reopen
+from ebm_cli.cli.sweep import compose_jobs, write_table
+from ebm_cli.cli.sweep_plan import Plan, create_sweep, new_plan, reopen
 from ebm_cli.cli.words import parse
 from ebm_cli.run import folder as run
 from ebm_cli.run import signed_yaml as stored
@@ -49,7 +48,7 @@ def resumed(verb: str, folder: Path) -> list[Job]:
     """The jobs that `resume=` of a sweep would run, composed where the sweep was planned."""
     plan = reopen(verb, parse([f"resume={folder}"]), folder)
     with chdir(plan.cwd):
-        return composed(plan)
+        return compose_jobs(plan)
 
 
 @pytest.mark.slow
@@ -113,7 +112,7 @@ def test_a_sweep_resumed_elsewhere_uses_the_first_folders_file(here: Path, monke
     two_folders(here)
     monkeypatch.chdir(here / "A")
     words = ["data=table", "data.path=my.csv", "seed=0,1", "trainer.steps=1", *TRAIN]
-    folder = begin(planned("train", parse(words)), parse(["out=../S"]))
+    folder = create_sweep(new_plan("train", parse(words)), parse(["out=../S"]))
     monkeypatch.chdir(here / "B")
     assert main(["train", f"resume={folder}"]) == 0
     assert Path.cwd() == here / "B"
@@ -133,7 +132,7 @@ def test_runs_that_a_sweep_names_are_found_from_elsewhere(here: Path, trained: P
     words = {"sample": ["run=r", *SHORT], "train": ["init=r"], "evaluate": ["energy=product", "energy.runs=[r,r]"]}
     for verb, line in words.items():
         monkeypatch.chdir(here / "A")
-        folder = begin(planned(verb, parse([*line, "seed=0,1"])), parse([f"out={here / verb}"]))
+        folder = create_sweep(new_plan(verb, parse([*line, "seed=0,1"])), parse([f"out={here / verb}"]))
         monkeypatch.chdir(here / "B")
         for job in resumed(verb, folder):
             if verb == "evaluate":
@@ -266,7 +265,7 @@ def test_runs_in_a_folder_of_any_name_are_found(name: str, here: Path, trained: 
     monkeypatch.chdir(here / name)
     for key, verb in (("run", "sample"), ("init", "train")):
         for value in ("latest", str(folder)) if key == "run" else ("outputs/train/2026-01-01/00-00-00-r",):
-            jobs = composed(planned(verb, parse([f"{key}={value}", "seed=0,1"])))
+            jobs = compose_jobs(new_plan(verb, parse([f"{key}={value}", "seed=0,1"])))
             assert [job.config[key] for job in jobs] == [str(folder)] * 2
     job = prepare("train", parse([f"resume={folder}", "trainer.steps=9"]))
     assert job.folder == folder
@@ -289,7 +288,7 @@ def test_the_verbs_work_in_a_folder_with_a_comma_and_a_quote(here: Path, trained
 
 @pytest.mark.parametrize("key", ["run", "init", "resume"])
 def test_a_sweeps_folder_is_no_run(key: str, here: Path, trained: Path, capsys) -> None:
-    folder = begin(planned("train", parse(["seed=0,1"])), parse(["out=s"]))
+    folder = create_sweep(new_plan("train", parse(["seed=0,1"])), parse(["out=s"]))
     shutil.copytree(trained, folder / "0")
     capsys.readouterr()
     if key == "resume":
@@ -312,7 +311,7 @@ def test_a_sweeps_folder_is_no_run(key: str, here: Path, trained: Path, capsys) 
     ],
 )
 def test_a_damaged_plan_is_a_line(change, expected: str, here: Path, capsys) -> None:
-    begin(planned("sample", parse(["energy=double_well", "sampler.temperature=1,2"])), parse(["out=s"]))
+    create_sweep(new_plan("sample", parse(["energy=double_well", "sampler.temperature=1,2"])), parse(["out=s"]))
     plan = yaml.safe_load((here / "s" / "sweep.yaml").read_text())
     change(plan)
     (here / "s" / "sweep.yaml").write_text(yaml.safe_dump(plan))

@@ -60,7 +60,7 @@ WRONG = {
     "custom without target": ("sample energy=custom", ["energy._target_"]),
     "custom of no module": ("sample energy=custom energy._target_=nowhere.Ring", ["nowhere"]),
     "custom of no class": ("sample energy=custom energy._target_=torch.nn.Linaer", ["Linaer", "Linear"]),
-    "missing run": ("sample run=outputs/none", ["outputs/none", "not there"]),
+    "missing run": ("sample run=outputs/none", ["outputs/none", "does not exist"]),
     "no run yet": ("sample run=latest", ["latest"]),
     "bad name": ("sample energy=double_well name=a/b", ["name", "a/b"]),
     "nothing to diagnose": ("diagnose", ["run"]),

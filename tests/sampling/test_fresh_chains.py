@@ -16,7 +16,7 @@ from ebm_cli.chain.tuning import Tuning
 from ebm_cli.cli import main
 from ebm_cli.energy import frozen
 from ebm_cli.run.machine import resolve
-from ebm_cli.run.terminal import Quiet, never, silent
+from ebm_cli.run.terminal import NullTerminal, ignore_progress, never_stop
 from ebm_cli.sampling.fresh_chains import missing_length, record_chains
 from ebm_cli.sampling.sampling_plan import SamplingPlan
 from tests.contract import build
@@ -116,7 +116,9 @@ def test_a_stretch_goes_on_where_the_last_one_ended(rng: torch.Generator) -> Non
     sampler = build("sampler", "tempering", {"replicas": 3})
     whole = run_chains(sampler, energy, x, 40, torch.Generator().manual_seed(1), thin=2)
     with frozen(energy), torch.no_grad():
-        walk = Walk(sampler, energy, x, torch.Generator().manual_seed(1), 0, Tuning(), silent, never, "eager")
+        walk = Walk(
+            sampler, energy, x, torch.Generator().manual_seed(1), 0, Tuning(), ignore_progress, never_stop, "eager"
+        )
         parts = [walk.record(16, 2), walk.record(24, 2)]
     assert torch.equal(torch.cat([part.x for part in parts]), whole.x)
     assert torch.equal(torch.cat([part.accept for part in parts]), whole.accept)
@@ -130,7 +132,7 @@ def test_lengths_that_auto_means() -> None:
     assert SamplingPlan(4, 7, 3, "auto").thin_of(7) == 7
 
 
-class Halts(Quiet):
+class Halts(NullTerminal):
     """A terminal that asks to stop at one of the looks at it."""
 
     def __init__(self, look: int) -> None:

@@ -11,7 +11,7 @@ import torch
 from ebm_cli.check import InputError
 from ebm_cli.objective import Objective
 from ebm_cli.run import checkpoint
-from ebm_cli.run.checkpoint import energy_weights, newest_whole, read_checkpoint, write_checkpoint
+from ebm_cli.run.checkpoint import energy_weights, newest_checkpoint, read_checkpoint, write_checkpoint
 from ebm_cli.run.folder import Run
 from ebm_cli.training.state import TrainState
 from tests.contract import build
@@ -235,7 +235,7 @@ def test_resuming_passes_over_a_damaged_checkpoint_and_says_so(tmp_path: Path) -
     first = state.save(run)
     advance(state)
     one_bit_off(state.save(run) / "state.safetensors")
-    folder, problems = newest_whole(run)
+    folder, problems = newest_checkpoint(run)
     assert folder == first
     assert len(problems) == 1 and "step-1" in problems[0]
 
@@ -244,7 +244,7 @@ def test_nothing_is_resumed_when_no_checkpoint_is_whole(tmp_path: Path) -> None:
     run = Run(tmp_path)
     one_bit_off(training().save(run) / "state.safetensors")
     with pytest.raises(InputError, match="nothing to resume from"):
-        newest_whole(run)
+        newest_checkpoint(run)
 
 
 def test_checkpoints_beyond_last_are_not_resumed(tmp_path: Path) -> None:
@@ -253,4 +253,4 @@ def test_checkpoints_beyond_last_are_not_resumed(tmp_path: Path) -> None:
     advance(state)
     state.save(run)
     (run.checkpoints / "last").write_text(first.name)
-    assert newest_whole(run) == (first, [])
+    assert newest_checkpoint(run) == (first, [])

@@ -62,7 +62,7 @@ def test_another_sampler_has_nothing_of_the_recipes() -> None:
 
 def parts_of(*words: str) -> Parts:
     place = resolve("cpu", "float32", 1)
-    with place.used():
+    with place.activate():
         return assemble(composed(*words, "device=cpu"), place)
 
 
@@ -162,7 +162,7 @@ def test_objective_regularizers_and_rollback_share_one_sampler(tmp_path: Path) -
     words = ["data=two_moons", "experiment=null", "sampler=sgld", "regularizer=[contrastive_kl]", *SHORT]
     whole = composed(*words, "device=cpu")
     place = resolve("cpu", "float32", 1)
-    with place.used():
+    with place.activate():
         parts = assemble(whole, place)
         state = first_state(parts, Trainer(**whole["trainer"]), 0)
         run = Run(tmp_path)

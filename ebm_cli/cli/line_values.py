@@ -1,4 +1,4 @@
-"""What the words of a typed line give: the value of a key, and which classes may be imported."""
+"""Read the words of a typed line: the value of a key, and which classes may be imported."""
 
 import shlex
 from typing import Any
@@ -9,7 +9,7 @@ from ebm_cli.cli.words import text
 
 
 def value_of(overrides: list[Any], key: str) -> str | None:
-    """The value that the line gives a plain key, as text."""
+    """Return the value that the line gives a plain key, as text; None if it gives none."""
     for override in reversed(overrides):
         if override.key_or_group == key and not override.is_sweep_override():
             value = override.value()
@@ -18,13 +18,13 @@ def value_of(overrides: list[Any], key: str) -> str | None:
 
 
 def permission_of(verb: str, overrides: list[Any]) -> Permission:
-    """What the words of a typed line permit: the classes that they name, and trust=true."""
+    """Return what a typed line permits: the classes that it names, and everything with trust=true."""
     names: set[str] = set()
     for override in overrides:
         if not override.is_sweep_override() and not override.is_delete():
             is_target = override.key_or_group.rpartition(".")[2] == "_target_"
             value = override.value()
-            names |= set(named_targets({"_target_": value} if is_target else value))
+            names |= set(targets_in({"_target_": value} if is_target else value))
     trust = value_of(overrides, "trust")
     if trust not in (None, "True", "False"):
         raise InputError(f"trust must be true or false, got {trust!r}")
@@ -32,16 +32,16 @@ def permission_of(verb: str, overrides: list[Any]) -> Permission:
     return Permission(frozenset(names), trust == "True", shlex.join(["ebm", verb, *words]) + " {trust}")
 
 
-def named_targets(value: Any) -> list[str]:
-    """Every `_target_` in a value, at any depth."""
+def targets_in(value: Any) -> list[str]:
+    """Return every `_target_` in a value, at any depth."""
     if isinstance(value, dict):
         own = [str(item) for key, item in value.items() if str(key) == "_target_"]
-        return own + [name for item in value.values() for name in named_targets(item)]
-    return [name for item in value for name in named_targets(item)] if isinstance(value, list) else []
+        return own + [name for item in value.values() for name in targets_in(item)]
+    return [name for item in value for name in targets_in(item)] if isinstance(value, list) else []
 
 
-def without_same_targets(own: dict[str, Any], overrides: list[Any]) -> list[Any]:
-    """The words without those that type a `_target_` of the run again: they permit it and change nothing."""
+def without_repeated_targets(own: dict[str, Any], overrides: list[Any]) -> list[Any]:
+    """Return the words without those that repeat a `_target_` of the run: they permit it and change nothing."""
     kept = []
     for override in overrides:
         path = override.key_or_group.split(".")
