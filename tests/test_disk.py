@@ -76,7 +76,7 @@ def test_chains_that_cannot_be_read_start_again_and_are_told_of(damage: str, cap
     capsys.readouterr()
     assert main(["train", "resume=run", "trainer.steps=8"]) == 0
     err = capsys.readouterr().err
-    assert "its chains start again; going on from step-6" in err
+    assert "its chains start again; training continues from step-6" in err
     ages = read_checkpoint(Path("run/checkpoints/chains-8"))["start.age"]
     assert int(ages.max()) <= 2
 

@@ -68,7 +68,8 @@ class Assembly:
         self.built: dict[str, Any] = {}
         self.failed: set[str] = set()
         same = record is not None and record.target == (config.get("data") or {}).get("_target_")
-        self.injected: dict[str, Any] = {"record": record if same else None}
+        # A component that the configuration leaves out is None for what asks for it.
+        self.injected: dict[str, Any] = dict.fromkeys(INJECTED) | {"record": record if same else None}
         if "energy" not in self.nodes:
             self.problems.messages.append("energy must be chosen: energy=NAME or run=RUN")
             self.failed |= {"energy", "event"}

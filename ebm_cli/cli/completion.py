@@ -5,24 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ebm_cli.check import InputError
-from ebm_cli.cli import runs
+from ebm_cli.cli import keys, runs
 from ebm_cli.cli.help import TEXTS
-from ebm_cli.cli.keys import (
-    COMPLETE,
-    LIST_GROUPS,
-    MODEL_GROUPS,
-    QUERIES,
-    RESUME_KEYS,
-    TRAINING_GROUPS,
-    VERBS,
-    Key,
-    default_options,
-    groups,
-    keys_of,
-    option_keys,
-    typed_options,
-    verb_file,
-)
 from ebm_cli.run.folder import Run
 
 SHELLS = ("bash", "zsh", "fish")
@@ -34,7 +18,7 @@ Alternatives = dict[str, list[str]]
 
 def completion(command: str, arguments: list[str]) -> int:
     """Answer `ebm completion SHELL` with a script, and `ebm _complete LINE` with the next words, one per line."""
-    if command == COMPLETE:
+    if command == keys.COMPLETE:
         line = arguments[0] if arguments else "ebm "
         sys.stdout.writelines(f"{word}\n" for word in candidates(line))
         return 0
@@ -52,7 +36,7 @@ def candidates(line: str) -> list[str]:
     # An opening quote belongs to the shell.
     current = current.lstrip("'\"")
     if len(words) <= 1:
-        options = [*VERBS, *QUERIES, "--help", "--version"]
+        options = [*keys.VERBS, *keys.QUERIES, "--help", "--version"]
     else:
         options = next_words(words[1], [word.strip("'\"") for word in words[2:]], current)
     return sorted({option for option in options if option.startswith(current)})
@@ -60,14 +44,14 @@ def candidates(line: str) -> list[str]:
 
 def next_words(first: str, given: list[str], current: str) -> list[str]:
     """Return the words that may follow the first word of a line and those `given` since."""
-    known = groups()
+    known = keys.groups()
     if first == "completion":
         return list(SHELLS)
     if first == "choices":
         return list(known) if not given else list(known.get(given[0], {}))
     if first == "help":
-        return [*VERBS, *(f"{group}=" for group in known)] if "=" not in current else option_words(current)
-    if first not in VERBS:
+        return [*keys.VERBS, *(f"{group}=" for group in known)] if "=" not in current else option_words(current)
+    if first not in keys.VERBS:
         return []
     if "=" in current:
         return value_words(first, given, current)
@@ -79,23 +63,23 @@ def verb_keys(verb: str, given: list[str]) -> Alternatives:
 
     These are its own keys, its groups, and the keys of the options that the line, its run or the defaults choose.
     """
-    own = alternatives(keys_of(verb_file(verb)))
+    own = alternatives(keys.keys_of(keys.verb_file(verb)))
     if any(word.startswith("resume=") for word in given):
-        return {key: own.get(key, []) for key in RESUME_KEYS}
+        return {key: own.get(key, []) for key in keys.RESUME_KEYS}
     found: Alternatives = own | {key: [] for key in RUN_KEYS[verb]}
-    typed, of_run = typed_options(given, verb), run_keys(verb, given)
-    for group, names in (default_options(verb) | typed).items():
+    typed, of_run = keys.typed_options(given, verb), run_keys(verb, given)
+    for group, names in (keys.default_options(verb) | typed).items():
         found[group] = []
         for name in names if group != "experiment" else ():
-            found |= alternatives(option_keys(group, name))
+            found |= alternatives(keys.option_keys(group, name))
         if group not in typed:
             found |= of_run.get(group, {})
     return found
 
 
-def alternatives(keys: list[Key]) -> Alternatives:
+def alternatives(found: list[keys.Key]) -> Alternatives:
     """Return the alternatives of each key, by its name."""
-    return {key.name: key.alternatives for key in keys}
+    return {key.name: key.alternatives for key in found}
 
 
 def named_run(verb: str, given: list[str]) -> Run | None:
@@ -119,27 +103,20 @@ def run_keys(verb: str, given: list[str]) -> dict[str, Alternatives]:
     except (InputError, OSError):
         return {}
     return {
-        group: {name: node_alternatives(group, config[group], name) for name in node_keys(f"{group}.", config[group])}
-        for group in (TRAINING_GROUPS if verb == "train" else MODEL_GROUPS)
+        group: {
+            name: node_alternatives(group, config[group], name)
+            for name, _ in keys.flatten(config[group], f"{group}.")
+            if not name.endswith("._target_")
+        }
+        for group in (keys.TRAINING_GROUPS if verb == "train" else keys.MODEL_GROUPS)
         if isinstance(config.get(group), dict)
     }
 
 
-def node_keys(prefix: str, node: dict[str, Any]) -> list[str]:
-    """Return the dotted keys of a run's node without those of classes."""
-    found: list[str] = []
-    for name, value in node.items():
-        if isinstance(value, dict):
-            found += node_keys(f"{prefix}{name}.", value)
-        elif name != "_target_":
-            found.append(f"{prefix}{name}")
-    return found
-
-
 def node_alternatives(group: str, node: dict[str, Any], name: str) -> list[str]:
     """Return the alternatives of a key of a run's node, from the option of the same class."""
-    names = node if group in LIST_GROUPS else [str(node.get("_target_")).rpartition(".")[0].rpartition(".")[2]]
-    return next((key.alternatives for each in names for key in option_keys(group, each) if key.name == name), [])
+    names = node if group in keys.LIST_GROUPS else [str(node.get("_target_")).rpartition(".")[0].rpartition(".")[2]]
+    return next((key.alternatives for each in names for key in keys.option_keys(group, each) if key.name == name), [])
 
 
 def value_words(verb: str, given: list[str], current: str) -> list[str]:
@@ -147,7 +124,7 @@ def value_words(verb: str, given: list[str], current: str) -> list[str]:
     key = current.partition("=")[0]
     if key in ("run", "resume", "init"):
         return [f"{key}={name}" for name in run_names(verb)]
-    if key in groups():
+    if key in keys.groups():
         return option_words(current)
     words = verb_keys(verb, given).get(key, [])
     if key == "checkpoint" and (run := named_run(verb, given)) is not None:
@@ -158,8 +135,8 @@ def value_words(verb: str, given: list[str], current: str) -> list[str]:
 def option_words(current: str) -> list[str]:
     """Return the options of the group in `GROUP=` or `GROUP=[NAME,`; of a list group only those not listed yet."""
     group, _, value = current.partition("=")
-    names = list(groups().get(group, {}))
-    if group not in LIST_GROUPS:
+    names = list(keys.groups().get(group, {}))
+    if group not in keys.LIST_GROUPS:
         return [f"{group}={name}" for name in names]
     before = value.rpartition(",")[0] + "," if "," in value else "["
     taken = before.strip("[,").split(",")

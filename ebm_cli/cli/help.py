@@ -5,20 +5,7 @@ from pathlib import Path
 
 from ebm_cli import __version__
 from ebm_cli.check import InputError, nearest
-from ebm_cli.cli.keys import (
-    COMPLETE,
-    LIST_GROUPS,
-    QUERIES,
-    VERBS,
-    first_comment,
-    group_summary,
-    groups,
-    option_keys,
-    option_names,
-    typed_options,
-    verb_file,
-    verb_groups,
-)
+from ebm_cli.cli import keys
 
 HELP = ("--help", "-h")
 TEXTS = Path(__file__).parent / "texts"
@@ -27,7 +14,7 @@ TEXTS = Path(__file__).parent / "texts"
 def answer(arguments: list[str]) -> int | None:
     """Answer a line that needs no heavy import and return the exit code; None if a verb has to run."""
     first, *rest = arguments or ["--help"]
-    if first in ("completion", COMPLETE):
+    if first in ("completion", keys.COMPLETE):
         from ebm_cli.cli.completion import completion
 
         return completion(first, rest)
@@ -49,13 +36,13 @@ def answer_text(first: str, rest: list[str]) -> str | None:
     if first in HELP or first == "help" or (first == "choices" and asks):
         if not words or first == "choices":
             return general_help()
-        return verb_help(*words) if words[0] in VERBS else "\n\n".join(map(group_help, words))
+        return verb_help(*words) if words[0] in keys.VERBS else "\n\n".join(map(group_help, words))
     if first == "--version":
         return f"ebm {__version__}"
     if first == "choices":
         return choices(*rest)
-    if first not in VERBS:
-        known = [*VERBS, *QUERIES]
+    if first not in keys.VERBS:
+        known = [*keys.VERBS, *keys.QUERIES]
         raise InputError(f"{first!r} is none of {', '.join(known)}{nearest(first, known)}")
     return verb_help(first, *words) if asks else None
 
@@ -63,21 +50,21 @@ def answer_text(first: str, rest: list[str]) -> str | None:
 def group_help(word: str) -> str:
     """Return the answer to `ebm help GROUP`, `ebm help GROUP=NAME` or `ebm help 'GROUP=[NAME,NAME]'`."""
     group, mark, value = word.partition("=")
-    known = [*VERBS, *groups()]
-    if group not in groups():
+    known = [*keys.VERBS, *keys.groups()]
+    if group not in keys.groups():
         raise InputError(f"{group!r} is neither a verb nor a group: {', '.join(known)}{nearest(group, known)}")
-    return "\n\n".join(choices(group, name) for name in option_names(value)) if mark else choices(group)
+    return "\n\n".join(choices(group, name) for name in keys.option_names(value)) if mark else choices(group)
 
 
 def choices(group: str = "", name: str = "", *more: str) -> str:
     """Return the answer to `ebm choices [GROUP] [NAME]`: groups, options of a group, or keys of an option."""
-    known = groups()
+    known = keys.groups()
     if more:
         raise InputError(f"ebm choices takes a group and a name, got {more[0]!r} as well")
     if "=" in group:
         return group_help(group)
     if not group:
-        return "\n".join(f"{each:<11} {group_summary(each)}" for each in known)
+        return "\n".join(f"{each:<11} {keys.group_summary(each)}" for each in known)
     if group not in known:
         raise InputError(f"{group!r} is not a group: {', '.join(known)}{nearest(group, known)}")
     options = known[group]
@@ -85,13 +72,13 @@ def choices(group: str = "", name: str = "", *more: str) -> str:
         return "\n".join(option_summaries(group))
     if name not in options:
         raise InputError(f"{group} has no option {name!r}{nearest(name, options)} (options: {', '.join(options)})")
-    return "\n".join([f"{group}={name}: {first_comment(options[name])}", *option_lines(group, name)])
+    return "\n".join([f"{group}={name}: {keys.first_comment(options[name])}", *option_lines(group, name)])
 
 
 def general_help() -> str:
     """Return the answer to `ebm --help`."""
-    verbs = [f"  {verb:<9} {verb_text(verb)[0]}" for verb in VERBS]
-    named = {group: ", ".join(name for name in options if name != "custom") for group, options in groups().items()}
+    verbs = [f"  {verb:<9} {verb_text(verb)[0]}" for verb in keys.VERBS]
+    named = {group: ", ".join(name for name in options if name != "custom") for group, options in keys.groups().items()}
     lines = [f"  {group:<11} {names or 'custom'}" for group, names in named.items()]
     return (TEXTS / "ebm.txt").read_text().rstrip().format(verbs="\n".join(verbs), groups="\n".join(lines))
 
@@ -107,18 +94,18 @@ def verb_help(verb: str, *words: str) -> str:
 
     It holds the keys of the options in `words`, examples, every option with a summary, and the verb's keys.
     """
-    chosen = typed_options(list(words), verb)
+    chosen = keys.typed_options(list(words), verb)
     summary, examples = verb_text(verb)
     lines = [f"ebm {verb}: {summary}", ""]
     for group, names in chosen.items():
         for name in names:
             lines += [f"keys of {group}={name}, with their defaults:", *option_lines(group, name), ""]
     lines.append(examples)
-    for group in verb_groups(verb):
-        lines += [f"{group}{' (a list)' if group in LIST_GROUPS else ''}:"]
+    for group in keys.verb_groups(verb):
+        lines += [f"{group}{' (a list)' if group in keys.LIST_GROUPS else ''}:"]
         lines += [*(f"  {line}" for line in option_summaries(group)), ""]
     # The verb's own keys follow the defaults list.
-    lines += ["keys, with their defaults:", *indent(verb_file(verb).read_text().partition("\n\n")[2]), ""]
+    lines += ["keys, with their defaults:", *indent(keys.verb_file(verb).read_text().partition("\n\n")[2]), ""]
     if not chosen:
         group, name = ("diagnostic", "autocorrelation") if verb == "diagnose" else ("sampler", "sghmc")
         lines += [f"an option's own keys, as ebm {verb} {group}={name} --help shows them:", *option_lines(group, name)]
@@ -129,14 +116,14 @@ def verb_help(verb: str, *words: str) -> str:
 
 def option_summaries(group: str) -> list[str]:
     """Return every option of a group with its first comment, one per line."""
-    return [f"{name:<26} {first_comment(path)}" for name, path in groups().get(group, {}).items()]
+    return [f"{name:<26} {keys.first_comment(path)}" for name, path in keys.groups().get(group, {}).items()]
 
 
 def option_lines(group: str, name: str) -> list[str]:
     """Return the keys of an option as they are typed, with defaults and meanings; of a recipe the values it sets."""
     if group == "experiment":
-        return indent(groups()[group][name].read_text())
-    return [f"  {key.name}: {key.default}  # {key.comment}" for key in option_keys(group, name)]
+        return indent(keys.groups()[group][name].read_text())
+    return [f"  {key.name}: {key.default}  # {key.comment}" for key in keys.option_keys(group, name)]
 
 
 def indent(text: str) -> list[str]:

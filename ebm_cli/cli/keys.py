@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ebm_cli.run.shipped import conf_folder
 
@@ -127,3 +128,14 @@ def group_summary(group: str) -> str:
         return ""
     first = package.read_text().partition("\n")[0].strip('"').partition(". ")[0]
     return first.partition(": ")[2] or first
+
+
+def flatten(node: dict[Any, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Return the dotted keys and the values of a nested dict."""
+    pairs: list[tuple[str, Any]] = []
+    for key, value in node.items():
+        if isinstance(value, dict):
+            pairs += flatten(value, f"{prefix}{key}.")
+        else:
+            pairs.append((f"{prefix}{key}", value))
+    return pairs

@@ -16,8 +16,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from ebm_cli.check import InputError
-from ebm_cli.cli.keys import LIST_GROUPS, conf_folders, verb_groups
-from ebm_cli.cli.validation import OF_RUN, flatten
+from ebm_cli.cli.keys import LIST_GROUPS, conf_folders, flatten, verb_groups
+from ebm_cli.cli.validation import OF_RUN
 from ebm_cli.cli.words import quote, text
 
 MAX_CACHED = 200
@@ -62,12 +62,7 @@ class Loader:
         GlobalHydra.instance().clear()
 
     def load(
-        self,
-        verb: str,
-        words: list[str],
-        overrides: list[Override],
-        named: set[str],
-        values: dict[str, Any] | None = None,
+        self, verb: str, words: list[str], overrides: list[Override], named: set[str], values: Any = None
     ) -> DictConfig:
         """Return the verb's configuration.
 
@@ -88,10 +83,9 @@ class Loader:
         before = self._load(verb, [*(w for w in words if w.partition("=")[0] not in apart), *others], None)
         clean, again = {}, set()
         for group in sorted(apart) if recipe else ():
-            mine = [text(o) for o in overrides if o.key_or_group == group or is_key_of(o, {group})]
-            clean[group] = self._load(verb, [*(w for w in words if w.partition("=")[0] == group), *mine], None).get(
-                group
-            )
+            own = [word for word in words if word.partition("=")[0] == group]
+            own += [text(o) for o in overrides if o.key_or_group == group or is_key_of(o, {group})]
+            clean[group] = self._load(verb, own, None).get(group)
             # A group of the run stays the run's, whichever option the recipe has.
             if group in named and (group in LIST_GROUPS or target_of(clean[group]) == target_of(before.get(group))):
                 again.add(group)
@@ -100,9 +94,8 @@ class Loader:
         config = self._load(verb, [*words, *(text(o) for o in overrides if not is_key_of(o, other))], values)
         for group, node in clean.items():
             with open_dict(config):
-                config[group] = (
-                    without_other_recipe(config.get(group), node, before.get(group), group) if group in again else node
-                )
+                is_mixed = group in again
+                config[group] = group_node(config.get(group), node, before.get(group), group) if is_mixed else node
         if verb == "train" and "sampler" in named:
             nodes = {group: self.base.nodes.get(group, before.get(group)) for group in ("sampler", "objective")}
             record_replaced(config, nodes)
@@ -130,13 +123,10 @@ class Loader:
         return config
 
 
-def without_other_recipe(mixed: Any, clean: Any, recipe: Any, group: str) -> Any:
+def group_node(mixed: Any, clean: Any, recipe: Any, group: str) -> Any:
     """Return a group's node: `mixed` with the recipe's values if both have one option, else `clean` of them."""
     if group in LIST_GROUPS:
-        return {
-            name: without_other_recipe(mixed.get(name), clean[name], (recipe or {}).get(name), "")
-            for name in clean or {}
-        }
+        return {name: group_node(mixed.get(name), clean[name], (recipe or {}).get(name), "") for name in clean or {}}
     return mixed if clean is not None and target_of(clean) == target_of(recipe) else clean
 
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ebm_cli.check import nearest
-from ebm_cli.cli.keys import LIST_GROUPS, groups, verb_groups
+from ebm_cli.cli.keys import LIST_GROUPS, flatten, groups, verb_groups
 from ebm_cli.run import shipped
 
 # Keys that were renamed, and what to type instead.
@@ -149,22 +149,9 @@ def suggestion(override: Override, config: dict[str, Any], verb: str) -> str:
     return nearest(path[0], tops) or f"; the keys are {', '.join(tops)}"
 
 
-def missing_keys(node: Any, prefix: str = "") -> list[str]:
+def missing_keys(config: dict[Any, Any]) -> list[str]:
     """Return the dotted keys whose value is still `???`."""
-    if isinstance(node, dict):
-        return [key for name, value in node.items() for key in missing_keys(value, f"{prefix}{name}.")]
-    return [prefix.rstrip(".")] if node == "???" else []
-
-
-def flatten(node: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Return the dotted keys and the values of a nested dict."""
-    pairs: list[tuple[str, Any]] = []
-    for key, value in node.items():
-        if isinstance(value, dict):
-            pairs += flatten(value, f"{prefix}{key}.")
-        else:
-            pairs.append((f"{prefix}{key}", value))
-    return pairs
+    return [key for key, value in flatten(config) if value == "???"]
 
 
 def plain_dict(config: DictConfig) -> dict[str, Any]:

@@ -10,12 +10,15 @@ import os
 import re
 import secrets
 import stat
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ebm_cli.run.damage import damage_error
+from ebm_cli.run.writing import write_synced
 
 SIGNATURE_MARK = "# signature: "
 MAX_BYTES = 1 << 20
@@ -121,19 +124,16 @@ def user_secret(create: bool) -> bytes | None:
 def _make_secret(path: Path) -> None:
     """Write a new secret to a temporary file and link it into place, so that no process reads half of it."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_name(f".secret-{os.getpid()}-{secrets.token_hex(4)}")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    # The temporary file has mode 600.
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".secret-")
+    os.close(handle)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(secrets.token_hex(32).encode() + b"\n")
-            file.flush()
-            os.fsync(handle)
-        os.link(temporary, path)
-    except FileExistsError:
-        # Another process was first; its secret is used.
-        return
+        write_synced(Path(temporary), secrets.token_hex(32).encode() + b"\n")
+        # If another process was first, its secret is used.
+        with suppress(FileExistsError):
+            os.link(temporary, path)
     finally:
-        temporary.unlink()
+        Path(temporary).unlink()
 
 
 def _signature(secret: bytes, body: str) -> str:
