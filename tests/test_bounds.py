@@ -27,8 +27,8 @@ IN_WORDS = [
     ("data", "images", "size", 0),
     ("data", "images", "size", [8, 8, 8]),
     ("data", "images", "channels", 2),
-    ("energy", "mlp", "base", 30_000),
-    ("objective", "exact", "points", 64),
+    ("energy", "mlp", "base_components", 30_000),
+    ("objective", "exact", "grid_points", 64),
 ]
 VERBS = {"train": [], "sample": ["energy=double_well"]}
 

@@ -8,6 +8,7 @@ import pytest
 
 from ebm_cli.cli import compose, main
 from ebm_cli.cli.prepare import base_of
+from ebm_cli.cli.words import parse
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -62,5 +63,5 @@ def test_every_command_of_the_docs_can_be_composed() -> None:
     whole = [words for words in commands if not re.search(r"run=|init=|resume=|score=|path=|runs=|custom", str(words))]
     assert len(whole) >= 4
     for _, verb, *words in whole:
-        base, overrides = base_of(verb, None, compose.parse(words))
+        base, overrides = base_of(verb, None, parse(words))
         compose.compose(verb, overrides, base)

@@ -19,6 +19,9 @@ from ebm_cli.data._rows import check_split, split_rows
 # From a number of rows to the numbers of the training rows.
 TrainingRows = Callable[[int], np.ndarray]
 
+# Names of settings in a stored record whose key has another name.
+KEYS = {"held_out": "holdout_fraction"}
+
 
 class UserFile(FiniteData, ABC):
     """Base of the sets that are read from a file.
@@ -126,7 +129,10 @@ class UserFile(FiniteData, ABC):
         changed = [key for key, value in self._settings.items() if fixed.get(key, value) != value]
         if changed:
             raise InputError(
-                *(f"{key} belongs to the run, where it is {fixed[key]}: it cannot be changed here" for key in changed)
+                *(
+                    f"{KEYS.get(key, key)} belongs to the run, where it is {fixed[key]}: it cannot be changed here"
+                    for key in changed
+                )
             )
         self.values, self._fingerprint = record.values, record.fingerprint
         self._own_file: Contents | None = None

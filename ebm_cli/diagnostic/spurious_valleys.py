@@ -48,12 +48,12 @@ class Shown:
 
 
 class SpuriousValleys:
-    """The number of valleys with at least `share` of the model's mass and under a tenth of that of the data.
+    """The number of valleys with at least `min_mass` of the model's mass and under a tenth of that of the data.
 
     Search: `starts` points, radius even from 0 to √d + `reach` standard deviations of the data, directions even, half
     of them stretched by the data's covariance; in each shell the hundredth of lowest E for its radius; descent,
-    Langevin steps from `hottest`·T cooled to T, descent again; the chains' first and last draws likewise. Minima with
-    less than T between them are one valley. Mass: log ∫ exp(−E/T) over a valley's basin, and over the rest near the
+    Langevin steps from `initial_temperature_ratio`·T cooled to T, descent again; the chains' first and last draws
+    likewise. Minima with less than T between them are one valley. Mass: log ∫ exp(−E/T) over a valley's basin, and over the rest near the
     data, by bridge sampling (Meng and Wong, 1996, Statistica Sinica 6, 831) between chains that start there and a
     Gaussian mixture fitted to half of them. Data are absent if under a tenth of the model's fraction of data rows
     descends there, and if the valley's draws are farther from the nearest row than 95 % of the model's draws near the
@@ -72,7 +72,7 @@ class SpuriousValleys:
         check.positive("reach", reach)
         check.number("initial_temperature_ratio", initial_temperature_ratio)
         if initial_temperature_ratio < 1:
-            raise check.InputError(f"hottest must be >= 1, got {initial_temperature_ratio}")
+            raise check.InputError(f"initial_temperature_ratio must be >= 1, got {initial_temperature_ratio}")
         check.share("min_mass", min_mass)
         self.starts = starts
         self.reach = reach

@@ -14,26 +14,32 @@ from ebm_cli.energy._network import Tail, spectrally_normalised
 class ConfinedNetwork(nn.Module):
     """Base of E(x) = f(x) + confinement/2·‖x‖² − log b(x), f a network.
 
-    f grows at most linearly. Therefore Z(T) is finite for every T > 0 if confinement > 0 or base ≥ 1; otherwise it may
-    be infinite, and chains may diverge. A subclass builds its layers after this constructor and then calls `normalize`.
+    f grows at most linearly. Therefore Z(T) is finite for every T > 0 if confinement > 0 or base_components ≥ 1;
+    otherwise it may be infinite, and chains may diverge. A subclass builds its layers after this constructor and then calls `normalize`.
 
     width: units or channels of the first layer (≥ 1).
     depth: number of layers or stages (≥ `min_depth`).
     confinement: curvature of the quadratic term (≥ 0).
-    base: number of Gaussians of b (≥ 0); see `_network`.
+    base_components: number of Gaussians of b (≥ 0); see `_network`.
     event: shape of one state.
     """
 
     min_depth: ClassVar[int] = 1
 
     def __init__(
-        self, width: int, depth: int, confinement: float, base: int, event: tuple[int, ...], data: Data | None
+        self,
+        width: int,
+        depth: int,
+        confinement: float,
+        base_components: int,
+        event: tuple[int, ...],
+        data: Data | None,
     ) -> None:
         super().__init__()
         check.count("width", width)
         check.count("depth", depth, least=self.min_depth)
         self.event = event
-        self.tail = Tail(confinement, base, event, data)
+        self.tail = Tail(confinement, base_components, event, data)
 
     def normalize(self, spectral_norm: float | None) -> None:
         """Apply spectral normalization to all layers (spectral_norm > 0, or None for no normalization)."""
@@ -57,13 +63,13 @@ class ImageNetwork(ConfinedNetwork):
         width: int,
         depth: int,
         confinement: float,
-        base: int,
+        base_components: int,
         spectral_norm: float | None,
         event: tuple[int, ...],
         data: Data | None,
     ) -> None:
         shape = image_shape(f"energy {self.name}", event)
-        super().__init__(width, depth, confinement, base, event, data)
+        super().__init__(width, depth, confinement, base_components, event, data)
         self.add_layers(width, depth, *shape)
         self.normalize(spectral_norm)
 

@@ -32,7 +32,7 @@ TINY = [
     "trainer.ema_decay=0.9",
     "objective.steps=2",
 ]
-KERNEL = ["sampler=jump_mala", "sampler.step_size=0.03", "sampler.jump_probability=0.6", "sampler.scale=1.5"]
+KERNEL = ["sampler=jump_mala", "sampler.step_size=0.03", "sampler.jump_probability=0.6", "sampler.jump_std=1.5"]
 SHORT = ["chains=8", "steps=40", "thin=2", "burn_in=0"]
 ALPHA, SHARE = 0.4, 0.25
 

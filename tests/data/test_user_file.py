@@ -142,7 +142,9 @@ def test_a_file_that_does_not_fit_is_refused_by_name_in_a_line(trained: Table, t
     assert len(caught.value.messages) == 1 and expected in str(caught.value)
 
 
-@pytest.mark.parametrize(("key", "value"), [("held_out", 0.5), ("seed", 3), ("columns", ["tiny"]), ("label", "plain")])
+@pytest.mark.parametrize(
+    ("key", "value"), [("holdout_fraction", 0.5), ("seed", 3), ("columns", ["tiny"]), ("label", "plain")]
+)
 def test_what_belongs_to_the_run_cannot_be_changed_later(trained, tmp_path, key, value) -> None:
     with pytest.raises(InputError, match=f"^{key} belongs to the run"):
         table(tmp_path / "mine.csv", record=recorded(trained, tmp_path / "run"), **{key: value})

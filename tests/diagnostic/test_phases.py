@@ -65,5 +65,5 @@ def test_training_without_chains_has_no_gap() -> None:
 
 
 def test_a_log_of_few_lines_is_refused() -> None:
-    row = found(log()[:6], tail_fraction=1.0)["gap"]
+    row = found(log()[:6], share=1.0)["gap"]
     assert row.verdict == "refused" and "trainer.steps" in row.reason

@@ -42,9 +42,9 @@ def test_the_negative_phase_is_minus_theta() -> None:
 
 
 def test_wrong_means_are_named() -> None:
-    with pytest.raises(InputError, match=r"^theta must have one value per coordinate"):
+    with pytest.raises(InputError, match=r"^mean must have one value per coordinate"):
         ShiftedQuadratic([1.0, 1.0], (3,))
-    with pytest.raises(InputError, match=r"^theta must be a number"):
+    with pytest.raises(InputError, match=r"^mean must be a number"):
         ShiftedQuadratic([1.0, float("nan")], None)
     with pytest.raises(InputError, match=r"^the shape of one sample is unknown"):
         ShiftedQuadratic(1.0, None)

@@ -147,7 +147,7 @@ def test_what_does_not_go_together_is_refused_with_the_reason(rng: torch.Generat
     for changes, message in (
         ({"sigma": [2.0, 0.8]}, "sigma must rise"),
         ({"steps": 0}, "steps must be >= 1"),
-        ({"chain_init": "row"}, "begin must be one of"),
+        ({"chain_init": "row"}, "chain_init must be one of"),
         ({"sampling_steps": 0}, "descent must be >= 1"),
     ):
         with pytest.raises(InputError, match=f"^{message}"):

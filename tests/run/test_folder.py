@@ -10,7 +10,6 @@ import pytest
 from ebm_cli.assembly.build import locate
 from ebm_cli.check import InputError
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.run import folder as run_module
 from ebm_cli.run import old_formats, renamed_keys
 from ebm_cli.run.disk_use import prune
 from ebm_cli.run.folder import Run
@@ -28,7 +27,7 @@ def noon(monkeypatch: pytest.MonkeyPatch) -> None:
         def now(cls, tz: Any = None) -> datetime:
             return datetime(2026, 1, 2, 12, 0, 0)
 
-    monkeypatch.setattr(run_module, "datetime", Clock)
+    monkeypatch.setattr("ebm_cli.run.new_folder.datetime", Clock)
 
 
 def with_checkpoints(folder: Path, *steps: int) -> Run:

@@ -88,7 +88,7 @@ def test_a_buffer_begins_and_begins_anew_at_training_rows_where_it_is_told_to(rn
 
 
 def test_to_begin_at_data_needs_data() -> None:
-    with pytest.raises(InputError, match=r"^begin must be "):
+    with pytest.raises(InputError, match=r"^chain_init must be "):
         build("start", "replay", {"chain_init": "anywhere"}, event=(2,))
     with pytest.raises(InputError, match=r"^chain_init=data needs data"):
         build("start", "replay", {"chain_init": "data"}, event=(2,))
@@ -154,7 +154,7 @@ def test_moves_of_pictures_are_refused_for_other_states(change: dict[str, float]
         build("start", "replay", change, event=(2,))
 
 
-@pytest.mark.parametrize("name", ["shift", "flip", "jitter", "age_limit"])
+@pytest.mark.parametrize("name", ["shift", "flip_probability", "jitter_std", "age_limit"])
 def test_a_wrong_move_is_named(name: str) -> None:
     with pytest.raises(InputError, match=f"^{name} must be "):
         build("start", "replay", {name: -1}, event=(1, 4, 4))

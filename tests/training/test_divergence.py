@@ -44,7 +44,7 @@ def test_each_sign_is_said_once_with_what_helps() -> None:
     ):
         messages = said([healthy(i) if i < 60 else healthy(i) | {name: value} for i in range(100)])
         assert len(messages) == 1, (name, messages)
-        assert messages[0].startswith("warning at step 62") and "what usually helps" in messages[0]
+        assert messages[0].startswith("warning at step 62") and "usually helps" in messages[0]
         assert "\n" not in messages[0]
 
 
@@ -83,11 +83,11 @@ def rows_of_run(count: int = 30, **last: float) -> list[dict[str, float]]:
 @pytest.mark.parametrize(
     ("last", "reason"),
     [
-        ({"outside": 0.2}, "20% of the chains lie beyond twice the reach"),
+        ({"outside": 0.2}, "20% of the chains are more than twice as far"),
         ({"acceptance": 0.01}, "acceptance 0.01"),
-        ({"chain_distance": 1e-5}, "they move by 1e-05"),
-        ({"gap": 500.0}, "lie 500 apart at the end, more than 20 T"),
-        ({"gap": -500.0}, "lie -500 apart"),
+        ({"chain_distance": 1e-5}, "do not move (1e-05"),
+        ({"gap": 500.0}, "differ by 500, more than 20 T"),
+        ({"gap": -500.0}, "differ by -500"),
     ],
 )
 def test_a_run_that_ends_badly_is_refused_with_its_reason(last: dict[str, float], reason: str) -> None:
@@ -104,7 +104,7 @@ def test_a_run_that_ends_well_is_ok_and_one_that_was_warned_of_is_doubted() -> N
     verdict, reasons = watch.verdict(rows, 1.0, has_chains=True)
     assert verdict == "caution" and "hardly move" in reasons[0]
     # Judging is no part of watching: nothing counts as said.
-    assert watch.said == set() and watch.rows == []
+    assert watch.given == set() and watch.rows == []
 
 
 def test_a_gap_is_measured_in_units_of_temperature() -> None:

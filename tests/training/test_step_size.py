@@ -86,7 +86,7 @@ def test_an_adjusted_kernel_is_accepted_as_often_as_it_aims_at(name: str) -> Non
     x = parts.data.sample(64, rng).x
     sampler = tune(parts.sampler, Tuning("step"), energy, x, rng)
     if name == "jump_mala":
-        assert sampler.jump_probability == parts.sampler.jump  # pyright: ignore[reportAttributeAccessIssue]
+        assert sampler.jump_probability == parts.sampler.jump_probability  # pyright: ignore[reportAttributeAccessIssue]
         sampler = sampler.local_kernel()
     state, accepted = sampler.init(energy, x, rng), []
     with torch.no_grad():
