@@ -53,13 +53,14 @@ class SpuriousValleys:
     Search: `starts` points, radius even from 0 to √d + `reach` standard deviations of the data, directions even, half
     of them stretched by the data's covariance; in each shell the hundredth of lowest E for its radius; descent,
     Langevin steps from `initial_temperature_ratio`·T cooled to T, descent again; the chains' first and last draws
-    likewise. Minima with less than T between them are one valley. Mass: log ∫ exp(−E/T) over a valley's basin, and over the rest near the
-    data, by bridge sampling (Meng and Wong, 1996, Statistica Sinica 6, 831) between chains that start there and a
-    Gaussian mixture fitted to half of them. Data are absent if under a tenth of the model's fraction of data rows
-    descends there, and if the valley's draws are farther from the nearest row than 95 % of the model's draws near the
-    data. A valley that covers less than about one in `starts`/10 of all directions is missed: in 16 dimensions and 6 to
-    10 standard deviations away all of 20 that are 0.6 as wide as the data are found, 11 at 0.5, 1 at 0.4. Above some 50
-    dimensions chains that start near the data do not reach equilibrium in time, and masses are right to a few nats.
+    likewise. Minima with less than T between them are one valley. Mass: log ∫ exp(−E/T) over a valley's basin, and
+    over the rest near the data, by bridge sampling (Meng and Wong, 1996, Statistica Sinica 6, 831) between chains
+    that start there and a Gaussian mixture fitted to half of them. Data are absent if under a tenth of the model's
+    fraction of data rows descends there, and if the valley's draws are farther from the nearest row than 95 % of the
+    model's draws near the data. A valley that covers less than about one in `starts`/10 of all directions is missed:
+    in 16 dimensions and 6 to 10 standard deviations away all of 20 that are 0.6 as wide as the data are found, 11 at
+    0.5, 1 at 0.4. Above some 50 dimensions chains that start near the data do not reach equilibrium in time, and
+    masses are right to a few nats.
 
     starts: evaluations of E (≥ 1000).
     reach: radius of the search beyond the data's, in standard deviations (> 0).

@@ -15,7 +15,8 @@ class ConfinedNetwork(nn.Module):
     """Base of E(x) = f(x) + confinement/2·‖x‖² − log b(x), f a network.
 
     f grows at most linearly. Therefore Z(T) is finite for every T > 0 if confinement > 0 or base_components ≥ 1;
-    otherwise it may be infinite, and chains may diverge. A subclass builds its layers after this constructor and then calls `normalize`.
+    otherwise it may be infinite, and chains may diverge. A subclass builds its layers after this constructor and then
+    calls `normalize`.
 
     width: units or channels of the first layer (≥ 1).
     depth: number of layers or stages (≥ `min_depth`).
