@@ -148,7 +148,7 @@ def test_what_does_not_go_together_is_refused_with_the_reason(rng: torch.Generat
         ({"sigma": [2.0, 0.8]}, "sigma must rise"),
         ({"steps": 0}, "steps must be >= 1"),
         ({"chain_init": "row"}, "chain_init must be one of"),
-        ({"sampling_steps": 0}, "descent must be >= 1"),
+        ({"sampling_steps": 0}, "sampling_steps must be >= 1"),
     ):
         with pytest.raises(InputError, match=f"^{message}"):
             recovery(sampler, **changes)
