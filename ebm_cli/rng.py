@@ -1,4 +1,4 @@
-"""Random numbers: one independent generator a purpose, all derived from the run's one seed."""
+"""Random numbers: one independent generator per purpose, all derived from the run's one seed."""
 
 import hashlib
 from collections.abc import Iterator

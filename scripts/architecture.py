@@ -106,11 +106,17 @@ def imports() -> str:
 
 
 def drawn(page: str) -> str:
-    """Return a page with its drawing, which stands between two comments, made from the imports of today."""
-    name = PAGES[page]
+    """Return a page with its drawing, between two comments, made from the imports of today.
+
+    Raises ValueError if a comment is missing.
+    """
+    name, text = PAGES[page], (ROOT / page).read_text()
     block = {"picture": picture, "imports": imports}[name]()
-    pattern = rf"(<!-- {name} -->\n).*?(\n<!-- end of {name} -->)"
-    return re.sub(pattern, lambda match: f"{match[1]}{block}\n{match[2]}", (ROOT / page).read_text(), flags=re.DOTALL)
+    before, begin, rest = text.partition(f"<!-- {name} -->\n")
+    _, end, after = rest.partition(f"<!-- end of {name} -->")
+    if not begin or not end:
+        raise ValueError(f"{page} has no place for its drawing: <!-- {name} --> and <!-- end of {name} -->")
+    return f"{before}{begin}{block}\n{end}{after}"
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from ebm_cli.assembly.trial import try_energy
 from ebm_cli.chain.engine import choose
 from ebm_cli.check import InputError
 from ebm_cli.data import DataRecord
+from ebm_cli.energy import NO_EVENT
 from ebm_cli.energy._composition import TrainedComponent
 from ebm_cli.objective import Objective, check_compatible
 from ebm_cli.run.machine import Machine
@@ -29,7 +30,6 @@ METHODS = {
     "objective": ("__call__",),
     "optimizer": ("build", "schedule"),
 }
-NO_EVENT = "event is not known: give a shape such as 'event=[2]', or data"
 
 
 def assemble(config: Config, machine: Machine, record: DataRecord | None = None) -> Parts:

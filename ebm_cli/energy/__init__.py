@@ -20,6 +20,8 @@ from ebm_cli.check import InputError
 
 Capability = TypeVar("Capability")
 
+# Starts with the key, because it is reported under the name of the energy.
+NO_EVENT = "event is unknown, the shape of one sample: set it, for example 'event=[2]', or choose data"
 NO_GRADIENT = (
     "forward gives no gradient: it is under torch.no_grad(), leaves torch (numpy, .item(), .detach()) or is piecewise "
     "constant; compute E from x only by torch operations"
@@ -176,7 +178,7 @@ def event_shape(name: str, value: float | list[float], event: tuple[int, ...] | 
     """
     if event is None:
         if not isinstance(value, list):
-            raise InputError("the shape of one sample is unknown. Set it, for example 'event=[2]', or choose data")
+            raise InputError(NO_EVENT)
         return (len(value),)
     if isinstance(value, list) and math.prod(event) != len(value):
         raise InputError(f"{name} must have one value per coordinate, got {len(value)} for event={list(event)}")

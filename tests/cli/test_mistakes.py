@@ -155,7 +155,7 @@ MISTAKES = [
     # A user's own classes.
     ("sample energy=mine.Ring event=[2]", ["energy=custom energy._target_=mine.Ring"]),
     ("evaluate energy=double_well metric=[mine.Own]", ["'metric=[custom]' metric.custom._target_=mine.Own"]),
-    (OWN + "Ring +energy.radius=2", ["event is not known"]),
+    (OWN + "Ring +energy.radius=2", ["event is unknown"]),
     (OWN + "Ring energy.radius=2 event=[2]", ["energy.radius", "+energy.radius=2"]),
     (OWN + "Ring event=[2]", ["energy.radius must be given", "type a + before"]),
     (OWN + "Ring +energy.raduis=2 event=[2]", ["energy.raduis", "'radius'"]),

@@ -47,5 +47,5 @@ def test_wrong_curvatures_are_named() -> None:
         Quadratic([1.0, -1.0], None)
     with pytest.raises(InputError, match=r"^a must have one value per coordinate"):
         Quadratic([1.0, 1.0], (3,))
-    with pytest.raises(InputError, match=r"^the shape of one sample is unknown"):
+    with pytest.raises(InputError, match=r"^event is unknown"):
         Quadratic(1.0, None)

@@ -46,5 +46,5 @@ def test_wrong_means_are_named() -> None:
         ShiftedQuadratic([1.0, 1.0], (3,))
     with pytest.raises(InputError, match=r"^mean must be a number"):
         ShiftedQuadratic([1.0, float("nan")], None)
-    with pytest.raises(InputError, match=r"^the shape of one sample is unknown"):
+    with pytest.raises(InputError, match=r"^event is unknown"):
         ShiftedQuadratic(1.0, None)
