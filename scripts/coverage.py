@@ -24,7 +24,8 @@ from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.partition import Budget, Integrand, annealing_path
-from ebm_cli.partition.refinement import RoundSize, run_round, start_search
+from ebm_cli.partition.log_z_search import RoundSize, start_search
+from ebm_cli.partition.refinement import run_round
 from ebm_cli.partition.settings import LogZSettings
 from ebm_cli.rng import generator
 

@@ -12,7 +12,7 @@ from ebm_cli.assembly.assemble import assemble
 from ebm_cli.assembly.components import Parts
 from ebm_cli.assembly.data_record import read_data_record
 from ebm_cli.assembly.permission import Config, Permission, admit, permitted
-from ebm_cli.assembly.trained import log_z_of
+from ebm_cli.assembly.trained_log_z import log_z_of
 from ebm_cli.assembly.weights import load_weights
 from ebm_cli.check import InputError
 from ebm_cli.data import Data, DataRecord, HasRecord, HasUnits

@@ -31,7 +31,7 @@ class ESS:
     """Bulk ESS, the minimum over coordinates and energy: rank-normalized, split chains, Geyer's initial sequence.
 
     Vehtari et al., 2021 (Bayesian Analysis 16, 667), section 4, by ArviZ's function. ess_per_gradient divides by the
-    gradient evaluations of the usable chains, burn-in included. Caution below `least` per chain, the bound of that
+    gradient evaluations of the usable chains, burn-in included. Caution below `min_ess_per_chain`, the bound of that
     paper.
 
     min_ess_per_chain: ESS per chain that the estimate itself needs (> 0).

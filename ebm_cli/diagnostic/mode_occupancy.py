@@ -39,7 +39,7 @@ class ModeOccupancy:
     divided by responsibility, so that E[oₖ] = wₖ exactly; basins of E in one or two dimensions with ∫ exp(−E/T) over
     each by quadrature; the classes of labeled images by discriminant analysis of `features`, with the fractions of the
     training rows; minima that draws and training rows descend to, with the fractions of the rows. Minima with less than
-    barrier·T between them are one mode. `modes_missing` lists modes whose reference is at least `least` and whose
+    barrier·T between them are one mode. `modes_missing` lists modes whose reference is at least `min_weight` and whose
     occupancy is below `missing` times that, beyond four errors. Above two dimensions, a mode is not found if neither
     draws nor rows come near it.
 

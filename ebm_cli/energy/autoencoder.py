@@ -76,7 +76,7 @@ class Autoencoder(Member):
     for every T > 0 if confinement > 0 or base ≥ 1.
 
     In training mode each row is used by only one member, in equal blocks, so that members learn independently. A batch
-    must be `members` times as large for each member to use as many rows. Otherwise E is the mean of all members.
+    must be `ensemble_size` times as large for each member to use as many rows. Otherwise E is the mean of all members.
 
     width: units per hidden layer (≥ 1).
     depth: number of hidden layers (≥ 1).

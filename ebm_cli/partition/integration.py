@@ -4,14 +4,8 @@ import numpy as np
 from jaxtyping import Float
 
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.partition.bracket import (
-    MAX_WIDTH,
-    REMEDY,
-    BracketResult,
-    standard_error,
-    student_factor,
-    student_quantile,
-)
+from ebm_cli.partition.bracket import MAX_WIDTH, REMEDY, BracketResult
+from ebm_cli.partition.log_weights import standard_error, student_factor, student_quantile
 
 
 def thermodynamic_integral(

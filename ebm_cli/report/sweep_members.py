@@ -8,6 +8,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from ebm_cli.check import InputError
+from ebm_cli.report.judgment import reasons_of
 from ebm_cli.run.folder import Run
 from ebm_cli.run.scores import LIKELIHOOD, SCORE, best_score
 
@@ -120,7 +121,7 @@ def caution_reasons(metrics: Metrics) -> str:
         for verdict in ("refused", "caution")
         for row in metrics.values()
         if row["verdict"] == verdict
-        for reason in str(row.get("reason", "")).split("; ")
+        for reason in reasons_of(row)
     ]
     return "; ".join(dict.fromkeys(filter(None, reasons)))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ebm_cli import figure
 from ebm_cli.assembly.build import Config, make
-from ebm_cli.check import InputError
+from ebm_cli.check import InputError, Problems
 from ebm_cli.estimate import Estimate, Result
 from ebm_cli.run.folder import Run
 from ebm_cli.run.terminal import Stopped, Terminal
@@ -18,14 +18,11 @@ def build_list(config: Config, group: str) -> dict[str, Any]:
     chosen = config.get(group) or {}
     if not chosen:
         raise InputError(f"{group} must name at least one: '{group}=[NAME,…]'")
-    built, wrong = {}, []
+    built, problems = {}, Problems()
     for name, node in chosen.items():
-        try:
+        with problems.under(f"{group}.{name}"):
             built[name] = make(node)
-        except InputError as error:
-            wrong += error.under(f"{group}.{name}").messages
-    if wrong:
-        raise InputError(*wrong)
+    problems.finish()
     return built
 
 

@@ -1,5 +1,7 @@
 """Which checkpoint is best: by the likelihood of held-out rows, or by how far the chains of its step lie from them."""
 
+import dataclasses
+
 import numpy as np
 from scipy.spatial.distance import cdist
 from torch import Tensor
@@ -12,7 +14,7 @@ from ebm_cli.metric.mmd import kernel, mmd
 from ebm_cli.metric.nll import nll_estimate, reduced_energies
 from ebm_cli.objective import Outcome
 from ebm_cli.partition import Budget, Integrand, log_z
-from ebm_cli.partition.settings import LogZSettings
+from ebm_cli.partition.settings import DEFAULT_SETTINGS
 from ebm_cli.run.folder import Run
 from ebm_cli.run.scores import LIKELIHOOD, SCORE, scores_of
 from ebm_cli.run.writing import write_text
@@ -21,16 +23,7 @@ from ebm_cli.training.state import TrainState
 
 MOST = 500
 # log Z from one round of few and short paths.
-CHEAP = LogZSettings(
-    method="auto",
-    base="gaussian",
-    box=None,
-    kernel="hmc",
-    chains=32,
-    temperatures=100,
-    leapfrog_steps=3,
-    steps=150,
-)
+CHEAP = dataclasses.replace(DEFAULT_SETTINGS, base="gaussian", chains=32, temperatures=100, leapfrog_steps=3, steps=150)
 
 
 class Ranking:

@@ -30,7 +30,7 @@ def summary(run: Run, steps: int, rate: float | None, parts: Parts) -> dict[str,
         if len(values):
             se = float(values.std() / len(values) ** 0.5) if len(values) > 1 else None
             mean = Estimate(float(values.mean()), se=se, unit=unit)
-            rows[name] = refused("; ".join(reasons), unit) if verdict == "refused" else mean.with_caution(reasons)
+            rows[name] = refused(reasons, unit) if verdict == "refused" else mean.with_caution(reasons)
     rows["steps_per_second"] = Estimate(rate, unit="1/s")
     # The chains' and the loss's own.
     gradients = [row.get("chain_gradients", 0.0) + 1 for row in tail]

@@ -226,12 +226,17 @@ def posterior(path: Path, variables: dict[str, tuple[tuple[str, ...], np.ndarray
     """An ArviZ file with these variables."""
     with h5netcdf.File(path, "w") as file:
         group = file.create_group("posterior")
-        for name, (axes, values) in variables.items():
-            for axis, size in zip(axes, values.shape, strict=True):
-                if axis not in group.dimensions:
-                    group.dimensions[axis] = size
-            group.create_variable(name, axes, data=values)
+        write_variables(group, variables)
     return path
+
+
+def write_variables(group: h5netcdf.Group, variables: dict[str, tuple[tuple[str, ...], np.ndarray]]) -> None:
+    """Write variables to a group, with the dimensions that it lacks."""
+    for name, (axes, values) in variables.items():
+        for axis, size in zip(axes, values.shape, strict=True):
+            if axis not in group.dimensions:
+                group.dimensions[axis] = size
+        group.create_variable(name, axes, data=values)
 
 
 def test_every_variable_of_numbers_is_read_and_names_its_coordinates(tmp_path: Path) -> None:
@@ -290,12 +295,7 @@ def foreign(
         group.create_variable("x", dims, data=x).attrs.update(of_x)
         group.attrs.update(attributes or {})
         if stats:
-            part = file.create_group("sample_stats")
-            for name, (axes, values) in stats.items():
-                for axis, size in zip(axes, values.shape, strict=True):
-                    if axis not in part.dimensions:
-                        part.dimensions[axis] = size
-                part.create_variable(name, axes, data=values)
+            write_variables(file.create_group("sample_stats"), stats)
     return path
 
 

@@ -10,7 +10,8 @@ import torch
 
 from ebm_cli.estimate import Estimate
 from ebm_cli.partition.bracket import BracketResult
-from ebm_cli.partition.refinement import TARGET_FRACTION, estimate_log_z, growth_needed
+from ebm_cli.partition.refinement import estimate_log_z
+from ebm_cli.partition.round_size import TARGET_FRACTION, growth_needed
 from ebm_cli.path.annealing_path import AnnealingPath
 from ebm_cli.path.budget import Budget
 from ebm_cli.run.terminal import Stopped

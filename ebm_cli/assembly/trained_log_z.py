@@ -1,4 +1,4 @@
-"""log Z of an energy that is trained already, by a recipe for all that need it as one number among others."""
+"""log Z of a trained energy, with the default settings, for everything that needs it as one number among others."""
 
 import torch
 from torch import nn

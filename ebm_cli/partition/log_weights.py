@@ -1,0 +1,52 @@
+"""Means, errors and effective numbers of weights that are given as logarithms."""
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.stats import norm, t
+
+from ebm_cli.path.schedule import effective_sample_size
+
+# One-sided probability of each bound.
+LEVEL = 0.975
+# Weights are collapsed if their effective fraction or their effective sample size is below these.
+MIN_ESS_FRACTION, MIN_ESS = 0.1, 3
+
+
+def standard_error(values: Float[np.ndarray, " n"]) -> float:
+    """Return the standard error of the mean."""
+    return float(values.std(ddof=1) / len(values) ** 0.5)
+
+
+def is_collapsed(log_w: Float[np.ndarray, " n"]) -> bool:
+    """Return True if too few of the paths dominate the estimate."""
+    return effective_number(log_w) < max(MIN_ESS_FRACTION * len(log_w), MIN_ESS)
+
+
+def effective_number(log_w: Float[np.ndarray, " n"]) -> float:
+    """Return the effective sample size of log weights."""
+    return float(effective_sample_size(torch.from_numpy(log_w)))
+
+
+def log_mean(log_w: Float[np.ndarray, " n"]) -> float:
+    """Return log ⟨w⟩."""
+    return float(np.logaddexp.reduce(log_w)) - math.log(len(log_w))
+
+
+def mean_and_error(log_w: Float[np.ndarray, " n"]) -> tuple[float, float]:
+    """Return ⟨log w⟩ and its standard error; −∞ and ∞ if a weight is 0."""
+    if not np.isfinite(log_w).all():
+        return -np.inf, np.inf
+    return float(log_w.mean()), standard_error(log_w)
+
+
+def student_quantile(n: int) -> float:
+    """Return Student's quantile for a mean of n values."""
+    return float(t.ppf(LEVEL, n - 1))
+
+
+def student_factor(n: int) -> float:
+    """Return the factor of a standard error from n values by which ±1.96 of it is Student's interval."""
+    return student_quantile(n) / float(norm.ppf(LEVEL))

@@ -1,0 +1,96 @@
+"""What the rounds of an estimate of log Z share: pilot, chains of the model, their verdict, the cost of a round."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ebm_cli.estimate import Estimate
+from ebm_cli.partition.mode_search import MAX_SEARCH_POINTS, SEARCH_BUDGET_FRACTION, search_points
+from ebm_cli.partition.model_chains import ModelChains
+from ebm_cli.partition.pilot import Pilot, run_pilot
+from ebm_cli.partition.settings import LogZSettings
+from ebm_cli.path.annealing_path import AnnealingPath
+
+# Steps of the pilot between replicas of the model's ladder, and maximum length of their trajectories.
+REPLICA_SPACING, MAX_LEAPFROG_STEPS = 2, 6
+MIN_CHAIN_STEPS = 100
+# Cost of the chains with their mixing verdict, relative to the chains.
+VERDICT_COST_FACTOR = 1.1
+# Typical number of gradients of a NUTS trajectory.
+NUTS_LEAPFROG_STEPS = 7
+# Typical cost of the descents of the first mixing verdict, without its search points.
+DESCENT_COST = 4500
+
+
+@dataclass(frozen=True)
+class RoundSize:
+    """temperatures: steps of a path. steps: length of the model's chains, over all rounds."""
+
+    temperatures: int
+    steps: int
+
+
+@dataclass
+class LogZSearch:
+    """State that rounds share.
+
+    verdict: on the chains at their present length; None before the first.
+    descent_cost: expected cost of the next verdict without its chains: that of the last one, including search points
+        and Hessians, until a search has found no further mode.
+    """
+
+    path: AnnealingPath
+    settings: LogZSettings
+    pilot: Pilot
+    chains: ModelChains
+    rng: torch.Generator
+    descent_cost: int
+    verdict: Estimate | None = None
+
+    def extended_verdict(self, steps: int) -> Estimate:
+        """Return the verdict on the model's chains at this length."""
+        chains, budget = self.chains, self.path.budget
+        if self.verdict is None or steps > len(chains.z):
+            chains.extend(steps - len(chains.z), self.rng)
+            before = budget.used
+            self.verdict = chains.mixing(self.rng)
+            cost = budget.used - before - int((VERDICT_COST_FACTOR - 1) * chains.cost(len(chains.z)))
+            self.descent_cost = 0 if chains.region else max(0, cost)
+        return self.verdict
+
+    def cost(self, size: RoundSize) -> int:
+        """Return the expected number of evaluations of a round."""
+        paths = 0 if self.settings.method == "ti" else size.temperatures * self.path_cost
+        return paths + int(VERDICT_COST_FACTOR * self.chains.cost(size.steps)) + self.descent_cost
+
+    @property
+    def min_budget(self) -> int:
+        """Return the budget of the smallest round, including its search points."""
+        budget = self.path.budget
+        rest = budget.used + self.cost(RoundSize(2, MIN_CHAIN_STEPS)) - search_points(budget.max_gradients)
+        points = math.ceil(rest * SEARCH_BUDGET_FRACTION / (1 - SEARCH_BUDGET_FRACTION))
+        return rest + min(MAX_SEARCH_POINTS, points)
+
+    @property
+    def path_cost(self) -> int:
+        """Return the number of evaluations of one step of β in both directions."""
+        length = {"hmc": self.settings.leapfrog_steps, "mala": 1, "nuts": NUTS_LEAPFROG_STEPS}[self.settings.kernel]
+        return 2 * self.settings.chains * length
+
+
+def start_search(path: AnnealingPath, settings: LogZSettings, seed: int, rng: torch.Generator) -> LogZSearch | None:
+    """Run the pilot and start the model's chains at its final states; None if the pilot fails."""
+    pilot, states = run_pilot(path, settings, rng)
+    if pilot is None:
+        return None
+    spacing = 1 if settings.method == "ti" else REPLICA_SPACING
+    replicas = max(3, math.ceil(len(pilot.betas) / spacing) + 1)
+    chains = ModelChains.from_pilot(path, pilot, states.z, replicas, trajectory_length(pilot), seed)
+    return LogZSearch(path, settings, pilot, chains, rng, DESCENT_COST + search_points(path.budget.max_gradients))
+
+
+def trajectory_length(pilot: Pilot) -> int:
+    """Return the number of leapfrog steps, 3 to 6, of a quarter of a normal's period at the model's step size."""
+    return int(np.clip(round(math.pi / 2 / pilot.step_sizes[-1]), 3, MAX_LEAPFROG_STEPS))
