@@ -6,7 +6,6 @@ from typing import Any
 
 from ebm_cli.check import InputError
 from ebm_cli.cli import keys, runs
-from ebm_cli.cli.help import TEXTS
 from ebm_cli.run.folder import Run
 
 SHELLS = ("bash", "zsh", "fish")
@@ -25,7 +24,7 @@ def completion(command: str, arguments: list[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in SHELLS:
         sys.stderr.write(f"error: ebm completion takes one of {', '.join(SHELLS)}\n")
         return 2
-    sys.stdout.write((TEXTS / f"ebm.{arguments[0]}").read_text())
+    sys.stdout.write((keys.TEXTS / f"ebm.{arguments[0]}").read_text())
     return 0
 
 

@@ -1,14 +1,12 @@
 """Answer without Hydra or torch: help, version, choices, completion, a misspelt verb."""
 
 import sys
-from pathlib import Path
 
 from ebm_cli import __version__
 from ebm_cli.check import InputError, nearest
 from ebm_cli.cli import keys
 
 HELP = ("--help", "-h")
-TEXTS = Path(__file__).parent / "texts"
 
 
 def answer(arguments: list[str]) -> int | None:
@@ -80,12 +78,12 @@ def general_help() -> str:
     verbs = [f"  {verb:<9} {verb_text(verb)[0]}" for verb in keys.VERBS]
     named = {group: ", ".join(name for name in options if name != "custom") for group, options in keys.groups().items()}
     lines = [f"  {group:<11} {names or 'custom'}" for group, names in named.items()]
-    return (TEXTS / "ebm.txt").read_text().rstrip().format(verbs="\n".join(verbs), groups="\n".join(lines))
+    return (keys.TEXTS / "ebm.txt").read_text().rstrip().format(verbs="\n".join(verbs), groups="\n".join(lines))
 
 
 def verb_text(verb: str) -> tuple[str, str]:
     """Return a verb's summary, and its examples and notes."""
-    summary, _, rest = (TEXTS / f"{verb}.txt").read_text().partition("\n\n")
+    summary, _, rest = (keys.TEXTS / f"{verb}.txt").read_text().partition("\n\n")
     return summary, rest
 
 

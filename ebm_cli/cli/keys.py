@@ -11,6 +11,8 @@ VERBS = ("train", "sample", "evaluate", "diagnose")
 # Commands that are answered without running a verb.
 QUERIES = ("help", "choices", "completion")
 COMPLETE = "_complete"
+# Help texts and completion scripts.
+TEXTS = Path(__file__).parent / "texts"
 LIST_GROUPS = ("regularizer", "metric", "diagnostic")
 # Keys that may change when a training run is resumed.
 RESUME_KEYS = ("trainer.steps", "trainer.checkpoint_every", "trainer.log_every", "device", "threads")
