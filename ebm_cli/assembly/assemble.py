@@ -21,10 +21,11 @@ from ebm_cli.objective import Objective, check_compatible
 from ebm_cli.run.machine import Machine
 from ebm_cli.sampler import CompilableKernel
 
-GROUPS = ("data", "sampler", "energy", "start", "optimizer", "objective")
+GROUPS = ("data", "path", "sampler", "energy", "start", "optimizer", "objective")
 # The methods that make an object one of its group.
 METHODS = {
     "data": ("sample", "split", "decode"),
+    "path": ("between",),
     "sampler": ("init", "step"),
     "start": ("draw",),
     "objective": ("__call__",),
@@ -162,7 +163,7 @@ class Assembly:
     def choose_engine(self) -> None:
         """Decide how steps are executed; a sampler that could not be built is not blamed as well."""
         sampler = self.built.get("sampler")
-        fixed = sampler is None or isinstance(sampler, CompilableKernel)
+        fixed = sampler is None or (isinstance(sampler, CompilableKernel) and sampler.is_compilable)
         self.injected["engine"] = "eager"
         with self.problems.under():
             self.injected["engine"] = choose(self.config.get("engine", "eager"), self.machine.device, fixed, steps=0)
@@ -185,7 +186,7 @@ class Assembly:
 
     def components(self) -> Parts:
         """Return what was built."""
-        groups = {group: self.built.get(group) for group in GROUPS}
+        groups = {group: self.built.get(group) for group in GROUPS if group != "path"}
         shared = {name: self.injected[name] for name in ("event", "engine")}
         return Parts(machine=self.machine, regularizers=self.regularizers(), **groups, **shared)
 

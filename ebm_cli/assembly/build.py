@@ -13,11 +13,11 @@ from typing import Any
 
 from ebm_cli import check
 from ebm_cli.assembly.permission import Config, current, foreign
-from ebm_cli.check import InputError
+from ebm_cli.check import InputError, Problems
 from ebm_cli.run import shipped
 
 # What a constructor may ask for by the name of a parameter, in addition to what its YAML gives.
-INJECTED = ("event", "data", "sampler", "start", "energy", "engine", "record")
+INJECTED = ("event", "data", "path", "sampler", "start", "energy", "engine", "record")
 
 
 def locate(target: object) -> type:
@@ -77,12 +77,19 @@ def asks(config: Config) -> set[str]:
 def make(config: Config, **injected: Any) -> Any:
     """The object that one group's dict describes; `injected` values go to parameters of that name.
 
-    Raises InputError with every argument that is missing or unknown, or with what the class itself refuses.
+    A value that is such a dict itself is built as well. Raises InputError with every argument that is missing or
+    unknown, or with what the class itself refuses.
     """
-    arguments = {key: value for key, value in config.items() if key != "_target_"}
     if config.get("_target_") in (None, "???"):
         raise InputError("_target_ must name a class: MODULE.CLASS")
     cls = locate(config["_target_"])
+    arguments, problems = {}, Problems()
+    for key, value in config.items():
+        with problems.under(key):
+            nested = isinstance(value, dict) and "_target_" in value
+            arguments[key] = make(value, **injected) if nested else value
+    problems.finish()
+    del arguments["_target_"]
     return construct(cls, arguments, config["_target_"], **injected)
 
 
@@ -127,7 +134,11 @@ def all_wrong(cls: type, arguments: dict[str, Any], target: str, error: InputErr
     """
     messages = list(error.messages)
     # An interpolated default has no value here.
-    defaults = {name: value for name, value in shipped.defaults(target).items() if "${" not in str(value)}
+    defaults = {
+        name: value
+        for name, value in shipped.defaults(target).items()
+        if "${" not in str(value) and not isinstance(value, dict)
+    }
     for _ in arguments:
         named = {message.split(" ")[0] for message in error.messages}
         mended = {name: defaults[name] for name in named & set(defaults) & set(arguments)}

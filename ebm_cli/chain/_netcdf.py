@@ -14,6 +14,8 @@ from ebm_cli.check import InputError
 # The attribute of posterior by which every kernel step ends in one test, so that 1 − acceptance_rate is the probability
 # with which a step stays.
 TEST_PER_STEP = "one_test_per_step"
+# The variable of sample_stats with the number of states that came to each chain from the far end of a path.
+ROUND_TRIPS = "round_trips"
 # The first bytes of files.
 HDF5, NETCDF3 = b"\x89HDF", b"CDF"
 
@@ -41,6 +43,7 @@ def read_netcdf(path: Path) -> Chains:
         missing = filled if file.attrs.get("created_by") == "ebm" or not x.size else filled | missing_in_all(x)
         if "sample_stats" in file.groups:
             chains = _with_statistics(chains, file["sample_stats"].variables, missing)
+            chains = _with_round_trips(chains, file["sample_stats"].variables)
     return largest_complete_block(chains, missing) if x.size else chains
 
 
@@ -113,6 +116,14 @@ def _with_statistics(chains: Chains, stats: Any, missing: Bool[np.ndarray, "chai
         else:
             columns[role] = values
     return dataclasses.replace(chains, **columns, notes=[*chains.notes, *notes])
+
+
+def _with_round_trips(chains: Chains, stats: Any) -> Chains:
+    """Return the chains with the round trips of each, if the file has one whole number per chain."""
+    counts = np.asarray(stats[ROUND_TRIPS][...]) if ROUND_TRIPS in stats else np.array([])
+    if counts.shape != chains.x.shape[:1] or counts.dtype.kind not in "iu":
+        return chains
+    return dataclasses.replace(chains, round_trips=counts)
 
 
 def _by_chain_and_draw(variable: Any, name: str) -> tuple[np.ndarray, Bool[np.ndarray, "chain draw"]]:

@@ -1,4 +1,4 @@
-"""Burn-in that tunes a sampler: step size, one scale per coordinate, a ladder of temperatures; then all are fixed."""
+"""Burn-in that tunes a sampler: step size, one scale per coordinate, the places of replicas; then all are fixed."""
 
 import dataclasses
 from collections.abc import Callable
@@ -13,8 +13,9 @@ from ebm_cli.chain.preconditioning import Units
 from ebm_cli.chain.step_size_tuners import make_tuner, mean_gradients, with_current_step_sizes
 from ebm_cli.chain.tuning import Tuning
 from ebm_cli.sampler import HasLocalKernel, Sampler
+from ebm_cli.sampler.tempering import Tempering
 
-# Fractions of the burn-in after which scales and ladder are set again; the rest tunes only the step size.
+# Fractions of the burn-in after which scales and places are set again; the rest tunes only the step size.
 WINDOWS = (0.1, 0.25, 0.5)
 
 
@@ -78,8 +79,8 @@ def burn_in(
     A sampler that mixes a simpler kernel with other moves is tuned with only that kernel.
 
     The acceptance of all chains is read after every step, so burn-in waits for the device. At the end of each of three
-    windows the scales (if adapt is all) and an automatic ladder are set from the states so far, and the search for the
-    step size starts again. The last half tunes only the step size. States of a burn-in are not draws of the model.
+    windows the scales (if adapt is all) and automatic places of replicas are set from the states so far, and
+    the search for the step size starts again. The last half tunes only the step size. States of a burn-in are not draws of the model.
     """
     if isinstance(sampler, HasLocalKernel):
         step = dataclasses.replace(tuning, adapt="step")
@@ -87,7 +88,7 @@ def burn_in(
         step_size = cast(Any, local.sampler).step_size
         return dataclasses.replace(local, sampler=dataclasses.replace(cast(Any, sampler), step_size=step_size))
     tuned: Any = sampler
-    has_free_ladder = getattr(tuned, "temperatures", None) == "auto"
+    has_free_places = isinstance(tuned, Tempering) and (tuning.places or tuned.path.is_automatic)
     step, gradients = 0, 0.0
     for end in [*(int(fraction * steps) for fraction in WINDOWS), steps]:
         units, variance = Units.from_sampler(tuned, x), RunningVariance()
@@ -108,6 +109,6 @@ def burn_in(
         gradients += tuner.gradients
         if end < steps and tuning.adapt == "all":
             tuned = dataclasses.replace(tuned, scales=variance.scales())
-        if end < steps and has_free_ladder:
-            tuned = tuned.with_equal_swap_rates(state.swap_rates().tolist())
+        if end < steps and has_free_places:
+            tuned = tuned.with_equal_swap_rates(state.swap_rates().mean(1).tolist())
     return BurnInResult(x, tuned, gradients, step)

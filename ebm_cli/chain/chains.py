@@ -27,6 +27,7 @@ class Chains:
     names: each chain's number in its file.
     diverging: proposals without finite energy since the draw before.
     test_per_step: True if 1 − acceptance is the probability with which a kernel step stays.
+    round_trips: number of states that came to each chain from the far end of a path, for replica exchange.
     warnings: what is missing in the file; every estimate takes them over.
     notes: what is not used of the file.
     coordinates: the name of each number of a state; x or x[i] if empty.
@@ -41,6 +42,7 @@ class Chains:
     names: list[int] = field(default_factory=list)
     diverging: Int[np.ndarray, "chain draw"] | None = None
     test_per_step: bool = False
+    round_trips: Int[np.ndarray, " chain"] | None = None
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     coordinates: list[str] = field(default_factory=list)
@@ -78,7 +80,7 @@ class Chains:
 
     def only(self, chains: list[int]) -> "Chains":
         """Return these chains without the others; they keep their numbers."""
-        per_chain = ("x", "potential", "acceptance", "first_nonfinite_step", "diverging")
+        per_chain = ("x", "potential", "acceptance", "first_nonfinite_step", "diverging", "round_trips")
         kept = {name: None if (v := getattr(self, name)) is None else v[chains] for name in per_chain}
         return dataclasses.replace(self, **kept, names=[self.numbers()[c] for c in chains])
 

@@ -29,9 +29,10 @@ class Trajectory:
     last: the final state.
     first_nonfinite_step: the step at which a chain was first not finite; −1 for never.
     steps: kernel steps, burn-in included.
+    tuned_steps: the first of them, in which the sampler was tuned.
     gradients: evaluations per chain, all included.
     sampler: as burn-in left it.
-    swap_rates: of neighboring temperatures, for tempering.
+    replicas: the final replicas, for replica exchange.
     """
 
     x: Float[Tensor, "draws n *event"]
@@ -41,9 +42,10 @@ class Trajectory:
     last: State
     first_nonfinite_step: Int[Tensor, " n"]
     steps: int
+    tuned_steps: int
     gradients: Float[Tensor, " n"]
     sampler: Sampler
-    swap_rates: Float[Tensor, " pairs"] | None
+    replicas: Replicas | None
 
 
 # Nothing is tuned.
@@ -138,9 +140,10 @@ class Walk:
             last=self.units.state(self.state),
             first_nonfinite_step=torch.where(first >= 0, first + self.tuned_steps, first),
             steps=self.tuned_steps + self.steps,
+            tuned_steps=self.tuned_steps,
             gradients=self.tally.gradients + (self.tuning_gradients + 1),
             sampler=self.sampler,
-            swap_rates=self.state.swap_rates() if isinstance(self.state, Replicas) else None,
+            replicas=self.state if isinstance(self.state, Replicas) else None,
         )
 
     def _advance(self, steps: int) -> bool:

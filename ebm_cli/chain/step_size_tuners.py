@@ -159,13 +159,14 @@ def mean_acceptance(state: Any, info: Info) -> Float[np.ndarray, " K"]:
 
 
 def with_step_sizes(sampler: Any, steps: Float[np.ndarray, " K"]) -> Any:
-    """Return the sampler with this step size, or with these of its temperatures."""
-    step_size = steps.tolist() if isinstance(sampler, Tempering) else float(steps[0])
-    return dataclasses.replace(sampler, step_size=step_size)
+    """Return the sampler with this step size, or with these factors of its replicas' steps."""
+    if isinstance(sampler, Tempering):
+        return dataclasses.replace(sampler, step_factors=steps.tolist())
+    return dataclasses.replace(sampler, step_size=float(steps[0]))
 
 
 def with_current_step_sizes(state: Any, sampler: Any) -> Any:
     """Return the state with the sampler's step sizes, if it contains any."""
     if isinstance(state, Replicas):
-        return state._replace(steps=state.steps.new_tensor(sampler.step_sizes))
+        return state._replace(step_factors=state.step_factors.new_tensor(sampler.step_sizes))
     return state

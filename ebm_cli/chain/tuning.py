@@ -8,6 +8,7 @@ from typing import Any
 from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.sampler import Adjusted, HasLocalKernel, Sampler, Unadjusted
+from ebm_cli.sampler.tempering import Tempering
 
 MIN_BURN_IN = 100
 
@@ -21,11 +22,13 @@ class Tuning:
     target_accept: mean acceptance that the step size of a Metropolis-adjusted kernel aims at (in (0, 1)); None: the
     best one of the kernel.
     target_bias: relative bias that the step size of an unadjusted kernel aims at (in (0, 1)).
+    places: True to space replicas for equal swap rates though their places are given.
     """
 
     adapt: str = "none"
     target_accept: float | None = None
     target_bias: float = 0.05
+    places: bool = False
 
     def __post_init__(self) -> None:
         check.every(
@@ -50,7 +53,8 @@ class Tuning:
         short = isinstance(burn_in, int) and burn_in < MIN_BURN_IN
         if typed or short or not can_be_tuned(sampler):
             return dataclasses.replace(self, adapt="none")
-        return dataclasses.replace(self, adapt="all" if isinstance(sampler, Adjusted) else "step")
+        scaled = isinstance(sampler, Adjusted) and not has_own_coordinates(sampler)
+        return dataclasses.replace(self, adapt="all" if scaled else "step")
 
     def check_fits(self, sampler: Sampler, burn_in: int) -> None:
         """Raise InputError if the burn-in is too short for the tuning, or the sampler cannot be tuned."""
@@ -63,6 +67,13 @@ class Tuning:
             )
         if not can_be_tuned(sampler):
             raise InputError(f"adapt={self.adapt} needs a sampler with a step size to tune; type adapt=none")
+        if self.adapt == "all" and has_own_coordinates(sampler):
+            raise InputError("adapt=all sets one scale per coordinate, which path=base has already; type adapt=step")
+
+
+def has_own_coordinates(sampler: Sampler) -> bool:
+    """Return True if the sampler moves in coordinates that are scaled by data."""
+    return isinstance(sampler, Tempering) and sampler.path.has_draws
 
 
 def can_be_tuned(sampler: Sampler) -> bool:

@@ -9,12 +9,12 @@ from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from ebm_cli.check import InputError
+from ebm_cli.check import InputError, nearest
 from ebm_cli.cli.keys import LIST_GROUPS, groups
 from ebm_cli.cli.loader import Base, Loader
 from ebm_cli.cli.old_names import with_new_key
 from ebm_cli.cli.validation import OF_RUN, missing_keys, plain_dict, wrong_keys, wrong_options
-from ebm_cli.cli.words import WrongWords
+from ebm_cli.cli.words import WrongWords, parse, text
 
 
 def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
@@ -41,11 +41,15 @@ def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
             bare.merge_with(base.values)
         known_keys = plain_dict(bare)
         overrides = [o if o in chosen else with_new_key(o, known_keys) for o in overrides]
+        kernel, overrides = separate_kernel(overrides, known_keys)
         values = [o for o in overrides if o not in chosen and o.key_or_group.partition(".")[0] not in spoilt]
         wrong += wrong_keys(values, bare, verb)
         if wrong:
             raise WrongWords(wrong)
         full = loader.load(verb, words, overrides, named, base.values)
+        if kernel:
+            with open_dict(full):
+                full.sampler.kernel = loader.load(verb, [], kernel, {"sampler"}).sampler
     try:
         config = OmegaConf.to_container(full, resolve=True)
     except OmegaConfBaseException as error:
@@ -55,6 +59,23 @@ def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
     if missing:
         raise InputError(*(f"{key} must be given: {key}=VALUE" for key in missing))
     return {str(key): value for key, value in config.items()}
+
+
+def separate_kernel(overrides: list[Override], config: dict[str, Any]) -> tuple[list[Override], list[Override]]:
+    """Return the words that choose another kernel within the sampler, as words for a sampler, and all other words.
+
+    `sampler.kernel=hmc sampler.kernel.leapfrog_steps=6` becomes `sampler=hmc sampler.leapfrog_steps=6`. Raises
+    InputError for a kernel that is not a sampler's name.
+    """
+    key = "sampler.kernel"
+    names = [str(o.value()) for o in overrides if o.key_or_group == key and not isinstance(o.value(), dict)]
+    if not names or not isinstance((config.get("sampler") or {}).get("kernel"), dict):
+        return [], overrides
+    known = [name for name in groups()["sampler"] if name not in ("custom", "tempering")]
+    if names[-1] not in known:
+        raise InputError(f"{key} must name one of {', '.join(known)}, got {names[-1]}{nearest(names[-1], known)}")
+    inner = [o for o in overrides if o.key_or_group.partition(".")[0] == "sampler" and o.key_or_group.startswith(key)]
+    return parse([text(o).replace(key, "sampler", 1) for o in inner]), [o for o in overrides if o not in inner]
 
 
 def names_again(override: Override, base: Base, known: dict[str, dict[str, Path]]) -> bool:

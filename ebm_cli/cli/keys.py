@@ -17,8 +17,8 @@ LIST_GROUPS = ("regularizer", "metric", "diagnostic")
 # Keys that may change when a training run is resumed.
 RESUME_KEYS = ("trainer.steps", "trainer.checkpoint_every", "trainer.log_every", "device", "threads")
 # Groups that a verb takes from the run that the line names.
-TRAINING_GROUPS = ("energy", "data", "sampler", "start", "objective", "regularizer", "optimizer")
-MODEL_GROUPS = ("energy", "data", "sampler")
+TRAINING_GROUPS = ("energy", "data", "path", "sampler", "start", "objective", "regularizer", "optimizer")
+MODEL_GROUPS = ("energy", "data", "path", "sampler")
 LINE = re.compile(r"( {0,2})([a-z_]\w*):(?: +(.*?))?(?:\s+# (.*))?")
 
 

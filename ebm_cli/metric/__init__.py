@@ -34,8 +34,8 @@ from ebm_cli.data import Batch, Data
 from ebm_cli.data._features import Features, features_of
 from ebm_cli.estimate import Result
 from ebm_cli.partition import Integrand, LogZResult
+from ebm_cli.partition.budget import Budget
 from ebm_cli.partition.settings import LogZSettings
-from ebm_cli.path.budget import Budget
 from ebm_cli.run.terminal import NullTerminal, Terminal
 
 NEEDS_DATA = "needs data to compare with. Type run=RUN of a trained model, or data=NAME"

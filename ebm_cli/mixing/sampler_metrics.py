@@ -14,12 +14,12 @@ from ebm_cli.diagnostic import ChainContext
 from ebm_cli.diagnostic.effective_temperature import EffectiveTemperature
 from ebm_cli.energy import frozen
 from ebm_cli.estimate import Estimate, refused, show
+from ebm_cli.mixing.replica_metrics import replica_metrics
 from ebm_cli.sampler import ReportsBias, Sampler, Unadjusted
+from ebm_cli.sampler.tempering import Tempering
 
 STATES_PER_CHAIN = 20
-TUNED = ("step_size", "scales", "temperatures")
-# Neighboring temperatures that swap less often pass hardly anything down.
-MIN_SWAP_RATE = 0.1
+TUNED = ("step_size", "step_factors", "scales")
 
 
 def sampler_metrics(
@@ -32,8 +32,10 @@ def sampler_metrics(
     """
     sampler = trajectory.sampler
     rows = tuned_values(sampler) if tuning.adapt != "none" else {}
-    if trajectory.swap_rates is not None:
-        rows["swap_rate_min"] = min_swap_rate(trajectory.swap_rates)
+    if trajectory.replicas is not None:
+        steps = trajectory.steps - trajectory.tuned_steps
+        per_step = float(trajectory.gradients.mean()) / max(trajectory.steps, 1)
+        rows |= replica_metrics(trajectory.replicas, max(steps, 1), per_step)
     if isinstance(sampler, Unadjusted) and sampler.temperature > 0 and context.energy is not None:
         rows |= bias(trajectory, context.energy, rng)
         rows |= EffectiveTemperature(STATES_PER_CHAIN)(context).estimates
@@ -63,35 +65,32 @@ def mean_of(measures: Tensor) -> Estimate:
 
 
 def tuned_values(sampler: Sampler) -> dict[str, Estimate]:
-    """Return step_size, scales and temperatures as burn-in left them."""
+    """Return step_size or step_factors, scales and the places of replicas as burn-in left them, by their keys."""
     values = {name: getattr(sampler, name, None) for name in TUNED}
+    if isinstance(sampler, Tempering):
+        values[sampler.path.schedule_key] = getattr(sampler.path, sampler.path.schedule_key)
     return {name: Estimate(value) for name, value in values.items() if isinstance(value, float | list)}
 
 
 def with_tuned_values(sampler: Sampler, metrics: dict[str, Any]) -> Sampler:
     """Return the sampler with the values in a run's metrics.json that its burn-in tuned."""
-    found = {name: metrics[name]["value"] for name in TUNED if metrics.get(name, {}).get("value") is not None}
-    return cast(Sampler, dataclasses.replace(cast(Any, sampler), **found)) if found else sampler
+
+    def found(*names: str) -> dict[str, Any]:
+        return {name: value for name in names if (value := metrics.get(name, {}).get("value")) is not None}
+
+    changes = {name: value for name, value in found(*TUNED).items() if hasattr(sampler, name)}
+    if isinstance(sampler, Tempering) and (places := found(sampler.path.schedule_key)):
+        changes["path"] = dataclasses.replace(cast(Any, sampler.path), **places)
+    return cast(Sampler, dataclasses.replace(cast(Any, sampler), **changes)) if changes else sampler
 
 
 def describe_tuning(rows: dict[str, Estimate]) -> list[str]:
     """Return a line with the tuned values, as they would be typed, if anything was tuned."""
     words = []
-    for name in TUNED:
+    for name, group in [*((name, "sampler") for name in TUNED), ("temperatures", "path"), ("betas", "path")]:
         value = rows[name].value if name in rows else None
         if isinstance(value, list):
-            words.append(f"sampler.{name}=[{show(value).replace(' ', '')}]")
+            words.append(f"{group}.{name}=[{show(value).replace(' ', '')}]")
         elif value is not None:
-            words.append(f"sampler.{name}={value:.6g}")
+            words.append(f"{group}.{name}={value:.6g}")
     return ["tuned during burn-in, then fixed: " + " ".join(words)] if words else []
-
-
-def min_swap_rate(rates: Tensor) -> Estimate:
-    """Return the smallest swap rate between neighboring temperatures, with a caution if it is low."""
-    least = float(rates.min())
-    pair = int(rates.argmin())
-    cautions = []
-    if least < MIN_SWAP_RATE:
-        cautions = [f"temperatures {pair} and {pair + 1} swap rarely. Increase sampler.replicas"]
-    meaning = f"neighboring temperatures swap in at least {100 * least:.0f} % of tries"
-    return Estimate(least, meaning=meaning, if_not_mixed="caution").with_caution(cautions)

@@ -1,5 +1,6 @@
 """Combine all convergence evidence into one mixing verdict. Estimates of the target distribution depend on it."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -9,19 +10,25 @@ from torch import nn
 
 from ebm_cli.chain.chains import Chains, evenly_spaced
 from ebm_cli.chain.screening import join_chain_names
+from ebm_cli.data import Data
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.diagnostic.effective_temperature import MIN_STATES, NAME, EffectiveTemperature
 from ebm_cli.energy import device_of, energy_and_grad, frozen, space_of
 from ebm_cli.estimate import Estimate, refused, show
 from ebm_cli.mixing.convergence import Evidence, evidence
 from ebm_cli.mixing.start_probes import OVERDISPERSED, ProbeResult, probe, start_overdispersion
+from ebm_cli.mixing.visited import Visited
 from ebm_cli.run.terminal import never_stop
+from ebm_cli.sampler import Sampler
+from ebm_cli.sampler.tempering import Tempering
 
 # States per chain at which the temperature is measured; few chains use more.
 STATES_PER_CHAIN = 20
 # Differences of the temperature from T that are inconclusive, and that are not mixed, in T.
 MIN_DIFFERENCE, FAIL_DIFFERENCE = 0.1, 0.5
 CHUNK = 4096
+# Fraction of the states of chains without round trips that the other chains must have visited.
+MIN_VISITED = 0.95
 MIXED = "1 means mixed: the chains agree with each other and forget their initial states"
 UNDECIDED = "1 means mixed, which is not certain here"
 
@@ -57,6 +64,7 @@ def assess_mixing(context: ChainContext, seed: int, stop: Callable[[], bool] = n
     if screened.usable is None:
         return MixingResult(refused(screened.error))
     found = evidence(context)
+    check_round_trips(screened.usable, found)
     check_temperature(context, screened.usable, found)
     if found.against:
         return MixingResult(refused([*screened.warnings, *found.against]), worst=found.worst)
@@ -86,7 +94,7 @@ def check_start_dependence(
     if width is not None and width >= OVERDISPERSED:
         wide = f"the starting points were {width:.3g} times as wide as the chains, and the chains agree"
         return ProbeResult("converged", wide), []
-    probes = probe(context.energy, context.sampler, chains, context.data, seed, stop)
+    probes = probes_of(context.energy, context.sampler, chains, context.data, seed, stop)
     if width is None:
         why = "the starting points are unknown"
     elif width == 0:
@@ -94,6 +102,56 @@ def check_start_dependence(
     else:
         why = f"the starting points were only {width:.2g} times as wide as the chains (at least {OVERDISPERSED:g})"
     return probes, [f"mixing: {why}, so extra chains were started farther out. Result: {probes.message}"]
+
+
+def probes_of(
+    energy: nn.Module, sampler: Sampler, chains: Chains, data: Data | None, seed: int, stop: Callable[[], bool]
+) -> ProbeResult:
+    """Return the result of probes with the chains' kernel.
+
+    If the path has exact draws, probes use the kernel of the model's replica by itself: a path would bring them to the
+    chains without mixing.
+    """
+    if not isinstance(sampler, Tempering) or not sampler.path.has_draws:
+        return probe(energy, sampler, chains, data, seed, stop)
+    path = sampler.path.between(energy, sampler.temperature)
+    here = device_of(energy)
+    length = torch.tensor(sampler.step_sizes[0], device=here)
+    x = torch.as_tensor(chains.x.reshape(-1, *chains.event), device=here).to(
+        next((p.dtype for p in energy.parameters()), torch.get_default_dtype())
+    )
+    z = path.space.coordinates(x) / length
+    moved = dataclasses.replace(chains, x=z.view(*chains.x.shape[:2], -1).double().cpu().numpy())
+    if moved.potential is not None:
+        moved = dataclasses.replace(moved, potential=moved.potential / sampler.temperature)
+    return probe(path.energy_at(1.0, length), sampler.kernel, moved, None, seed, stop)
+
+
+def check_round_trips(chains: Chains, found: Evidence) -> None:
+    """Add what the round trips of replica exchange show: without one, hot replicas have passed nothing on.
+
+    Chains that no state from the far end has reached are no independent evidence; a mode that only they have visited
+    is inconclusive.
+    """
+    if chains.round_trips is None:
+        return
+    if not chains.round_trips.any():
+        steps = chains.x.shape[1] * chains.thin
+        found.against.append(
+            f"not mixed: no state came from the far end of the path to the model in {steps} steps. Type "
+            f"{chains.longer(4)}, or use more replicas"
+        )
+        return
+    without, reached = (np.flatnonzero(each).tolist() for each in (chains.round_trips == 0, chains.round_trips))
+    if without and len(reached) > 1:
+        visited = Visited(chains.only(reached).flat())
+        own = chains.only(without).flat()
+        away = visited.distance(own[:, :: max(1, own.shape[1] // STATES_PER_CHAIN)].reshape(-1, own.shape[2]))
+        if (away > visited.near).mean() > 1 - MIN_VISITED:
+            found.inconclusive.append(
+                f"inconclusive: {len(without)} chains, which no state from the far end of the path has reached, visit "
+                f"states that the other chains do not. Type {chains.longer(2)}"
+            )
 
 
 def check_temperature(context: ChainContext, chains: Chains, found: Evidence) -> None:

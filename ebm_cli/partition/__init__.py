@@ -11,12 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ebm_cli.check import InputError
-from ebm_cli.density import mixture
-from ebm_cli.density.fit_data import split_fit_data
-from ebm_cli.density.mixture import MAX_COORDINATES
-from ebm_cli.density.normals import NormalMixture
 from ebm_cli.energy import frozen, space_of
 from ebm_cli.estimate import Estimate, digits, refused
+from ebm_cli.partition.budget import Budget
+from ebm_cli.partition.counted_path import CountedPath
 from ebm_cli.partition.mode_search import search_points
 from ebm_cli.partition.quadrature import MAX_DIMENSIONS, FinalRefusal, final_refusal, quadrature
 from ebm_cli.partition.rays import not_normalizable
@@ -24,10 +22,8 @@ from ebm_cli.partition.reference_states import reference_states
 from ebm_cli.partition.refinement import estimate_log_z
 from ebm_cli.partition.resolution import path_rounding_refusal, with_resolution
 from ebm_cli.partition.settings import LogZSettings
-from ebm_cli.path.annealing_path import AnnealingPath
-from ebm_cli.path.base import MixtureBase, StandardNormal, UniformBox
-from ebm_cli.path.budget import Budget
-from ebm_cli.path.coordinates import WIDER, Integrand, WhitenedEnergy, whiten, whiten_box, whiten_range
+from ebm_cli.path.base import fitted_path
+from ebm_cli.path.coordinates import Integrand, whiten
 
 NAMES = {
     "auto": "annealed paths in both directions",
@@ -91,27 +87,9 @@ def check_integrand(integrand: Integrand, settings: LogZSettings) -> None:
 
 def annealing_path(
     integrand: Integrand, settings: LogZSettings, budget: Budget, rows: Float[Tensor, "n *event"]
-) -> AnnealingPath:
+) -> CountedPath:
     """Return the path from the settings' base distribution to the model. rows: of about the model's distribution."""
-    if settings.base == "box":
-        box = settings.box
-        space = whiten_range(integrand, rows) if box is None else whiten_box(integrand, box)
-        return AnnealingPath(space, UniformBox(space.center), budget)
-    few = integrand.size <= MAX_COORDINATES
-    if settings.base == "mixture" and not few:
-        raise InputError(f"base=mixture works in up to {MAX_COORDINATES} dimensions, got {integrand.size}: gaussian")
-    space = whiten(integrand, rows)
-    if settings.base == "mixture" or (settings.base == "auto" and few and integrand.rows is not None):
-        clean, noise = (rows, 0.0) if integrand.clean is None else (integrand.clean, integrand.noise)
-        return AnnealingPath(space, fitted_base(space, clean, noise, WIDER), budget)
-    return AnnealingPath(space, StandardNormal(space.center), budget)
-
-
-def fitted_base(space: WhitenedEnergy, rows: Float[Tensor, "n *event"], noise: float, wider: float) -> MixtureBase:
-    """Return the mixture baseline fitted to these rows plus noise, as a base."""
-    found = mixture.fit(split_fit_data(rows.flatten(1).double().cpu(), noise, 0))
-    assert isinstance(found, NormalMixture)
-    return MixtureBase(space, found.log_weights, found.means, found.roots, wider)
+    return CountedPath(*fitted_path(integrand, rows, settings.base, settings.box), budget)
 
 
 def describe(method: str, integrand: Integrand, estimate: Estimate) -> str:

@@ -4,13 +4,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ebm_cli.partition.counted_path import CountedPath
 from ebm_cli.partition.pilot import Schedule
 from ebm_cli.partition.transition import transition
-from ebm_cli.path.annealing_path import AnnealingPath, PathStates
+from ebm_cli.path.annealing_path import PathStates
 
 
 def ais_forward(
-    path: AnnealingPath, schedule: Schedule, n: int, rng: torch.Generator
+    path: CountedPath, schedule: Schedule, n: int, rng: torch.Generator
 ) -> tuple[Float[Tensor, " n"], PathStates]:
     """Return log wᵢ = Σₖ (β_k − β_{k−1})·ΔU(z_{k−1}) and the final states; z_k is moved from z_{k−1} at β_k.
 
@@ -25,7 +26,7 @@ def ais_forward(
 
 
 def ais_reverse(
-    path: AnnealingPath, schedule: Schedule, z: Float[Tensor, "n d"], rng: torch.Generator
+    path: CountedPath, schedule: Schedule, z: Float[Tensor, "n d"], rng: torch.Generator
 ) -> Float[Tensor, " n"]:
     """Return the same sum along paths from draws z of the model to the base; every transition is reversible.
 

@@ -3,18 +3,17 @@
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from ebm_cli.estimate import Estimate
+from ebm_cli.partition.counted_path import CountedPath
 from ebm_cli.partition.mode_search import MAX_SEARCH_POINTS, SEARCH_BUDGET_FRACTION, search_points
 from ebm_cli.partition.model_chains import ModelChains
 from ebm_cli.partition.pilot import Pilot, run_pilot
 from ebm_cli.partition.settings import LogZSettings
-from ebm_cli.path.annealing_path import AnnealingPath
 
-# Steps of the pilot between replicas of the model's ladder, and maximum length of their trajectories.
-REPLICA_SPACING, MAX_LEAPFROG_STEPS = 2, 6
+# Steps of the pilot between replicas of the model's ladder.
+REPLICA_SPACING = 2
 MIN_CHAIN_STEPS = 100
 # Cost of the chains with their mixing verdict, relative to the chains.
 VERDICT_COST_FACTOR = 1.1
@@ -41,7 +40,7 @@ class LogZSearch:
         and Hessians, until a search has found no further mode.
     """
 
-    path: AnnealingPath
+    path: CountedPath
     settings: LogZSettings
     pilot: Pilot
     chains: ModelChains
@@ -80,17 +79,12 @@ class LogZSearch:
         return 2 * self.settings.chains * length
 
 
-def start_search(path: AnnealingPath, settings: LogZSettings, seed: int, rng: torch.Generator) -> LogZSearch | None:
+def start_search(path: CountedPath, settings: LogZSettings, seed: int, rng: torch.Generator) -> LogZSearch | None:
     """Run the pilot and start the model's chains at its final states; None if the pilot fails."""
     pilot, states = run_pilot(path, settings, rng)
     if pilot is None:
         return None
     spacing = 1 if settings.method == "ti" else REPLICA_SPACING
     replicas = max(3, math.ceil(len(pilot.betas) / spacing) + 1)
-    chains = ModelChains.from_pilot(path, pilot, states.z, replicas, trajectory_length(pilot), seed)
+    chains = ModelChains.from_pilot(path, pilot, states.z, replicas, seed)
     return LogZSearch(path, settings, pilot, chains, rng, DESCENT_COST + search_points(path.budget.max_gradients))
-
-
-def trajectory_length(pilot: Pilot) -> int:
-    """Return the number of leapfrog steps, 3 to 6, of a quarter of a normal's period at the model's step size."""
-    return int(np.clip(round(math.pi / 2 / pilot.step_sizes[-1]), 3, MAX_LEAPFROG_STEPS))

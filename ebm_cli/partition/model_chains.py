@@ -13,11 +13,11 @@ from ebm_cli.diagnostic import ChainContext
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.mixing.verdict import assess_mixing
 from ebm_cli.partition.bracket import BLOCKS
-from ebm_cli.partition.ladder import ReplicaLadder, ReplicaStates
+from ebm_cli.partition.counted_path import CountedEnergy, CountedPath
 from ebm_cli.partition.mode_search import search_missed_modes, search_points
 from ebm_cli.partition.pilot import Pilot
-from ebm_cli.path.annealing_path import AnnealingPath, CountedEnergy
 from ebm_cli.sampler import Sampler
+from ebm_cli.sampler.tempering import ReplicaExchange, Replicas
 
 # Fraction of all steps that is discarded at the beginning.
 BURN_IN_FRACTION = 0.25
@@ -35,10 +35,11 @@ class ModelChains:
     probes_elsewhere: True if probe chains stay in another region.
     """
 
-    path: AnnealingPath
-    ladder: ReplicaLadder
+    path: CountedPath
+    exchange: ReplicaExchange
+    leapfrog_steps: int
     kernel: Sampler
-    replicas: ReplicaStates
+    replicas: Replicas
     seed: int
     z: list[Float[Tensor, "n d"]] = field(default_factory=list)
     u: list[Float[Tensor, " n"]] = field(default_factory=list)
@@ -48,23 +49,23 @@ class ModelChains:
     probes_elsewhere: bool = False
 
     @staticmethod
-    def from_pilot(
-        path: AnnealingPath, pilot: Pilot, z: Float[Tensor, "n d"], replicas: int, leapfrog_steps: int, seed: int
-    ) -> "ModelChains":
+    def from_pilot(path: CountedPath, pilot: Pilot, z: Float[Tensor, "n d"], replicas: int, seed: int) -> "ModelChains":
         """Return chains that start at some of the states z."""
-        ladder = ReplicaLadder.from_pilot(path, pilot, replicas, leapfrog_steps)
-        return ModelChains(path, ladder, pilot.kernel_at(1.0), ladder.init(z[evenly_spaced(len(z), BLOCKS)]), seed)
+        ladder = pilot.ladder(replicas)
+        exchange = ReplicaExchange(path, ladder.kernel, path.space.temperature, has_draws=True)
+        start = exchange.init(z[evenly_spaced(len(z), BLOCKS)], ladder.betas, ladder.step_factors)
+        return ModelChains(path, exchange, ladder.kernel.leapfrog_steps, pilot.kernel_at(1.0), start, seed)
 
     def cost(self, steps: int) -> int:
         """Return the number of evaluations of this many steps, without those of the mixing verdict."""
-        K = len(self.ladder.betas)
-        return steps * len(self.replicas.states.u) // K * ((K - 1) * self.ladder.leapfrog_steps + 1)
+        K = len(self.replicas.betas)
+        return steps * len(self.replicas.energy) * ((K - 1) * self.leapfrog_steps + 1)
 
     def extend(self, steps: int, rng: torch.Generator) -> None:
         """Continue for this many steps."""
-        n = len(self.replicas.states.u) // len(self.ladder.betas)
+        n = len(self.replicas.energy)
         for _ in range(steps):
-            self.replicas = self.ladder.step(self.replicas, rng)
+            self.replicas, _ = self.exchange.step(self.replicas, rng)
             # Copies, because a view would keep the states of all replicas.
             self.z.append(self.replicas.states.z[:n].clone())
             self.u.append(self.replicas.states.u[:n].clone())

@@ -6,9 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ebm_cli.partition.counted_path import CountedPath
 from ebm_cli.partition.pilot import Schedule
 from ebm_cli.partition.transition import transition
-from ebm_cli.path.annealing_path import AnnealingPath, PathStates
+from ebm_cli.path.annealing_path import PathStates
 from ebm_cli.path.schedule import effective_sample_size, resample
 
 # A group is resampled if its effective fraction is below this.
@@ -23,7 +24,7 @@ def group_sizes(n: int) -> tuple[int, int]:
 
 
 def smc(
-    path: AnnealingPath, schedule: Schedule, groups: int, size: int, rng: torch.Generator
+    path: CountedPath, schedule: Schedule, groups: int, size: int, rng: torch.Generator
 ) -> tuple[Float[Tensor, " groups"], PathStates]:
     """Return log Z by each group of particles, and the final states after one more resampling.
 

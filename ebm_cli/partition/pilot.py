@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from ebm_cli.partition.counted_path import CountedPath
 from ebm_cli.partition.settings import LogZSettings
 from ebm_cli.partition.transition import transition
-from ebm_cli.path.annealing_path import AnnealingPath, PathStates
+from ebm_cli.path.annealing_path import PathStates
 from ebm_cli.path.schedule import equally_spaced, largest_rise, resample
 from ebm_cli.sampler.hmc import HMC
 from ebm_cli.sampler.mala import MALA
@@ -24,6 +25,10 @@ QUARTER_PERIOD = math.pi / 2
 # Evaluations that a pilot may use whatever the budget is, so that a refusal can name the budget of a round.
 MIN_EVALUATIONS = 10_000
 
+# Range of the number of leapfrog steps of a ladder's kernel, and the jitter of their step size.
+MIN_LEAPFROG_STEPS, MAX_LEAPFROG_STEPS = 3, 6
+STEP_SIZE_JITTER = 0.3
+
 PathKernel = HMC | MALA | NUTS
 
 
@@ -33,6 +38,18 @@ class Schedule:
 
     betas: list[float]
     kernels: list[PathKernel]
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """kernel: of the replica at β = 1, with trajectories of about a quarter of a normal's period.
+
+    betas: falling from 1 to 0, one per replica. step_factors: of the kernel's step, one per replica.
+    """
+
+    kernel: HMC
+    betas: list[float]
+    step_factors: list[float]
 
 
 @dataclass(frozen=True)
@@ -47,6 +64,14 @@ class Pilot:
         """Return a schedule of this many steps, each an equal part of the pilot's own steps."""
         betas = equally_spaced(self.betas, np.arange(len(self.betas), dtype=float), temperatures + 1)
         return Schedule(betas.tolist(), [self.kernel_at(float(beta)) for beta in betas[1:]])
+
+    def ladder(self, replicas: int) -> Ladder:
+        """Return replicas that are equal parts of the pilot's path apart."""
+        betas = self.schedule(replicas - 1).betas[::-1]
+        steps = [self.kernel_at(beta).step_size for beta in betas]
+        L = int(np.clip(round(QUARTER_PERIOD / steps[0]), MIN_LEAPFROG_STEPS, MAX_LEAPFROG_STEPS))
+        kernel = HMC(steps[0], L, STEP_SIZE_JITTER, short=0.0, temperature=1.0, scales=None)
+        return Ladder(kernel, betas, [step / steps[0] for step in steps])
 
     def kernel_at(self, beta: float) -> PathKernel:
         """Return the kernel with its step size at β, interpolated geometrically."""
@@ -64,7 +89,7 @@ def initial_kernel(settings: LogZSettings) -> PathKernel:
     return HMC(QUARTER_PERIOD / L, L, step_size_jitter=0.3, short=0.0, temperature=1.0, scales=None)
 
 
-def run_pilot(path: AnnealingPath, settings: LogZSettings, rng: torch.Generator) -> tuple[Pilot | None, PathStates]:
+def run_pilot(path: CountedPath, settings: LogZSettings, rng: torch.Generator) -> tuple[Pilot | None, PathStates]:
     """Return the pilot and the final states of its population; None if the model is not reached.
 
     The model is not reached if that takes more than 2,000 steps of β, or more than the budget.

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ebm_cli.energy import ExactDraws, frozen, offers
 from ebm_cli.estimate import Estimate, refused
+from ebm_cli.partition.budget import Budget
 from ebm_cli.partition.cells import Cells
 from ebm_cli.partition.minima import HALF_WIDTHS, Minima, find_minima
 from ebm_cli.partition.rays import REMEDY, not_normalizable
@@ -20,7 +21,6 @@ from ebm_cli.partition.resolution import (
     rounding_refusal,
 )
 from ebm_cli.partition.shells import Tail, cells_and_tail
-from ebm_cli.path.budget import Budget
 from ebm_cli.path.coordinates import WhitenedEnergy
 
 MAX_DIMENSIONS = 3

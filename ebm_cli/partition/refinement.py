@@ -8,6 +8,8 @@ from ebm_cli.energy import frozen
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.partition.annealing import ais_forward, ais_reverse
 from ebm_cli.partition.bracket import BracketResult, ReversePaths, bracket
+from ebm_cli.partition.budget import Budget
+from ebm_cli.partition.counted_path import CountedPath
 from ebm_cli.partition.integration import thermodynamic_integral
 from ebm_cli.partition.log_weights import is_collapsed
 from ebm_cli.partition.log_z_search import LogZSearch, RoundSize, start_search
@@ -15,13 +17,11 @@ from ebm_cli.partition.particles import group_sizes, smc
 from ebm_cli.partition.pilot import MAX_STEPS
 from ebm_cli.partition.round_size import first_round_size, next_round_size, width
 from ebm_cli.partition.settings import LogZSettings
-from ebm_cli.path.annealing_path import AnnealingPath
-from ebm_cli.path.budget import Budget
 from ebm_cli.rng import generator
 from ebm_cli.run.terminal import Stopped
 
 
-def estimate_log_z(path: AnnealingPath, settings: LogZSettings, seed: int) -> Estimate:
+def estimate_log_z(path: CountedPath, settings: LogZSettings, seed: int) -> Estimate:
     """Return log Z in nats by rounds; the last round with a value gives the result.
 
     Raises Stopped if a signal arrives before the first round is finished.
@@ -99,7 +99,7 @@ def integration_round(search: LogZSearch, size: RoundSize) -> BracketResult:
     mixing = search.extended_verdict(size.steps)
     chains = search.chains
     delta_u = torch.stack(chains.delta_u[chains.burn_in_steps :]).flip(1).cpu().numpy()
-    betas = chains.ladder.betas.flip(0).double().cpu().numpy()
+    betas = chains.replicas.betas.flip(0).double().cpu().numpy()
     return thermodynamic_integral(betas, delta_u, mixing)
 
 
@@ -110,7 +110,7 @@ def plus_constant(result: BracketResult, constant: float) -> BracketResult:
     return dataclasses.replace(result, estimate=dataclasses.replace(e, **numbers))
 
 
-def with_cost(estimate: Estimate, path: AnnealingPath) -> Estimate:
+def with_cost(estimate: Estimate, path: CountedPath) -> Estimate:
     """Return the estimate with the base and the number of gradients in its reason."""
     cost = f"paths start at {path.base.description}; {path.budget.used:,} gradients"
     return dataclasses.replace(estimate, reasons=(*estimate.reasons, cost))

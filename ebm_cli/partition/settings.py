@@ -3,10 +3,9 @@
 from dataclasses import dataclass, fields
 
 from ebm_cli import check
-from ebm_cli.check import InputError
+from ebm_cli.path.base import BASES, check_box
 
 METHODS = ("auto", "quadrature", "ais", "smc", "ti", "bridge")
-BASES = ("auto", "gaussian", "mixture", "box")
 KERNELS = ("hmc", "mala", "nuts")
 
 
@@ -49,18 +48,6 @@ class LogZSettings:
             lambda: check.count("leapfrog_steps", self.leapfrog_steps),
             lambda: check.count("steps", self.steps, least=100),
         )
-
-
-def check_box(box: object) -> None:
-    """Raise InputError unless `box` is None or two numbers, the lower one first."""
-    if box is None:
-        return
-    if not isinstance(box, list) or len(box) != 2:
-        raise InputError(f"box must be two numbers, its lower and upper bound, got {box}")
-    for bound in box:
-        check.number("box", bound)
-    if box[0] >= box[1]:
-        raise InputError(f"box must have its lower bound first, got {box}")
 
 
 def log_z_settings(settings: LogZSettings) -> LogZSettings:

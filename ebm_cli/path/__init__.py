@@ -1,4 +1,46 @@
 """Paths of densities from one with exact draws to the model, the arithmetic of their schedules, and replica swaps.
 
-Nothing in this package moves states: samplers and the estimators of log Z do that along these paths.
+`path=NAME` chooses one, along which replica exchange (sampler=tempering) and the estimates of log Z move. Nothing in
+this package moves states.
 """
+
+from typing import ClassVar, Protocol, runtime_checkable
+
+from torch import nn
+
+from ebm_cli.path.annealing_path import AnnealingPath
+
+
+@runtime_checkable
+class Path(Protocol):
+    """Densities exp(−U_β) from a far end, at the smallest β, to the model, β = 1.
+
+    has_draws: True if the far end is β = 0 and has exact draws.
+    schedule_key: name of the parameter that gives the replicas' places; its value is auto or a list.
+    """
+
+    has_draws: ClassVar[bool]
+    schedule_key: ClassVar[str]
+
+    @property
+    def replica_betas(self) -> list[float]:
+        """Return β of each replica, falling from 1."""
+        ...
+
+    @property
+    def step_factors(self) -> list[float]:
+        """Return how many times as long as at β = 1 a step of each replica should be, before burn-in tunes it."""
+        ...
+
+    @property
+    def is_automatic(self) -> bool:
+        """Return True if the replicas' places are to be found."""
+        ...
+
+    def with_equal_swap_rates(self, swap_rates: list[float]) -> "Path":
+        """Return the path with replicas at places that would swap equally often, given the present swap rates."""
+        ...
+
+    def between(self, energy: nn.Module, temperature: float) -> AnnealingPath:
+        """Return the densities between the far end and this model."""
+        ...

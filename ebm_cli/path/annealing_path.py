@@ -1,16 +1,14 @@
 """The path of energies U_β = U₀ + β(U − U₀) from a base distribution, β = 0, to the model, β = 1."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ebm_cli.energy import check_bounded, energy_and_grad
-from ebm_cli.path.base import Base
-from ebm_cli.path.budget import Budget
-from ebm_cli.path.coordinates import WhitenedEnergy
+from ebm_cli.path.base_distribution import BaseDistribution
+from ebm_cli.path.coordinates import Coordinates
 
 # One β for all rows, or one β per row.
 Beta = float | Float[Tensor, " n"]
@@ -19,11 +17,11 @@ Beta = float | Float[Tensor, " n"]
 class PathStates(NamedTuple):
     """States z with the model's energy U and the base's energy U₀, and the gradient of each."""
 
-    z: Float[Tensor, "n d"]
+    z: Float[Tensor, "n *d"]
     u: Float[Tensor, " n"]
-    grad: Float[Tensor, "n d"]
+    grad: Float[Tensor, "n *d"]
     u0: Float[Tensor, " n"]
-    grad0: Float[Tensor, "n d"]
+    grad0: Float[Tensor, "n *d"]
 
     @property
     def delta_u(self) -> Float[Tensor, " n"]:
@@ -31,10 +29,10 @@ class PathStates(NamedTuple):
         v = self.u0.double() - self.u.double()
         return torch.where(v.isnan(), -torch.inf, v)
 
-    def energy_and_grad(self, beta: Beta) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]:
+    def energy_and_grad(self, beta: Beta) -> tuple[Float[Tensor, " n"], Float[Tensor, "n *d"]]:
         """Return U_β and its gradient."""
         e = select_at_beta_one(beta, self.u, self.u0 + beta * (self.u - self.u0))
-        grad = self.grad0 + per_row(beta) * (self.grad - self.grad0)
+        grad = self.grad0 + per_row(beta, self.grad) * (self.grad - self.grad0)
         return e, select_at_beta_one(beta, self.grad, grad)
 
     def select(self, rows: Tensor | slice) -> "PathStates":
@@ -44,61 +42,55 @@ class PathStates(NamedTuple):
 
 @dataclass(frozen=True)
 class AnnealingPath:
-    """space: the model, U. base: the base distribution, U₀. budget: charged for every evaluation of U's gradient."""
+    """space: the model, U, in the coordinates that kernels move. base: the base distribution, U₀."""
 
-    space: WhitenedEnergy
-    base: Base
-    budget: Budget
+    space: Coordinates
+    base: BaseDistribution
 
-    def energy_at(self, beta: Beta) -> "TemperedEnergy":
-        """Return the energy U_β."""
-        return TemperedEnergy(self, beta)
+    def energy_at(self, beta: Beta, lengths: Tensor | None = None) -> "TemperedEnergy":
+        """Return the energy U_β, as a function of z/s for lengths s if they are given."""
+        return TemperedEnergy(self, beta, lengths)
 
     def draw_base(self, n: int, rng: torch.Generator) -> PathStates:
         """Return exact draws of the base."""
         return self.evaluate(self.base.draw(n, rng))
 
-    def evaluate(self, z: Float[Tensor, "n d"]) -> PathStates:
-        """Return states with both energies and gradients; raise InputError if U is −∞."""
-        self.budget.charge(len(z))
-        u, grad = energy_and_grad(self.space, z)
-        if bool((u == -torch.inf).any()):
-            check_bounded(u, self.space.states(z))
-        return PathStates(z, u, grad, *self.base.energy_and_grad(z))
+    def evaluate(self, z: Float[Tensor, "n *d"]) -> PathStates:
+        """Return states with both energies and gradients."""
+        return PathStates(z, *self.space.energy_and_grad(z), *self.base.energy_and_grad(z))
 
     def from_tempered(
-        self, z: Float[Tensor, "n d"], energy: Float[Tensor, " n"], grad: Float[Tensor, "n d"], beta: Beta
+        self, z: Float[Tensor, "n *d"], energy: Float[Tensor, " n"], grad: Float[Tensor, "n *d"], beta: Beta
     ) -> PathStates:
         """Return states given U_β and its gradient (β > 0), by U = U₀ + (U_β − U₀)/β. The model is not evaluated."""
         u0, grad0 = self.base.energy_and_grad(z)
         u = select_at_beta_one(beta, energy, u0 + (energy - u0) / beta)
-        return PathStates(z, u, select_at_beta_one(beta, grad, grad0 + (grad - grad0) / per_row(beta)), u0, grad0)
+        of_model = grad0 + (grad - grad0) / per_row(beta, grad)
+        return PathStates(z, u, select_at_beta_one(beta, grad, of_model), u0, grad0)
 
 
 class TemperedEnergy(nn.Module):
     """The energy U_β of a path.
 
     beta: in (0, 1], one number or one per row. At 1 the base does not enter, so that states may leave its support.
+    lengths: s of each row, in a shape that multiplies states; the energy is then U_β(s·y). A kernel that moves y by
+        a step makes a step s times as long.
     """
 
-    def __init__(self, path: AnnealingPath, beta: Beta) -> None:
+    def __init__(self, path: AnnealingPath, beta: Beta, lengths: Tensor | None = None) -> None:
         super().__init__()
-        self.path, self.space, self.beta = path, path.space, beta
+        self.path, self.space, self.beta, self.lengths = path, path.space, beta, lengths
 
-    def forward(self, z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+    def forward(self, y: Float[Tensor, "n *d"]) -> Float[Tensor, " n"]:
+        z = y if self.lengths is None else self.lengths * y
         u, u0 = self.space(z), self.path.base.energy_and_grad(z)[0]
         return select_at_beta_one(self.beta, u, u0 + self.beta * (u - u0))
 
-    def energy_and_grad(self, z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]:
-        return self.path.evaluate(z).energy_and_grad(self.beta)
-
-
-class CountedEnergy(TemperedEnergy):
-    """The energy U_β of a path that also charges the budget for evaluations without a gradient."""
-
-    def forward(self, z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
-        self.path.budget.charge(len(z))
-        return super().forward(z)
+    def energy_and_grad(self, y: Float[Tensor, "n *d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n *d"]]:
+        if self.lengths is None:
+            return self.path.evaluate(y).energy_and_grad(self.beta)
+        e, grad = self.path.evaluate(self.lengths * y).energy_and_grad(self.beta)
+        return e, self.lengths * grad
 
 
 def select_at_beta_one(
@@ -106,10 +98,10 @@ def select_at_beta_one(
 ) -> Float[Tensor, "n *d"]:
     """Return the model's values where β is 1, because the base may be infinite there; otherwise `between`."""
     if isinstance(beta, Tensor):
-        return torch.where((beta == 1).view(-1, *[1] * (model.dim() - 1)), model, between)
+        return torch.where(per_row(beta == 1, model), model, between)
     return model if beta == 1 else between
 
 
-def per_row(beta: Beta) -> "float | Float[Tensor, 'n 1']":
-    """Return β in a shape that multiplies rows."""
-    return beta[:, None] if isinstance(beta, Tensor) else beta
+def per_row(value: Any, like: Tensor) -> Any:
+    """Return one value per row in a shape that multiplies rows of this shape; one number for all as it is."""
+    return value.view(-1, *[1] * (like.dim() - 1)) if isinstance(value, Tensor) else value

@@ -1,88 +1,145 @@
-"""Base distributions, at which paths start: normalized densities with exact draws."""
+"""A path from a density with exact draws, fitted to rows, to the model."""
 
-import math
-from typing import Protocol, runtime_checkable
+import dataclasses
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, ClassVar
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ebm_cli.energy._gaussians import Gaussians, log_determinants
-from ebm_cli.path.coordinates import WhitenedEnergy
+from ebm_cli import check
+from ebm_cli.check import InputError
+from ebm_cli.data import Batch, Data
+from ebm_cli.data._rows import noisy_available_rows
+from ebm_cli.density import mixture
+from ebm_cli.density.fit_data import split_fit_data
+from ebm_cli.density.mixture import MAX_COORDINATES
+from ebm_cli.density.normals import NormalMixture
+from ebm_cli.energy import device_of
+from ebm_cli.path.annealing_path import AnnealingPath
+from ebm_cli.path.base_distribution import BaseDistribution, MixtureBase, StandardNormal, UniformBox
+from ebm_cli.path.coordinates import WIDER, Integrand, WhitenedEnergy, whiten, whiten_box, whiten_range
+from ebm_cli.path.swap import equal_rejection_places
+
+BASES = ("auto", "gaussian", "mixture", "box")
 
 
-@runtime_checkable
-class Base(Protocol):
-    """U₀(z) = −log of a normalized density with exact draws. description: names the density in messages."""
+@dataclass(frozen=True)
+class BasePath:
+    """U_β = U₀ + β(E/T − U₀), with exact draws of exp(−U₀) at β = 0, in coordinates in which the rows are about normal.
 
-    description: str
+    States that come from β = 0 are independent of all earlier ones (Syed et al., 2022, Journal of the Royal Statistical
+    Society B 84, 321).
 
-    def energy_and_grad(self, z: Float[Tensor, "n d"], /) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]: ...
-
-    def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n d"]: ...
-
-
-class _Fixed(nn.Module):
-    """A base without parameters. like: a vector with the dtype and device of the d coordinates."""
-
-    like: Tensor
-
-    def __init__(self, like: Float[Tensor, " d"]) -> None:
-        super().__init__()
-        self.register_buffer("like", like, persistent=False)
-
-
-class StandardNormal(_Fixed):
-    """U₀ = ½‖z‖² + d/2·log 2π."""
-
-    description = "a Gaussian"
-
-    def energy_and_grad(self, z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]:
-        return 0.5 * z.square().sum(1) + 0.5 * z.shape[1] * math.log(2 * math.pi), z
-
-    def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n d"]:
-        return torch.randn((n, len(self.like)), generator=rng, dtype=self.like.dtype, device=self.like.device)
-
-
-class UniformBox(_Fixed):
-    """U₀ = d·log 2 on (−1, 1)^d and ∞ outside."""
-
-    description = "a uniform distribution on a box"
-
-    def energy_and_grad(self, z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]:
-        level = torch.full_like(z[:, 0], z.shape[1] * math.log(2))
-        return torch.where(z.abs().amax(1) < 1, level, math.inf), torch.zeros_like(z)
-
-    def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n d"]:
-        return 2 * torch.rand((n, len(self.like)), generator=rng, dtype=self.like.dtype, device=self.like.device) - 1
-
-
-class MixtureBase(Gaussians):
-    """U₀ = −log Σₖ wₖ N(z; mₖ, Cₖ), a mixture given in x and expressed in the coordinates of a model.
-
-    space: coordinates of z.
-    log_weights: log wₖ.
-    means: of x.
-    roots: Cholesky factors of the covariances of x.
-    wider: factor of all standard deviations (> 0). Draws must cover modes of the model that are wider than the mixture.
+    base: U₀: gaussian or mixture, fitted to the training rows; box, uniform; auto, the mixture if there are training
+        rows of up to 100 coordinates, else gaussian.
+    box: lower and upper bound of every coordinate for base=box; None for 1.5 times the range of the rows.
+    betas: β of each replica, a list that falls from 1 to 0; auto: found by a pilot run.
+    data: the rows, or the data set that has them.
     """
 
-    def __init__(
-        self,
-        space: WhitenedEnergy,
-        log_weights: Float[Tensor, " k"],
-        means: Float[Tensor, "k d"],
-        roots: Float[Tensor, "k d d"],
-        wider: float,
-    ) -> None:
-        scale, center = space.scale_matrix.double().cpu(), space.center.double().cpu()
-        # Cₖ = RₖRₖᵀ and FₖFₖᵀ = Cₖ⁻¹, so that Fₖ = Rₖ⁻ᵀ.
-        factors = torch.linalg.inv(wider * torch.linalg.solve_triangular(scale, roots, upper=False)).mT
-        numbers = {
-            "means": torch.linalg.solve_triangular(scale, (means - center).T, upper=False).T,
-            "factors": factors,
-            "log_scales": log_weights + log_determinants(factors) - 0.5 * means.shape[1] * math.log(2 * math.pi),
-        }
-        super().__init__({name: value.to(space.center).contiguous() for name, value in numbers.items()})
-        count = len(log_weights)
-        self.description = f"a mixture of {count} Gaussians" if count > 1 else "a Gaussian"
+    has_draws: ClassVar[bool] = True
+    schedule_key: ClassVar[str] = "betas"
+
+    base: str
+    box: list[float] | None
+    betas: str | list[float]
+    data: Data | Batch | None
+    bound: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check.every(
+            lambda: check.one_of("base", self.base, BASES),
+            lambda: check_box(self.box),
+            lambda: check_betas(self.betas),
+        )
+
+    @property
+    def replica_betas(self) -> list[float]:
+        if not isinstance(self.betas, list):
+            raise InputError("path.betas=auto is found by ebm sample and ebm evaluate. Type a list that falls to 0")
+        return self.betas
+
+    @property
+    def step_factors(self) -> list[float]:
+        return [1.0] * len(self.replica_betas)
+
+    @property
+    def is_automatic(self) -> bool:
+        return self.betas == "auto"
+
+    def with_equal_swap_rates(self, swap_rates: list[float]) -> "BasePath":
+        """Rejections are taken to add up evenly along β between two replicas."""
+        places = equal_rejection_places(self.replica_betas, swap_rates)
+        return dataclasses.replace(self, betas=[1.0, *places[1:-1], 0.0])
+
+    def rows(self) -> Batch | None:
+        """Return the rows to which the base is fitted, with the noise of the data."""
+        return noisy_available_rows(self.data, 0) if isinstance(self.data, Data) else self.data
+
+    def between(self, energy: nn.Module, temperature: float) -> AnnealingPath:
+        """Return the densities between the base and this model. Raises InputError without rows."""
+        if self.bound.get("to") != (id(energy), temperature):
+            rows = self.rows()
+            if rows is None:
+                raise InputError(
+                    "path=base needs rows to fit its base to. Type run=RUN of a trained model, or data=NAME"
+                )
+            noise = self.data.noise if isinstance(self.data, Data) else 0.0
+            event = tuple(rows.x.shape[1:])
+            x = rows.x.to(device_of(energy))
+            integrand = Integrand(energy, temperature, event, x, 0, rows.clean, noise)
+            space, base = fitted_path(integrand, x, self.base, self.box)
+            self.bound.update(to=(id(energy), temperature), path=AnnealingPath(space, base))
+        return self.bound["path"]
+
+
+def fitted_path(
+    integrand: Integrand, rows: Float[Tensor, "n *event"], base: str, box: list[float] | None
+) -> tuple[WhitenedEnergy, BaseDistribution]:
+    """Return coordinates in which the rows are about normal, and the base distribution in them.
+
+    rows: samples of about the model's distribution; the integrand's own, or chains' states if it has none.
+    """
+    if base == "box":
+        space = whiten_range(integrand, rows) if box is None else whiten_box(integrand, box)
+        return space, UniformBox(space.center)
+    few = integrand.size <= MAX_COORDINATES
+    if base == "mixture" and not few:
+        raise InputError(f"base=mixture works in up to {MAX_COORDINATES} dimensions, got {integrand.size}: gaussian")
+    space = whiten(integrand, rows)
+    if base == "mixture" or (base == "auto" and few and integrand.rows is not None):
+        clean, noise = (rows, 0.0) if integrand.clean is None else (integrand.clean, integrand.noise)
+        return space, fitted_mixture(space, clean, noise, WIDER)
+    return space, StandardNormal(space.center)
+
+
+def fitted_mixture(space: WhitenedEnergy, rows: Float[Tensor, "n *event"], noise: float, wider: float) -> MixtureBase:
+    """Return the mixture baseline fitted to these rows plus noise, as a base."""
+    found = mixture.fit(split_fit_data(rows.flatten(1).double().cpu(), noise, 0))
+    assert isinstance(found, NormalMixture)
+    return MixtureBase(space, found.log_weights, found.means, found.roots, wider)
+
+
+def check_box(box: object) -> None:
+    """Raise InputError unless `box` is None or two numbers, the lower one first."""
+    if box is None:
+        return
+    if not isinstance(box, list) or len(box) != 2:
+        raise InputError(f"box must be two numbers, its lower and upper bound, got {box}")
+    for bound in box:
+        check.number("box", bound)
+    if box[0] >= box[1]:
+        raise InputError(f"box must have its lower bound first, got {box}")
+
+
+def check_betas(betas: object) -> None:
+    """Raise InputError unless `betas` is auto or a list that falls from 1 to 0."""
+    if not isinstance(betas, list):
+        check.one_of("betas", betas, ["auto"])
+        return
+    for beta in betas:
+        check.share("betas", beta)
+    if len(betas) < 2 or betas[0] != 1 or betas[-1] != 0 or any(a <= b for a, b in pairwise(betas)):
+        raise InputError(f"betas must be a list that falls from 1 to 0, such as [1,0.3,0], got {betas}")

@@ -2,6 +2,8 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -54,6 +56,51 @@ class Integrand:
     def size(self) -> int:
         """Return the number of coordinates."""
         return math.prod(self.event)
+
+
+@runtime_checkable
+class Coordinates(Protocol):
+    """U(z) = E(x(z))/T of a model in the coordinates z that kernels move."""
+
+    def __call__(self, z: Float[Tensor, "n *d"], /) -> Float[Tensor, " n"]: ...
+
+    def energy_and_grad(self, z: Float[Tensor, "n *d"], /) -> tuple[Float[Tensor, " n"], Float[Tensor, "n *d"]]: ...
+
+    def states(self, z: Float[Tensor, "n *d"], /) -> Float[Tensor, "n *event"]:
+        """Return x(z)."""
+        ...
+
+    def coordinates(self, x: Float[Tensor, "n *event"], /) -> Float[Tensor, "n *d"]:
+        """Return z of states x."""
+        ...
+
+    def model_gradient(self, grad: Float[Tensor, "n *d"], /) -> Float[Tensor, "n *event"]:
+        """Return ∇E in x, given ∇U in z."""
+        ...
+
+
+class UnchangedCoordinates(nn.Module):
+    """U(x) = E(x)/T: the coordinates are the states."""
+
+    def __init__(self, energy: nn.Module, temperature: float) -> None:
+        super().__init__()
+        self.energy, self.temperature = energy, temperature
+
+    def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
+        return self.energy(x) / self.temperature
+
+    def energy_and_grad(self, x: Float[Tensor, "n *event"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n *event"]]:
+        e, grad = energy_and_grad(self.energy, x)
+        return e / self.temperature, grad / self.temperature
+
+    def states(self, z: Float[Tensor, "n *event"]) -> Float[Tensor, "n *event"]:
+        return z
+
+    def coordinates(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, "n *event"]:
+        return x
+
+    def model_gradient(self, grad: Float[Tensor, "n *event"]) -> Float[Tensor, "n *event"]:
+        return self.temperature * grad
 
 
 class WhitenedEnergy(nn.Module):
@@ -118,6 +165,15 @@ class WhitenedEnergy(nn.Module):
     def coordinates(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, "n d"]:
         """Return z of states x."""
         return torch.linalg.solve(self.scale_matrix, (x.flatten(1) - self.center).T).T
+
+    def model_gradient(self, grad: Float[Tensor, "n d"]) -> Float[Tensor, "n *event"]:
+        """Return ∇E(x) = T·L⁻ᵀ∇U(z)."""
+        return self.temperature * (grad @ self.inverse_scale).view(len(grad), *self.event)
+
+    @cached_property
+    def inverse_scale(self) -> Float[Tensor, "d d"]:
+        """Return L⁻¹."""
+        return torch.linalg.inv(self.scale_matrix)
 
     def forward(self, z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
         return self.energy(self.states(z)) / self.temperature

@@ -1,4 +1,4 @@
-"""Replica exchange: which replicas are partners, the swap of their states, and the ladder with equal swap rates."""
+"""Replica exchange: which replicas are partners, the swap of their states, and the places with equal swap rates."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ebm_cli.path.schedule import equally_spaced
 
-# A pair that always swaps still counts as this rejection rate, so that no two replicas get equal temperatures.
+# A pair that always swaps still counts as this rejection rate, so that no two replicas get equal places.
 MIN_REJECTION = 0.01
 
 
@@ -45,12 +45,12 @@ def swap_replicas(log_ratio: Float[Tensor, "K n"], u: Float[Tensor, "K n"], part
     return Swap(probability, u[lower] < probability, partners)
 
 
-def with_equal_swap_rates(ladder: list[float], swap_rates: list[float]) -> list[float]:
-    """Return a ladder with the same first and last temperature whose pairs have equal rejection rates.
+def equal_rejection_places(places: list[float], swap_rates: list[float]) -> list[float]:
+    """Return as many places between the same ends at which pairs would have equal rejection rates.
 
-    Rejections add up along the logarithm of the temperature (Syed et al., 2022, section 5).
+    Rejections add up along the path (Syed et al., 2022, section 5); evenly between two replicas.
+    places: of the replicas, in the coordinate in which that holds. swap_rates: of neighbors.
     """
     rejections = np.maximum(1 - np.array(swap_rates), MIN_REJECTION)
     barrier = np.concatenate([[0.0], np.cumsum(rejections)])
-    inner = np.exp(equally_spaced(np.log(ladder), barrier, len(ladder)))[1:-1]
-    return [1.0, *inner.tolist(), ladder[-1]]
+    return equally_spaced(np.array(places), barrier, len(places)).tolist()

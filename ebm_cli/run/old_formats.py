@@ -4,7 +4,7 @@ from typing import Any
 
 from ebm_cli.run.renamed_keys import with_new_names
 
-FORMAT = 8
+FORMAT = 9
 # Arguments that were added with a format, with the values under which a class does what it did without them.
 NETWORK = {"base_components": 0, "spectral_norm": None}
 UNSCALED = {"scales": None}
@@ -30,7 +30,6 @@ DEFAULTS_FOR_OLD_FORMATS = {
     "ebm_cli.sampler.sgld.SGLD": UNSCALED,
     "ebm_cli.sampler.sghmc.SGHMC": UNSCALED,
     "ebm_cli.sampler.mala.MALA": UNSCALED,
-    "ebm_cli.sampler.tempering.Tempering": {"short": 0.0},
     "ebm_cli.sampler.hmc.HMC": {"short": 0.0},
     "ebm_cli.data.table.Table": {"columns": None, "label": None, "header": "names", "missing": "refuse"},
     "ebm_cli.optimizer.adam.Adam": RATE,
@@ -43,11 +42,45 @@ TUNING_DEFAULTS = {"adapt": "none", "target_accept": None, "target_bias": 0.05}
 TRAINER_DEFAULTS = {"max_rollbacks": 0, "rollback_factor": 0.3, "nll_every": None}
 
 
+TEMPERING = "ebm_cli.sampler.tempering.Tempering"
+LADDER_KEYS_UNTIL_8 = ("temperatures", "replicas", "hottest")
+
+
+def with_path(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration of format 8 or older with the path and the kernel of its tempering as nodes of their own.
+
+    Its MALA with steps η at T·τ is one leapfrog step of √(2ηTτ) at the densities of the path.
+    """
+    node = config.get("sampler")
+    if not isinstance(node, dict) or node.get("_target_") != TEMPERING or "kernel" in node:
+        return config
+    given, T, listed = node["step_size"], node["temperature"], isinstance(node["step_size"], list)
+    first = given[0] if listed else given
+    path = {"_target_": "ebm_cli.path.hot.HotPath"} | {key: node[key] for key in LADDER_KEYS_UNTIL_8}
+    factors = None
+    if listed:
+        ladder = node["temperatures"] if isinstance(node["temperatures"], list) else None
+        hottest, count = node["hottest"], len(given)
+        places = ladder or [hottest ** (k / (count - 1)) for k in range(count)]
+        factors = [(step / first * place) ** 0.5 for step, place in zip(given, places, strict=True)]
+    kernel = {
+        "_target_": "ebm_cli.sampler.hmc.HMC",
+        "step_size": (2 * first * T) ** 0.5,
+        "leapfrog_steps": 1,
+        "step_size_jitter": 0.0,
+        "short": node.get("short", 0.0),
+        "temperature": 1.0,
+        "scales": None,
+    }
+    sampler = {"_target_": TEMPERING, "temperature": T, "step_factors": factors, "scales": node.get("scales")}
+    return config | {"path": path, "sampler": sampler | {"kernel": kernel}}
+
+
 def migrate_config(config: dict[str, Any]) -> dict[str, Any]:
     """Return a configuration of any format as one of today: what it lacks is added with the meaning that it had."""
     if config["made"].get("format", 0) >= FORMAT:
         return config
-    full = with_new_names(config)
+    full = with_path(with_new_names(config))
     for group, node in full.items():
         if isinstance(node, dict) and node.get("_target_") in DEFAULTS_FOR_OLD_FORMATS:
             full[group] = DEFAULTS_FOR_OLD_FORMATS[node["_target_"]] | node

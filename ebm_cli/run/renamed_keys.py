@@ -41,6 +41,15 @@ RENAMED: dict[str, dict[str, str]] = {
     },
     "ebm_cli.diagnostic.r_hat.RHat": {"mixed": "caution_above", "apart": "fail_above"},
 }
+# Keys that are now in another group or node, by the class that had them.
+MOVED = {
+    "ebm_cli.sampler.tempering.Tempering": {
+        "temperatures": "path.temperatures",
+        "replicas": "path.replicas",
+        "hottest": "path.hottest",
+        "short": "sampler.kernel.short",
+    }
+}
 TRAINER = {"average": "ema_decay", "rollbacks": "max_rollbacks"}
 
 
@@ -65,5 +74,7 @@ def new_key(config: dict[str, Any], key: str) -> str | None:
         node = node.get(name) if isinstance(node, dict) else None
     if not isinstance(node, dict) or last in node:
         return None
+    if moved := MOVED.get(str(node.get("_target_")), {}).get(last):
+        return moved
     names = TRAINER if path == ["trainer"] else RENAMED.get(str(node.get("_target_")), {})
     return ".".join([*path, names[last]]) if last in names else None

@@ -78,6 +78,11 @@ class CompilableKernel(ABC):
         """Return the number of successive evaluations of the energy in a step."""
         return 1
 
+    @property
+    def is_compilable(self) -> bool:
+        """Return True if this sampler's step is fixed arithmetic; a sampler made of others may not be."""
+        return True
+
     def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> Any:  # noqa: ARG002
         return State(x, *energy_and_grad(energy, x))
 
@@ -104,9 +109,6 @@ class Tunable(Protocol):
     adjusted: ClassVar[bool]
 
     @property
-    def step_size(self) -> Any: ...
-
-    @property
     def scales(self) -> list[float] | None: ...
 
 
@@ -114,7 +116,8 @@ class Tunable(Protocol):
 class Adjusted(Tunable, Protocol):
     """A Metropolis-adjusted kernel. best_acceptance: the mean acceptance at which it mixes fastest."""
 
-    best_acceptance: ClassVar[float]
+    @property
+    def best_acceptance(self) -> float: ...
 
 
 @runtime_checkable

@@ -42,7 +42,6 @@ class HMC(CompilableKernel):
     """
 
     adjusted = True
-    best_acceptance = 0.8
     test_per_step = True
 
     step_size: float
@@ -59,6 +58,11 @@ class HMC(CompilableKernel):
         check.share("short", self.short)
         check.positive("temperature", self.temperature)
         check_scales(self.scales)
+
+    @property
+    def best_acceptance(self) -> float:
+        """The mean acceptance that mixes fastest; one leapfrog step is MALA's proposal."""
+        return 0.8 if self.leapfrog_steps > 1 else 0.574
 
     @property
     def passes(self) -> int:

@@ -1,188 +1,289 @@
-"""Replica exchange: replicas at higher temperatures cross barriers and swap places with those at lower ones."""
+"""Replica exchange: replicas along a path to a density that is easy to sample move and swap places."""
 
 import dataclasses
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ebm_cli import check
-from ebm_cli.energy import energy_and_grad
-from ebm_cli.path.swap import swap_partners, swap_replicas, with_equal_swap_rates
-from ebm_cli.rng import normal_like
+from ebm_cli.path import Path
+from ebm_cli.path.annealing_path import AnnealingPath, PathStates
+from ebm_cli.path.swap import Swap, swap_partners, swap_replicas
 from ebm_cli.sampler import (
+    Adjusted,
     CompilableKernel,
     Info,
+    Sampler,
     State,
     check_scales,
-    mala,
-    metropolis,
     per_chain,
-    shortening_factors,
     uniform_like,
 )
 
+# Which end of the path a replica's state has visited last.
+FAR_END, MODEL = 1, 2
+
 
 class Replicas(NamedTuple):
-    """All replicas of all chains, replica by replica, the coldest first.
+    """All replicas of all chains, replica by replica, the model's first: K·n rows.
 
-    rungs: their states, K·n rows.
-    temperatures, steps: T and η of each replica.
+    states: in the coordinates of the path.
+    model: the states of the model's replica, which are the chains: x, E and ∇E.
+    betas, step_factors: of each replica.
     partners: the partner of each replica in even and in odd steps, itself if it has none.
     odd: True if the next step is odd.
     accept: mean acceptance of each replica in the last step.
-    swapped, tried: sums over steps of the swap probability of replicas k and k + 1, and the number of tries.
+    swapped, tried: sums over steps of the swap probability of replicas k and k + 1 in each chain, and the number of
+        tries.
+    last_end: which end of the path each state has visited last; 0 for none.
+    round_trips: number of states that came to the model's replica of each chain from the far end.
     """
 
-    rungs: State
-    temperatures: Float[Tensor, " K"]
-    steps: Float[Tensor, " K"]
+    states: PathStates
+    model: State
+    betas: Float[Tensor, " K"]
+    step_factors: Float[Tensor, " K"]
     partners: Int[Tensor, "2 K"]
     odd: Bool[Tensor, ""]
     accept: Float[Tensor, " K"]
-    swapped: Float[Tensor, " pairs"]
+    swapped: Float[Tensor, "pairs n"]
     tried: Float[Tensor, " pairs"]
+    last_end: Int[Tensor, " Kn"]
+    round_trips: Int[Tensor, " n"]
 
     @property
     def x(self) -> Tensor:
-        return self._coldest(self.rungs.x)
+        return self.model.x
 
     @property
     def energy(self) -> Tensor:
-        return self._coldest(self.rungs.energy)
+        return self.model.energy
 
     @property
     def grad(self) -> Tensor:
-        return self._coldest(self.rungs.grad)
+        return self.model.grad
 
-    def swap_rates(self) -> Float[Tensor, " pairs"]:
-        """Return the fraction of tried swaps of replicas k and k + 1 that happened, over chains and steps."""
-        return self.swapped / self.tried.clamp(min=1)
+    def swap_rates(self) -> Float[Tensor, "pairs n"]:
+        """Return the fraction of tried swaps of replicas k and k + 1 that happened, over the steps of each chain."""
+        return self.swapped / self.tried.clamp(min=1)[:, None]
 
-    def _coldest(self, rows: Tensor) -> Tensor:
-        return rows[: len(rows) // len(self.temperatures)]
+
+@dataclass(frozen=True)
+class ReplicaExchange:
+    """One step: the kernel moves every replica at its β, the far end is drawn if it can be, and neighbors swap places.
+
+    path: the densities.
+    kernel: moves the replicas, at temperature 1.
+    temperature: T of the model, by which U = E/T.
+    has_draws: True if the last replica is drawn exactly in every step.
+    """
+
+    path: AnnealingPath
+    kernel: Sampler
+    temperature: float
+    has_draws: bool
+
+    def init(self, z: Float[Tensor, "n *d"], betas: list[float], step_factors: list[float]) -> Replicas:
+        """Return replicas that all start at z."""
+        K, n = len(betas), len(z)
+        states = PathStates(*(part.repeat(K, *[1] * (part.dim() - 1)) for part in self.path.evaluate(z)))
+        whole = torch.zeros(K * n, dtype=torch.int64, device=z.device)
+        return Replicas(
+            states=states,
+            model=self.model_state(states.select(slice(n))),
+            betas=z.new_tensor(betas),
+            step_factors=z.new_tensor(step_factors),
+            partners=torch.stack([swap_partners(K, odd, z.device) for odd in (False, True)]),
+            odd=torch.zeros((), dtype=torch.bool, device=z.device),
+            accept=z.new_zeros(K),
+            swapped=z.new_zeros(K - 1, n),
+            tried=z.new_zeros(K - 1),
+            last_end=whole,
+            round_trips=whole[:n],
+        )
+
+    def model_state(self, states: PathStates) -> State:
+        """Return states of the model's replica as x, E and ∇E."""
+        space = self.path.space
+        return State(space.states(states.z), self.temperature * states.u, space.model_gradient(states.grad))
+
+    def step(self, replicas: Replicas, rng: torch.Generator) -> tuple[Replicas, Info]:
+        """Move every chain once."""
+        energy, state, β = self.kernel_states(replicas)
+        state, info = self.kernel.step(energy, state, rng)
+        moved = self.path_states(energy.lengths, state, β)
+        if self.has_draws:
+            drawn = self.path.draw_base(len(replicas.model.energy), rng)
+            moved = PathStates(*(torch.cat(parts) for parts in zip(moved, drawn, strict=True)))
+        return self.swapped(replicas, moved, info, uniform_like(moved.u, rng))
+
+    def kernel_states(self, replicas: Replicas) -> tuple[Any, State, Float[Tensor, " rows"]]:
+        """Return the energy that the kernel moves, in units of each replica's step, the states in it, and their β."""
+        K, n = len(replicas.betas), len(replicas.model.energy)
+        moving = K - 1 if self.has_draws else K
+        states = replicas.states.select(slice(moving * n))
+        β, s = (each[:moving].repeat_interleave(n) for each in (replicas.betas, replicas.step_factors))
+        s = per_chain(s, states.z)
+        e, grad = states.energy_and_grad(β)
+        return self.path.energy_at(β, s), State(states.z / s, e, s * grad), β
+
+    def path_states(self, s: Tensor, state: State, β: Float[Tensor, " rows"]) -> PathStates:
+        """Return states of the kernel in the coordinates of the path."""
+        return self.path.from_tempered(s * state.x, state.energy, state.grad / s, β)
+
+    def swapped(
+        self, replicas: Replicas, moved: PathStates, info: Info, w: Float[Tensor, " Kn"]
+    ) -> tuple[Replicas, Info]:
+        """Let neighbors swap places, by uniform numbers w."""
+        K, n = len(replicas.betas), len(replicas.model.energy)
+        partners = torch.where(replicas.odd, replicas.partners[1], replicas.partners[0])
+        delta_u = moved.delta_u.view(K, n)
+        β = replicas.betas.double()
+        log_ratio = (β - β[partners])[:, None] * (delta_u[partners] - delta_u)
+        swap = swap_replicas(log_ratio.nan_to_num(nan=0.0), w.view(K, n), partners)
+        states = PathStates(*(swap.apply(part) for part in moved))
+        last_end, arrived = visited_ends(swap, replicas.last_end, n)
+        paired = partners > torch.arange(K, device=partners.device)
+        accept = info.accept.view(-1, n).mean(1)
+        full = torch.nn.functional.pad(accept, (0, K - len(accept)), value=1.0)
+        return replicas._replace(
+            states=states,
+            model=self.model_state(states.select(slice(n))),
+            odd=~replicas.odd,
+            accept=full,
+            swapped=replicas.swapped + torch.where(paired[:, None], swap.probability, 0.0).to(replicas.swapped)[:-1],
+            tried=replicas.tried + paired[:-1],
+            last_end=last_end,
+            round_trips=replicas.round_trips + arrived,
+        ), self.chain_info(info, n)
+
+    def chain_info(self, info: Info, n: int) -> Info:
+        """Return what a step reports per chain: the model's acceptance, and the cost of all replicas."""
+        per_replica = info.gradients
+        rows = len(info.accept) // n
+        gradients = per_replica * rows if isinstance(per_replica, int) else per_replica.view(rows, n).sum(0)
+        return Info(info.accept[:n], info.diverging.view(rows, n).any(0), gradients + int(self.has_draws))
+
+
+def visited_ends(swap: Swap, last_end: Int[Tensor, " Kn"], n: int) -> tuple[Int[Tensor, " Kn"], Bool[Tensor, " n"]]:
+    """Return which end each state has visited last, and which chains' states came from the far end just now."""
+    last_end = swap.apply(last_end)
+    arrived = last_end[:n] == FAR_END
+    ends = torch.full_like(last_end[:n], MODEL), last_end[n:-n], torch.full_like(last_end[:n], FAR_END)
+    return torch.cat(ends), arrived
 
 
 @dataclass(frozen=True)
 class Tempering(CompilableKernel):
-    """K replicas at T·τ₁ < … < T·τ_K, τ₁ = 1: a MALA step of each, then neighbors swap places.
+    """Replicas at 1 = β₁ > … > β_K of a path: a step of the kernel in each, then neighbors swap places.
 
-    Replicas i and j swap with probability min(1, exp((1/Tᵢ − 1/Tⱼ)(Eᵢ − Eⱼ))): Swendsen and Wang, 1986; Geyer, 1991.
-    Even and odd pairs alternate (Okabe et al., 2001; Syed et al., 2022, Journal of the Royal Statistical Society B 84,
-    321), which carries replicas through the ladder without turning back. Exact at every temperature; the coldest
-    replica is the chain. Every step takes K gradients per chain, in one batch. The acceptance is that of MALA steps.
+    Replicas i and j swap with probability min(1, exp((βᵢ − βⱼ)(ΔUⱼ − ΔUᵢ))), ΔU = U₀ − U (Swendsen and Wang, 1986;
+    Geyer, 1991). Even and odd pairs alternate (Okabe et al., 2001; Syed et al., 2022, Journal of the Royal
+    Statistical Society B 84, 321), which carries states along the path without turning back. If the path has exact
+    draws, every step draws the last replica. Exact if the kernel is; the model's replica is the chain. All replicas
+    of all chains move in one batch, for K times the kernel's gradients. The acceptance is that of the kernel at β = 1.
 
-    step_size: η of all replicas, or a list with one per replica, in units of x² over energy (> 0).
-    temperature: T (> 0).
-    temperatures: τ, a rising list that starts with 1; auto for `replicas` of them, geometric up to `hottest` until
-        burn-in spaces them for equal swap rates.
-    replicas: K (≥ 2).
-    hottest: τ_K (> 1).
-    short: probability of a smaller MALA step, by a log-uniform factor of up to 33, drawn for each step and replica, for
-        regions much narrower than most (in [0, 1]).
-    scales: see `Tunable`.
+    kernel: any sampler with a Metropolis test, at temperature 1 of each density.
+    temperature: T of the model (> 0).
+    path: where replicas are, see `path=`.
+    step_factors: how many times as long as the kernel's own a step of each replica is, a list (> 0); null: the path's,
+        until burn-in tunes them.
+    scales: see `Tunable`; only for paths in the coordinates of the states.
     """
 
     adjusted = True
-    best_acceptance = 0.574
 
-    step_size: float | list[float]
+    kernel: Sampler
     temperature: float
-    temperatures: str | list[float]
-    replicas: int
-    hottest: float
-    short: float
+    step_factors: list[float] | None
     scales: list[float] | None
+    path: Path
 
     def __post_init__(self) -> None:
-        check.positive("temperature", self.temperature)
-        check.count("replicas", self.replicas, least=2)
-        check.number("hottest", self.hottest)
-        check.share("short", self.short)
-        if self.hottest <= 1:
-            raise check.InputError(f"hottest must be > 1, got {self.hottest}")
-        if isinstance(self.temperatures, list):
-            check_ladder(self.temperatures)
-        else:
-            check.one_of("temperatures", self.temperatures, ["auto"])
-        if isinstance(self.step_size, list) and len(self.step_size) != len(self.ladder):
-            raise check.InputError(
-                f"step_size must be one number, or one for each of {len(self.ladder)} temperatures, "
-                f"got {len(self.step_size)}"
-            )
-        for step_size in self.step_sizes:
-            check.positive("step_size", step_size)
-        check_scales(self.scales)
+        check.every(
+            lambda: check.positive("temperature", self.temperature),
+            lambda: check_kernel(self.kernel),
+            lambda: check_step_factors(self.step_factors, self.path),
+            lambda: check_scales(self.scales),
+        )
+        if self.scales is not None and self.path.has_draws:
+            raise check.InputError("scales must be null for path=base, whose coordinates are scaled by its rows")
 
     @property
-    def ladder(self) -> list[float]:
-        """Return τ of each replica."""
-        if isinstance(self.temperatures, list):
-            return self.temperatures
-        return np.geomspace(1.0, self.hottest, self.replicas).tolist()
+    def best_acceptance(self) -> float:
+        """The mean acceptance at which the kernel mixes fastest."""
+        return self.kernel.best_acceptance  # pyright: ignore[reportAttributeAccessIssue]
+
+    @property
+    def passes(self) -> int:
+        return getattr(self.kernel, "passes", 1)
+
+    @property
+    def is_compilable(self) -> bool:
+        return isinstance(self.kernel, CompilableKernel) and not self.path.has_draws
 
     @property
     def step_sizes(self) -> list[float]:
-        """Return η of each replica."""
-        return self.step_size if isinstance(self.step_size, list) else [self.step_size] * len(self.ladder)
+        """Return the factor of each replica's step."""
+        return self.path.step_factors if self.step_factors is None else self.step_factors
+
+    @property
+    def model_kernel(self) -> Sampler:
+        """The kernel of the model's replica by itself, in the units of the states."""
+        step_size = self.kernel.step_size  # pyright: ignore[reportAttributeAccessIssue]
+        return dataclasses.replace(self.kernel, temperature=self.temperature, step_size=step_size)  # pyright: ignore
+
+    def exchange(self, energy: nn.Module) -> ReplicaExchange:
+        """Return the step for this energy."""
+        path = self.path.between(energy, self.temperature)
+        return ReplicaExchange(path, self.kernel, self.temperature, self.path.has_draws)
 
     def with_equal_swap_rates(self, swap_rates: list[float]) -> "Tempering":
-        """Return the sampler with temperatures that would swap equally often, given the present swap rates."""
-        return dataclasses.replace(self, temperatures=with_equal_swap_rates(self.ladder, swap_rates))
+        """Return the sampler with replicas that would swap equally often, given the present swap rates."""
+        return dataclasses.replace(self, path=self.path.with_equal_swap_rates(swap_rates))
 
     def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> Replicas:  # noqa: ARG002
-        K = len(self.ladder)
-        coldest = State(x, *energy_and_grad(energy, x))
-        return Replicas(
-            rungs=State(*(part.repeat(K, *[1] * (part.dim() - 1)) for part in coldest)),
-            temperatures=self.temperature * x.new_tensor(self.ladder),
-            steps=x.new_tensor(self.step_sizes),
-            partners=torch.stack([swap_partners(K, odd, x.device) for odd in (False, True)]),
-            odd=torch.zeros((), dtype=torch.bool, device=x.device),
-            accept=x.new_zeros(K),
-            swapped=x.new_zeros(K - 1),
-            tried=x.new_zeros(K - 1),
-        )
+        exchange = self.exchange(energy)
+        return exchange.init(exchange.path.space.coordinates(x), self.path.replica_betas, self.step_sizes)
+
+    def step(self, energy: nn.Module, state: Replicas, rng: torch.Generator) -> tuple[Replicas, Info]:
+        if self.is_compilable:
+            return super().step(energy, state, rng)
+        return self.exchange(energy).step(state, rng)
 
     def noise(self, state: Replicas, rng: torch.Generator) -> tuple[Tensor, ...]:
-        e = state.rungs.energy
-        which = (uniform_like(e, rng),) if self.short > 0 else ()
-        return normal_like(state.rungs.x, rng), uniform_like(e, rng), uniform_like(e, rng), *which
+        assert isinstance(self.kernel, CompilableKernel)
+        z, u, grad = state.states[:3]
+        return *self.kernel.noise(State(z, u, grad), rng), uniform_like(u, rng)
 
     def update(self, energy: nn.Module, state: Replicas, noise: tuple[Tensor, ...]) -> tuple[Replicas, Info]:
-        ξ, u, w, *which = noise
-        K, old = len(state.temperatures), state.rungs
-        n = len(old.energy) // K
-        T, η = state.temperatures.repeat_interleave(n), state.steps.repeat_interleave(n)
-        for r in which:
-            η = η * shortening_factors(r, self.short)
-        y = old.x - per_chain(η, old.x) * old.grad + per_chain((2 * η * T) ** 0.5, old.x) * ξ
-        proposal = State(y, *energy_and_grad(energy, y))
-        moved, info = metropolis(old, proposal, mala.log_ratio(old, proposal, ξ, η, T), u)
-
-        partners = torch.where(state.odd, state.partners[1], state.partners[0])
-        e, β = moved.energy.view(K, n), 1 / state.temperatures[:, None]
-        swap = swap_replicas((β - β[partners]) * (e - e[partners]), w.view(K, n), partners)
-        paired = partners > torch.arange(K, device=partners.device)
-        return state._replace(
-            rungs=State(*(swap.apply(part) for part in moved)),
-            odd=~state.odd,
-            accept=info.accept.view(K, n).mean(1),
-            swapped=state.swapped + torch.where(paired, swap.probability.mean(1), 0.0)[:-1],
-            tried=state.tried + paired[:-1],
-        ), Info(info.accept[:n], info.diverging.view(K, n).any(0), K)
+        assert isinstance(self.kernel, CompilableKernel)
+        exchange = self.exchange(energy)
+        tempered, kernel_state, β = exchange.kernel_states(state)
+        kernel_state, info = self.kernel.update(tempered, kernel_state, noise[:-1])
+        return exchange.swapped(state, exchange.path_states(tempered.lengths, kernel_state, β), info, noise[-1])
 
 
-def check_ladder(temperatures: list[float]) -> None:
-    """Raise InputError unless the temperatures are a rising list that starts with 1."""
-    for factor in temperatures:
-        check.positive("temperatures", factor)
-    rising = all(a < b for a, b in pairwise(temperatures))
-    if len(temperatures) < 2 or temperatures[0] != 1 or not rising:
-        raise check.InputError(
-            f"temperatures must be a rising list that starts with 1, such as [1,2,4], got {temperatures}"
-        )
+def check_kernel(kernel: object) -> None:
+    """Raise InputError unless this is a plain kernel with a Metropolis test, at temperature 1 and without scales."""
+    if not isinstance(kernel, Adjusted) or isinstance(kernel, Tempering):
+        raise check.InputError("kernel must be a sampler with a Metropolis test: hmc, mala or nuts")
+    for name, value in (("temperature", 1.0), ("scales", None)):
+        if getattr(kernel, name) != value:
+            raise check.InputError(
+                f"kernel.{name} must be {'null' if value is None else value}, got {getattr(kernel, name)}: set "
+                f"sampler.{name}"
+            )
+
+
+def check_step_factors(step_factors: object, path: Path) -> None:
+    """Raise InputError unless this is None or a list with one number > 0 for each replica."""
+    if step_factors is None:
+        return
+    if not isinstance(step_factors, list) or len(step_factors) != len(path.replica_betas):
+        raise check.InputError(f"step_factors must have one number for each of {len(path.replica_betas)} replicas")
+    for factor in step_factors:
+        check.positive("step_factors", factor)

@@ -16,6 +16,7 @@ from ebm_cli.energy import energy_and_grad, frozen
 from ebm_cli.estimate import Picture
 from ebm_cli.figure.columns import marginals, pairs
 from ebm_cli.figure.landscape import landscape
+from ebm_cli.mixing.replica_metrics import barrier_figure
 from ebm_cli.run.folder import Run
 
 MAX_IMAGES, MAX_TRACES = 60, 64
@@ -74,6 +75,11 @@ def state_figures(parts: Parts, trajectory: Trajectory) -> dict[str, Picture]:
         )
     }
     return drawn | denoised_figure(parts, finite)
+
+
+def replica_figures(trajectory: Trajectory) -> dict[str, Picture]:
+    """Draw the communication barrier of replica exchange, if that moved the chains."""
+    return {} if trajectory.replicas is None else {"replicas": barrier_figure(trajectory.replicas)}
 
 
 def in_the_plane(parts: Parts, x: Tensor) -> Picture:

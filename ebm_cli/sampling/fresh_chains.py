@@ -21,7 +21,8 @@ from ebm_cli.mixing.convergence import evidence
 from ebm_cli.run.checkpoint import chains_of, last_step, read_checkpoint
 from ebm_cli.run.folder import Run
 from ebm_cli.run.terminal import Terminal
-from ebm_cli.sampler import Sampler, Unadjusted
+from ebm_cli.sampler import Unadjusted
+from ebm_cli.sampling.sampler_choice import SamplerChoice
 from ebm_cli.sampling.sampling_plan import DRAWS, SamplingPlan
 from ebm_cli.start import Start
 
@@ -31,12 +32,13 @@ MARGIN = 1.3
 FACTOR_IF_STUCK = 4.0
 
 
-def tuning_of(config: Config, sampler: Sampler, burn_in: int | str) -> Tuning:
+def tuning_of(config: Config, choice: SamplerChoice, burn_in: int | str) -> Tuning:
     """Return what burn-in tunes. With adapt=auto, a step size is kept if it was typed or is an unadjusted run's own."""
-    chosen = config["made"]["chosen"]
+    chosen, sampler = config["made"]["chosen"], choice.parts.sampler
     own = config.get("run") is not None and "sampler" not in chosen and isinstance(sampler, Unadjusted)
     typed = own or "sampler.step_size" in chosen
-    return Tuning.from_config(config).resolved(sampler, typed, burn_in)
+    tuning = Tuning.from_config(config).resolved(sampler, typed, burn_in)
+    return replace(tuning, places=choice.found)
 
 
 def initial_states(config: Config, parts: Parts, trained: Run | None, n: int, generator: torch.Generator) -> Tensor:
@@ -177,5 +179,6 @@ def to_chains(trajectory: Trajectory, thin: int) -> Chains:
         diverging=array(trajectory.diverging),
         gradients=round(float(trajectory.gradients.mean())),
         names=list(range(trajectory.x.shape[1])),
+        round_trips=None if trajectory.replicas is None else trajectory.replicas.round_trips.cpu().numpy(),
         test_per_step=getattr(trajectory.sampler, "test_per_step", False) is True,
     )

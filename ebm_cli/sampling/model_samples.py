@@ -15,6 +15,7 @@ from ebm_cli.run.terminal import Stopped, Terminal, WorkFailed
 from ebm_cli.run.writing import write_array
 from ebm_cli.sampling.figures import denoised_figure
 from ebm_cli.sampling.fresh_chains import initial_states, record_chains, tuning_of
+from ebm_cli.sampling.sampler_choice import choose_sampler
 from ebm_cli.sampling.sampling_plan import SamplingPlan
 
 NEEDS_DATA = "data must be chosen for metrics that compare samples: run=RUN of a trained model, or data=NAME"
@@ -28,14 +29,17 @@ def with_samples(
         raise InputError(NEEDS_DATA)
     n = config["samples"] if config["samples"] is not None else len(context.held_out.x)
     check.count("samples", n, least=2)
-    tuning = tuning_of(config, parts.sampler, config["burn_in"])
+    generator = rng.generator(config["seed"], "chains", parts.machine.device)
+    x = initial_states(config, parts, trained, n, generator)
+    choice = choose_sampler(parts, config, x, trained, terminal)
+    parts, tuning = choice.parts, tuning_of(config, choice, config["burn_in"])
     # Only the final states are used, so burn-in is only needed for tuning.
     burn_in = 0 if config["burn_in"] == "auto" and tuning.adapt == "none" else config["burn_in"]
     plan = SamplingPlan(chains=n, steps=config["steps"], burn_in=burn_in, thin=config["steps"])
-    generator = rng.generator(config["seed"], "chains", parts.machine.device)
-    x = initial_states(config, parts, trained, n, generator)
-    recorded = record_chains(parts, x, plan, tuning, generator, terminal)
-    run.write_config(run.config() | {key: value for key, value in recorded.chosen(tuning).items() if key in config})
+    recorded = record_chains(parts, choice.x, plan, tuning, generator, terminal)
+    run.write_config(
+        run.config() | choice.nodes | {key: value for key, value in recorded.chosen(tuning).items() if key in config}
+    )
     if terminal.stopping():
         raise Stopped(f"stopped while drawing samples; nothing was evaluated in {run.folder}")
     last = recorded.trajectory.last.x

@@ -13,11 +13,11 @@ from ebm_cli.mixing.verdict import assess_mixing
 from ebm_cli.run.folder import Run
 from ebm_cli.run.machine import resolve
 from ebm_cli.run.terminal import Stopped, Terminal, WorkFailed
-from ebm_cli.sampling.figures import copy_grid, energy_trace, state_figures
+from ebm_cli.sampling.figures import copy_grid, energy_trace, replica_figures, state_figures
 from ebm_cli.sampling.fresh_chains import initial_states, record_chains, to_chains, tuning_of
 from ebm_cli.sampling.model import open_model
 from ebm_cli.sampling.output import write_chains
-from ebm_cli.sampling.plain_sampler import plain_if_one_well
+from ebm_cli.sampling.sampler_choice import choose_sampler
 from ebm_cli.sampling.sampling_plan import SamplingPlan
 from ebm_cli.sampling.summary import summarize
 
@@ -35,13 +35,13 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
             terminal.say(f"engine: {parts.engine}")
         generator = rng.generator(config["seed"], "chains", machine.device)
         x = initial_states(config, parts, trained, plan.chains, generator)
-        parts, plain = plain_if_one_well(parts, config, x, terminal)
-        tuning = tuning_of(config, parts.sampler, plan.burn_in)
-        recorded = record_chains(parts, x, plan, tuning, generator, terminal)
+        choice = choose_sampler(parts, config, x, trained, terminal)
+        parts, tuning = choice.parts, tuning_of(config, choice, plan.burn_in)
+        recorded = record_chains(parts, choice.x, plan, tuning, generator, terminal)
         trajectory = recorded.trajectory
         if terminal.stopping() and not len(trajectory.x):
             raise Stopped(f"stopped after {trajectory.steps} steps, before a draw was kept; {run.folder} has none")
-        run.write_config(run.config() | plain | recorded.chosen(tuning))
+        run.write_config(run.config() | choice.nodes | recorded.chosen(tuning))
         chains = to_chains(trajectory, recorded.thin)
         chains_file = write_chains(run, parts, chains, trajectory.last.x)
         parts = dataclasses.replace(parts, sampler=trajectory.sampler)
@@ -55,7 +55,7 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
         estimates = summarize(context) | {"mixing": mixing.estimate} | sampler_rows
         write_record(chains_file, mixing, context.shared)
         traces = {"energy": energy_trace(chains)} if chains.x.shape[1] > 1 else {}
-        figure.save(run, state_figures(parts, trajectory) | traces)
+        figure.save(run, state_figures(parts, trajectory) | traces | replica_figures(trajectory))
         copy_grid(run)
     estimates = apply_mixing_verdict(estimates)
     if terminal.stopping():

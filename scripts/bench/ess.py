@@ -35,6 +35,7 @@ from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.energy.muller_brown import CENTERS, CURVATURES, HEIGHTS, MullerBrown
 from ebm_cli.energy.phi4 import Phi4
 from ebm_cli.energy.quadratic import Quadratic
+from ebm_cli.path.hot import HotPath
 from ebm_cli.sampler.hmc import HMC
 from ebm_cli.sampler.mala import MALA
 from ebm_cli.sampler.nuts import NUTS
@@ -183,6 +184,12 @@ def plane_variances(energy: MullerBrown) -> Tensor:
     return (weights * (points - mean).square()).sum(0)
 
 
+def tempering() -> Tempering:
+    """Return replica exchange with MALA between eight temperatures."""
+    kernel = HMC(0.14, leapfrog_steps=1, step_size_jitter=0.0, short=0.0, temperature=1.0, scales=None)
+    return Tempering(kernel, 1.0, None, None, HotPath("auto", 8, 30.0))
+
+
 def first_kernels(target: Target) -> dict[str, list[Any]]:
     """Return the candidate settings of each kernel on the target; most kernels have only one."""
     candidates = {
@@ -192,7 +199,7 @@ def first_kernels(target: Target) -> dict[str, list[Any]]:
         "mala": [MALA(1e-2, 1.0, None)],
         "hmc": [HMC(1e-2, flight, 0.2, 0.0, 1.0, None) for flight in FLIGHTS],
         "nuts": [NUTS(1e-2, 10, 1.0, None)],
-        "tempering": [Tempering(1e-2, 1.0, "auto", 8, 30.0, 0.0, None)],
+        "tempering": [tempering()],
     }
     if target.curvature:
         for name in UNADJUSTED:

@@ -5,11 +5,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from ebm_cli.energy import energy_and_grad
+from ebm_cli.partition.budget import Budget
+from ebm_cli.partition.counted_path import CountedPath
 from ebm_cli.partition.pilot import Pilot, run_pilot
 from ebm_cli.partition.settings import LogZSettings
-from ebm_cli.path.annealing_path import AnnealingPath
-from ebm_cli.path.base import Base, StandardNormal
-from ebm_cli.path.budget import Budget
+from ebm_cli.path.base_distribution import BaseDistribution, StandardNormal
 from ebm_cli.path.coordinates import whiten
 from ebm_cli.rng import generator
 from tests.partition.integrand import integrand
@@ -46,15 +46,17 @@ class Counted(nn.Module):
         return energy_and_grad(self.energy, x)
 
 
-def path_to(energy: nn.Module, T: float = 1.0, rows: Tensor | None = None, base: Base | None = None) -> AnnealingPath:
+def path_to(
+    energy: nn.Module, T: float = 1.0, rows: Tensor | None = None, base: BaseDistribution | None = None
+) -> CountedPath:
     """Return a path from a Gaussian unless a base is given."""
     asked = integrand(energy, T, None if rows is None else rows.detach())
     assert asked.rows is not None
     space = whiten(asked, asked.rows.detach())
-    return AnnealingPath(space, base or StandardNormal(space.center), Budget())
+    return CountedPath(space, base or StandardNormal(space.center), Budget())
 
 
-def pilot_of(path: AnnealingPath, chains: int = 64, **changes: Any) -> tuple[Pilot, Tensor]:
+def pilot_of(path: CountedPath, chains: int = 64, **changes: Any) -> tuple[Pilot, Tensor]:
     """Return the pilot and its final states."""
     pilot, states = run_pilot(path, settings(chains=chains, **changes), generator(3, "test", "cpu"))
     assert pilot is not None

@@ -11,6 +11,8 @@ from scipy.stats import ncx2
 from torch import Tensor, nn
 
 from ebm_cli.partition import mode_search as module
+from ebm_cli.partition.budget import Budget
+from ebm_cli.partition.counted_path import CountedPath
 from ebm_cli.partition.mode_search import (
     MAX_LOG_MASS_DEFICIT,
     MAX_SEARCH_POINTS,
@@ -21,8 +23,6 @@ from ebm_cli.partition.mode_search import (
     search_missed_modes,
     search_points,
 )
-from ebm_cli.path.annealing_path import AnnealingPath
-from ebm_cli.path.budget import Budget
 from ebm_cli.rng import generator
 from tests.contract import build
 from tests.partition.paths import Counted, path_to
@@ -122,7 +122,7 @@ def test_search_charges_hessians_and_counts_gradients(monkeypatch: pytest.Monkey
     d, points, made, told = 4, 500, [], []
     counted = Counted(Apart(d, 10.0, 1.0, 0.5))
     path = path_to(counted, rows=torch.randn(400, d, generator=torch.Generator().manual_seed(0)))
-    path = AnnealingPath(path.space, path.base, Budget())
+    path = CountedPath(path.space, path.base, Budget())
     hessians = module.hessians
 
     def watched(model: nn.Module, x: Tensor) -> Tensor:

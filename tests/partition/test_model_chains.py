@@ -7,10 +7,10 @@ import torch
 
 from ebm_cli.energy import frozen
 from ebm_cli.partition.bracket import BLOCKS
+from ebm_cli.partition.counted_path import CountedPath
 from ebm_cli.partition.ladder import ReplicaLadder
 from ebm_cli.partition.mode_search import MAX_SEARCH_POINTS
 from ebm_cli.partition.model_chains import BURN_IN_FRACTION, ModelChains
-from ebm_cli.path.annealing_path import AnnealingPath
 from ebm_cli.rng import generator
 from tests.contract import build
 from tests.partition.integrand import normal_rows
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("float64")
 A = (0.25, 1.0, 4.0)
 
 
-def start_chains(path: AnnealingPath, n: int = BLOCKS, rungs: int = 5) -> ModelChains:
+def start_chains(path: CountedPath, n: int = BLOCKS, rungs: int = 5) -> ModelChains:
     """So many ladders from where the pilot ends."""
     with frozen(path.space), torch.no_grad():
         pilot, z = pilot_of(path, 4 * n)
@@ -29,7 +29,7 @@ def start_chains(path: AnnealingPath, n: int = BLOCKS, rungs: int = 5) -> ModelC
         return ModelChains(path, ladder, pilot.kernel_at(1.0), ladder.init(z[:n]), 0)
 
 
-def quadratic() -> AnnealingPath:
+def quadratic() -> CountedPath:
     return path_to(build("energy", "quadratic", {"a": list(A)}, event=(3,)), 1.0, normal_rows(300, 3, scale=1.5))
 
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from ebm_cli.energy import frozen
+from ebm_cli.partition.budget import Budget
 from ebm_cli.partition.rays import not_normalizable
 from ebm_cli.partition.reference_states import reference_states
-from ebm_cli.path.budget import Budget
 from ebm_cli.path.coordinates import Integrand, WhitenedEnergy, whiten
 from tests.contract import Formula
 

@@ -10,10 +10,10 @@ import torch
 
 from ebm_cli.estimate import Estimate
 from ebm_cli.partition.bracket import BracketResult
+from ebm_cli.partition.budget import Budget
+from ebm_cli.partition.counted_path import CountedPath
 from ebm_cli.partition.refinement import estimate_log_z
 from ebm_cli.partition.round_size import TARGET_FRACTION, growth_needed
-from ebm_cli.path.annealing_path import AnnealingPath
-from ebm_cli.path.budget import Budget
 from ebm_cli.run.terminal import Stopped
 from tests.contract import build
 from tests.partition.paths import Counted, path_to, settings
@@ -35,7 +35,7 @@ def spend(budget: Budget, wider: float = 1.3, **changes: Any) -> tuple[Estimate,
     energy = build("energy", "quadratic", event=(6,))
     counted = Counted(energy)
     path = path_to(counted, 1.0, wider * energy.draw(300, 1.0, torch.Generator().manual_seed(0)))
-    path = AnnealingPath(path.space, path.base, budget)
+    path = CountedPath(path.space, path.base, budget)
     return estimate_log_z(path, settings(**QUICK | changes), 0), energy.log_z(1.0), counted
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from ebm_cli.check import InputError
+from ebm_cli.partition.budget import Budget
 from ebm_cli.partition.settings import log_z_settings
-from ebm_cli.path.budget import Budget
 from ebm_cli.run.terminal import Stopped
 from tests.contract import build
 from tests.partition.paths import settings

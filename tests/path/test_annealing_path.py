@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from ebm_cli.partition.budget import Budget
+from ebm_cli.partition.counted_path import CountedPath
 from ebm_cli.partition.transition import transition
-from ebm_cli.path.annealing_path import AnnealingPath, PathStates
-from ebm_cli.path.base import UniformBox
-from ebm_cli.path.budget import Budget
+from ebm_cli.path.annealing_path import PathStates
+from ebm_cli.path.base_distribution import UniformBox
 from ebm_cli.path.coordinates import whiten_box
 from ebm_cli.sampler.hmc import HMC
 from tests.contract import build
@@ -51,7 +52,7 @@ def test_delta_u_is_double_precision_and_minus_infinity_without_energy() -> None
 def test_states_leave_a_box_only_at_beta_one(rng: torch.Generator) -> None:
     energy = build("energy", "quadratic", {"a": 0.1}, event=(2,))
     space = whiten_box(integrand(energy), [-1.0, 1.0])
-    path = AnnealingPath(space, UniformBox(space.center), Budget())
+    path = CountedPath(space, UniformBox(space.center), Budget())
     states = path.draw_base(50, rng)
     for _ in range(40):
         states, _ = transition(path, KERNEL, 0.9, states, rng)
@@ -63,7 +64,7 @@ def test_states_leave_a_box_only_at_beta_one(rng: torch.Generator) -> None:
 
 def test_base_does_not_enter_at_beta_one() -> None:
     space = path_to(build("energy", "quadratic", event=(2,))).space
-    path = AnnealingPath(space, UniformBox(space.center), Budget())
+    path = CountedPath(space, UniformBox(space.center), Budget())
     outside = torch.full((1, 2), 3.0)
     assert torch.equal(path.energy_at(1.0)(outside), space(outside))
     assert not path.energy_at(0.5)(outside).isfinite().any()

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from ebm_cli.partition.ladder import ReplicaLadder
 
 from ebm_cli.energy import frozen
-from ebm_cli.partition.ladder import ReplicaLadder
-from ebm_cli.path.annealing_path import AnnealingPath
+from ebm_cli.partition.counted_path import CountedPath
 from ebm_cli.rng import generator
 from tests.contract import build
 from tests.partition.integrand import normal_rows
@@ -14,13 +14,13 @@ from tests.partition.paths import Counted, path_to, pilot_of
 D, N = 3, 400
 
 
-def ladder_of(path: AnnealingPath) -> ReplicaLadder:
+def ladder_of(path: CountedPath) -> ReplicaLadder:
     """Return four replicas over a Gaussian."""
     like = path.space.center
     return ReplicaLadder(path, like.new_tensor([1.0, 0.6, 0.2, 0.0]), like.new_tensor([0.4, 0.5, 0.6, 0.7]), 3)
 
 
-def gaussian() -> AnnealingPath:
+def gaussian() -> CountedPath:
     """Return a path to U = ½ Σ aᵢ zᵢ², whose coordinates are the states themselves."""
     path = path_to(build("energy", "quadratic", {"a": [0.25, 1.0, 9.0]}, event=(D,)), 1.0, normal_rows(50, D))
     path.space.center.zero_()

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ebm_cli.partition import fitted_base
-from ebm_cli.path.base import Base, StandardNormal, UniformBox
+from ebm_cli.path.base import fitted_mixture
+from ebm_cli.path.base_distribution import BaseDistribution, StandardNormal, UniformBox
 from ebm_cli.path.coordinates import Integrand, WhitenedEnergy
 from tests.contract import build, log_integral
 from tests.partition.integrand import normal_rows
@@ -29,17 +29,17 @@ def space_of(d: int, root: Tensor | None = None) -> WhitenedEnergy:
     return WhitenedEnergy(Integrand(energy, 1.0, (d,), None, 0), torch.zeros(d), torch.eye(d) if root is None else root)
 
 
-def bases(d: int) -> dict[str, Base]:
+def bases(d: int) -> dict[str, BaseDistribution]:
     return {
         "normal": StandardNormal(torch.zeros(d)),
-        "mixture": fitted_base(space_of(d), two_lumps(400, d), 0.0, 1.1),
-        "one Gaussian": fitted_base(space_of(d), normal_rows(12, d), 0.0, 1.1),
+        "mixture": fitted_mixture(space_of(d), two_lumps(400, d), 0.0, 1.1),
+        "one Gaussian": fitted_mixture(space_of(d), normal_rows(12, d), 0.0, 1.1),
     }
 
 
 def test_fitted_base_is_equal_in_any_coordinates_and_contains_the_noise() -> None:
     rows, root = two_lumps(400, 2), torch.tensor([[2.0, 0.0], [-0.7, 0.5]])
-    log_z_settings, turned = (fitted_base(space_of(2, r), rows, 0.6, 1.0) for r in (None, root))
+    log_z_settings, turned = (fitted_mixture(space_of(2, r), rows, 0.6, 1.0) for r in (None, root))
     z = torch.tensor([[0.3, -0.2], [1.0, 2.0]])
     log_det = float(torch.linalg.slogdet(root).logabsdet)
     u = log_z_settings.energy_and_grad(z @ root.T)[0] - log_det
@@ -81,7 +81,7 @@ def test_gradient_equals_autograd(name: str, rng: torch.Generator) -> None:
 
 
 def test_fitted_base_has_several_components_for_two_lumps_and_one_for_few_rows() -> None:
-    assert len(fitted_base(space_of(2), two_lumps(400, 2), 0.0, 1.1).means) >= 2
+    assert len(fitted_mixture(space_of(2), two_lumps(400, 2), 0.0, 1.1).means) >= 2
     assert bases(6)["one Gaussian"].description == "a Gaussian"
 
 

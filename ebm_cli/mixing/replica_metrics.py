@@ -1,0 +1,76 @@
+"""What replica exchange did: its communication barrier, swap rates and round trips, compared with theory."""
+
+import numpy as np
+from jaxtyping import Float
+
+from ebm_cli import figure
+from ebm_cli.estimate import Estimate, Picture
+from ebm_cli.sampler.tempering import Replicas
+
+# Neighbors that swap less often pass hardly anything on.
+MIN_SWAP_RATE = 0.1
+
+
+def replica_metrics(replicas: Replicas, steps: int, gradients_per_step: float) -> dict[str, Estimate]:
+    """Return the rows of metrics.json.
+
+    steps: over which swaps and round trips are counted.
+    gradients_per_step: of one chain with all its replicas.
+    """
+    rejection = 1 - replicas.swap_rates().double().cpu().numpy()
+    trips = replicas.round_trips.double().cpu().numpy()
+    per_gradients = 1000 / (steps * gradients_per_step)
+    theory = 1000 * theoretical_rate(rejection.mean(1)) / gradients_per_step
+    without = float((trips == 0).mean())
+    return {
+        "swap_rate_min": min_swap_rate(1 - rejection.mean(1)),
+        "communication_barrier": mean_over_chains(
+            rejection.sum(0), "Λ, the sum of rejection rates along the path; a path with 2Λ replicas or more is good"
+        ),
+        "round_trips": Estimate(float(trips.sum()), meaning=f"{trips.sum():.0f} states came from the far end"),
+        "round_trip_rate": mean_over_chains(
+            trips * per_gradients, f"theory at these swap rates: {theory:.3g}", "per 1,000 gradients"
+        ),
+        "chains_without_round_trip": Estimate(without, meaning=f"{100 * without:.0f} % of chains made none"),
+    }
+
+
+def theoretical_rate(rejection: Float[np.ndarray, " pairs"]) -> float:
+    """Return round trips per step: 1/(2 + 2 Σ r/(1 − r)) (Syed et al., 2022, section 3.4), for rejection rates r."""
+    return 1 / (2 + 2 * float((rejection / np.maximum(1 - rejection, 1e-12)).sum()))
+
+
+def mean_over_chains(each: Float[np.ndarray, " n"], meaning: str, unit: str | None = None) -> Estimate:
+    """Return the mean with its standard error over chains; a single chain has none."""
+    se = float(each.std(ddof=1) / len(each) ** 0.5) if len(each) > 1 else None
+    return Estimate(float(each.mean()), se=se, unit=unit, meaning=meaning, if_not_mixed="caution")
+
+
+def min_swap_rate(rates: Float[np.ndarray, " pairs"]) -> Estimate:
+    """Return the smallest swap rate between neighbors, with a caution if it is low."""
+    least, pair = float(rates.min()), int(rates.argmin())
+    cautions = []
+    if least < MIN_SWAP_RATE:
+        cautions = [f"replicas {pair} and {pair + 1} swap rarely. Use more replicas (path.replicas or path.betas)"]
+    meaning = f"neighboring replicas swap in at least {100 * least:.0f} % of tries"
+    return Estimate(least, meaning=meaning, if_not_mixed="caution").with_caution(cautions)
+
+
+def barrier_figure(replicas: Replicas) -> Picture:
+    """Draw the communication barrier along the path, and the swap rate of each pair."""
+    betas = replicas.betas.double().cpu().numpy()
+    rates = replicas.swap_rates().double().mean(1).cpu().numpy()
+    places, label = (betas, "β") if betas[-1] == 0 else (1 / betas, "temperature, in multiples of T")
+    barrier = np.concatenate([[0.0], np.cumsum(1 - rates)])
+    picture, (left, right) = figure.new(columns=2)
+    left.plot(places, barrier, marker="o", color=figure.BLUE)
+    left.set(xlabel=label, ylabel="communication barrier from the model")
+    right.bar(np.arange(len(rates)), rates, color=figure.BLUE)
+    right.set(xlabel="pair of replicas, the model's first", ylabel="swap rate", ylim=(0, 1))
+    if betas[-1] != 0:
+        left.set_xscale("log")
+    return picture, (
+        f"Left: the sum of rejection rates along the path, Λ = {barrier[-1]:.3g} in all; it rises fastest where "
+        f"densities change most. Right: the swap rates of neighbors, {rates.min():.2f} to {rates.max():.2f}. Look for "
+        "equal bars between 0.2 and 0.8."
+    )

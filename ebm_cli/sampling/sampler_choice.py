@@ -1,0 +1,127 @@
+"""The sampler of new chains if the user typed none: replica exchange, a plain kernel, or the run's own sampler."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from ebm_cli.assembly.build import make
+from ebm_cli.assembly.components import Parts
+from ebm_cli.assembly.permission import Config
+from ebm_cli.energy import space_of
+from ebm_cli.run.folder import Run
+from ebm_cli.run.shipped import defaults
+from ebm_cli.run.terminal import Terminal
+from ebm_cli.sampler.tempering import Tempering
+from ebm_cli.sampling.path_search import find_replicas, needs_search, path_to
+from ebm_cli.wells.descent import rms_radius
+from ebm_cli.wells.modes import find_modes
+
+PLAIN = "ebm_cli.sampler.hmc.HMC"
+# Widths of the states at which descents start, relative to the start.
+WIDTHS = (1.0, 3.0, 10.0)
+# Wells with a lower barrier between them are one, in T.
+BARRIER = 1.0
+# Keys that may be typed without choosing a sampler.
+ANY_SAMPLER = {"sampler.temperature"}
+
+
+@dataclass(frozen=True)
+class SamplerChoice:
+    """parts: with the sampler. x: initial states of chains. nodes: what is new in the configuration.
+
+    found: True if a pilot run found the places of replicas, which burn-in then spaces.
+    """
+
+    parts: Parts
+    x: Tensor
+    nodes: Config = field(default_factory=dict)
+    found: bool = False
+
+
+def choose_sampler(parts: Parts, config: Config, x: Tensor, trained: Run | None, terminal: Terminal) -> SamplerChoice:
+    """Return the sampler of new chains, and initial states for it; x: those of the start.
+
+    - A sampler that was typed stays. If its path needs places of replicas, a pilot run finds them.
+    - For an energy, HMC if descent from the start finds one well, otherwise replica exchange between temperatures.
+    - For a run whose objective does not define its own sampling, replica exchange along a path from a density fitted to
+      its rows, if a pilot run finds one; otherwise the run's own sampler.
+    """
+    chosen = set(config["made"]["chosen"])
+    typed = {key for key in chosen if key.partition(".")[0] == "sampler"} - ANY_SAMPLER
+    if needs_search(parts.sampler):
+        return with_replicas(parts, config, x, terminal, required=True)
+    if typed or not parts.sampler.temperature or space_of(parts.energy) != "continuous":
+        return SamplerChoice(parts, x)
+    if trained is None:
+        return plain_if_one_well(parts, x, terminal)
+    if isinstance(parts.sampler, Tempering) or parts.data is None or defines_sampling(trained):
+        return SamplerChoice(parts, x)
+    return with_replicas(along_base(parts), config, x, terminal, required=False, otherwise=parts)
+
+
+def defines_sampling(trained: Run) -> bool:
+    """Return True if a run was trained to be sampled by its own short chains, as its start or objective says."""
+    config = trained.whole_config()
+    start, objective = (str((config.get(group) or {}).get("_target_")) for group in ("start", "objective"))
+    return start.endswith("noise.Noise") or objective.endswith("denoising_recovery.DenoisingRecovery")
+
+
+def along_base(parts: Parts) -> Parts:
+    """Return the parts with replica exchange along a path from a density fitted to the data."""
+    path = make(cast(Config, defaults("ebm_cli.path.base.BasePath")), data=parts.data)
+    node = defaults("ebm_cli.sampler.tempering.Tempering") | {"temperature": parts.sampler.temperature}
+    return dataclasses.replace(parts, sampler=make(cast(Config, node), path=path))
+
+
+def with_replicas(
+    parts: Parts, config: Config, x: Tensor, terminal: Terminal, required: bool, otherwise: Parts | None = None
+) -> SamplerChoice:
+    """Return replica exchange with the places of replicas that a pilot run finds.
+
+    required: raise InputError if it finds none; otherwise the parts `otherwise` stay.
+    """
+    own_kernel = any(key.startswith("sampler.kernel") for key in config["made"]["chosen"])
+    found = find_replicas(parts, config["seed"], len(x), own_kernel, required)
+    if found is None:
+        assert otherwise is not None
+        terminal.say(
+            "sampler: no path from a density fitted to the rows reaches the model, so the run's own sampler is used"
+        )
+        return SamplerChoice(otherwise, x)
+    sampler, states = found
+    where = path_to(parts).base.description
+    terminal.say(
+        f"sampler: replica exchange of {len(sampler.step_sizes)} replicas from {where} fitted to the rows. Type "
+        "sampler=of_run for the run's own sampler"
+    )
+    return SamplerChoice(dataclasses.replace(parts, sampler=sampler), states, nodes_of(sampler), found=True)
+
+
+def nodes_of(sampler: Tempering) -> Config:
+    """Return the configuration of replica exchange along a path from a fitted density."""
+    node = defaults("ebm_cli.sampler.tempering.Tempering")
+    kernel = {"_target_": f"{type(sampler.kernel).__module__}.{type(sampler.kernel).__name__}"}
+    kernel |= dataclasses.asdict(cast(object, sampler.kernel))  # pyright: ignore[reportArgumentType]
+    path = defaults("ebm_cli.path.base.BasePath")
+    path |= {key: getattr(sampler.path, key) for key in path if key != "_target_"}
+    own = {"temperature": sampler.temperature, "step_factors": sampler.step_factors, "kernel": kernel}
+    return {"sampler": node | own, "path": path}
+
+
+def plain_if_one_well(parts: Parts, x: Tensor, terminal: Terminal) -> SamplerChoice:
+    """Return HMC if descent from the start finds one well.
+
+    HMC with trajectories of random length costs a fraction of replica exchange, which only several wells need.
+    """
+    T = parts.sampler.temperature
+    wide = torch.cat([width * x for width in WIDTHS])
+    modes, _ = find_modes(parts.energy, wide, T, BARRIER, rms_radius(x))
+    if len(modes) > 1:
+        terminal.say(f"sampler: descent from {len(wide)} states found {len(modes)} wells; sampler=tempering crosses")
+        return SamplerChoice(parts, x)
+    node = defaults(PLAIN) | {"short": 0.5, "temperature": T}
+    terminal.say(f"sampler: descent from {len(wide)} states found one well, so sampler=hmc is enough")
+    return SamplerChoice(dataclasses.replace(parts, sampler=make(cast(Config, node))), x, {"sampler": node})
