@@ -25,6 +25,7 @@ PACKAGE = Path(__file__).parents[1] / "ebm_cli"
 GROUPS = (
     "data",
     "energy",
+    "path",
     "sampler",
     "start",
     "objective",
@@ -64,14 +65,26 @@ def config(group: str, name: str) -> dict[str, Any]:
 
 def build(group: str, name: str, changes: dict[str, Any] | None = None, **offered: Any) -> Any:
     """What one YAML describes, with some of its values changed; energies and starts have no data unless told."""
-    node = config(group, name)
+    node, changes = config(group, name), dict(changes or {})
     if group in ("energy", "start"):
         offered = {"data": None} | offered
+    if group == "path":
+        offered = {"data": None} | offered
+    if name == "tempering" and "path" not in offered:
+        # Keys of its path and of its kernel are given like its own.
+        offered["path"] = build("path", "hot", own_keys(config("path", "hot"), changes))
+    if name == "tempering" and "kernel" not in changes:
+        node["kernel"] = node["kernel"] | own_keys(node["kernel"], changes, but=("temperature", "scales"))
     if group == "data":
         offered = {"record": None} | offered
     if group == "energy" and offered["data"] is None:
         node |= {key: value for key, value in WITHOUT_DATA.items() if key in node}
-    return make(node | (changes or {}), **offered)
+    return make(node | changes, **offered)
+
+
+def own_keys(node: dict[str, Any], changes: dict[str, Any], but: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Take the changes of a node's own keys out of `changes`."""
+    return {key: changes.pop(key) for key in list(changes) if key in node and key not in but}
 
 
 @cache

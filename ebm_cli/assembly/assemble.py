@@ -80,7 +80,10 @@ class Assembly:
         if "data" not in self.nodes:
             self.find_event()
         for name in self.order():
-            with self.problems.under(name, but=INJECTED), rng.seeded_layers(self.seed, self.stream(name)):
+            with (
+                self.problems.under(name, but=set(INJECTED) - set(self.nodes[name])),
+                rng.seeded_layers(self.seed, self.stream(name)),
+            ):
                 if not self.asks_for_failed(name):
                     self.built[name] = self.made(name)
             if name not in self.built:

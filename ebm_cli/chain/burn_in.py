@@ -79,8 +79,9 @@ def burn_in(
     A sampler that mixes a simpler kernel with other moves is tuned with only that kernel.
 
     The acceptance of all chains is read after every step, so burn-in waits for the device. At the end of each of three
-    windows the scales (if adapt is all) and automatic places of replicas are set from the states so far, and
-    the search for the step size starts again. The last half tunes only the step size. States of a burn-in are not draws of the model.
+    windows the scales (if adapt is all) and automatic places of replicas are set from the states so far, and the
+    search for the step size starts again. The last half tunes only the step size. States of a burn-in are not draws of
+    the model.
     """
     if isinstance(sampler, HasLocalKernel):
         step = dataclasses.replace(tuning, adapt="step")

@@ -19,7 +19,7 @@ RESUME_KEYS = ("trainer.steps", "trainer.checkpoint_every", "trainer.log_every",
 # Groups that a verb takes from the run that the line names.
 TRAINING_GROUPS = ("energy", "data", "path", "sampler", "start", "objective", "regularizer", "optimizer")
 MODEL_GROUPS = ("energy", "data", "path", "sampler")
-LINE = re.compile(r"( {0,2})([a-z_]\w*):(?: +(.*?))?(?:\s+# (.*))?")
+LINE = re.compile(r"( {0,2})([a-z_]\w*):(?: +([^#\s].*?))?(?:\s+# (.*))?")
 
 
 @dataclass(frozen=True)
@@ -98,17 +98,19 @@ def option_keys(group: str, name: str) -> list[Key]:
 
 
 def keys_of(path: Path) -> list[Key]:
-    """Return the keys of a YAML file of at most two levels."""
+    """Return the keys of a YAML file of at most two levels. The default of a node with a class is the class's option."""
     found: list[Key] = []
-    parent = ""
+    parent = about = ""
     for line in path.read_text().splitlines():
         match = LINE.fullmatch(line)
         if match is None:
             continue
         indent, name, default, comment = match.groups(default="")
         if not indent:
-            parent = "" if default else name
-        if default:
+            parent, about = ("", "") if default else (name, comment)
+        if indent and name == "_target_":
+            found.append(Key(parent, default.rpartition(".")[0].rpartition(".")[2], about))
+        elif default:
             found.append(Key(f"{parent}.{name}" if indent else name, default, comment))
     return found
 

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ebm_cli.data._mixture_fit import expectation_maximization
 from ebm_cli.density.fit_data import FitData, covariance, largest_variance, with_min_variance
 from ebm_cli.density.normals import Density, NormalMixture, PrincipalDensity
-from ebm_cli.energy._gaussians import expectation_maximization
 from ebm_cli.rng import derive
 
 COMPONENTS = (1, 2, 3, 5, 8, 12, 16, 20, 25, 30, 40, 50, 70, 100)

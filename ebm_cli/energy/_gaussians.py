@@ -1,7 +1,6 @@
 """Mixtures of Gaussians with full covariances: energies, noise distributions and bases of paths."""
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 
 from ebm_cli.check import InputError
 from ebm_cli.data import Data
+from ebm_cli.data._mixture_fit import expectation_maximization
 from ebm_cli.data._rows import noisy_available_rows
 
 MAX_ROWS = 20_000
@@ -108,12 +108,3 @@ def widened(gaussians: Gaussians, factor: float) -> Gaussians:
     """Return the mixture with standard deviations `factor` times as large."""
     log_scales = gaussians.log_scales - gaussians.means.shape[1] * math.log(factor)
     return Gaussians({"means": gaussians.means, "factors": gaussians.factors / factor, "log_scales": log_scales})
-
-
-def expectation_maximization(
-    rows: Float[np.ndarray, "n size"], components: int, ridge: float, seed: int, **options: Any
-) -> Any:
-    """Return scikit-learn's mixture, fitted by expectation maximization from k-means; ridge: added to variances."""
-    from sklearn.mixture import GaussianMixture
-
-    return GaussianMixture(components, reg_covar=ridge, random_state=seed, **options).fit(rows)

@@ -22,8 +22,8 @@ from ebm_cli.partition.reference_states import reference_states
 from ebm_cli.partition.refinement import estimate_log_z
 from ebm_cli.partition.resolution import path_rounding_refusal, with_resolution
 from ebm_cli.partition.settings import LogZSettings
+from ebm_cli.path._coordinates import Integrand, whiten
 from ebm_cli.path.base import fitted_path
-from ebm_cli.path.coordinates import Integrand, whiten
 
 NAMES = {
     "auto": "annealed paths in both directions",

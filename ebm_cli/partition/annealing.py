@@ -7,7 +7,7 @@ from torch import Tensor
 from ebm_cli.partition.counted_path import CountedPath
 from ebm_cli.partition.pilot import Schedule
 from ebm_cli.partition.transition import transition
-from ebm_cli.path.annealing_path import PathStates
+from ebm_cli.path._annealing_path import PathStates
 
 
 def ais_forward(

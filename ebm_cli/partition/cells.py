@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ebm_cli.path.coordinates import MAX_STATES_PER_CALL, WhitenedEnergy
+from ebm_cli.path._coordinates import MAX_STATES_PER_CALL, WhitenedEnergy
 
 # Lobatto's rule of 4 nodes is nested in Kronrod's of 7 (Gander and Gautschi, 2000); Gauss's of 6 shares none of them.
 LOBATTO_KRONROD = (-1.0, -math.sqrt(2 / 3), -math.sqrt(1 / 5), 0.0, math.sqrt(1 / 5), math.sqrt(2 / 3), 1.0)

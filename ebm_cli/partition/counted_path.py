@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ebm_cli.energy import check_bounded
 from ebm_cli.partition.budget import Budget
-from ebm_cli.path.annealing_path import AnnealingPath, PathStates, TemperedEnergy
-from ebm_cli.path.coordinates import WhitenedEnergy
+from ebm_cli.path._annealing_path import AnnealingPath, PathStates, TemperedEnergy
+from ebm_cli.path._coordinates import WhitenedEnergy
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from scipy.stats import norm, t
 
-from ebm_cli.path.schedule import effective_sample_size
+from ebm_cli.path._schedule import effective_sample_size
 
 # One-sided probability of each bound.
 LEVEL = 0.975

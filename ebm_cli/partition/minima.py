@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ebm_cli.check import InputError
-from ebm_cli.path.coordinates import MAX_STATES_PER_CALL, WhitenedEnergy
+from ebm_cli.path._coordinates import MAX_STATES_PER_CALL, WhitenedEnergy
 from ebm_cli.wells.descent import descend
 
 # Half widths, in standard deviations of the model, of the regular grids that are searched, by dimension.

@@ -9,8 +9,8 @@ from torch import Tensor
 from ebm_cli.partition.counted_path import CountedPath
 from ebm_cli.partition.pilot import Schedule
 from ebm_cli.partition.transition import transition
-from ebm_cli.path.annealing_path import PathStates
-from ebm_cli.path.schedule import effective_sample_size, resample
+from ebm_cli.path._annealing_path import PathStates
+from ebm_cli.path._schedule import effective_sample_size, resample
 
 # A group is resampled if its effective fraction is below this.
 RESAMPLE_BELOW = 0.5

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from ebm_cli.partition.counted_path import CountedPath
 from ebm_cli.partition.settings import LogZSettings
 from ebm_cli.partition.transition import transition
-from ebm_cli.path.annealing_path import PathStates
-from ebm_cli.path.schedule import equally_spaced, largest_rise, resample
+from ebm_cli.path._annealing_path import PathStates
+from ebm_cli.path._schedule import equally_spaced, largest_rise, resample
 from ebm_cli.sampler.hmc import HMC
 from ebm_cli.sampler.mala import MALA
 from ebm_cli.sampler.nuts import NUTS

@@ -21,7 +21,7 @@ from ebm_cli.partition.resolution import (
     rounding_refusal,
 )
 from ebm_cli.partition.shells import Tail, cells_and_tail
-from ebm_cli.path.coordinates import WhitenedEnergy
+from ebm_cli.path._coordinates import WhitenedEnergy
 
 MAX_DIMENSIONS = 3
 # Maximum number of evaluations, by dimension, without those of the search for minima.

@@ -7,7 +7,7 @@ from torch import Tensor
 from ebm_cli.chain.loop import run_chains
 from ebm_cli.chain.tuning import Tuning
 from ebm_cli.energy import device_of
-from ebm_cli.path.coordinates import Integrand, WhitenedEnergy
+from ebm_cli.path._coordinates import Integrand, WhitenedEnergy
 from ebm_cli.rng import generator
 from ebm_cli.sampler.hmc import HMC
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ebm_cli.energy import declared_attribute
 from ebm_cli.estimate import Estimate
 from ebm_cli.partition.mode_search import RULE_OF_THREE, WIDTHS
-from ebm_cli.path.coordinates import Integrand
+from ebm_cli.path._coordinates import Integrand
 from ebm_cli.wells.descent import values
 
 # Change of log Z by rounding, in nats, above which a caution is given, and above which no value is given.

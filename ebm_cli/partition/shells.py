@@ -11,7 +11,7 @@ from torch import Tensor
 from ebm_cli.partition.cells import Cells
 from ebm_cli.partition.minima import Minima
 from ebm_cli.partition.rays import REMEDY
-from ebm_cli.path.coordinates import WhitenedEnergy
+from ebm_cli.path._coordinates import WhitenedEnergy
 
 # Edges of the first cells on either side of the center, by dimension, in standard deviations of the model.
 EDGES = {1: (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 18.0, 30.0), 2: (2.0, 4.0, 8.0, 15.0, 30.0), 3: (3.0, 8.0, 30.0)}

@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from torch import nn
 
-from ebm_cli.path.annealing_path import AnnealingPath
+from ebm_cli.path._annealing_path import AnnealingPath
 
 
 @runtime_checkable

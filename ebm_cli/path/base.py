@@ -17,10 +17,10 @@ from ebm_cli.density.fit_data import split_fit_data
 from ebm_cli.density.mixture import MAX_COORDINATES
 from ebm_cli.density.normals import NormalMixture
 from ebm_cli.energy import device_of
-from ebm_cli.path.annealing_path import AnnealingPath
-from ebm_cli.path.base_distribution import BaseDistribution, MixtureBase, StandardNormal, UniformBox
-from ebm_cli.path.coordinates import WIDER, Integrand, WhitenedEnergy, whiten, whiten_box, whiten_range
-from ebm_cli.path.swap import equal_rejection_places
+from ebm_cli.path._annealing_path import AnnealingPath
+from ebm_cli.path._base_distribution import BaseDistribution, MixtureBase, StandardNormal, UniformBox
+from ebm_cli.path._coordinates import WIDER, Integrand, WhitenedEnergy, whiten, whiten_box, whiten_range
+from ebm_cli.path._swap import equal_rejection_places
 
 BASES = ("auto", "gaussian", "mixture", "box")
 

@@ -9,10 +9,10 @@ import numpy as np
 from torch import nn
 
 from ebm_cli import check
-from ebm_cli.path.annealing_path import AnnealingPath
-from ebm_cli.path.base_distribution import NoBase
-from ebm_cli.path.coordinates import UnchangedCoordinates
-from ebm_cli.path.swap import equal_rejection_places
+from ebm_cli.path._annealing_path import AnnealingPath
+from ebm_cli.path._base_distribution import NoBase
+from ebm_cli.path._coordinates import UnchangedCoordinates
+from ebm_cli.path._swap import equal_rejection_places
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.path import Path
-from ebm_cli.path.annealing_path import AnnealingPath, PathStates
-from ebm_cli.path.swap import Swap, swap_partners, swap_replicas
+from ebm_cli.path._annealing_path import AnnealingPath, Beta, PathStates
+from ebm_cli.path._swap import Swap, swap_partners, swap_replicas
 from ebm_cli.sampler import (
     Adjusted,
     CompilableKernel,
@@ -112,25 +112,33 @@ class ReplicaExchange:
 
     def step(self, replicas: Replicas, rng: torch.Generator) -> tuple[Replicas, Info]:
         """Move every chain once."""
-        energy, state, β = self.kernel_states(replicas)
-        state, info = self.kernel.step(energy, state, rng)
-        moved = self.path_states(energy.lengths, state, β)
-        if self.has_draws:
-            drawn = self.path.draw_base(len(replicas.model.energy), rng)
-            moved = PathStates(*(torch.cat(parts) for parts in zip(moved, drawn, strict=True)))
-        return self.swapped(replicas, moved, info, uniform_like(moved.u, rng))
-
-    def kernel_states(self, replicas: Replicas) -> tuple[Any, State, Float[Tensor, " rows"]]:
-        """Return the energy that the kernel moves, in units of each replica's step, the states in it, and their β."""
         K, n = len(replicas.betas), len(replicas.model.energy)
-        moving = K - 1 if self.has_draws else K
-        states = replicas.states.select(slice(moving * n))
-        β, s = (each[:moving].repeat_interleave(n) for each in (replicas.betas, replicas.step_factors))
+        rows = (K - 1 if self.has_draws else K) * n
+        # A kernel that moves some chains further than others evaluates only these, which may then have only one β.
+        each = rows if isinstance(self.kernel, CompilableKernel) else n
+        moved, info = [], []
+        for first in range(0, rows, each):
+            energy, state, β = self.kernel_states(replicas, slice(first, first + each))
+            state, step_info = self.kernel.step(energy, state, rng)
+            moved.append(self.path_states(energy.lengths, state, β))
+            info.append(step_info)
+        if self.has_draws:
+            moved.append(self.path.draw_base(n, rng))
+        states = PathStates(*(torch.cat(parts) for parts in zip(*moved, strict=True)))
+        return self.swapped(replicas, states, joined(info), uniform_like(states.u, rng))
+
+    def kernel_states(self, replicas: Replicas, rows: slice) -> tuple[Any, State, Beta]:
+        """Return the energy that the kernel moves, in units of each replica's step, the states in it, and their β."""
+        n = len(replicas.model.energy)
+        states = replicas.states.select(rows)
+        β, s = (each.repeat_interleave(n)[rows] for each in (replicas.betas, replicas.step_factors))
         s = per_chain(s, states.z)
+        if len(states.u) == n:
+            β, s = β[:1], s[:1]
         e, grad = states.energy_and_grad(β)
         return self.path.energy_at(β, s), State(states.z / s, e, s * grad), β
 
-    def path_states(self, s: Tensor, state: State, β: Float[Tensor, " rows"]) -> PathStates:
+    def path_states(self, s: Tensor, state: State, β: Beta) -> PathStates:
         """Return states of the kernel in the coordinates of the path."""
         return self.path.from_tempered(s * state.x, state.energy, state.grad / s, β)
 
@@ -166,6 +174,16 @@ class ReplicaExchange:
         rows = len(info.accept) // n
         gradients = per_replica * rows if isinstance(per_replica, int) else per_replica.view(rows, n).sum(0)
         return Info(info.accept[:n], info.diverging.view(rows, n).any(0), gradients + int(self.has_draws))
+
+
+def joined(info: list[Info]) -> Info:
+    """Return what the steps of several groups of rows report, as of one step of all rows."""
+    if len(info) == 1:
+        return info[0]
+    gradients = [torch.as_tensor(each.gradients).expand_as(each.accept) for each in info]
+    return Info(
+        torch.cat([each.accept for each in info]), torch.cat([each.diverging for each in info]), torch.cat(gradients)
+    )
 
 
 def visited_ends(swap: Swap, last_end: Int[Tensor, " Kn"], n: int) -> tuple[Int[Tensor, " Kn"], Bool[Tensor, " n"]]:
@@ -262,7 +280,7 @@ class Tempering(CompilableKernel):
     def update(self, energy: nn.Module, state: Replicas, noise: tuple[Tensor, ...]) -> tuple[Replicas, Info]:
         assert isinstance(self.kernel, CompilableKernel)
         exchange = self.exchange(energy)
-        tempered, kernel_state, β = exchange.kernel_states(state)
+        tempered, kernel_state, β = exchange.kernel_states(state, slice(None))
         kernel_state, info = self.kernel.update(tempered, kernel_state, noise[:-1])
         return exchange.swapped(state, exchange.path_states(tempered.lengths, kernel_state, β), info, noise[-1])
 
@@ -283,7 +301,10 @@ def check_step_factors(step_factors: object, path: Path) -> None:
     """Raise InputError unless this is None or a list with one number > 0 for each replica."""
     if step_factors is None:
         return
-    if not isinstance(step_factors, list) or len(step_factors) != len(path.replica_betas):
-        raise check.InputError(f"step_factors must have one number for each of {len(path.replica_betas)} replicas")
+    if not isinstance(step_factors, list):
+        raise check.InputError(f"step_factors must be a list with one number per replica, got {step_factors!r}")
     for factor in step_factors:
         check.positive("step_factors", factor)
+    if len(step_factors) != len(path.replica_betas):
+        replicas = len(path.replica_betas)
+        raise check.InputError(f"step_factors must have {replicas} numbers, one per replica, got {len(step_factors)}")

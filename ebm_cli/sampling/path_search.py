@@ -18,8 +18,8 @@ from ebm_cli.partition.log_z_search import REPLICA_SPACING
 from ebm_cli.partition.pilot import run_pilot
 from ebm_cli.partition.reference_states import explore
 from ebm_cli.partition.settings import DEFAULT_SETTINGS
+from ebm_cli.path._coordinates import Integrand
 from ebm_cli.path.base import BasePath
-from ebm_cli.path.coordinates import Integrand
 from ebm_cli.sampler import Sampler
 from ebm_cli.sampler.tempering import Tempering
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ebm_cli.energy._gaussians import expectation_maximization
+from ebm_cli.data._mixture_fit import expectation_maximization
 from ebm_cli.wells.descent import states_of, values
 
 # Minimum number of draws inside a region for an estimate of its mass.

@@ -44,7 +44,7 @@ WRONG = {
     ),
     "no room to adapt": ("sample energy=double_well adapt=step burn_in=50", ["burn_in must be >= 100", "got 50"]),
     "a ladder that falls": (
-        "sample energy=double_well sampler=tempering sampler.temperatures=[1,4,2]",
+        "sample energy=double_well sampler=tempering path.temperatures=[1,4,2]",
         ["sampler.temperatures must be a rising list"],
     ),
     "the old key of tuning": ("sample energy=double_well sampler.adapt=step", ["type adapt=step"]),

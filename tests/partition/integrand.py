@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ebm_cli.path.coordinates import Integrand
+from ebm_cli.path._coordinates import Integrand
 
 
 def integrand(energy: nn.Module, temperature: float = 1.0, rows: Tensor | None = None, **changes: int) -> Integrand:

@@ -9,8 +9,8 @@ from ebm_cli.partition.budget import Budget
 from ebm_cli.partition.counted_path import CountedPath
 from ebm_cli.partition.pilot import Pilot, run_pilot
 from ebm_cli.partition.settings import LogZSettings
-from ebm_cli.path.base_distribution import BaseDistribution, StandardNormal
-from ebm_cli.path.coordinates import whiten
+from ebm_cli.path._base_distribution import BaseDistribution, StandardNormal
+from ebm_cli.path._coordinates import whiten
 from ebm_cli.rng import generator
 from tests.partition.integrand import integrand
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ebm_cli.partition.cells import GAUSS, KRONROD_WEIGHTS, LOBATTO_KRONROD, LOBATTO_WEIGHTS, Cells, Rules, split_around
-from ebm_cli.path.coordinates import Integrand, WhitenedEnergy
+from ebm_cli.path._coordinates import Integrand, WhitenedEnergy
 
 pytestmark = pytest.mark.usefixtures("float64")
 

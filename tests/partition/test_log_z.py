@@ -13,7 +13,7 @@ from ebm_cli.partition import log_z
 from ebm_cli.partition.bracket import ReversePaths, bracket
 from ebm_cli.partition.budget import Budget
 from ebm_cli.partition.quadrature import FinalRefusal
-from ebm_cli.path.coordinates import Integrand
+from ebm_cli.path._coordinates import Integrand
 from tests.partition.integrand import normal_rows
 from tests.partition.paths import settings
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ebm_cli.partition.minima import HALF_WIDTHS, KNOWN_POINTS, UNKNOWN_POINTS, find_minima, widths
-from ebm_cli.path.coordinates import Integrand, WhitenedEnergy
+from ebm_cli.path._coordinates import Integrand, WhitenedEnergy
 from tests.contract import build
 
 pytestmark = pytest.mark.usefixtures("float64")

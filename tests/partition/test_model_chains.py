@@ -8,10 +8,10 @@ import torch
 from ebm_cli.energy import frozen
 from ebm_cli.partition.bracket import BLOCKS
 from ebm_cli.partition.counted_path import CountedPath
-from ebm_cli.partition.ladder import ReplicaLadder
 from ebm_cli.partition.mode_search import MAX_SEARCH_POINTS
 from ebm_cli.partition.model_chains import BURN_IN_FRACTION, ModelChains
 from ebm_cli.rng import generator
+from ebm_cli.sampler.tempering import ReplicaExchange
 from tests.contract import build
 from tests.partition.integrand import normal_rows
 from tests.partition.paths import path_to, pilot_of
@@ -25,8 +25,10 @@ def start_chains(path: CountedPath, n: int = BLOCKS, rungs: int = 5) -> ModelCha
     """So many ladders from where the pilot ends."""
     with frozen(path.space), torch.no_grad():
         pilot, z = pilot_of(path, 4 * n)
-        ladder = ReplicaLadder.from_pilot(path, pilot, rungs, 3)
-        return ModelChains(path, ladder, pilot.kernel_at(1.0), ladder.init(z[:n]), 0)
+        ladder = pilot.ladder(rungs)
+        exchange = ReplicaExchange(path, ladder.kernel, 1.0, has_draws=True)
+        start = exchange.init(z[:n], ladder.betas, ladder.step_factors)
+        return ModelChains(path, exchange, ladder.kernel.leapfrog_steps, pilot.kernel_at(1.0), start, 0)
 
 
 def quadratic() -> CountedPath:
@@ -56,7 +58,7 @@ def test_mean_delta_u_equals_its_closed_form_at_every_beta() -> None:
     chains = extended(start_chains(path, 300), 60)
     B = path.space.scale_matrix.T @ torch.diag(torch.tensor(A)) @ path.space.scale_matrix
     delta_u = torch.stack(chains.delta_u[chains.burn_in_steps :]).mean(0)
-    for beta, found in zip(chains.ladder.betas, delta_u, strict=True):
+    for beta, found in zip(chains.replicas.betas, delta_u, strict=True):
         P = (1 - beta) * torch.eye(3) + beta * B
         exact = 0.5 * torch.trace((torch.eye(3) - B) @ torch.linalg.inv(P)) + 1.5 * math.log(2 * math.pi)
         assert abs(float(found.mean() - exact)) < 4 * float(found.std()) / 300**0.5

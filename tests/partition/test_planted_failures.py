@@ -171,6 +171,6 @@ def test_no_bracket_is_given_without_a_doubt_and_wrong(name: str) -> None:
 def integrand_of(planted: Planted) -> Any:
     if planted.rows is not None:
         return integrand(planted.energy, planted.temperature, planted.rows)
-    from ebm_cli.path.coordinates import Integrand
+    from ebm_cli.path._coordinates import Integrand
 
     return Integrand(planted.energy, planted.temperature, tuple(planted.energy.event), None, 0)

@@ -14,7 +14,7 @@ from ebm_cli.estimate import refused
 from ebm_cli.partition.budget import Budget
 from ebm_cli.partition.quadrature import FinalRefusal, quadrature
 from ebm_cli.partition.reference_states import reference_states
-from ebm_cli.path.coordinates import Integrand, WhitenedEnergy, whiten
+from ebm_cli.path._coordinates import Integrand, WhitenedEnergy, whiten
 from tests.contract import build
 from tests.partition.integrand import integrand, normal_rows
 from tests.partition.paths import settings

@@ -12,7 +12,7 @@ from ebm_cli.partition.budget import Budget
 from ebm_cli.partition.quadrature import quadrature
 from ebm_cli.partition.reference_states import reference_states
 from ebm_cli.partition.resolution import is_known_smooth, narrowest_mode, rounding_of_energies, with_resolution
-from ebm_cli.path.coordinates import Integrand, whiten
+from ebm_cli.path._coordinates import Integrand, whiten
 from tests.contract import build
 from tests.partition.integrand import normal_rows
 from tests.partition.paths import settings

@@ -9,9 +9,9 @@ from torch import Tensor
 from ebm_cli.partition.budget import Budget
 from ebm_cli.partition.counted_path import CountedPath
 from ebm_cli.partition.transition import transition
-from ebm_cli.path.annealing_path import PathStates
-from ebm_cli.path.base_distribution import UniformBox
-from ebm_cli.path.coordinates import whiten_box
+from ebm_cli.path._annealing_path import PathStates
+from ebm_cli.path._base_distribution import UniformBox
+from ebm_cli.path._coordinates import whiten_box
 from ebm_cli.sampler.hmc import HMC
 from tests.contract import build
 from tests.partition.integrand import integrand, normal_rows

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from ebm_cli.path._base_distribution import BaseDistribution, StandardNormal, UniformBox
+from ebm_cli.path._coordinates import Integrand, WhitenedEnergy
 from ebm_cli.path.base import fitted_mixture
-from ebm_cli.path.base_distribution import BaseDistribution, StandardNormal, UniformBox
-from ebm_cli.path.coordinates import Integrand, WhitenedEnergy
 from tests.contract import build, log_integral
 from tests.partition.integrand import normal_rows
 

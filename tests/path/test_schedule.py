@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ebm_cli.path.schedule import (
+from ebm_cli.path._schedule import (
     MIN_ESS_FRACTION,
     effective_sample_size,
     equally_spaced,

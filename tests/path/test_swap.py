@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from ebm_cli.path.swap import swap_partners, swap_replicas, with_equal_swap_rates
+from ebm_cli.path._swap import equal_rejection_places, swap_partners, swap_replicas
 
 CPU = torch.device("cpu")
 
@@ -27,8 +27,8 @@ def test_swap_replicas_moves_both_partners_by_the_number_of_the_lower() -> None:
     assert swap.apply(torch.arange(12.0).view(6, 2))[:, 1].tolist() == [5.0, 3.0, 1.0, 7.0, 9.0, 11.0]
 
 
-def test_with_equal_swap_rates_keeps_a_geometric_ladder_and_fills_a_gap() -> None:
+def test_equal_rejection_places_keeps_a_geometric_ladder_and_fills_a_gap() -> None:
     ladder = [1.0, 2.0, 4.0, 8.0]
-    np.testing.assert_allclose(with_equal_swap_rates(ladder, [0.6, 0.6, 0.6]), ladder)
-    found = with_equal_swap_rates(ladder, [0.9, 0.2, 0.9])
+    np.testing.assert_allclose(equal_rejection_places(ladder, [0.6, 0.6, 0.6]), ladder)
+    found = equal_rejection_places(ladder, [0.9, 0.2, 0.9])
     assert found[0] == 1 and found[-1] == 8 and 2 < found[1] < found[2] < 4

@@ -111,10 +111,10 @@ def equilibrated(sampler, energy: GaussianMixture, x: Tensor, rng: torch.Generat
         state, _ = sampler.step(energy, state, rng)
     fresh = sampler.init(energy, x, rng)
     n = len(x)
-    rungs = type(fresh.rungs)(
-        *(torch.cat([new[:n], old[n:]]) for new, old in zip(fresh.rungs, state.rungs, strict=True))
+    states = type(fresh.states)(
+        *(torch.cat([new[:n], old[n:]]) for new, old in zip(fresh.states, state.states, strict=True))
     )
-    return fresh._replace(rungs=rungs)
+    return fresh._replace(states=states)
 
 
 @pytest.mark.parametrize("name", BIASED)

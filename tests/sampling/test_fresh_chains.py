@@ -73,7 +73,7 @@ def test_each_analytic_energy_is_mixed(energy: str, words: str, here: Path) -> N
         ("energy=quadratic event=[2]", "hmc"),
         ("energy=quadratic event=[2] sampler.temperature=3", "hmc"),
         ("energy=double_well", "tempering"),
-        ("energy=quadratic event=[2] sampler.replicas=3", "tempering"),
+        ("energy=quadratic event=[2] path.replicas=3 sampler.kernel.short=0.2", "tempering"),
         ("energy=quadratic event=[2] sampler=tempering", "tempering"),
         ("energy=quadratic event=[2] sampler=mala", "mala"),
     ],

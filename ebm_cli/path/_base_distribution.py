@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.energy._gaussians import Gaussians, log_determinants
-from ebm_cli.path.coordinates import WhitenedEnergy
+from ebm_cli.path._coordinates import WhitenedEnergy
 
 
 @runtime_checkable

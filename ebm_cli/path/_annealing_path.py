@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ebm_cli.path.base_distribution import BaseDistribution
-from ebm_cli.path.coordinates import Coordinates
+from ebm_cli.path._base_distribution import BaseDistribution
+from ebm_cli.path._coordinates import Coordinates
 
-# One β for all rows, or one β per row.
-Beta = float | Float[Tensor, " n"]
+# One β for all rows, a number or a vector of length 1, or one β per row.
+Beta = float | Float[Tensor, " _"]
 
 
 class PathStates(NamedTuple):

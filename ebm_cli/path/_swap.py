@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ebm_cli.path.schedule import equally_spaced
+from ebm_cli.path._schedule import equally_spaced
 
 # A pair that always swaps still counts as this rejection rate, so that no two replicas get equal places.
 MIN_REJECTION = 0.01
