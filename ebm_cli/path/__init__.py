@@ -22,12 +22,10 @@ class Path(Protocol):
     has_draws: ClassVar[bool]
     schedule_key: ClassVar[str]
 
-    @property
     def replica_betas(self) -> list[float]:
         """Return β of each replica, falling from 1."""
         ...
 
-    @property
     def step_factors(self) -> list[float]:
         """Return how many times as long as at β = 1 a step of each replica should be, before burn-in tunes it."""
         ...

@@ -55,15 +55,13 @@ class BasePath:
             lambda: check_betas(self.betas),
         )
 
-    @property
     def replica_betas(self) -> list[float]:
         if not isinstance(self.betas, list):
             raise InputError("path.betas=auto is found by ebm sample and ebm evaluate. Type a list that falls to 0")
         return self.betas
 
-    @property
     def step_factors(self) -> list[float]:
-        return [1.0] * len(self.replica_betas)
+        return [1.0] * len(self.replica_betas())
 
     @property
     def is_automatic(self) -> bool:
@@ -71,7 +69,7 @@ class BasePath:
 
     def with_equal_swap_rates(self, swap_rates: list[float]) -> "BasePath":
         """Rejections are taken to add up evenly along β between two replicas."""
-        places = equal_rejection_places(self.replica_betas, swap_rates)
+        places = equal_rejection_places(self.replica_betas(), swap_rates)
         return dataclasses.replace(self, betas=[1.0, *places[1:-1], 0.0])
 
     def rows(self) -> Batch | None:

@@ -53,11 +53,9 @@ class HotPath:
             return self.temperatures
         return np.geomspace(1.0, self.hottest, self.replicas).tolist()
 
-    @property
     def replica_betas(self) -> list[float]:
         return [1 / factor for factor in self.ladder]
 
-    @property
     def step_factors(self) -> list[float]:
         return [factor**0.5 for factor in self.ladder]
 

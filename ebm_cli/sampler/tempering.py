@@ -246,7 +246,7 @@ class Tempering(CompilableKernel):
     @property
     def step_sizes(self) -> list[float]:
         """Return the factor of each replica's step."""
-        return self.path.step_factors if self.step_factors is None else self.step_factors
+        return self.path.step_factors() if self.step_factors is None else self.step_factors
 
     @property
     def model_kernel(self) -> Sampler:
@@ -265,7 +265,7 @@ class Tempering(CompilableKernel):
 
     def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> Replicas:  # noqa: ARG002
         exchange = self.exchange(energy)
-        return exchange.init(exchange.path.space.coordinates(x), self.path.replica_betas, self.step_sizes)
+        return exchange.init(exchange.path.space.coordinates(x), self.path.replica_betas(), self.step_sizes)
 
     def step(self, energy: nn.Module, state: Replicas, rng: torch.Generator) -> tuple[Replicas, Info]:
         if self.is_compilable:
@@ -305,6 +305,6 @@ def check_step_factors(step_factors: object, path: Path) -> None:
         raise check.InputError(f"step_factors must be a list with one number per replica, got {step_factors!r}")
     for factor in step_factors:
         check.positive("step_factors", factor)
-    if len(step_factors) != len(path.replica_betas):
-        replicas = len(path.replica_betas)
+    if len(step_factors) != len(path.replica_betas()):
+        replicas = len(path.replica_betas())
         raise check.InputError(f"step_factors must have {replicas} numbers, one per replica, got {len(step_factors)}")

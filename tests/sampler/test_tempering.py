@@ -67,8 +67,8 @@ def test_a_ladder_set_in_burn_in_swaps_evenly(rng: torch.Generator) -> None:
     rates = [each.replicas.swap_rates().mean(1) for each in (done, geometric)]
     spread = [float(each.max() - each.min()) for each in rates]
     assert spread[0] < 0.5 * spread[1]
-    assert isinstance(done.sampler, Tempering) and done.sampler.path.replica_betas[0] == 1
-    assert done.sampler.path.replica_betas != tempering({"replicas": 6, "hottest": 20.0}).path.replica_betas
+    assert isinstance(done.sampler, Tempering) and done.sampler.path.replica_betas()[0] == 1
+    assert done.sampler.path.replica_betas() != tempering({"replicas": 6, "hottest": 20.0}).path.replica_betas()
 
 
 def test_swaps_of_gaussians_have_their_closed_form_rate(rng: torch.Generator) -> None:
