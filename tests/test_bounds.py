@@ -30,7 +30,7 @@ IN_WORDS = [
     ("energy", "mlp", "base_components", 30_000),
     ("objective", "exact", "grid_points", 64),
 ]
-VERBS = {"train": [], "sample": ["energy=double_well"]}
+VERBS = {"train": [], "sample": ["energy=double_well"], "evaluate": ["energy=double_well", "metric=[log_z]"]}
 
 
 def is_whole(key: Key) -> bool:

@@ -77,12 +77,18 @@ def asks(config: Config) -> set[str]:
 def make(config: Config, **injected: Any) -> Any:
     """The object that one group's dict describes; `injected` values go to parameters of that name.
 
-    Raises InputError with every argument that is missing or unknown, or with what the class itself refuses.
+    A value that is a dict with `_target_` itself, such as a second data set, is built first. Raises InputError with
+    every argument that is missing or unknown, or with what the class itself refuses.
     """
     arguments = {key: value for key, value in config.items() if key != "_target_"}
     if config.get("_target_") in (None, "???"):
         raise InputError("_target_ must name a class: MODULE.CLASS")
-    cls = locate(config["_target_"])
+    cls, problems = locate(config["_target_"]), check.Problems()
+    for key, value in arguments.items():
+        if isinstance(value, dict) and "_target_" in value:
+            with problems.under(key):
+                arguments[key] = make(value, **dict.fromkeys(INJECTED) | injected)
+    problems.finish()
     return construct(cls, arguments, config["_target_"], **injected)
 
 

@@ -12,9 +12,9 @@ from ebm_cli.chain.preconditioning import Units
 from ebm_cli.chain.tuning import Tuning
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.diagnostic.effective_temperature import EffectiveTemperature
-from ebm_cli.energy import frozen
+from ebm_cli.energy import frozen, space_of, works_on
 from ebm_cli.estimate import Estimate, refused, show
-from ebm_cli.sampler import ReportsBias, Sampler, Unadjusted
+from ebm_cli.sampler import ReportsBias, Sampler, is_unadjusted
 
 STATES_PER_CHAIN = 20
 TUNED = ("step_size", "scales", "temperatures")
@@ -34,9 +34,10 @@ def sampler_metrics(
     rows = tuned_values(sampler) if tuning.adapt != "none" else {}
     if trajectory.swap_rates is not None:
         rows["swap_rate_min"] = min_swap_rate(trajectory.swap_rates)
-    if isinstance(sampler, Unadjusted) and sampler.temperature > 0 and context.energy is not None:
+    if is_unadjusted(sampler) and sampler.temperature > 0 and context.energy is not None:
         rows |= bias(trajectory, context.energy, rng)
-        rows |= EffectiveTemperature(STATES_PER_CHAIN)(context).estimates
+        if works_on(EffectiveTemperature, space_of(context.energy)):
+            rows |= EffectiveTemperature(STATES_PER_CHAIN)(context).estimates
     return rows
 
 

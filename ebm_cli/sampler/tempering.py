@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ebm_cli import check
-from ebm_cli.energy import energy_and_grad
+from ebm_cli.energy import CONTINUOUS, energy_and_grad
 from ebm_cli.path.swap import swap_partners, swap_replicas, with_equal_swap_rates
 from ebm_cli.rng import normal_like
 from ebm_cli.sampler import (
@@ -88,6 +88,7 @@ class Tempering(CompilableKernel):
     """
 
     adjusted = True
+    spaces = CONTINUOUS
     best_acceptance = 0.574
 
     step_size: float | list[float]
