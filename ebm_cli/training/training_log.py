@@ -14,9 +14,8 @@ from ebm_cli.data import is_image
 from ebm_cli.data._rows import available_rows
 from ebm_cli.energy import frozen, space_of
 from ebm_cli.figure.landscape import landscape
-from ebm_cli.logger import tags
+from ebm_cli.logger import Logger, open_places, tags
 from ebm_cli.logger.run_record import open_record
-from ebm_cli.logger.tensorboard import Events
 from ebm_cli.objective import Outcome
 from ebm_cli.run.folder import Run
 from ebm_cli.start import noise_law, noise_states
@@ -106,8 +105,8 @@ class TrainingLog:
         self.events.close()
         self.events = self._open(self.state.step + 1)
 
-    def _open(self, purge: int | None) -> Events:
-        events = Events(self.run.folder, purge)
+    def _open(self, purge: int | None) -> Logger:
+        events = open_places(self.run.folder, purge)
         open_record(events, self.run)
         self.known: set[str] = set()
         return events
