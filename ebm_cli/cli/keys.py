@@ -19,7 +19,7 @@ RESUME_KEYS = ("trainer.steps", "trainer.checkpoint_every", "trainer.log_every",
 # Groups that a verb takes from the run that the line names.
 TRAINING_GROUPS = ("energy", "data", "sampler", "start", "objective", "regularizer", "optimizer")
 MODEL_GROUPS = ("energy", "data", "sampler")
-LINE = re.compile(r"( {0,2})([a-z_]\w*):(?: +(.*?))?(?:\s+# (.*))?")
+LINE = re.compile(r"( {0,2})([a-z_]\w*):(?: +((?!#).*?))?(?:\s+# (.*))?")
 
 
 @dataclass(frozen=True)
