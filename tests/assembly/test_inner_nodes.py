@@ -1,5 +1,6 @@
 """An argument that is a node of its own is built before the class that takes it, and its faults have its name."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -51,13 +52,10 @@ def test_its_keys_have_its_name_even_if_its_line_has_a_comment(tmp_path: Path) -
     assert [key.name for key in keys_of(path)] == ["other._target_", "other.n", "width"]
 
 
-def test_a_command_builds_it(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+def test_a_command_builds_it(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(here)
     (here / "second.py").write_text(SECOND)
     words = ["evaluate", "energy=quadratic", "data=gaussian", "metric=[custom]", "threads=1", "out=run"]
-    words += [
-        "metric.custom._target_=second.Second",
-        f"+metric.custom.other={RINGS}".replace("'", "").replace(": ", ":"),
-    ]
-    assert main(words) == 0
-    assert "rows" in capsys.readouterr().out and "\n50" not in (here / "run" / "metrics.json").read_text()
+    inner = "{" + ",".join(f"{key}:{value}" for key, value in RINGS.items()) + "}"
+    assert main([*words, "metric.custom._target_=second.Second", f"+metric.custom.other={inner}"]) == 0
+    assert json.loads((here / "run" / "metrics.json").read_text())["rows"]["value"] == 50
