@@ -112,8 +112,8 @@ def share(name: str, value: Any) -> None:
 
 def half_open(name: str, value: Any) -> None:
     """Raise InputError unless 0 ≤ value < 1."""
-    share(name, value)
-    if value == 1:
+    number(name, value)
+    if not 0 <= value < 1:
         raise InputError(f"{name} must be in [0, 1), got {value}")
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ebm_cli.assembly.build import make
 from ebm_cli.check import InputError
+from ebm_cli.energy import works_on
 
 CONF = Path(__file__).parents[1] / "conf"
 PACKAGE = Path(__file__).parents[1] / "ebm_cli"
@@ -63,11 +64,19 @@ def config(group: str, name: str) -> dict[str, Any]:
     return {key: INTERPOLATED.get(value, value) if isinstance(value, str) else value for key, value in node.items()}
 
 
+def with_changes(node: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A node with some of its values changed; a key NAME.KEY changes a value of a node within it."""
+    for key, value in changes.items():
+        name, _, inner = key.partition(".")
+        node = node | {name: with_changes(node[name], {inner: value}) if inner else value}
+    return node
+
+
 def build(group: str, name: str, changes: dict[str, Any] | None = None, **offered: Any) -> Any:
     """What one YAML describes, with some of its values changed; energies and starts have no data unless told."""
     node, changes = config(group, name), dict(changes or {})
     if group in ("energy", "start"):
-        offered = {"data": None} | offered
+        offered = {"data": None, "energy": None} | offered
     if group == "path":
         offered = {"data": None} | offered
     if name == "tempering" and "path" not in offered:
@@ -79,12 +88,17 @@ def build(group: str, name: str, changes: dict[str, Any] | None = None, **offere
         offered = {"record": None} | offered
     if group == "energy" and offered["data"] is None:
         node |= {key: value for key, value in WITHOUT_DATA.items() if key in node}
-    return make(node | changes, **offered)
+    return make(with_changes(node, changes), **offered)
 
 
 def own_keys(node: dict[str, Any], changes: dict[str, Any], but: tuple[str, ...] = ()) -> dict[str, Any]:
     """Take the changes of a node's own keys out of `changes`."""
     return {key: changes.pop(key) for key in list(changes) if key in node and key not in but}
+
+
+def samplers(space: str = "continuous") -> list[str]:
+    """The names of the samplers that work on a space."""
+    return [name for name in options("sampler") if works_on(build("sampler", name), space)]
 
 
 @cache

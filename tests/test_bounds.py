@@ -13,7 +13,7 @@ import yaml
 from ebm_cli.check import InputError
 from ebm_cli.cli import main
 from ebm_cli.cli.keys import Key, keys_of
-from tests.contract import CONF, GROUPS, build, config, options
+from tests.contract import CONF, GROUPS, build, options
 
 NUMBER = r"-?\d+(?:\.\d+)?"
 ABOVE = re.compile(rf"\((?:odd, )?(>|≥) ({NUMBER})\)")
@@ -30,7 +30,7 @@ IN_WORDS = [
     ("energy", "mlp", "base_components", 30_000),
     ("objective", "exact", "grid_points", 64),
 ]
-VERBS = {"train": [], "sample": ["energy=double_well"]}
+VERBS = {"train": [], "sample": ["energy=double_well"], "evaluate": ["energy=double_well", "metric=[log_z]"]}
 
 
 def is_whole(key: Key) -> bool:
@@ -86,12 +86,6 @@ def offered() -> dict[str, Any]:
     return {"data": data, "sampler": sampler, "start": start, "energy": energy, "engine": "eager", "event": (2,)}
 
 
-def changed(node: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
-    """Return the change of a node that sets one key, which may be in a node inside it."""
-    inner, _, last = key.rpartition(".")
-    return {inner: node[inner] | {last: value}} if inner else {key: value}
-
-
 def fault(group: str, name: str, key: str, value: Any, given: dict[str, Any], shown: Any) -> str | None:
     """Return what is wrong with how an option refuses a value of a key; None if nothing is.
 
@@ -99,7 +93,7 @@ def fault(group: str, name: str, key: str, value: Any, given: dict[str, Any], sh
     """
     asked = f"{group}={name} {key}={value!r}"
     try:
-        build(group, name, changed(config(group, name), key, value), **given)
+        build(group, name, {key: value}, **given)
     except InputError as error:
         (first, *more) = error.messages
         said = {str(shown), f"{shown:g}"} if isinstance(shown, float) else {str(shown)}

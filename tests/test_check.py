@@ -34,6 +34,13 @@ def test_a_message_gives_name_bound_and_value() -> None:
     assert caught.value.under("sampler").messages == ("sampler.step_size must be > 0, got -0.1",)
 
 
+def test_a_half_open_bound_is_named_on_both_sides() -> None:
+    for value in (-0.1, 1, 1.5):
+        with pytest.raises(InputError) as caught:
+            check.half_open("decay", value)
+        assert caught.value.messages == (f"decay must be in [0, 1), got {value}",)
+
+
 def test_a_misspelt_option_is_told_the_nearest_one() -> None:
     check.one_of("law", "normal", ["uniform", "normal"])
     with pytest.raises(InputError, match=r"law must be one of uniform, normal, got 'norml'; did you mean 'normal'\?"):

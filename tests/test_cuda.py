@@ -8,7 +8,7 @@ import torch
 from ebm_cli.chain.loop import run_chains
 from ebm_cli.cli import main
 from ebm_cli.energy import frozen
-from tests.contract import build, options
+from tests.contract import build, samplers
 
 TINY = ["experiment=gaussians_8", "energy.width=8", "start.size=64", "trainer.batch_size=16", "trainer.log_every=1"]
 
@@ -44,7 +44,7 @@ def test_a_run_resumes_on_the_same_bits_on_cuda(tmp_path, monkeypatch):
 
 
 # NUTS looks at the device to know how far to fly.
-FIXED = [name for name in options("sampler") if name != "nuts"]
+FIXED = [name for name in samplers() if name != "nuts"]
 
 
 @pytest.mark.cuda

@@ -11,6 +11,7 @@ from ebm_cli.assembly.build import INJECTED, asks, make, parameters_of, with_rol
 from ebm_cli.assembly.components import Parts
 from ebm_cli.assembly.composition import trained_parts
 from ebm_cli.assembly.permission import Config
+from ebm_cli.assembly.spaces import check_spaces
 from ebm_cli.assembly.trial import try_energy
 from ebm_cli.chain.engine import choose
 from ebm_cli.check import InputError
@@ -172,10 +173,12 @@ class Assembly:
             self.injected["engine"] = choose(self.config.get("engine", "eager"), self.machine.device, fixed, steps=0)
 
     def check_together(self) -> None:
-        """Try the energy on a few rows, and let the objective check energy and regularizers."""
+        """Check what each part works on, try the energy on a few rows, and let the objective check its companions."""
         energy, event, objective = self.built.get("energy"), self.injected.get("event"), self.built.get("objective")
         if self.problems.messages or energy is None or event is None:
             return
+        with self.problems.under():
+            check_spaces(self.built, self.nodes)
         with self.problems.under("energy"):
             try_energy(energy, event, needs_gradient=not self.config.get("metric"))
         if isinstance(objective, Objective) and not self.problems.messages:

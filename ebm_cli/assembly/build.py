@@ -13,7 +13,7 @@ from typing import Any
 
 from ebm_cli import check
 from ebm_cli.assembly.permission import Config, current, foreign
-from ebm_cli.check import InputError, Problems
+from ebm_cli.check import InputError
 from ebm_cli.run import shipped
 
 # What a constructor may ask for by the name of a parameter, in addition to what its YAML gives.
@@ -77,19 +77,18 @@ def asks(config: Config) -> set[str]:
 def make(config: Config, **injected: Any) -> Any:
     """The object that one group's dict describes; `injected` values go to parameters of that name.
 
-    A value that is such a dict itself is built as well. Raises InputError with every argument that is missing or
-    unknown, or with what the class itself refuses.
+    A value that is a dict with `_target_` itself, such as a second data set, is built first. Raises InputError with
+    every argument that is missing or unknown, or with what the class itself refuses.
     """
+    arguments = {key: value for key, value in config.items() if key != "_target_"}
     if config.get("_target_") in (None, "???"):
         raise InputError("_target_ must name a class: MODULE.CLASS")
-    cls = locate(config["_target_"])
-    arguments, problems = {}, Problems()
-    for key, value in config.items():
-        with problems.under(key):
-            nested = isinstance(value, dict) and "_target_" in value
-            arguments[key] = make(value, **injected) if nested else value
+    cls, problems = locate(config["_target_"]), check.Problems()
+    for key, value in arguments.items():
+        if isinstance(value, dict) and "_target_" in value:
+            with problems.under(key):
+                arguments[key] = make(value, **dict.fromkeys(INJECTED) | injected)
     problems.finish()
-    del arguments["_target_"]
     return construct(cls, arguments, config["_target_"], **injected)
 
 
@@ -133,12 +132,9 @@ def all_wrong(cls: type, arguments: dict[str, Any], target: str, error: InputErr
     A refused argument is replaced by the default of the class's YAML file, and the class is tried again.
     """
     messages = list(error.messages)
-    # An interpolated default has no value here.
-    defaults = {
-        name: value
-        for name, value in shipped.defaults(target).items()
-        if "${" not in str(value) and not isinstance(value, dict)
-    }
+    # An interpolated default has no value here, and a node within the node is not built.
+    shown = shipped.defaults(target).items()
+    defaults = {name: value for name, value in shown if "${" not in str(value) and not isinstance(value, dict)}
     for _ in arguments:
         named = {message.split(" ")[0] for message in error.messages}
         mended = {name: defaults[name] for name in named & set(defaults) & set(arguments)}

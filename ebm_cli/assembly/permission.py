@@ -48,21 +48,25 @@ def permitted(permission: Permission) -> Iterator[None]:
         _PERMISSION.reset(token)
 
 
-def foreign(node: Any, key: str = "") -> dict[str, str]:
-    """Key and name of every class in a configuration, at any depth, that its group does not ship."""
+def foreign(node: Any, key: str = "", is_inner: bool = False) -> dict[str, str]:
+    """Key and name of every class in a configuration, at any depth, that its group does not ship.
+
+    is_inner: whether the node is an argument of another class, so that a class of any group may be there.
+    """
     if isinstance(node, list):
-        return {k: t for number, item in enumerate(node) for k, t in foreign(item, f"{key}.{number}").items()}
+        items = [foreign(item, f"{key}.{number}", is_inner) for number, item in enumerate(node)]
+        return {k: t for found in items for k, t in found.items()}
     if not isinstance(node, dict):
         return {}
     found: dict[str, str] = {}
     for name, value in node.items():
         inside = f"{key}.{name}".lstrip(".")
         if name == "_target_" and value != "???":
-            group = key.partition(".")[0]
+            group = None if is_inner else key.partition(".")[0]
             if not isinstance(value, str) or not shipped.is_shipped(value, group):
                 found[inside] = str(value)
         elif inside != "made":
-            found |= foreign(value, inside)
+            found |= foreign(value, inside, is_inner or "_target_" in node)
     return found
 
 

@@ -15,7 +15,7 @@ from ebm_cli.chain.preconditioning import Units
 from ebm_cli.chain.tuning import Tuning
 from ebm_cli.energy import check_bounded, frozen
 from ebm_cli.run.terminal import ignore_progress, never_stop
-from ebm_cli.sampler import Sampler, State
+from ebm_cli.sampler import EnergyState, Sampler, State
 from ebm_cli.sampler.tempering import Replicas
 
 
@@ -39,7 +39,7 @@ class Trajectory:
     energy: Float[Tensor, "draws n"]
     accept: Float[Tensor, "_ n"]
     diverging: Int[Tensor, "_ n"]
-    last: State
+    last: State | EnergyState
     first_nonfinite_step: Int[Tensor, " n"]
     steps: int
     tuned_steps: int

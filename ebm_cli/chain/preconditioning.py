@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ebm_cli.check import InputError
 from ebm_cli.energy import energy_and_grad
-from ebm_cli.sampler import Sampler, State
+from ebm_cli.sampler import EnergyState, Sampler, State
 
 
 class RescaledEnergy(nn.Module):
@@ -66,7 +66,9 @@ class Units:
         """Return the x of a state in these units."""
         return y if self.scales is None else y * self.scales
 
-    def state(self, state: Any) -> State:
-        """Return position, energy and gradient of a kernel's state, in the units of x."""
+    def state(self, state: Any) -> State | EnergyState:
+        """Return position, energy and gradient, if it has one, of a kernel's state, in the units of x."""
+        if state.grad is None:
+            return EnergyState(self.to_x(state.x), state.energy)
         grad = state.grad if self.scales is None else state.grad / self.scales
         return State(self.to_x(state.x), state.energy, grad)

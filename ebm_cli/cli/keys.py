@@ -98,7 +98,7 @@ def option_keys(group: str, name: str) -> list[Key]:
 
 
 def keys_of(path: Path) -> list[Key]:
-    """Return the keys of a YAML file of at most two levels. The default of a node with a class is the class's option."""
+    """Return the keys of a YAML file of at most two levels; a node's comment is that of its class."""
     found: list[Key] = []
     parent = about = ""
     for line in path.read_text().splitlines():
@@ -108,9 +108,8 @@ def keys_of(path: Path) -> list[Key]:
         indent, name, default, comment = match.groups(default="")
         if not indent:
             parent, about = ("", "") if default else (name, comment)
-        if indent and name == "_target_":
-            found.append(Key(parent, default.rpartition(".")[0].rpartition(".")[2], about))
-        elif default:
+        if default:
+            comment = comment or (about if name == "_target_" else "")
             found.append(Key(f"{parent}.{name}" if indent else name, default, comment))
     return found
 

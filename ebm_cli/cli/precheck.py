@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ebm_cli.assembly.permission import permitted
-from ebm_cli.check import InputError, Problems, count, non_negative, one_of
+from ebm_cli.check import InputError, Problems, count, count_or_auto, non_negative, one_of, positive
 from ebm_cli.cli import compose
 from ebm_cli.cli.job import Job
 from ebm_cli.cli.run_job import without_dependent_keys
@@ -97,9 +97,11 @@ def verb_checks(job: Job) -> Iterator[tuple[str, Callable[[], object]]]:
 
         yield "", partial(Tuning.from_config, config)
     if job.verb == "evaluate":
-        yield "", partial(count, "budget", config["budget"])
-        if config["temperature"] is not None:
-            yield "", partial(non_negative, "temperature", config["temperature"])
+        yield "", partial(count, "steps", config["steps"])
+        yield "", partial(count_or_auto, "burn_in", config["burn_in"], least=0)
+        for key, bound in (("budget", count), ("target", positive), ("temperature", non_negative)):
+            if config[key] is not None:
+                yield "", partial(bound, key, config[key])
         if config["samples"] is not None:
             yield "", partial(count, "samples", config["samples"], least=2)
 

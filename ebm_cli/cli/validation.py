@@ -69,13 +69,14 @@ def wrong_keys(values: list[Override], config: DictConfig, verb: str) -> list[tu
             message = renamed_key_message(key, verb)
             wrong.append((override, message or f"{key} is not a known key{suggestion(override, whole, verb)}"))
         else:
-            wrong += [(override, message) for message in value_errors(override, known.get(key))]
+            wrong += [(override, message) for message in value_errors(override, known)]
     return wrong
 
 
-def value_errors(override: Override, default: Any) -> Iterator[str]:
-    """Yield what is wrong with the value of a known key, whose default is `default`."""
+def value_errors(override: Override, known: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the value of a known key. known: the defaults of all keys."""
     key = override.key_or_group
+    default = known.get(key)
     if override.is_sweep_override():
         several = f"{override.input_line!r} gives several values"
         yield f"{several}: add -m to sweep over them, or quote a list as 'KEY=[A,B]'"
@@ -87,8 +88,10 @@ def value_errors(override: Override, default: Any) -> Iterator[str]:
         yield f"{key} must be a number, got {given!r}"
     if isinstance(default, bool) and not isinstance(given, bool):
         yield f"{key} must be true or false, got {given!r}"
-    if key.endswith("._target_") and default not in ("???", given):
-        group = key.rpartition(".")[0]
+    group, _, last = key.rpartition(".")
+    # An argument of a class, such as a second data set, may be any class.
+    is_inner = f"{group.rpartition('.')[0]}._target_" in known
+    if last == "_target_" and not is_inner and default not in ("???", given):
         yield f"{key} is the class of the chosen option; for a class of your own add {custom_word(group)}"
 
 

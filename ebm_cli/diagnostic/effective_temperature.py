@@ -8,6 +8,7 @@ from jaxtyping import Float
 from ebm_cli import check
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.diagnostic._hessian_trace import HessianTrace
+from ebm_cli.energy import CONTINUOUS
 from ebm_cli.estimate import Estimate, Picture, Result, all_refused
 
 NAME = "effective_temperature"
@@ -36,6 +37,8 @@ class EffectiveTemperature:
 
     draws: evenly spaced states per chain (≥ 1). Few chains use more, about 2,000 in total.
     """
+
+    spaces = CONTINUOUS
 
     def __init__(self, draws: int) -> None:
         check.count("draws", draws)

@@ -11,6 +11,7 @@ from ebm_cli.chain.chains import Chains
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.diagnostic._laplace_mass import MIN_EFFECTIVE, WeightedModeEstimates, importance
 from ebm_cli.diagnostic._laplace_search import Wells, find_wells
+from ebm_cli.energy import CONTINUOUS
 from ebm_cli.estimate import Estimate, IfNotMixed, Picture, Result, all_refused, refused
 from ebm_cli.wells.descent import states_of
 from ebm_cli.wells.modes import mode_fractions
@@ -63,6 +64,8 @@ class LaplaceWells:
     draws: importance draws at each T (≥ 100).
     tolerance: accepted error of a fraction (in [0, 1]).
     """
+
+    spaces = CONTINUOUS
 
     def __init__(self, temperatures: float | list[float], barrier: float, draws: int, tolerance: float) -> None:
         multiples = temperatures if isinstance(temperatures, list) else [temperatures]

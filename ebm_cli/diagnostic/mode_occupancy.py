@@ -13,6 +13,7 @@ from ebm_cli.data._rows import noisy_available_rows
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.diagnostic._class_shares import by_classes
 from ebm_cli.diagnostic._mode_shares import ModeShares, by_basins, by_components, by_descent
+from ebm_cli.energy import CONTINUOUS
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.estimate import Estimate, Picture, Result, all_refused, refused
 
@@ -48,6 +49,8 @@ class ModeOccupancy:
     missing: fraction of the reference below which a mode is missing (in [0, 1]).
     draws: states per chain that are descended or classified (≥ 1).
     """
+
+    spaces = CONTINUOUS
 
     def __init__(self, barrier: float, min_weight: float, missing: float, draws: int) -> None:
         check.positive("barrier", barrier)

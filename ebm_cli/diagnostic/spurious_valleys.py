@@ -13,6 +13,7 @@ from ebm_cli.data import Data
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.diagnostic._valley_mass import FAR_QUANTILE, Valley, weigh
 from ebm_cli.diagnostic._valley_search import DescentResult, search, training_rows
+from ebm_cli.energy import CONTINUOUS
 from ebm_cli.estimate import Estimate, Picture, Result, all_refused
 from ebm_cli.rng import generator
 from ebm_cli.wells.descent import distances
@@ -67,6 +68,8 @@ class SpuriousValleys:
     initial_temperature_ratio: temperature at which annealing starts, in T (≥ 1).
     min_mass: fraction of the mass from which a valley counts (in [0, 1]).
     """
+
+    spaces = CONTINUOUS
 
     def __init__(self, starts: int, reach: float, initial_temperature_ratio: float, min_mass: float) -> None:
         check.count("starts", starts, least=SHELL_SIZE)

@@ -20,6 +20,12 @@ from ebm_cli.check import InputError
 
 Capability = TypeVar("Capability")
 
+# What a state can be: any numbers; zeros and ones; one of several values per coordinate.
+SPACES = ("continuous", "binary", "categorical")
+# The `spaces` of a part that works only on such states.
+CONTINUOUS = frozenset({"continuous"})
+BINARY = frozenset({"binary"})
+
 # Starts with the key, because it is reported under the name of the energy.
 NO_EVENT = "event is unknown, the shape of one sample: set it, for example 'event=[2]', or choose data"
 NO_GRADIENT = (
@@ -82,10 +88,20 @@ def declared_attribute(energy: object, name: str) -> Any:
     return getattr(energy, "__dict__", {}).get(name, getattr(type(energy), name, None))
 
 
-def space_of(energy: nn.Module) -> str:
-    """Return the `space` that an energy declares, binary or categorical, otherwise continuous."""
-    space = declared_attribute(energy, "space")
+def space_of(part: object) -> str:
+    """Return the `space` that an energy or a data set declares, binary or categorical, otherwise continuous."""
+    space = declared_attribute(part, "space")
     return space if isinstance(space, str) else "continuous"
+
+
+def works_on(part: object, space: str) -> bool:
+    """Return whether a part, or a class of parts, works on states of this space.
+
+    A part whose method needs a gradient or steps of any size declares `spaces` on its class. One that declares none
+    works on every space.
+    """
+    spaces = getattr(part if isinstance(part, type) else type(part), "spaces", SPACES)
+    return space in spaces
 
 
 def energy_and_grad(

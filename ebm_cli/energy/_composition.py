@@ -7,7 +7,7 @@ from torch import nn
 
 from ebm_cli import check
 from ebm_cli.check import InputError
-from ebm_cli.energy import declared_attribute
+from ebm_cli.energy import declared_attribute, space_of
 from ebm_cli.estimate import Estimate
 
 
@@ -44,6 +44,14 @@ def common_event(parts: list[TrainedComponent]) -> tuple[int, ...]:
         shapes = ", ".join(f"{list(part.event)} of {part.name}" for part in parts)
         raise InputError(f"runs must be of one event shape, got {shapes}")
     return parts[0].event
+
+
+def common_space(parts: list[TrainedComponent]) -> str:
+    """Return the space of the states of all parts; raise InputError if they differ."""
+    if len({space_of(part.energy) for part in parts}) > 1:
+        spaces = ", ".join(f"{space_of(part.energy)} of {part.name}" for part in parts)
+        raise InputError(f"runs must have states of one space, got {spaces}")
+    return space_of(parts[0].energy)
 
 
 def weights_of(parts: list[TrainedComponent], given: list[float] | None) -> list[float]:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.check import InputError
-from ebm_cli.energy._composition import TrainedComponent, common_event, temperatures_of, weights_of
+from ebm_cli.energy._composition import TrainedComponent, common_event, common_space, temperatures_of, weights_of
 from ebm_cli.estimate import Estimate
 
 
@@ -40,7 +40,7 @@ class Mixture(nn.Module):
         super().__init__()
         check.count("budget", budget)
         check.positive("target", target)
-        self.event = common_event(runs)
+        self.event, self.space = common_event(runs), common_space(runs)
         weights, self.temperatures = weights_of(runs, weights), temperatures_of(runs, temperatures)
         self.parts = nn.ModuleList(part.energy for part in runs)
         log_weights = [math.log(w / sum(weights)) for w in weights]

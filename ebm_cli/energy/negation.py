@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.energy import device_of, energy_and_grad, frozen
-from ebm_cli.energy._composition import TrainedComponent, common_event, temperatures_of
+from ebm_cli.energy._composition import TrainedComponent, common_event, common_space, temperatures_of
 
 # Radii, in units of x, between which the energy must increase.
 NEAR_RADIUS, FAR_RADIUS = 100.0, 1000.0
@@ -39,6 +39,8 @@ class Negation(nn.Module):
         check.inside("alpha", alpha)
         check.non_negative("confinement", confinement)
         self.event = common_event(runs)
+        if (space := common_space(runs)) != "continuous":
+            raise InputError(f"runs must have continuous states, got {space}: others need no energy that grows")
         if len(runs) != 2:
             raise InputError(f"runs must name two runs, of which the second is negated, got {len(runs)}")
         first, second = temperatures_of(runs, temperatures)

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ebm_cli.energy._composition import TrainedComponent, common_event, temperatures_of, weights_of
+from ebm_cli.energy._composition import TrainedComponent, common_event, common_space, temperatures_of, weights_of
 
 
 class Product(nn.Module):
@@ -23,7 +23,7 @@ class Product(nn.Module):
         self, runs: list[TrainedComponent], weights: list[float] | None, temperatures: list[float] | None
     ) -> None:
         super().__init__()
-        self.event = common_event(runs)
+        self.event, self.space = common_event(runs), common_space(runs)
         powers, temperatures = weights_of(runs, weights), temperatures_of(runs, temperatures)
         self.parts = nn.ModuleList(part.energy for part in runs)
         self.scales = [w / T for w, T in zip(powers, temperatures, strict=True)]

@@ -1,11 +1,11 @@
-"""TensorBoard record of any run: hyperparameters, numbers and their verdicts, figures, and judgment."""
+"""Record of any run in every place: hyperparameters, numbers and their verdicts, figures, and judgment."""
 
 from typing import Any
 
 import yaml
 
 from ebm_cli.estimate import show
-from ebm_cli.logger.tensorboard import Events
+from ebm_cli.logger import Logger, open_places
 from ebm_cli.report.judgment import judgment
 from ebm_cli.run.folder import Run
 
@@ -32,7 +32,7 @@ UNCOMPARED_KEYS = ("run", "init", "out", "name", "device", "threads", "trust", "
 MAX_LIST_LENGTH = 4
 
 
-def open_record(events: Events, run: Run) -> None:
+def open_record(events: Logger, run: Run) -> None:
     """Write hyperparameters, command and configuration of a run before its work."""
     config = run.config()
     made = config["made"]
@@ -51,7 +51,7 @@ def close_record(run: Run) -> None:
     verb = run.config()["made"].get("verb", "train")
     metrics = run.metrics()
     step = int(metrics["steps"]["value"]) if verb == "train" and "steps" in metrics else 0
-    with Events(run.folder) as events:
+    with open_places(run.folder) as events:
         if verb != "train":
             open_record(events, run)
             for name, row in metrics.items():

@@ -6,7 +6,6 @@
 import re
 import struct
 import time
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -22,20 +21,19 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.util import tensor_util
 
+from ebm_cli.logger import Logger
+
 FLUSH_SECONDS = 10
 
 
-class Events(AbstractContextManager["Events"]):
+class Events(Logger):
     """Writer of events. With `purge`, TensorBoard hides the events of earlier files of the folder from that step on."""
 
-    def __init__(self, folder: Path, purge: int | None = None) -> None:
+    def __init__(self, folder: Path, purge: int | None) -> None:
         self.writer = EventFileWriter(str(folder), flush_secs=FLUSH_SECONDS)
         if purge is not None:
             start = SessionLog(status=SessionLog.START)
             self.writer.add_event(Event(step=purge, session_log=start, wall_time=time.time()))
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         self.writer.close()

@@ -10,7 +10,7 @@ from torch import Tensor
 from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.data import KnownDensity
-from ebm_cli.energy import device_of
+from ebm_cli.energy import CONTINUOUS, device_of
 from ebm_cli.estimate import Estimate, Picture, Result, all_refused
 from ebm_cli.metric import EvaluationContext
 
@@ -43,6 +43,7 @@ class DistanceToTruth:
     resolution: cells per side (≥ 32).
     """
 
+    spaces = CONTINUOUS
     needs_samples = False
 
     def __init__(self, resolution: int) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ebm_cli.energy import ExactLogZ, offers
+from ebm_cli.energy import CONTINUOUS, ExactLogZ, offers
 from ebm_cli.estimate import Result, digits
 from ebm_cli.metric import EvaluationContext
 from ebm_cli.partition.settings import LogZSettings, log_z_settings
@@ -20,6 +20,7 @@ class LogZ(LogZSettings):
     Fields: see `LogZSettings`.
     """
 
+    spaces = CONTINUOUS
     needs_samples: ClassVar[bool] = False
 
     def __call__(self, context: EvaluationContext) -> Result:

@@ -13,6 +13,7 @@ from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.data import Data, NamesRows, ReadsFiles, Split
 from ebm_cli.density import NAMES, Baseline, fit_baselines
+from ebm_cli.energy import CONTINUOUS
 from ebm_cli.estimate import Estimate, Picture, Result, refused, show
 from ebm_cli.metric import EvaluationContext
 from ebm_cli.partition import LogZResult
@@ -77,6 +78,7 @@ class NLL(LogZSettings):
 
     baselines: list[str]
 
+    spaces = CONTINUOUS
     needs_samples: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

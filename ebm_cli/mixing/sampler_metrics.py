@@ -12,10 +12,10 @@ from ebm_cli.chain.preconditioning import Units
 from ebm_cli.chain.tuning import Tuning
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.diagnostic.effective_temperature import EffectiveTemperature
-from ebm_cli.energy import frozen
+from ebm_cli.energy import frozen, space_of, works_on
 from ebm_cli.estimate import Estimate, refused, show
 from ebm_cli.mixing.replica_metrics import replica_metrics
-from ebm_cli.sampler import ReportsBias, Sampler, Unadjusted
+from ebm_cli.sampler import ReportsBias, Sampler, is_unadjusted
 from ebm_cli.sampler.tempering import Tempering
 
 STATES_PER_CHAIN = 20
@@ -36,9 +36,10 @@ def sampler_metrics(
         steps = trajectory.steps - trajectory.tuned_steps
         per_step = float(trajectory.gradients.mean()) / max(trajectory.steps, 1)
         rows |= replica_metrics(trajectory.replicas, max(steps, 1), per_step)
-    if isinstance(sampler, Unadjusted) and sampler.temperature > 0 and context.energy is not None:
+    if is_unadjusted(sampler) and sampler.temperature > 0 and context.energy is not None:
         rows |= bias(trajectory, context.energy, rng)
-        rows |= EffectiveTemperature(STATES_PER_CHAIN)(context).estimates
+        if works_on(EffectiveTemperature, space_of(context.energy)):
+            rows |= EffectiveTemperature(STATES_PER_CHAIN)(context).estimates
     return rows
 
 

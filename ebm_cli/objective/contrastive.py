@@ -82,10 +82,12 @@ def negative_phase(
     chains = run_chains(sampler, energy, initial.x, steps, rng, thin=None, engine=engine)
     x_model = chains.last.x.detach()
     start.keep(initial, x_model, steps)
-    return x_model, {
+    scalars = {
         "acceptance": chains.accept.mean(),
         "chain_gradients": chains.gradients.mean(),
         "chain_age": (initial.age + steps).double().mean(),
         "chain_distance": (x_model - initial.x).flatten(1).square().sum(1).mean().sqrt(),
-        "input_grad_norm": chains.last.grad.flatten(1).norm(dim=1).mean(),
     }
+    if chains.last.grad is not None:
+        scalars["input_grad_norm"] = chains.last.grad.flatten(1).norm(dim=1).mean()
+    return x_model, scalars

@@ -9,6 +9,7 @@ from ebm_cli import check
 from ebm_cli.chain.loop import run_chains
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch
+from ebm_cli.energy import CONTINUOUS
 from ebm_cli.energy._noise_levels import NoiseSchedule, Recovery, check_rising
 from ebm_cli.objective import Objective, Outcome
 from ebm_cli.objective.contrastive import check_chains
@@ -41,6 +42,8 @@ class DenoisingRecovery(Objective):
     Raises InputError if the energy is not noise-conditional or its noise_level is not below sigma[0], and for batches
     with fewer rows than levels.
     """
+
+    spaces = CONTINUOUS
 
     def __init__(self, sigma: list[float], steps: int, chain_init: str, sampling_steps: int, sampler: Sampler) -> None:
         super().__init__()

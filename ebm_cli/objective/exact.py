@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Data
-from ebm_cli.energy import LogPartition, offers
+from ebm_cli.energy import CONTINUOUS, LogPartition, offers
 from ebm_cli.grid import MAX_DIMENSIONS, Grid, check_grid
 from ebm_cli.objective import Objective, Outcome, temperature_of
 from ebm_cli.sampler import Sampler
@@ -27,6 +27,7 @@ class Exact(Objective):
     mass of the model.
     """
 
+    spaces = CONTINUOUS
     has_chains = False
 
     def __init__(

@@ -9,6 +9,7 @@ from torch.nn.functional import softplus
 
 from ebm_cli import check
 from ebm_cli.data import Batch, Data
+from ebm_cli.energy import CONTINUOUS
 from ebm_cli.objective import Objective, Outcome, temperature_of
 from ebm_cli.objective._noise import Noise, fit_noise
 from ebm_cli.sampler import Sampler
@@ -40,6 +41,7 @@ class NoiseContrastive(Objective):
     fraction of samples that are classified correctly.
     """
 
+    spaces = CONTINUOUS
     has_chains = False
     begun: Tensor
 

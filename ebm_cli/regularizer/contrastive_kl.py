@@ -9,6 +9,7 @@ from torch.func import functional_call
 
 from ebm_cli import check
 from ebm_cli.check import InputError
+from ebm_cli.energy import CONTINUOUS
 from ebm_cli.objective import Outcome
 from ebm_cli.objective._score import differentiable_grad
 from ebm_cli.rng import normal_like
@@ -34,6 +35,7 @@ class ContrastiveKL:
     Raises InputError for an objective without chains.
     """
 
+    spaces = CONTINUOUS
     needs_chains = True
 
     def __init__(self, weight: float, sampler: Sampler) -> None:

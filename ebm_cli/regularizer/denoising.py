@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.data import Data
+from ebm_cli.energy import CONTINUOUS
 from ebm_cli.objective import Outcome
 from ebm_cli.objective.denoising_score_matching import denoising_loss
 from ebm_cli.sampler import Sampler
@@ -19,6 +20,8 @@ class Denoising:
 
     weight: factor of the loss (> 0).
     """
+
+    spaces = CONTINUOUS
 
     def __init__(self, weight: float, data: Data, sampler: Sampler) -> None:
         check.positive("weight", weight)

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.check import InputError
+from ebm_cli.energy import CONTINUOUS
 from ebm_cli.objective import Outcome
 from ebm_cli.objective._score import differentiable_grad, squared_norm
 from ebm_cli.rng import normal_like
@@ -25,6 +26,8 @@ class GradientNorm:
     at: q, one of data, gaussian and line. line needs an objective with chains.
     scale: σ of the Gaussian, in units of x (> 0).
     """
+
+    spaces = CONTINUOUS
 
     def __init__(self, weight: float, at: str, scale: float) -> None:
         check.positive("weight", weight)

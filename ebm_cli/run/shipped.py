@@ -35,6 +35,12 @@ def defaults(target: str) -> dict[str, Any]:
     return {}
 
 
+def option_name(node: dict[str, Any]) -> str:
+    """Return the name of the option whose class a group's node names, or the name of a class of the user."""
+    target = str(node.get("_target_"))
+    return next((named[target].stem for named in yaml_files().values() if target in named), target)
+
+
 def is_shipped(target: str, group: str | None = None) -> bool:
     """Return True if `target` is a class of this package, of one group if given, or an optimizer of torch."""
     if TORCH_OPTIMIZER.fullmatch(target):

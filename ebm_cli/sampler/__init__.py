@@ -39,6 +39,18 @@ class State(NamedTuple):
     grad: Float[Tensor, "n *event"]
 
 
+class EnergyState(NamedTuple):
+    """A chain's position with its energy, for kernels that use no gradient."""
+
+    x: Float[Tensor, "n *event"]
+    energy: Float[Tensor, " n"]
+
+    @property
+    def grad(self) -> None:
+        """None: it is not known."""
+        return None
+
+
 class PhaseState(NamedTuple):
     """A chain's position and velocity with the energy and gradient at the position."""
 
@@ -50,7 +62,10 @@ class PhaseState(NamedTuple):
 
 @runtime_checkable
 class Sampler(Protocol):
-    """A Markov kernel at a temperature. States have x, energy and grad, one row per chain."""
+    """A Markov kernel at a temperature. States have x, energy and grad, one row per chain; `grad` may be None.
+
+    A kernel that does not work on every space declares `spaces` on its class, see `works_on`.
+    """
 
     @property
     def temperature(self) -> float: ...
@@ -127,6 +142,11 @@ class Unadjusted(Tunable, Protocol):
     def step_size_for(self, curvature: float, bias: float) -> float:
         """Return the step size whose relative bias in a well of this curvature is `bias`."""
         ...
+
+
+def is_unadjusted(sampler: object) -> bool:
+    """Return whether a kernel declares that it has no Metropolis test, so that its step biases it."""
+    return getattr(sampler, "adjusted", None) is False
 
 
 @runtime_checkable

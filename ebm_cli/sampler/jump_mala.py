@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ebm_cli import check
-from ebm_cli.energy import energy_and_grad
+from ebm_cli.energy import CONTINUOUS, energy_and_grad
 from ebm_cli.rng import normal_like
 from ebm_cli.sampler import CompilableKernel, Info, State, mala, metropolis, select_chains, uniform_like
 
@@ -27,6 +27,7 @@ class JumpMALA(CompilableKernel):
     """
 
     adjusted = True
+    spaces = CONTINUOUS
     test_per_step = True
 
     step_size: float

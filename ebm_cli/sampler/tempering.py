@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ebm_cli import check
+from ebm_cli.energy import CONTINUOUS
 from ebm_cli.path import Path
 from ebm_cli.path._annealing_path import AnnealingPath, Beta, PathStates
 from ebm_cli.path._swap import Swap, swap_partners, swap_replicas
@@ -213,6 +214,7 @@ class Tempering(CompilableKernel):
     """
 
     adjusted = True
+    spaces = CONTINUOUS
 
     kernel: Sampler
     temperature: float

@@ -64,7 +64,7 @@ def acceptance(chains: Chains) -> Estimate:
     rate = over_chains(chains.acceptance.mean(1), "caution")
     meaning = f"{100 * float(np.mean(rate.value or 0)):.1f} % of proposals are accepted"
     if rate.value == 1:
-        meaning = "every step is taken, because the kernel is not Metropolis-adjusted"
+        meaning = "every step is taken, because the kernel has no Metropolis test"
     return rate.with_meaning(meaning)
 
 

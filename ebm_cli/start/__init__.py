@@ -13,6 +13,9 @@ from ebm_cli import check
 from ebm_cli.data import Batch
 from ebm_cli.rng import normal_like
 
+# The distribution of noise on binary states.
+COINS = "coins"
+
 
 class InitialStates(NamedTuple):
     """Initial states of n chains.
@@ -76,10 +79,17 @@ class Memoryless:
         """Do nothing."""
 
 
+def noise_law(distribution: str, space: str) -> str:
+    """Return the distribution of noise on a space: the one that is asked for, or fair coins if states are binary."""
+    return COINS if space == "binary" else distribution
+
+
 def noise_states(
     n: int, event: tuple[int, ...], law: str, scale: float, rng: torch.Generator, dtype: torch.dtype
 ) -> Float[Tensor, "n *event"]:
-    """Return noise with independent coordinates: uniform on [−scale, scale], or N(0, scale²)."""
+    """Return noise with independent coordinates: uniform on [−scale, scale], N(0, scale²), or 0 or 1 for fair coins."""
+    if law == COINS:
+        return torch.randint(2, (n, *event), generator=rng, device=rng.device).to(dtype)
     if law == "uniform":
         u = torch.rand(n, *event, generator=rng, device=rng.device, dtype=dtype)
         return scale * (2 * u - 1)
@@ -88,11 +98,11 @@ def noise_states(
 
 def noise_name(law: str, scale: float) -> str:
     """Return the name of the distribution of `noise_states`."""
-    return (
-        f"uniform noise on [−{scale:g}, {scale:g}]"
-        if law == "uniform"
-        else f"normal noise of standard deviation {scale:g}"
-    )
+    if law == COINS:
+        return "zeros and ones of equal probability"
+    if law == "uniform":
+        return f"uniform noise on [−{scale:g}, {scale:g}]"
+    return f"normal noise of standard deviation {scale:g}"
 
 
 class BufferAugmentation:

@@ -8,6 +8,7 @@ from ebm_cli import check
 from ebm_cli.chain.loop import run_chains
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Data
+from ebm_cli.energy import CONTINUOUS
 from ebm_cli.energy._gaussians import fitted_gaussians
 from ebm_cli.energy._noise_levels import NoiseSchedule
 from ebm_cli.rng import normal_like
@@ -25,6 +26,8 @@ class Descent(Memoryless):
     sigma: rising noise levels, see `NoiseSchedule` (> 0).
     steps: per level (≥ 1).
     """
+
+    spaces = CONTINUOUS
 
     def __init__(self, sigma: list[float], steps: int, energy: nn.Module, data: Data | None, sampler: Sampler) -> None:
         check.count("steps", steps)

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.data import Batch, Data
-from ebm_cli.start import BufferAugmentation, InitialStates, noise_name, noise_states
+from ebm_cli.energy import BINARY, CONTINUOUS, space_of
+from ebm_cli.start import BufferAugmentation, InitialStates, noise_law, noise_name, noise_states
 
 
 class Replay(nn.Module):
@@ -23,11 +24,13 @@ class Replay(nn.Module):
     chain_init: initial states of chains and of restarts: noise, or data for training samples with noise.
     restart: probability of a restart (in [0, 1]).
     age_limit: in kernel steps, or None (≥ 1).
-    law, scale: of the noise, as in start=noise.
+    distribution, scale: of the noise, as in start=noise.
     shift: maximum shift of a picture along both axes, with its edge repeated, in pixels (≥ 0).
     flip_probability: probability that a picture is mirrored (in [0, 1]).
     jitter_std: standard deviation of added noise, in units of x (≥ 0).
     """
+
+    spaces = CONTINUOUS | BINARY
 
     x: Tensor
     age: Tensor
@@ -46,6 +49,7 @@ class Replay(nn.Module):
         jitter_std: float,
         event: tuple[int, ...],
         data: Data | None,
+        energy: nn.Module | None,
     ) -> None:
         super().__init__()
         check.count("size", size)
@@ -57,12 +61,14 @@ class Replay(nn.Module):
             check.count("age_limit", age_limit)
         check.one_of("distribution", distribution, ["uniform", "normal"])
         check.positive("scale", scale)
+        if jitter_std and space_of(energy) != "continuous":
+            raise check.InputError(f"jitter_std must be 0 for {space_of(energy)} states, got {jitter_std}")
         self.size = size
         self.chain_init = chain_init
         self.data = data
         self.restart = restart
         self.age_limit = age_limit
-        self.distribution = distribution
+        self.distribution = noise_law(distribution, space_of(energy))
         self.scale = scale
         self.augmentation = BufferAugmentation(shift, flip_probability, jitter_std, event)
         self.event = event

@@ -12,14 +12,13 @@ from ebm_cli import figure
 from ebm_cli.assembly.components import Parts
 from ebm_cli.data import is_image
 from ebm_cli.data._rows import available_rows
-from ebm_cli.energy import frozen
+from ebm_cli.energy import frozen, space_of
 from ebm_cli.figure.landscape import landscape
-from ebm_cli.logger import tags
+from ebm_cli.logger import Logger, open_places, tags
 from ebm_cli.logger.run_record import open_record
-from ebm_cli.logger.tensorboard import Events
 from ebm_cli.objective import Outcome
 from ebm_cli.run.folder import Run
-from ebm_cli.start import noise_states
+from ebm_cli.start import noise_law, noise_states
 from ebm_cli.start.replay import Replay
 from ebm_cli.training.state import TrainState
 
@@ -106,8 +105,8 @@ class TrainingLog:
         self.events.close()
         self.events = self._open(self.state.step + 1)
 
-    def _open(self, purge: int | None) -> Events:
-        events = Events(self.run.folder, purge)
+    def _open(self, purge: int | None) -> Logger:
+        events = open_places(self.run.folder, purge)
         open_record(events, self.run)
         self.known: set[str] = set()
         return events
@@ -125,13 +124,13 @@ class TrainingLog:
                 self.events.histogram(f"energies/{name}", finite, step, tags.HISTOGRAMS[name])
 
     def noise_energies(self, like: Tensor) -> Tensor:
-        """Return energies of the start's noise, or uniform on [−1, 1] if it has none; the same rows each time.
+        """Return energies of the start's noise, or on [−1, 1] (or coins) if it has none; the same rows each time.
 
         From a generator of their own and in evaluation mode, as dropout and power iterations would change what is
         trained.
         """
         distribution, scale = (
-            getattr(self.parts.start, "distribution", "uniform"),
+            getattr(self.parts.start, "distribution", noise_law("uniform", space_of(self.parts.energy))),
             getattr(self.parts.start, "scale", 1.0),
         )
         own = torch.Generator(like.device).manual_seed(0)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ebm_cli import figure
 from ebm_cli.assembly.permission import Config
+from ebm_cli.assembly.spaces import parts_that_fit
 from ebm_cli.assembly.trained_run import assemble_trained
 from ebm_cli.chain import chain_file
 from ebm_cli.check import InputError
@@ -33,6 +34,8 @@ def diagnose(config: Config, run: Run, terminal: Terminal, sampled: Run | Path) 
         context = ChainContext(chains, shared=shared)
         if isinstance(sampled, Run):
             context = context_of(sampled, context, machine, terminal)
+            model = config | {"energy": sampled.config()["energy"]}
+            diagnostics = parts_that_fit("diagnostic", diagnostics, model, context.energy, terminal.say)
         elif chains.potential is not None and chains.x.shape[1] > 1:
             figure.save(run, {"energy": energy_trace(chains)})
         terminal.say("chains: {} × {} draws of shape {}".format(*chains.x.shape[:2], list(chains.event)))

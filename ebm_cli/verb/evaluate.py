@@ -6,6 +6,7 @@ from functools import partial
 from ebm_cli import check
 from ebm_cli.assembly.components import Parts
 from ebm_cli.assembly.permission import Config
+from ebm_cli.assembly.spaces import parts_that_fit
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch
 from ebm_cli.data._rows import noisy_available_rows, noisy_split
@@ -31,6 +32,7 @@ def evaluate(config: Config, run: Run, terminal: Terminal, trained: Run | None =
     machine = resolve(config["device"], config["dtype"], config["threads"])
     with machine.activate():
         parts, metrics = open_model(config, machine, trained, terminal, lambda: metrics_of(config))
+        metrics = parts_that_fit("metric", metrics, config, parts.energy, terminal.say)
         path = config.get("score")
         scored = None if path is None else rows_of(parts.energy, parts.event, parts.data, str(path))
         for note in [] if scored is None else scored.rows.notes:

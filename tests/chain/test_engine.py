@@ -9,7 +9,7 @@ from ebm_cli.chain import engine
 from ebm_cli.chain.engine import choose
 from ebm_cli.check import InputError
 from ebm_cli.sampler import CompilableKernel
-from tests.contract import PACKAGE, build, options
+from tests.contract import PACKAGE, build, samplers
 
 needs_compiler = pytest.mark.skipif(not engine.has_compiler(), reason="needs a C++ compiler")
 
@@ -52,7 +52,7 @@ def compare(name: str, energy: str, changes: dict) -> subprocess.CompletedProces
         pytest.param("sgld", "gaussian_mixture", marks=pytest.mark.slow),
         *(
             pytest.param(name, "mlp", marks=pytest.mark.slow)
-            for name in options("sampler")
+            for name in samplers()
             if isinstance(build("sampler", name), CompilableKernel)
         ),
     ],

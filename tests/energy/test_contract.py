@@ -3,14 +3,22 @@
 import pytest
 import torch
 
-from ebm_cli.energy import AnalyticGradient, energy_and_grad, frozen
+from ebm_cli.energy import AnalyticGradient, energy_and_grad, frozen, space_of
 from tests.contract import build, default_dtype, energies, jiggled, options
 
+
+def space(name: str, event: tuple[int, ...]) -> str:
+    return space_of(build("energy", name, event=event))
+
+
 CASES = pytest.mark.parametrize(("name", "event"), energies())
+SMOOTH = pytest.mark.parametrize(("name", "event"), [case for case in energies() if space(*case) == "continuous"])
 
 
-def states(event: tuple[int, ...], rng: torch.Generator, n: int = 7) -> torch.Tensor:
-    return 0.7 * torch.randn(n, *event, generator=rng, dtype=torch.float64)
+def states(name: str, event: tuple[int, ...], rng: torch.Generator, n: int = 7) -> torch.Tensor:
+    """Normal noise; 0 or 1 where it is negative or positive if the energy's states are not continuous."""
+    x = 0.7 * torch.randn(n, *event, generator=rng, dtype=torch.float64)
+    return x if space(name, event) == "continuous" else (x > 0).to(x)
 
 
 def offers_gradient(name: str, event: tuple[int, ...]) -> bool:
@@ -28,10 +36,18 @@ def test_one_finite_number_a_row_in_the_type_of_the_state(
 ) -> None:
     with default_dtype(dtype):
         energy = build("energy", name, event=event)
-        e, grad = energy_and_grad(energy, states(event, rng).to(dtype))
-    assert e.shape == (7,) and grad.shape == (7, *event)
-    assert e.dtype == grad.dtype == dtype
-    assert e.isfinite().all() and grad.isfinite().all()
+        e = energy(states(name, event, rng).to(dtype))
+    assert e.shape == (7,) and e.dtype == dtype and e.isfinite().all()
+
+
+@SMOOTH
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_its_gradient_is_finite_and_in_the_type_of_the_state(
+    name: str, event: tuple[int, ...], dtype: torch.dtype, rng: torch.Generator
+) -> None:
+    with default_dtype(dtype):
+        e, grad = energy_and_grad(build("energy", name, event=event), states(name, event, rng).to(dtype))
+    assert grad.shape == (7, *event) and e.dtype == grad.dtype == dtype and grad.isfinite().all()
 
 
 @CASES
@@ -39,18 +55,18 @@ def test_a_rows_energy_does_not_depend_on_the_other_rows(
     name: str, event: tuple[int, ...], rng: torch.Generator, float64: None
 ) -> None:
     energy = build("energy", name, event=event).eval()
-    x, more = states(event, rng), states(event, rng, 3)
+    x, more = states(name, event, rng), states(name, event, rng, 3)
     order = torch.randperm(7, generator=rng)
     torch.testing.assert_close(energy(x[order]), energy(x)[order])
     torch.testing.assert_close(energy(torch.cat([x, more]))[:7], energy(x))
 
 
-@CASES
+@SMOOTH
 def test_the_gradient_is_the_slope_of_the_energy(
     name: str, event: tuple[int, ...], rng: torch.Generator, float64: None
 ) -> None:
     energy = jiggled(build("energy", name, event=event), rng).eval()
-    x, along, h = states(event, rng), states(event, rng), 1e-5
+    x, along, h = states(name, event, rng), states(name, event, rng), 1e-5
     e, grad = energy_and_grad(energy, x)
     with torch.no_grad():
         slope = (energy(x + h * along) - energy(x - h * along)) / (2 * h)
@@ -63,7 +79,7 @@ def test_an_analytic_gradient_is_autograds(
     name: str, event: tuple[int, ...], rng: torch.Generator, float64: None
 ) -> None:
     energy = jiggled(build("energy", name, event=event), rng).eval()
-    x = states(event, rng).requires_grad_(True)
+    x = states(name, event, rng).requires_grad_(True)
     e = energy(x)
     (grad,) = torch.autograd.grad(e.sum(), x)
     with torch.no_grad():
@@ -72,10 +88,10 @@ def test_an_analytic_gradient_is_autograds(
     torch.testing.assert_close(own_grad, grad)
 
 
-@CASES
+@SMOOTH
 def test_energy_and_grad_leaves_nothing_behind(name: str, event: tuple[int, ...], rng: torch.Generator) -> None:
     energy = build("energy", name, event=event)
-    x = states(event, rng).float()
+    x = states(name, event, rng).float()
     e, grad = energy_and_grad(energy, x)
     assert not (x.requires_grad or e.requires_grad or grad.requires_grad)
     assert all(p.grad is None and p.requires_grad for p in energy.parameters())
@@ -85,12 +101,12 @@ def test_energy_and_grad_leaves_nothing_behind(name: str, event: tuple[int, ...]
     assert all(p.grad is None and p.requires_grad for p in energy.parameters())
 
 
-@CASES
+@SMOOTH
 def test_energy_grows_along_every_ray_so_that_z_is_finite(
     name: str, event: tuple[int, ...], rng: torch.Generator, float64: None
 ) -> None:
     energy = build("energy", name, event=event).eval()
-    u = states(event, rng, 200)
+    u = states(name, event, rng, 200)
     u = u / u.flatten(1).norm(dim=1).view(-1, *[1] * len(event))
     assert (energy(100 * u) > energy(u)).all()
 
@@ -100,7 +116,7 @@ def test_weights_survive_saving(name: str, event: tuple[int, ...], rng: torch.Ge
     trained = jiggled(build("energy", name, event=event), rng).eval()
     fresh = build("energy", name, event=event).eval()
     fresh.load_state_dict(trained.state_dict())
-    x = states(event, rng).float()
+    x = states(name, event, rng).float()
     assert torch.equal(fresh(x), trained(x))
 
 
