@@ -1,4 +1,4 @@
-"""The classes that this package ships, which are those that the YAML files of its groups name."""
+"""The classes that this package ships: the classes that the YAML files of its groups name."""
 
 import re
 from functools import cache
@@ -9,7 +9,7 @@ TORCH_OPTIMIZER = re.compile(r"torch\.optim\.[A-Z]\w*")
 
 
 def conf_folder() -> Path:
-    """Return the package's folder of YAML files, which is in the package in a wheel and next to it in a checkout."""
+    """Return the package's folder of YAML files: inside the package in a wheel, next to it in a checkout."""
     package = Path(__file__).resolve().parent.parent
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
@@ -23,6 +23,11 @@ def yaml_files() -> dict[str, dict[str, Path]]:
         for target in re.findall(r"^_target_: ([\w.]+)", path.read_text(), flags=re.MULTILINE):
             found.setdefault(path.parent.name, {})[target] = path
     return found
+
+
+def option_name(target: object) -> str:
+    """Return the option's name in a class's dotted name, such as mlp in ebm_cli.energy.mlp.MLP; empty for no class."""
+    return str(target or "").rpartition(".")[0].rpartition(".")[2]
 
 
 def defaults(target: str) -> dict[str, Any]:
