@@ -37,10 +37,13 @@ def with_checkpoints(folder: Path, *steps: int) -> Run:
     return run
 
 
-def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path: Path, noon: None) -> None:
-    folders = [new_folder("train", "mlp", None, root=tmp_path) for _ in range(3)]
+def test_runs_of_the_same_second_get_different_folders(
+    tmp_path: Path, noon: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folders = [new_folder("train", "mlp", None) for _ in range(3)]
     names = ["12-00-00-mlp", "12-00-00-mlp-2", "12-00-00-mlp-3"]
-    assert folders == [tmp_path / "train" / "2026-01-02" / name for name in names]
+    assert folders == [tmp_path / "outputs" / "train" / "2026-01-02" / name for name in names]
     assert all(folder.is_dir() for folder in folders)
 
 
@@ -52,9 +55,12 @@ def test_out_is_the_folder_itself_and_is_never_reused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "../up", "a=b", "a,b", "ünï", "a\n", "a;b"])
-def test_a_bad_name_is_an_input_error_and_leaves_no_folder(tmp_path: Path, name: str) -> None:
+def test_a_bad_name_is_an_input_error_and_leaves_no_folder(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="name must be"):
-        new_folder("train", name, None, root=tmp_path)
+        new_folder("train", name, None)
     assert not list(tmp_path.iterdir())
 
 
