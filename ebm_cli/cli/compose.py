@@ -27,23 +27,22 @@ def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
     known = groups()
     chosen = [o for o in overrides if o.key_or_group in known and "." not in o.key_or_group]
     wrong = [(override, message) for override in chosen for message in option_errors(override, known, verb)]
-    overrides = [o for o in overrides if not is_no_recipe(o)]
-    spoilt = {o.key_or_group for o, _ in wrong}
-    chosen = [o for o in chosen if o.key_or_group not in spoilt and not is_no_recipe(o)]
-    again = [o for o in chosen if names_again(o, base, known)]
-    overrides, chosen = ([o for o in each if o not in again] for each in (overrides, chosen))
+    wrong_groups = {o.key_or_group for o, _ in wrong}
+    chosen = [o for o in chosen if o.key_or_group not in wrong_groups]
+    dropped = [o for o in overrides if is_no_recipe(o)] + [o for o in chosen if repeats_run_option(o, base, known)]
+    overrides, chosen = ([o for o in each if o not in dropped] for each in (overrides, chosen))
     named = {o.key_or_group for o in chosen}
     words = [f"{group}={OF_RUN}" for group in base.nodes if group not in named]
     if base.experiment is not None and "experiment" not in named:
         words.append(f"experiment={base.experiment}")
     with Loader(base) as loader:
-        bare = loader.load(verb, words, chosen, named)
-        with open_dict(bare):
-            bare.merge_with(base.values)
-        known_keys = plain_dict(bare)
+        composed = loader.load(verb, words, chosen, named)
+        with open_dict(composed):
+            composed.merge_with(base.values)
+        known_keys = plain_dict(composed)
         overrides = [o if o in chosen else with_new_key(o, known_keys) for o in overrides]
-        values = [o for o in overrides if o not in chosen and o.key_or_group.partition(".")[0] not in spoilt]
-        wrong += wrong_keys(values, bare, verb)
+        values = [o for o in overrides if o not in chosen and o.key_or_group.partition(".")[0] not in wrong_groups]
+        wrong += wrong_keys(values, composed, verb)
         if wrong:
             raise WrongWords(wrong)
         full = loader.load(verb, words, overrides, named, base.values)
@@ -57,7 +56,7 @@ def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
     return {str(key): value for key, value in config.items()}
 
 
-def names_again(override: Override, base: Base, known: dict[str, dict[str, Path]]) -> bool:
+def repeats_run_option(override: Override, base: Base, known: dict[str, dict[str, Path]]) -> bool:
     """Return True if the line chooses the option that the run already has. The run's values then stay."""
     node, name = base.nodes.get(override.key_or_group), str(override.value())
     if node is None or override.key_or_group in LIST_GROUPS or name not in known[override.key_or_group]:

@@ -78,38 +78,38 @@ class ConsoleTerminal:
             width, words = bar_layout(progress.console.width, name, step_text(done, total), left, details)
             return {"completed": done, "width": width, "words": words}
 
-        def show(done: float, seconds: float, figures: dict[str, float]) -> None:
-            rate = (done - begin) / max(seconds, 1e-9)
+        def show(done: float, rate: float, figures: dict[str, float]) -> None:
             left = seconds_left(done, total, rate)
             details = [rate_text(rate), *figure_texts(figures)]
             progress.update(task, **layout(done, "" if left is None else clock(left), details))
 
         task = progress.add_task(name, total=total, **layout(begin, "", []))
         try:
-            yield ticker(show, BAR_SECONDS, total)
+            yield ticker(show, BAR_SECONDS, begin, total)
         finally:
             progress.remove_task(task)
 
     def _line_ticker(self, name: str, total: int | None, begin: int) -> Ticker:
-        def show(done: float, seconds: float, figures: dict[str, float]) -> None:
-            rate = (done - begin) / seconds
+        def show(done: float, rate: float, figures: dict[str, float]) -> None:
             left = seconds_left(done, total, rate)
             words = [rate_text(rate), "" if left is None else f"{left:.0f} s left", *figure_texts(figures)]
             self.say("  ".join(filter(None, [f"{name} {step_text(done, total)}", *words])))
 
-        return ticker(show, LINE_SECONDS, None)
+        return ticker(show, LINE_SECONDS, begin)
 
 
-def ticker(show: Callable[[float, float, dict[str, float]], None], every: float, total: int | None) -> Ticker:
-    """Return a ticker that calls show(done, seconds since now, figures) every `every` seconds and at step `total`."""
-    first, last = time.monotonic(), time.monotonic()
+def ticker(
+    show: Callable[[float, float, dict[str, float]], None], every: float, begin: int, total: int | None = None
+) -> Ticker:
+    """Return a ticker that calls show(done, rate, figures) every `every` seconds and at step `total`, if given."""
+    first = last = time.monotonic()
 
     def tick(done: float, **figures: float) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last > every or (total is not None and done >= total):
             last = now
-            show(done, now - first, figures)
+            show(done, (done - begin) / max(now - first, 1e-9), figures)
 
     return tick
 

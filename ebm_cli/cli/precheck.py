@@ -111,7 +111,7 @@ def check_parts(job: Job) -> None:
     from ebm_cli.assembly.assemble import assemble
     from ebm_cli.assembly.data_record import read_data_record
     from ebm_cli.run.machine import resolve
-    from ebm_cli.sampling.fresh_chains import ready_start
+    from ebm_cli.sampling.fresh_chains import loaded_start
 
     config = job.config
     try:
@@ -130,7 +130,7 @@ def check_parts(job: Job) -> None:
             record = record.used_for("units")
         parts = assemble(config, machine, record)
         if job.verb == "sample":
-            ready_start(config, parts, source)
+            loaded_start(config, parts, source)
 
 
 def with_all_problems(error: WrongWords, job: Callable[[], Job]) -> InputError:

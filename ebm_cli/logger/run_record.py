@@ -85,7 +85,6 @@ def hyperparameters(config: dict[str, Any]) -> dict[str, Value]:
     return found
 
 
-
 def named_scalars(tag: str, value: Any) -> dict[str, float]:
     """Return a number by its tag, or the numbers of a short list by tag and position; {} for any other value."""
     if isinstance(value, int | float):

@@ -15,7 +15,7 @@ import yaml
 from ebm_cli.check import InputError
 from ebm_cli.estimate import show
 from ebm_cli.report.judgment import judgment, own_reasons
-from ebm_cli.report.relatives import ancestors, descendants, note_descendant
+from ebm_cli.report.relatives import ancestors, descendants, record_descendant
 from ebm_cli.run.folder import Run
 from ebm_cli.run.shipped import option_name
 from ebm_cli.run.writing import write_text
@@ -27,7 +27,7 @@ def write_report(run: Run) -> Path:
     """Write report.html of `run`, and rewrite the pages of its ancestors with the new section."""
     for other in [*reversed(ancestors(run)), run]:
         if other is not run:
-            note_descendant(other, run)
+            record_descendant(other, run)
         with suppress(OSError):
             write_text(other.folder / "report.html", page(other))
     return run.folder / "report.html"
@@ -129,7 +129,7 @@ def provenance(config: dict[str, Any], elsewhere: str) -> str:
             parts.append(f"checkpoint={config['checkpoint']}")
         parts.append(f"of {config['run']}")
     if on := data_of(config):
-        parts.append(f"measured on {on}" + (", not the data of this page's run" if elsewhere else ""))
+        parts.append(f"measured on {on}" + (", other data than those of this page's run" if elsewhere else ""))
     return " · ".join(parts)
 
 

@@ -46,7 +46,7 @@ def children(run: Run) -> list[str]:
     return [folder for folder in folders if isinstance(folder, str)] if isinstance(folders, list) else []
 
 
-def note_descendant(run: Run, child: Run) -> None:
+def record_descendant(run: Run, child: Run) -> None:
     """Record in the folder of `run` that `child` came from it, if that folder can be written."""
     folders = children(run)
     if str(child.folder) not in folders:

@@ -128,7 +128,7 @@ def caution_reasons(metrics: Metrics) -> str:
 
 
 def add_scores(verb: str, keys: list[str], members: list[Member]) -> tuple[str, list[Member]]:
-    """Return the name of the score that ranks the jobs, and the jobs with scores. Jobs on different data get no score."""
+    """Return the name of the score that ranks the jobs, and the jobs with scores. Jobs on unequal data get no score."""
     if verb in COMPARED_WITH_DATA and any(key.partition(".")[0] in DATA_KEYS for key in keys):
         return "", members
     for name in RANKED_BY[verb]:

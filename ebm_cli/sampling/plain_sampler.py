@@ -1,4 +1,4 @@
-"""A plain sampler instead of replica exchange, if the user typed none and the energy has one well."""
+"""Replace replica exchange by a plain sampler, if the user typed no sampler and the energy has one well."""
 
 import dataclasses
 from typing import cast
@@ -16,19 +16,19 @@ from ebm_cli.wells.descent import rms_radius
 from ebm_cli.wells.modes import find_modes
 
 PLAIN = "ebm_cli.sampler.hmc.HMC"
-# Widths of the states at which descents start, relative to the start.
+# Factors by which the initial states are scaled to get the states at which descents start.
 WIDTHS = (1.0, 3.0, 10.0)
-# Wells with a lower barrier between them are one, in T.
+# Two minima with a lower barrier between them, in units of T, belong to the same well.
 BARRIER = 1.0
 # Keys that may be typed without choosing a sampler.
 ANY_SAMPLER = {"sampler.temperature"}
 
 
-def plain_if_one_well(parts: Parts, config: Config, x: Tensor, terminal: Terminal) -> tuple[Parts, Config]:
-    """Return the parts with HMC as their sampler if descent from the start finds one well, and its configuration.
+def plain_sampler_if_one_well(parts: Parts, config: Config, x: Tensor, terminal: Terminal) -> tuple[Parts, Config]:
+    """Return the parts and the changed configuration, with HMC as their sampler if descents find only one well.
 
-    HMC with trajectories of random length costs a fraction of replica exchange, which only several wells need. Nothing
-    changes for a sampler that was typed, for a run's own, at T = 0, and for discrete states.
+    Only several wells need replica exchange. HMC with trajectories of random length costs a fraction of it. Nothing
+    changes for a sampler that was typed, for the sampler of a run, at T = 0, and for discrete states.
     """
     typed = {key for key in config["made"]["chosen"] if key.partition(".")[0] == "sampler"}
     T = parts.sampler.temperature

@@ -39,7 +39,7 @@ def train_steps(
                 if saving:
                     guard_weights(parts, outcome, state.step, run)
             except Diverged as failure:
-                parts, message = rollbacks.take(failure, parts, state, run)
+                parts, message = rollbacks.roll_back(failure, parts, state, run)
                 terminal.say(message)
                 log.rewind()
                 point_at_best(run)
@@ -55,7 +55,7 @@ def train_steps(
             tick(state.step, **{k: row[k] for k in ("e_data", "e_model", "acceptance", "nll") if k in row})
             if saving:
                 if likelihood is not None and trainer.is_score_step(state.step):
-                    row |= log.rank(likelihood.measure(parts, state))
+                    row |= log.log_scalars(likelihood.measure(parts, state))
                 save_and_rank(parts, trainer, state, outcome, ranking, run, log)
             if stopping and state.step < trainer.steps:
                 raise Stopped(f"stopped at step {state.step}; it is saved, and ebm train resume={run.folder} continues")
@@ -78,7 +78,7 @@ def save_and_rank(
     chains = chains_of(parts, outcome)
     score = None if chains is None else ranking.score(chains)
     if score is not None:
-        log.rank({SCORE: score})
+        log.log_scalars({SCORE: score})
     log.flush()
     state.save(run)
     point_at_best(run)

@@ -58,7 +58,7 @@ class Rollbacks:
     maximum: int
     factor: float
 
-    def take(self, failure: Diverged, parts: Parts, state: TrainState, run: Run) -> tuple[Parts, str]:
+    def roll_back(self, failure: Diverged, parts: Parts, state: TrainState, run: Run) -> tuple[Parts, str]:
         """Restore `state`. Return the parts with which training continues, and a message for the user.
 
         Raises the failure itself after the last rollback.
@@ -81,13 +81,15 @@ class Rollbacks:
             "survived": survived,
             "lowered": lowered,
             "lr": lr * self.factor if lr is not None and lowered == "rate" else lr,
-            "step_size": scaled(step_size, self.factor) if step_size is not None and lowered == "step" else step_size,
+            "step_size": scale_step_size(step_size, self.factor)
+            if step_size is not None and lowered == "step"
+            else step_size,
         }
         # A rollback is done once it is recorded: if a kill interrupts the rest, `load` finishes it.
         write_text(run.folder / RECORD, json.dumps([*done, entry], indent=1, ensure_ascii=False))
         return_to(run, entry["to"])
         state.load(folder)
-        return apply(parts, state, run), (
+        return with_last_values(parts, state, run), (
             f"diverged at step {failure.step}: {failure.what}; return to step {entry['to']} with another seed, "
             f"optimizer.lr {show(entry['lr'])}, sampler.step_size {show(entry['step_size'])} "
             f"(rollback {len(done) + 1} of {self.maximum})"
@@ -110,7 +112,7 @@ def what_to_decrease(failure: Diverged, survived: int, done: list[dict[str, Any]
     return last if survived > done[-1]["survived"] else other
 
 
-def scaled(step_size: float | list[float], factor: float) -> float | list[float]:
+def scale_step_size(step_size: float | list[float], factor: float) -> float | list[float]:
     """Return `factor` times the step size, or times the step size of each temperature."""
     return [each * factor for each in step_size] if isinstance(step_size, list) else step_size * factor
 
@@ -145,7 +147,7 @@ def load(state: TrainState, run: Run) -> list[str]:
     return problems + lacks
 
 
-def apply(parts: Parts, state: TrainState, run: Run) -> Parts:
+def with_last_values(parts: Parts, state: TrainState, run: Run) -> Parts:
     """Return the parts with the values of the last rollback, if any, and give `state` the same values."""
     done = past_rollbacks(run)
     if not done:

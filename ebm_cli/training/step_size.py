@@ -88,11 +88,11 @@ def stand_in_energy(parts: Parts, data: Data) -> nn.Module:
         # The coordinates of such chains are scaled to their noise level.
         return Quadratic(T, parts.event)
     rows = make_fit_data(data, 0)
-    few = FitData(thinned(rows.fit, N_FIT_ROWS), thinned(rows.check, N_CHECK_ROWS), rows.noise, rows.seed)
+    few = FitData(thin_rows(rows.fit, N_FIT_ROWS), thin_rows(rows.check, N_CHECK_ROWS), rows.noise, rows.seed)
     return DataEnergy(mixture.fit(few), T)
 
 
-def thinned(rows: Tensor, maximum: int) -> Tensor:
+def thin_rows(rows: Tensor, maximum: int) -> Tensor:
     """Return evenly spaced rows, up to `maximum` of them."""
     return rows[:: -(-len(rows) // maximum)]
 

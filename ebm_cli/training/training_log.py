@@ -2,7 +2,6 @@
 
 import io
 import math
-from typing import Any
 
 import numpy as np
 import torch
@@ -60,11 +59,7 @@ class TrainingLog:
 
     def log(self, outcome: Outcome, norm: Tensor, rate: float, extra: dict[str, float]) -> dict[str, float]:
         """Log and return the scalars of one step, including those in `extra`."""
-        step = self.state.step
-        row: dict[str, Any] = {
-            "loss": float(outcome.loss.detach()),
-            "e_data": float(outcome.e_data.detach().mean()),
-        }
+        row = {"loss": float(outcome.loss.detach()), "e_data": float(outcome.e_data.detach().mean())}
         if outcome.e_model is not None:
             row["e_model"] = float(outcome.e_model.detach().mean())
             row["gap"] = row["e_model"] - row["e_data"]
@@ -73,33 +68,28 @@ class TrainingLog:
         row |= {name: float(measure().detach()) for name, measure in outcome.measures.items()}
         row |= extra
         row["grad_norm"] = float(norm)
-        row["lr"] = self.state.schedule.get_last_lr()[0]
+        row["lr"] = float(self.state.schedule.get_last_lr()[0])
         finite = {name: value for name, value in row.items() if math.isfinite(value)}
-        self.run.log_metrics({"step": step, **finite, "steps_per_second": rate})
-        self.scalars({**finite, "steps_per_second": rate})
+        self.log_scalars(finite | {"steps_per_second": rate})
         self.histograms(outcome)
         if self.logged % PICTURE_EVERY == 0:
             self.pictures(outcome)
         self.logged += 1
         return row
 
-    def rank(self, scores: dict[str, float]) -> dict[str, float]:
-        """Log and return the scores of a checkpoint."""
-        self.run.log_metrics({"step": self.state.step, **scores})
-        self.scalars(scores)
-        return scores
-
-    def warn(self, warning: str) -> None:
-        """Log a warning at the present step."""
-        self.events.text("warnings", warning, self.state.step)
-
-    def scalars(self, values: dict[str, float]) -> None:
-        """Write scalars of the present step to TensorBoard, with their groups, descriptions and charts."""
+    def log_scalars(self, values: dict[str, float]) -> dict[str, float]:
+        """Log and return scalars of the present step. In TensorBoard they have groups, descriptions and charts."""
+        self.run.log_metrics({"step": self.state.step, **values})
         if not self.names.issuperset(values):
             self.names.update(values)
             self.events.layout(tags.layout(self.names))
         for name, value in values.items():
             self.events.scalar(tags.tag(name), value, self.state.step, tags.description(name))
+        return values
+
+    def warn(self, warning: str) -> None:
+        """Log a warning at the present step."""
+        self.events.text("warnings", warning, self.state.step)
 
     def rewind(self) -> None:
         """Continue from the step of the state: drop later lines of metrics.jsonl, and hide later events."""
@@ -163,15 +153,11 @@ class TrainingLog:
             f"Final states of the first {count} of {len(chains)} chains of training, not selected. They continued "
             "earlier chains and did not start from noise. They should look like the data."
         )
-        picture = figure.states(shown, self.parts.event, MAX_IMAGES)
-        if self.parts.event == (2,):
-            rows = self.parts.data.decode(available_rows(self.parts.data).x)
-            left, right, bottom, top = figure.extent(rows, margin=0.5)
-            half = max(right - left, top - bottom) / 2
-            x, y = (left + right) / 2, (bottom + top) / 2
-            picture.axes[0].set(xlim=(x - half, x + half), ylim=(y - half, y + half))
-            if columns := getattr(self.parts.data, "columns", None):
-                picture.axes[0].set(xlabel=columns[0], ylabel=columns[1])
+        is_plane = self.parts.event == (2,)
+        rows = self.parts.data.decode(available_rows(self.parts.data).x) if is_plane else None
+        picture = figure.states(shown, self.parts.event, MAX_IMAGES, like=rows)
+        if is_plane and (columns := getattr(self.parts.data, "columns", None)):
+            picture.axes[0].set(xlabel=columns[0], ylabel=columns[1])
         return {"samples": (picture, caption)}
 
     def finish(self, chains: Tensor | None) -> None:

@@ -59,4 +59,4 @@ def resume(parts: Parts, trainer: Trainer, state: TrainState, run: Run, terminal
         terminal.say(f"warning: {problem}; training continues from step-{state.step}")
     remove_old_checkpoints(trainer, run)
     warn_of_decay(parts, trainer, terminal)
-    return rollback.apply(parts, state, run)
+    return rollback.with_last_values(parts, state, run)

@@ -80,7 +80,7 @@ def built(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_no_key_of_a_configuration_brings_a_traceback(verb: str, here: Path) -> None:
+def test_no_key_of_a_configuration_causes_a_traceback(verb: str, here: Path) -> None:
     path = here / ("y" if verb == "diagnose" else "x") / "config.yaml"
     config = yaml.safe_load(path.read_text())
     chance = random.Random(verb)
@@ -183,7 +183,9 @@ def test_a_report_shows_what_is_left_of_damaged_relatives(here: Path) -> None:
 
 
 @pytest.mark.parametrize("event", [[{"_target_": "subprocess.Popen"}], ["x"], [2, None], [1.5]])
-def test_a_shape_that_is_none_names_the_file(event: list[Any], here: Path, capsys: pytest.CaptureFixture) -> None:
+def test_an_invalid_shape_is_an_error_that_names_the_file(
+    event: list[Any], here: Path, capsys: pytest.CaptureFixture
+) -> None:
     path = here / "x" / "config.yaml"
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"event": event}))
     for words in (VERBS["sample"], VERBS["init"]):

@@ -172,7 +172,7 @@ def test_nested_classes_are_refused_too(path: tuple[str, ...], here: Path, made:
             assert harmless(here)
 
 
-def test_classes_of_this_package_are_those_of_the_yaml_files_in_their_group() -> None:
+def test_shipped_classes_are_the_classes_in_yaml_files_of_their_group() -> None:
     assert shipped.is_shipped("ebm_cli.energy.mlp.MLP", "energy")
     assert shipped.is_shipped("torch.optim.AdamW", "optimizer")
     for target, group in (
@@ -199,7 +199,7 @@ def own_run(here: Path) -> Path:
     return here / "own"
 
 
-def test_the_users_own_runs_open_and_those_of_others_need_a_word(here: Path, tmp_path, monkeypatch, capsys) -> None:
+def test_the_users_own_runs_open_and_runs_of_others_need_trust(here: Path, tmp_path, monkeypatch, capsys) -> None:
     own_run(here)
     shutil.move(here / "own", here / "moved")
     assert main(["sample", "run=moved", *SHORT, "out=a"]) == 0
@@ -237,7 +237,7 @@ def test_a_configuration_that_was_edited_is_no_longer_signed(change: str, here: 
     assert not run.is_signed()
 
 
-def test_energies_composed_of_runs_ask_for_each(here: Path, capsys) -> None:
+def test_an_energy_composed_of_runs_needs_trust_in_each_run(here: Path, capsys) -> None:
     spoil(here / "hostile", "energy", node={"_target_": "mine.Own"})
     shutil.copytree(here / "hostile", here / "second")
     assert main(["sample", "energy=product", "energy.runs=[hostile,second]", *SHORT]) == 2
@@ -248,7 +248,7 @@ def test_energies_composed_of_runs_ask_for_each(here: Path, capsys) -> None:
     assert any(advice) and not any("_target_=" in line or "(or" in line for line in advice), err
 
 
-def test_a_stored_sweep_executes_nothing_and_needs_a_word(here: Path, capsys, monkeypatch) -> None:
+def test_a_stored_sweep_executes_nothing_and_needs_trust(here: Path, capsys, monkeypatch) -> None:
     words = ["energy=double_well", "sampler.temperature=1,2", *SHORT, "out=s"]
     assert main(["sample", "-m", *words]) == 0
     path = here / "s" / "sweep.yaml"
@@ -301,7 +301,7 @@ def test_stored_yaml_is_plain_and_bounded(text: str, expected: str, here: Path) 
     assert harmless(here)
 
 
-def test_the_secret_is_the_users_alone(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_user_can_read_the_secret(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(here / "state"))
     first = stored.dump({"a": 1})
     path = here / "state" / "ebm" / "secret"

@@ -27,7 +27,7 @@ def metrics(out: Path) -> dict[str, Any]:
         (["sampler=sgld", "objective.delay_steps=100"], "no chain of the model ever moved"),
     ],
 )
-def test_chains_that_left_or_stand_still_end_in_a_refused_loss_and_exit_code_1(words, reason, tmp_path) -> None:
+def test_chains_that_left_the_data_or_do_not_move_give_a_refused_loss_and_exit_code_1(words, reason, tmp_path) -> None:
     out = tmp_path / "run"
     assert main(["train", "data=two_moons", "experiment=null", *SMALL, *words, f"out={out}"]) == 1
     found = metrics(out)

@@ -154,7 +154,7 @@ def test_sampling_takes_the_runs_own_sampler_with_one_key_edited_and_its_buffer(
     assert config["start"] == trained["start"]
 
 
-def test_a_sweep_ends_in_a_table_a_csv_and_a_picture_and_goes_on_after_a_failure(capsys):
+def test_a_sweep_continues_after_a_failure_and_writes_a_table_a_csv_and_a_picture(capsys):
     words = [
         "energy=double_well",
         "sampler=sgld",
@@ -247,7 +247,7 @@ def test_a_signal_finishes_the_step_saves_and_leaves_a_resumable_run(sent, code,
     assert main(["train", "resume=a", f"trainer.steps={step + 2}"]) == 0
 
 
-def test_a_signal_while_log_z_is_sought_keeps_what_was_found(here):
+def test_a_signal_during_log_z_keeps_the_earlier_results(here):
     words = ["evaluate", "energy=phi4", "event=[16]", "metric=[log_z]", "budget=100000000", "target=1e-9", "out=a"]
     words += ["metric.log_z.chains=16", "metric.log_z.temperatures=50"]
     process = subprocess.Popen([*EBM, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -104,5 +104,5 @@ def sentence(*runs: tuple[str, dict[str, Estimate]]) -> str:
         ),
     ],
 )
-def test_a_sentence_says_what_the_rows_say(runs: list, expected: str) -> None:
+def test_the_sentence_follows_from_the_rows(runs: list, expected: str) -> None:
     assert sentence(*runs) == expected

@@ -74,7 +74,7 @@ def test_with_rollback_a_provoked_run_ends_trained(provoked: str, capsys: pytest
     assert main(["sample", "run=run", "chains=8", "steps=40", "burn_in=0", "thin=4", "out=s"]) == 0
 
 
-def test_rollbacks_end_after_as_many_as_are_allowed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_rollbacks_stop_at_their_maximum_number(capsys: pytest.CaptureFixture[str]) -> None:
     more = ["trainer.on_divergence=rollback", "trainer.max_rollbacks=2", "trainer.rollback_factor=0.9", "out=run"]
     assert main(["train", *TINY, *PROVOKED["step"], *more]) == 1
     err = capsys.readouterr().err
