@@ -1,4 +1,4 @@
-"""A disk that is full, or a file that may grow no more, is one line and never blamed on ebm; what was begun goes on."""
+"""Test a full disk and a limit on file sizes: one line reports them, no traceback appears, and the run can continue."""
 
 import errno
 import resource
@@ -22,7 +22,7 @@ TRAINED = ["data=gaussians_8", "experiment=null", "energy.width=64", "trainer.ba
 
 @contextmanager
 def no_file_larger(size: int) -> Iterator[None]:
-    """No file may grow beyond `size` bytes, as on a full disk; Python ignores the signal that goes with it."""
+    """Limit files to `size` bytes, like a full disk. Python ignores the signal of the limit."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -70,7 +70,7 @@ def test_a_disk_error_in_a_thread_is_raised_by_the_thread_that_waits_for_it(caps
 
 @pytest.mark.parametrize("size", [2_000, 40_000])
 def test_chains_that_do_not_fit_leave_no_partial_file(size: int, tmp_path: Path) -> None:
-    # In a process of its own, as HDF5 used to take the whole process down.
+    # A separate process is used, because HDF5 once crashed the whole process.
     program = f"""
 import numpy as np, pathlib, resource
 from ebm_cli.chain import chain_file

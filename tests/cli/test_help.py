@@ -1,4 +1,4 @@
-"""Help, version and completion: complete, and told without the slow imports."""
+"""Test help, version and completion: they are complete and need no slow imports."""
 
 import difflib
 import re

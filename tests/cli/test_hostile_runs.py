@@ -80,12 +80,12 @@ def spoil(folder: Path, *path: str, node: Any) -> None:
 
 
 def harmless(here: Path) -> bool:
-    """Whether nothing was executed and nothing imported."""
+    """Return True if nothing was executed and nothing imported."""
     return not list(here.rglob("PWNED*")) and "mine" not in sys.modules
 
 
 def opened(words: list[str]) -> None:
-    """What a command line does up to its built parts, in this process; for diagnose with the chains' own."""
+    """Do in this process what a command line does until its parts are built (for diagnose: those of the chains)."""
     job = prepare(words[0], parse(words[1:]))
     config = job.config
     if words[0] == "diagnose":
@@ -102,7 +102,7 @@ def test_no_class_that_a_stored_configuration_names_is_executed_or_imported(
     verb: str, group: str, every: bool, here: Path
 ) -> None:
     classes = [*writers(here).items()]
-    # Each verb and group with one of the classes, others for its neighbors; all with all is slow.
+    # Neighboring verbs and groups get different classes. All combinations would be slow.
     chosen = list(OPENED).index(verb) + 3 * list(GROUPS).index(group)
     for target, arguments in classes if every else [classes[chosen % len(classes)]]:
         for folder in (here / "hostile", here / "hostile_chains"):
@@ -207,7 +207,7 @@ def test_the_users_own_runs_open_and_runs_of_others_need_trust(here: Path, tmp_p
     assert main(["train", "resume=moved", "trainer.steps=3"]) == 0
     assert main(["sample", "run=moved", *SHORT]) == 0, "a resumed run is still signed"
     load_run("moved")
-    # On another account, whose secret is another.
+    # Another account has another secret.
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "other"))
     assert main(["sample", "run=moved", *SHORT]) == 2
     with pytest.raises(InputError, match="trust=True"):
@@ -258,13 +258,13 @@ def test_a_stored_sweep_executes_nothing_and_needs_trust(here: Path, capsys, mon
     path.write_text(yaml.safe_dump(plan))
     assert main(["sample", "resume=s"]) == 2
     assert harmless(here) and "mine.Own" in capsys.readouterr().err
-    # Values that are looked up where they are read.
+    # Interpolated values are looked up when they are read.
     monkeypatch.setenv("NAME", "double_well")
     plan["jobs"][1] = ["energy=${oc.env:NAME}", *SHORT]
     path.write_text(yaml.safe_dump(plan))
     assert main(["sample", "resume=s"]) == 2
     assert "interpolation" in capsys.readouterr().err
-    # Another folder, whose modules and files its words would name.
+    # In another folder the same words would name other modules and files.
     (here / "elsewhere").mkdir()
     plan |= {"jobs": [["energy=double_well", *SHORT]] * 2, "cwd": str(here / "elsewhere")}
     path.write_text(yaml.safe_dump(plan))

@@ -1,4 +1,4 @@
-"""A run that is killed at any moment and gone on with ends on the bits of one never killed."""
+"""Test runs that are killed at any moment: when they are resumed, they give the bits of an uninterrupted run."""
 
 import fcntl
 import importlib
@@ -54,7 +54,7 @@ DIVERGES = [
 
 
 class Killed(BaseException):
-    """What ends a verb at once, as a kill does: nothing in the package catches it."""
+    """An exception that ends a verb like a kill: nothing in the package catches it."""
 
 
 @pytest.fixture(autouse=True)
@@ -86,17 +86,17 @@ def killed_at(target: str, words: list[str], call: int = 1, when: Callable[..., 
 
 
 def is_checkpoint(final: Path, tree: dict) -> bool:
-    """Whether what is stored is a checkpoint, whose chains are stored before it."""
+    """Return True if a checkpoint is stored. Its chains are stored before it."""
     return final.name.startswith("step-")
 
 
 def names_last(path: Path, text: str) -> bool:
-    """Whether a file that is written is checkpoints/last."""
+    """Return True if the written file is checkpoints/last."""
     return path.name == "last"
 
 
 def has_older_chains(run: Run, all_kept: bool) -> bool:
-    """Whether chains of more than one checkpoint are stored."""
+    """Return True if chains of more than one checkpoint are stored."""
     return len(list(run.checkpoints.glob("chains-*"))) > 1
 
 

@@ -1,4 +1,4 @@
-"""A hundred mistakes of a user: each is exit code 2 and a few lines that name the thing, and none is called ours."""
+"""Test a hundred mistakes of a user: exit code 2, and a few lines that name the mistake and never blame ebm."""
 
 import shutil
 from pathlib import Path

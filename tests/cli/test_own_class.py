@@ -1,4 +1,4 @@
-"""Usual mistakes in a class or a file of one's own are one line of exit code 2 that says what to type."""
+"""Test common mistakes in a user's own class or file: exit code 2, and one line that gives the remedy."""
 
 from pathlib import Path
 

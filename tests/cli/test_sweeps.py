@@ -1,4 +1,4 @@
-"""A sweep interrupted, resumed elsewhere, twice at once, or on a full disk ends in the right table or in a line."""
+"""Test sweeps that are interrupted, resumed elsewhere or started twice: they end in a correct table or one message."""
 
 import errno
 import fcntl
@@ -195,7 +195,7 @@ def test_members_of_several_shapes_share_a_picture(here: Path) -> None:
     assert main(["sample", "-m", *words]) == 0
     rows = sweep_rows(here / "s")
     assert len(rows) == 4 and all(row["acceptance_verdict"] and row["status"] == "done" for row in rows)
-    # Chains of four steps are not known to be mixed: mean, spread and energy are doubted alike.
+    # Four steps cannot show that chains are mixed: mean, standard deviation and energy are under caution.
     verdicts = [{row[f"{name}_verdict"] for name in ("mean", "std", "energy")} for row in rows]
     assert all(len(each) == 1 and "ok" not in each for each in verdicts)
     assert (here / "s" / "sweep.png").exists()

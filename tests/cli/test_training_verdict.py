@@ -1,4 +1,4 @@
-"""A training run that came to nothing says so in its numbers, its folder and its exit code."""
+"""Test failed training: the numbers, the folder and the exit code report the failure."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The four verbs do what interface.md says, files and exit codes included."""
+"""Test the four verbs against interface.md, including files and exit codes."""
 
 import json
 import os
@@ -51,7 +51,7 @@ def state(folder: Path) -> bytes:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of 20 steps with a checkpoint at each fifth, all with their buffers as training may go back to them."""
+    """A run of 20 steps with a checkpoint every five steps. All keep their buffers because rollback is on."""
     folder = tmp_path_factory.mktemp("runs") / "whole"
     assert main(["train", *TINY, "trainer.steps=20", "trainer.on_divergence=rollback", f"out={folder}"]) == 0
     return folder
@@ -85,7 +85,7 @@ def test_train_sample_evaluate_diagnose_leave_the_promised_files(capsys):
 
 
 def test_a_resumed_run_ends_on_the_bits_of_one_never_stopped(whole: Path):
-    # Cut back to step 10 as a kill would leave it: later lines in the log, a torn one at its end.
+    # A kill after step 10 leaves later lines in the log, and half a line at its end.
     parts = Path("parts")
     shutil.copytree(whole, parts)
     (parts / "checkpoints" / "last").write_text("step-10\n")

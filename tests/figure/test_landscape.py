@@ -1,4 +1,4 @@
-"""The picture of a run in the plane says what it shows: states only where there are some, a table's own columns."""
+"""Test the picture of a run in the plane: its caption, and a table's own column names."""
 
 from pathlib import Path
 

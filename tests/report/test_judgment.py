@@ -1,4 +1,4 @@
-"""Judgment: one sentence, made of verdicts and meanings, that never praises what is refused."""
+"""Test the judgment: one sentence of verdicts and meanings that never praises a refused number."""
 
 import json
 

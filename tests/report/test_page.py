@@ -1,4 +1,4 @@
-"""report.html: one self-contained page with every verdict and figure, and those of a run's relatives."""
+"""Test report.html: one self-contained page with every verdict and figure of a run and its relatives."""
 
 import errno
 import json

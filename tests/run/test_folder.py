@@ -1,4 +1,4 @@
-"""A run's folder: made exclusively, read back whole, and never mistaken for one that it is not."""
+"""Test a run's folder: it is never reused, its files are read as they were written, and damage is reported."""
 
 import inspect
 from datetime import datetime

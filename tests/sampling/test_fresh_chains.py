@@ -1,4 +1,4 @@
-"""Fresh chains: by default they mix, they are as long as they need to be, and a doubt names what would settle it."""
+"""Test new chains: by default they mix, they are as long as necessary, and a caution names its remedy."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def sampled(*words: str) -> tuple[dict, dict]:
     return yaml.safe_load(Path("r/config.yaml").read_text()), json.loads(Path("r/metrics.json").read_text())
 
 
-# Mean and standard deviation of each coordinate; by quadrature where there is no formula.
+# Mean and standard deviation of each coordinate, by formula or by quadrature.
 KNOWN = {
     "quadratic": (["energy.a=[1,10000]"], [0.0, 0.0], [1.0, 0.01]),
     "gaussian_mixture": (
@@ -48,7 +48,7 @@ def test_default_chains_of_an_energy_are_mixed_and_have_its_exact_moments(name: 
     assert found["mixing"]["verdict"] == found["ess_bulk_min"]["verdict"] == "ok", found["mixing"]
     for key, expected in (("mean", means), ("std", stds)):
         row = {part: np.atleast_1d(found[key][part]) for part in ("value", "se")}
-        # Standard errors are over chains, whose ESS is some 50 each.
+        # Standard errors are over chains. Each chain has an ESS of about 50.
         assert all(
             exact is None or abs(value - exact) < 4 * se
             for value, se, exact in zip(row["value"], row["se"], expected, strict=True)
@@ -109,7 +109,7 @@ def test_required_lengths_follow_from_autocorrelation_times(rho: float, draws: i
     x = ar1(rho, chains, draws, seed=0)[..., None]
     needed = 20 * (1 + rho) / (1 - rho) / draws
     least, likely = missing_length(Chains(x=x, potential=x[..., 0] ** 2 / 2))
-    # Where mixing is decided only 25 independent draws a chain are asked for; τ of short chains comes out too low.
+    # A decision on mixing needs only 25 independent draws per chain; τ of short chains is underestimated.
     assert (likely <= 1.3) if needed < 0.96 else (0.7 * needed < likely < 1.6 * needed and least <= likely)
 
 
@@ -135,7 +135,7 @@ def test_lengths_that_auto_stands_for() -> None:
 
 
 class Halts(NullTerminal):
-    """A terminal that asks to stop at one of the looks at it."""
+    """A terminal that asks to stop from the given poll on."""
 
     def __init__(self, look: int) -> None:
         self.looks, self.look = 0, look
@@ -152,5 +152,5 @@ def test_a_stop_keeps_the_longest_interval(look: int, draws: int, rng: torch.Gen
     parts = Parts(place, (1,), energy, None, sampler, None, None, {}, None, "eager")
     length = SamplingPlan(8, "auto", "auto", "auto", budget=10**7)
     moved = record_chains(parts, torch.randn(8, 1, generator=rng), length, Tuning(), rng, Halts(look))
-    # The first stretch ends after 1,500 looks; the second one had 200 steps.
+    # The first interval ends after 1,500 polls; the second interval had 200 steps.
     assert len(moved.trajectory.x) == draws and moved.steps == 1000

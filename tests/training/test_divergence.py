@@ -1,4 +1,4 @@
-"""Early warnings: silent on healthy runs, one line each for what leads to divergence, said once."""
+"""Test warnings of divergence: none for healthy runs, otherwise one line each, given once."""
 
 import pytest
 import torch
@@ -103,7 +103,7 @@ def test_a_good_run_is_ok_and_a_run_with_warnings_is_under_caution() -> None:
         row["acceptance"] = 0.01
     verdict, reasons = watch.verdict(rows, 1.0, has_chains=True)
     assert verdict == "caution" and "hardly move" in reasons[0]
-    # Judging is no part of watching: nothing counts as said.
+    # A verdict does not count as a warning that was given.
     assert watch.given == set() and watch.rows == []
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints: back on the same bits, refused when damaged, and never lost to an interrupted save."""
+"""Test checkpoints: they keep all bits, damage is refused, and an interrupted save keeps the earlier checkpoint."""
 
 import json
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def advance(state: TrainState, steps: int = 1) -> None:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two trees hold the same values of the same types on the same bits."""
+    """Return True if two trees have the same values of the same types with the same bits."""
     if type(a) is not type(b):
         return False
     if isinstance(a, torch.Tensor):

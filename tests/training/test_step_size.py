@@ -1,4 +1,4 @@
-"""A sampler that replaces a recipe's gets a step size that fits the data, and a recipe's own keeps the recipe's."""
+"""Test step sizes before training: new samplers get one that fits the data, recipes keep theirs."""
 
 import json
 from pathlib import Path
