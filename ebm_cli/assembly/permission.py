@@ -90,7 +90,7 @@ def admit(run: Run, config: Config, part: bool = False) -> Permission:
 
 
 def refuse(place: str, found: dict[str, str], part: bool = False) -> None:
-    """Raise InputError if `found` has classes, which `place` names and which may not be imported.
+    """Raise InputError for the classes in `found` (if any), because `place` names them without permission.
 
     part: True if the place is a run of which another energy is composed.
     """

@@ -26,8 +26,8 @@ SAMPLER_KEYS = (
 def check_job(job: Job, built: set[str] | None = None) -> None:
     """Raise InputError with all that is wrong with the numbers of a job and, if they are checked, with its parts.
 
-    built: parts that were checked already; this job's parts are checked unless they are among them, and added. None:
-        the parts are checked only if a number is wrong, because the verb checks them when it builds them.
+    built: parts that were checked before. This job's parts are added, and checked if they are not among them. If None,
+        they are checked only if a number is wrong, because the verb checks them when it builds them.
     """
     wrong = messages_of(lambda: check_numbers(job))
     parts = json.dumps(parts_config(job), sort_keys=True, default=str)

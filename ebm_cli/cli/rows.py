@@ -33,11 +33,11 @@ def estimate_lines(estimates: dict[str, Estimate], width: int) -> list[Text]:
     has_right = any(cell[3] for cell in cells) and words_width >= MIN_WORDS_WIDTH
     widths = [names, values, verdicts, 0]
     heading = "meaning, and reason for doubt" if has_right else ""
-    lines = [Text(padded(["quantity", "value", "verdict", heading], widths), style="bold")]
+    lines = [Text(padded_line(["quantity", "value", "verdict", heading], widths), style="bold")]
     for name, value, verdict, words in cells:
         right = wrap_words(words, words_width) if has_right else []
         for row in zip_longest([name], wrap_words(value, values), [verdict], right, fillvalue=""):
-            line = Text(padded(row, widths))
+            line = Text(padded_line(row, widths))
             start = names + values + 2 * len(GAP)
             line.stylize(COLORS[verdict], start, start + len(row[2]))
             lines.append(line)
@@ -62,7 +62,7 @@ def table_lines(rows: list[list[str]], widths: list[int]) -> list[str]:
     lines = []
     for row in rows:
         cells = [wrap_words(cell, width, break_long=True) for cell, width in zip(row, widths, strict=False)]
-        lines += [padded(line, widths) for line in zip_longest(*cells, fillvalue="")]
+        lines += [padded_line(line, widths) for line in zip_longest(*cells, fillvalue="")]
     return lines
 
 
@@ -84,7 +84,7 @@ def column_widths(rows: list[list[str]], room: int) -> list[int]:
     return widths
 
 
-def padded(cells: Iterable[str], widths: Iterable[int]) -> str:
+def padded_line(cells: Iterable[str], widths: Iterable[int]) -> str:
     """Return one line of a table."""
     return GAP.join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
 

@@ -15,6 +15,7 @@ from ebm_cli.data import is_image
 from ebm_cli.energy import device_of
 from ebm_cli.estimate import Picture
 from ebm_cli.run.folder import Run
+from ebm_cli.run.history import last_tenth
 
 STYLE: Any = mpl.rc_params_from_file(Path(__file__).with_name("ebm.mplstyle"), use_default_template=False)
 CYCLE: tuple[str, ...] = tuple(STYLE["axes.prop_cycle"].by_key()["color"])
@@ -165,7 +166,7 @@ def _phases(left: Axes, right: Axes, rows: list[dict[str, Any]]) -> str:
     curve(right, rows, "gap", "e_model − e_data", GREEN)
     right.axhline(0, color=BLACK, linewidth=0.8)
     right.set(xlabel="training step", ylabel="gap", ylim=limits_after_transient(rows, "gap"))
-    gaps = [row["gap"] for row in _last_tenth(rows) if "gap" in row]
+    gaps = [row["gap"] for row in last_tenth(rows) if "gap" in row]
     level = f" ({np.mean(gaps):.3g} over the last tenth)" if gaps else ""
     return (
         f"Mean energy of data and of the model's chains (left) and their gap{level} (right). Look for two curves that "
@@ -180,20 +181,20 @@ def _loss(left: Axes, right: Axes, rows: list[dict[str, Any]]) -> str:
     curve(right, rows, "grad_norm", "gradient norm", ORANGE)
     right.set(xlabel="training step", ylabel="gradient norm")
     return (
-        f"Loss (left), {np.mean([row['loss'] for row in _last_tenth(rows)]):.4g} over the last tenth, and norm of its "
+        f"Loss (left), {np.mean([row['loss'] for row in last_tenth(rows)]):.4g} over the last tenth, and norm of its "
         "gradient (right) over training. Look for a loss that falls and then levels off."
     )
-
-
-def _last_tenth(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return rows[-max(1, len(rows) // 10) :]
 
 
 def limits_after_transient(rows: list[dict[str, Any]], *names: str) -> tuple[float, float]:
     """Return limits of the values after the first tenth of training. The values before it would flatten the rest."""
     later = rows[len(rows) // 10 :]
-    values = [row[name] for row in later for name in names if name in row]
-    low, high = min(values), max(values)
+    return padded_limits(np.array([row[name] for row in later for name in names if name in row]))
+
+
+def padded_limits(values: np.ndarray) -> tuple[float, float]:
+    """Return limits of an axis that shows all values (not all NaN), with a margin."""
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
     pad = 0.08 * (high - low) or 0.5 * abs(high) or 1.0
     return low - pad, high + pad
 

@@ -26,6 +26,11 @@ def cut_rows(path: Path, step: int) -> None:
         write_text(path, "".join(line for line, row in _lines(path) if row["step"] <= step))
 
 
+def last_tenth(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the last tenth of the rows; the last row if there are fewer than ten."""
+    return rows[-max(1, len(rows) // 10) :]
+
+
 def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each complete line as text and as a row."""
     *lines, _ = path.read_bytes().split(b"\n") if path.exists() else [b""]

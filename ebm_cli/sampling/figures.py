@@ -34,8 +34,7 @@ def energy_trace(chains: Chains) -> Picture:
     later = finite[:, finite.shape[1] // 10 :]
     if np.isfinite(later).any():
         # The high energies of chains that start at noise would flatten the rest.
-        low, high = np.nanmin(later), np.nanmax(later)
-        axes.set_ylim(low - 0.08 * (high - low), high + 0.08 * (high - low) + 1e-9)
+        axes.set_ylim(figure.padded_limits(later))
     axes.legend()
     half = np.nanmedian(finite[:, finite.shape[1] // 2 :])
     return picture, (

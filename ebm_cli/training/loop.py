@@ -14,7 +14,7 @@ from ebm_cli.training.divergence import DivergenceWarnings
 from ebm_cli.training.ranking import Likelihood, Ranking, chains_of, point_at_best
 from ebm_cli.training.rollback import Diverged, Rollbacks
 from ebm_cli.training.state import TrainState
-from ebm_cli.training.step import guard_weights, step
+from ebm_cli.training.step import require_finite_weights, step
 from ebm_cli.training.summary import summary
 from ebm_cli.training.trainer import Trainer
 from ebm_cli.training.training_log import TrainingLog
@@ -37,7 +37,7 @@ def train_steps(
                 stopping = terminal.stopping()
                 saving = stopping or trainer.is_checkpoint_step(state.step)
                 if saving:
-                    guard_weights(parts, outcome, state.step, run)
+                    require_finite_weights(parts, outcome, state.step, run)
             except Diverged as failure:
                 parts, message = rollbacks.roll_back(failure, parts, state, run)
                 terminal.say(message)

@@ -29,7 +29,7 @@ CHEAP_SETTINGS = dataclasses.replace(
 
 
 class Ranking:
-    """MMD² between up to 500 chains and up to 500 held-out samples with the data's own noise, equal to metric=mmd.
+    """MMD² of up to 500 chains and up to 500 held-out samples with the data's own noise, computed as in metric=mmd.
 
     This score is cheap and coarse, because it uses the chains of training instead of new chains. It can only rank the
     checkpoints of the same run.

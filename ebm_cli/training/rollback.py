@@ -90,8 +90,8 @@ class Rollbacks:
         return_to(run, entry["to"])
         state.load(folder)
         return with_last_values(parts, state, run), (
-            f"diverged at step {failure.step}: {failure.what}; return to step {entry['to']} with another seed, "
-            f"optimizer.lr {show(entry['lr'])}, sampler.step_size {show(entry['step_size'])} "
+            f"diverged at step {failure.step}: {failure.what}; training returns to step {entry['to']} with another "
+            f"seed, optimizer.lr {show(entry['lr'])}, sampler.step_size {show(entry['step_size'])} "
             f"(rollback {len(done) + 1} of {self.maximum})"
         )
 

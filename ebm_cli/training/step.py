@@ -31,7 +31,7 @@ def step(parts: Parts, trainer: Trainer, state: TrainState, run: Run) -> tuple[O
     parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
     clip = parts.optimizer.clip
     norm = nn.utils.clip_grad_norm_(parameters, float("inf") if clip is None else clip)
-    guard(outcome, loss, norm, number, run)
+    require_finite(outcome, loss, norm, number, run)
     state.optimizer.step()
     state.schedule.step()
     if state.averaged is not None:
@@ -40,7 +40,7 @@ def step(parts: Parts, trainer: Trainer, state: TrainState, run: Run) -> tuple[O
     return outcome, norm
 
 
-def guard(outcome: Outcome, loss: Tensor, norm: Tensor, number: int, run: Run) -> None:
+def require_finite(outcome: Outcome, loss: Tensor, norm: Tensor, number: int, run: Run) -> None:
     """Raise Diverged, with the quantity, the chain and the step, unless all numbers of this step are finite."""
     if bool((loss.isfinite() & norm.isfinite()).all()):
         return
@@ -65,7 +65,7 @@ def have_chains_diverged(outcome: Outcome) -> bool:
     return not bool((outcome.e_model.detach().abs() < RUNAWAY_FACTOR * largest).all())
 
 
-def guard_weights(parts: Parts, outcome: Outcome, number: int, run: Run) -> None:
+def require_finite_weights(parts: Parts, outcome: Outcome, number: int, run: Run) -> None:
     """Raise Diverged unless the updated weights and the energies of the data are finite. It is called before a save."""
     if not all(bool(p.isfinite().all()) for p in parts.energy.parameters()):
         raise Diverged("the weights are not finite after the update", number, run)

@@ -5,6 +5,7 @@ import torch
 from ebm_cli.assembly.components import Parts
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.run.folder import Run
+from ebm_cli.run.history import last_tenth
 from ebm_cli.run.shipped import option_name
 from ebm_cli.training.divergence import NO_CHAINS, DivergenceWarnings
 
@@ -25,7 +26,7 @@ def summary(run: Run, steps: int, rate: float | None, parts: Parts) -> dict[str,
         reasons.append(f"the recipe was made for sampler={own}. Do not name another sampler")
     if rate is None:
         rate = float(history[-1]["steps_per_second"]) if history else 0.0
-    tail = history[-max(1, len(history) // 10) :]
+    tail = last_tenth(history)
     rows = {"steps": Estimate(float(steps))}
     for name, unit in (("loss", None), ("e_data", "energy"), ("e_model", "energy")):
         values = torch.tensor([row[name] for row in tail if name in row], dtype=torch.float64)

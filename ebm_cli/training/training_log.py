@@ -2,6 +2,7 @@
 
 import io
 import math
+from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ MAX_POINTS = 1000
 MAX_ENERGY = 1e100
 
 
-class TrainingLog:
+class TrainingLog(AbstractContextManager["TrainingLog"]):
     """Writes the numbers of a training run to metrics.jsonl and TensorBoard, starting at the step of its state.
 
     TensorBoard also gets histograms at every logged step and pictures at every tenth logged step. Neither uses a
@@ -48,9 +49,6 @@ class TrainingLog:
         self.logged = len(run.history())
         self.events = self._open(state.step + 1 if resumed else None)
 
-    def __enter__(self) -> "TrainingLog":
-        return self
-
     def __exit__(self, *error: object) -> None:
         self.events.close()
 
@@ -63,7 +61,8 @@ class TrainingLog:
         if outcome.e_model is not None:
             row["e_model"] = float(outcome.e_model.detach().mean())
             row["gap"] = row["e_model"] - row["e_data"]
-        row["e_noise"] = float(self.noise_energies(outcome.x_data).mean())
+        e_noise = self.noise_energies(outcome.x_data)
+        row["e_noise"] = float(e_noise.mean())
         row |= {name: float(value.detach()) for name, value in outcome.scalars.items()}
         row |= {name: float(measure().detach()) for name, measure in outcome.measures.items()}
         row |= extra
@@ -71,7 +70,7 @@ class TrainingLog:
         row["lr"] = float(self.state.schedule.get_last_lr()[0])
         finite = {name: value for name, value in row.items() if math.isfinite(value)}
         self.log_scalars(finite | {"steps_per_second": rate})
-        self.histograms(outcome)
+        self.histograms(outcome, e_noise)
         if self.logged % PICTURE_EVERY == 0:
             self.pictures(outcome)
         self.logged += 1
@@ -103,17 +102,15 @@ class TrainingLog:
         self.names: set[str] = set()
         return events
 
-    def histograms(self, outcome: Outcome) -> None:
+    def histograms(self, outcome: Outcome, e_noise: Tensor) -> None:
         """Write histograms of the energies of data, model and noise."""
-        step = self.state.step
-        energies = {"data": outcome.e_data.detach()}
-        if outcome.e_model is not None:
-            energies["model"] = outcome.e_model.detach()
-        energies["noise"] = self.noise_energies(outcome.x_data)
+        energies = {"data": outcome.e_data, "model": outcome.e_model, "noise": e_noise}
         for name, values in energies.items():
-            finite = values[values.abs() < MAX_ENERGY].double().cpu().numpy()
+            if values is None:
+                continue
+            finite = values.detach()[values.abs() < MAX_ENERGY].double().cpu().numpy()
             if len(finite):
-                self.events.histogram(f"energies/{name}", finite, step, tags.HISTOGRAMS[name])
+                self.events.histogram(f"energies/{name}", finite, self.state.step, tags.HISTOGRAMS[name])
 
     def noise_energies(self, like: Tensor) -> Tensor:
         """Return energies of the start's noise, or of noise uniform on [−1, 1] if it has none.
