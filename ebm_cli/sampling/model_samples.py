@@ -8,7 +8,6 @@ from torch import Tensor
 from ebm_cli import check, figure, rng
 from ebm_cli.assembly.components import Parts
 from ebm_cli.assembly.permission import Config
-from ebm_cli.check import InputError
 from ebm_cli.metric import EvaluationContext
 from ebm_cli.run.folder import Run
 from ebm_cli.run.terminal import Stopped, Terminal, WorkFailed
@@ -25,7 +24,7 @@ def with_samples(
 ) -> EvaluationContext:
     """Return the context with the final states of new chains. Diverged chains are left out with a warning."""
     if context.held_out is None:
-        raise InputError(NEEDS_DATA)
+        raise check.InputError(NEEDS_DATA)
     n = config["samples"] if config["samples"] is not None else len(context.held_out.x)
     check.count("samples", n, least=2)
     tuning = tuning_of(config, parts.sampler, config["burn_in"])

@@ -1,7 +1,6 @@
 """Replace replica exchange by a plain sampler, if the user typed no sampler and the energy has one well."""
 
 import dataclasses
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -39,6 +38,6 @@ def plain_sampler_if_one_well(parts: Parts, config: Config, x: Tensor, terminal:
     if len(modes) > 1:
         terminal.say(f"sampler: descent from {len(wide)} states found {len(modes)} wells; sampler=tempering crosses")
         return parts, {}
-    node = defaults(PLAIN) | {"short": 0.5, "temperature": T}
+    node: Config = defaults(PLAIN) | {"short": 0.5, "temperature": T}
     terminal.say(f"sampler: descent from {len(wide)} states found one well, so sampler=hmc is enough")
-    return dataclasses.replace(parts, sampler=make(cast(Config, node))), {"sampler": node}
+    return dataclasses.replace(parts, sampler=make(node)), {"sampler": node}

@@ -13,7 +13,6 @@ from ebm_cli.run.checkpoint import drop_chains, last_step, newest_checkpoint
 from ebm_cli.run.folder import Run, read_json
 from ebm_cli.run.terminal import WorkFailed
 from ebm_cli.run.writing import write_text
-from ebm_cli.sampler import Sampler
 from ebm_cli.training.state import TrainState
 
 REMEDIES = (
@@ -165,8 +164,7 @@ def with_last_values(parts: Parts, state: TrainState, run: Run) -> Parts:
         config["optimizer"]["lr"] = lr
         parts = dataclasses.replace(parts, optimizer=recipe)
     if step_size is not None and dataclasses.is_dataclass(parts.sampler):
-        sampler = cast(Sampler, dataclasses.replace(cast(Any, parts.sampler), step_size=step_size))
         config["sampler"]["step_size"] = step_size
-        parts = parts.with_sampler(sampler)
+        parts = parts.with_sampler(dataclasses.replace(cast(Any, parts.sampler), step_size=step_size))
     run.write_config(config)
     return parts
