@@ -8,7 +8,6 @@ from torch import Tensor
 from ebm_cli import check, figure, rng
 from ebm_cli.assembly.components import Parts
 from ebm_cli.assembly.permission import Config
-from ebm_cli.check import InputError
 from ebm_cli.metric import EvaluationContext
 from ebm_cli.run.folder import Run
 from ebm_cli.run.terminal import Stopped, Terminal, WorkFailed
@@ -23,19 +22,21 @@ NEEDS_DATA = "data must be chosen for metrics that compare samples: run=RUN of a
 def with_samples(
     context: EvaluationContext, config: Config, parts: Parts, trained: Run | None, terminal: Terminal, run: Run
 ) -> EvaluationContext:
-    """Return the context with the final states of new chains; chains that diverged are left out with a warning."""
+    """Return the context with the final states of new chains. Diverged chains are left out with a warning."""
     if context.held_out is None:
-        raise InputError(NEEDS_DATA)
+        raise check.InputError(NEEDS_DATA)
     n = config["samples"] if config["samples"] is not None else len(context.held_out.x)
     check.count("samples", n, least=2)
     tuning = tuning_of(config, parts.sampler, config["burn_in"])
-    # Only the final states are used, so burn-in is only needed for tuning.
+    # Only the final states are used. Therefore burn-in is needed only for tuning.
     burn_in = 0 if config["burn_in"] == "auto" and tuning.adapt == "none" else config["burn_in"]
     plan = SamplingPlan(chains=n, steps=config["steps"], burn_in=burn_in, thin=config["steps"])
     generator = rng.generator(config["seed"], "chains", parts.machine.device)
     x = initial_states(config, parts, trained, n, generator)
     recorded = record_chains(parts, x, plan, tuning, generator, terminal)
-    run.write_config(run.config() | {key: value for key, value in recorded.chosen(tuning).items() if key in config})
+    run.write_config(
+        run.config() | {key: value for key, value in recorded.resolved_values(tuning).items() if key in config}
+    )
     if terminal.stopping():
         raise Stopped(f"stopped while drawing samples; nothing was evaluated in {run.folder}")
     last = recorded.trajectory.last.x

@@ -1,7 +1,6 @@
-"""A plain sampler instead of replica exchange, if the user typed none and the energy has one well."""
+"""Replace replica exchange by a plain sampler, if the user typed no sampler and the energy has one well."""
 
 import dataclasses
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -16,19 +15,19 @@ from ebm_cli.wells.descent import rms_radius
 from ebm_cli.wells.modes import find_modes
 
 PLAIN = "ebm_cli.sampler.hmc.HMC"
-# Widths of the states at which descents start, relative to the start.
+# Factors by which the initial states are scaled to get the states at which descents start.
 WIDTHS = (1.0, 3.0, 10.0)
-# Wells with a lower barrier between them are one, in T.
+# Two minima with a lower barrier between them, in units of T, belong to the same well.
 BARRIER = 1.0
 # Keys that may be typed without choosing a sampler.
 ANY_SAMPLER = {"sampler.temperature"}
 
 
-def plain_if_one_well(parts: Parts, config: Config, x: Tensor, terminal: Terminal) -> tuple[Parts, Config]:
-    """Return the parts with HMC as their sampler if descent from the start finds one well, and its configuration.
+def plain_sampler_if_one_well(parts: Parts, config: Config, x: Tensor, terminal: Terminal) -> tuple[Parts, Config]:
+    """Return the parts and the changed configuration, with HMC as their sampler if descents find only one well.
 
-    HMC with trajectories of random length costs a fraction of replica exchange, which only several wells need. Nothing
-    changes for a sampler that was typed, for a run's own, at T = 0, and for discrete states.
+    Only several wells need replica exchange. HMC with trajectories of random length costs a fraction of it. Nothing
+    changes for a sampler that was typed, for the sampler of a run, at T = 0, and for discrete states.
     """
     typed = {key for key in config["made"]["chosen"] if key.partition(".")[0] == "sampler"}
     T = parts.sampler.temperature
@@ -39,6 +38,6 @@ def plain_if_one_well(parts: Parts, config: Config, x: Tensor, terminal: Termina
     if len(modes) > 1:
         terminal.say(f"sampler: descent from {len(wide)} states found {len(modes)} wells; sampler=tempering crosses")
         return parts, {}
-    node = defaults(PLAIN) | {"short": 0.5, "temperature": T}
+    node: Config = defaults(PLAIN) | {"short": 0.5, "temperature": T}
     terminal.say(f"sampler: descent from {len(wide)} states found one well, so sampler=hmc is enough")
-    return dataclasses.replace(parts, sampler=make(cast(Config, node))), {"sampler": node}
+    return dataclasses.replace(parts, sampler=make(node)), {"sampler": node}

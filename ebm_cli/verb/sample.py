@@ -17,7 +17,7 @@ from ebm_cli.sampling.figures import copy_grid, energy_trace, state_figures
 from ebm_cli.sampling.fresh_chains import initial_states, record_chains, to_chains, tuning_of
 from ebm_cli.sampling.model import open_model
 from ebm_cli.sampling.output import write_chains
-from ebm_cli.sampling.plain_sampler import plain_if_one_well
+from ebm_cli.sampling.plain_sampler import plain_sampler_if_one_well
 from ebm_cli.sampling.sampling_plan import SamplingPlan
 from ebm_cli.sampling.summary import summarize
 
@@ -35,13 +35,13 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
             terminal.say(f"engine: {parts.engine}")
         generator = rng.generator(config["seed"], "chains", machine.device)
         x = initial_states(config, parts, trained, plan.chains, generator)
-        parts, plain = plain_if_one_well(parts, config, x, terminal)
+        parts, plain = plain_sampler_if_one_well(parts, config, x, terminal)
         tuning = tuning_of(config, parts.sampler, plan.burn_in)
         recorded = record_chains(parts, x, plan, tuning, generator, terminal)
         trajectory = recorded.trajectory
         if terminal.stopping() and not len(trajectory.x):
             raise Stopped(f"stopped after {trajectory.steps} steps, before a draw was kept; {run.folder} has none")
-        run.write_config(run.config() | plain | recorded.chosen(tuning))
+        run.write_config(run.config() | plain | recorded.resolved_values(tuning))
         chains = to_chains(trajectory, recorded.thin)
         chains_file = write_chains(run, parts, chains, trajectory.last.x)
         parts = dataclasses.replace(parts, sampler=trajectory.sampler)
