@@ -11,7 +11,7 @@ import numpy as np
 
 from ebm_cli import figure, load_run
 from ebm_cli.data._rows import available_rows
-from ebm_cli.figure.landscape import density_of, paint
+from ebm_cli.figure.landscape import density_of, draw_density
 
 SIZE = 300
 
@@ -29,7 +29,7 @@ def main() -> None:
         truth = density_of(run.data, rows, u, v)
         top = float(np.quantile(truth, 0.999))
         for panel, density in ((above, truth), (below, model)):
-            paint(panel, u, v, density, top, "")
+            draw_density(panel, u, v, density, top, "")
             panel.set(xticks=[], yticks=[], xlabel="", ylabel="")
             panel.set_box_aspect(1)
     picture.savefig(Path(__file__).with_name("gallery.png"), dpi=110)

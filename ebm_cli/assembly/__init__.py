@@ -1,1 +1,1 @@
-"""Assembly: plain values into objects, all parts of a run checked together, and a trained run opened again."""
+"""Assembly: build objects from plain values, check all parts of a run together, and open a trained run."""

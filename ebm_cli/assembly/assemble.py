@@ -1,4 +1,4 @@
-"""All components of a run, built in one pass over what their constructors ask for, and checked together."""
+"""Build all components of a run in one pass, each after the components that its constructor needs, and check them."""
 
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -37,13 +37,13 @@ METHODS = {
 def assemble(config: Config, machine: Machine, record: DataRecord | None = None) -> Parts:
     """Return all components that `config` names, checked together.
 
-    record: what a trained run keeps of its data, for a data set that is read from a user's file.
+    record: the data record of a trained run, for data that are read from a user's file.
 
-    Layers are initialized from the run's seed. The energy is tried on a few rows (`trial`). Call it inside
-    `machine.activate()`. Raises InputError with all that is wrong.
+    Layers are initialized from the run's seed. The energy is tried on a few states (see `trial`). Call this function
+    inside `machine.activate()`. Raises InputError with all that is wrong.
     """
     assembly = Assembly(config, machine, record)
-    # torch's device context makes every later call slower, so it holds while components are built and no longer.
+    # torch's device context makes every call slower. Therefore it ends when all components are built.
     with torch.device(machine.device):
         assembly.build()
         assembly.check_together()
@@ -52,10 +52,11 @@ def assemble(config: Config, machine: Machine, record: DataRecord | None = None)
 
 
 class Assembly:
-    """One pass: each group is built once all that its constructor asks for by name is there.
+    """One pass over the groups. A group is built after everything that its constructor asks for.
 
-    injected: what constructors may ask for, by name. failed: what is named in the configuration and could not be built;
-    whatever asks for it is not tried, as the reason is reported already.
+    injected: the objects that constructors may ask for, by name.
+    failed: names of objects that could not be built. A group that asks for any of them is not built, because the reason
+        is reported already.
     """
 
     def __init__(self, config: Config, machine: Machine, record: DataRecord | None) -> None:
@@ -70,14 +71,14 @@ class Assembly:
         self.built: dict[str, Any] = {}
         self.failed: set[str] = set()
         same = record is not None and record.target == (config.get("data") or {}).get("_target_")
-        # A component that the configuration leaves out is None for what asks for it.
+        # A constructor that asks for a component that the configuration leaves out gets None.
         self.injected: dict[str, Any] = dict.fromkeys(INJECTED) | {"record": record if same else None}
         if "energy" not in self.nodes:
             self.problems.messages.append("energy must be chosen: energy=NAME or run=RUN")
             self.failed |= {"energy", "event"}
 
     def build(self) -> None:
-        """Build every group, in an order in which each finds what it asks for."""
+        """Build every group, each after the groups that it needs."""
         if "data" not in self.nodes:
             self.find_event()
         for name in self.order():
@@ -99,7 +100,7 @@ class Assembly:
                 self.agree_on_event()
 
     def order(self) -> list[str]:
-        """Return the groups so that each comes after those that provide what its constructor asks for."""
+        """Return the groups in an order in which each comes after the groups that it needs."""
         before = {name: {group for group in self.providers(name) if group in self.nodes} for name in self.nodes}
         try:
             return list(TopologicalSorter(before).static_order())
@@ -107,7 +108,7 @@ class Assembly:
             raise InputError(f"{' and '.join(dict.fromkeys(error.args[1]))} ask for each other") from None
 
     def providers(self, name: str) -> set[str]:
-        """Return the groups that provide what a group asks for; the shape of a state is known after the energy."""
+        """Return the groups that a group needs. The shape of a state is known only after the energy is built."""
         asked = asks(self.nodes[name])
         providers = asked & set(GROUPS)
         if "event" in asked or name == "energy":
@@ -121,12 +122,12 @@ class Assembly:
         return "energy" if name == "energy" else "objective"
 
     def asks_for_failed(self, name: str) -> bool:
-        """Return whether a group asks for something that could not be built."""
+        """Return True if a group asks for something that could not be built."""
         needs_shape = name == "energy" and "data" in self.failed
         return needs_shape or bool(asks(self.nodes[name]) & self.failed)
 
     def made(self, name: str) -> Any:
-        """Build one group, with the methods that its group has."""
+        """Build one group, and check that the object has the methods of its group."""
         node = self.nodes[name]
         if name == "energy":
             return energy_of(node, self.config, **self.injected)
@@ -143,14 +144,14 @@ class Assembly:
                 for size in sizes:
                     check.count("event", size)
                 if known is not None and tuple(sizes) != known:
-                    raise InputError(f"event={given} does not fit the data, whose rows are {list(known)}")
+                    raise InputError(f"event={given} does not fit the data: their samples have shape {list(known)}")
                 known = tuple(sizes)
             if known is None:
                 self.failed.add("event")
         self.injected["event"] = known
 
     def agree_on_event(self) -> None:
-        """Let an energy that fixes the shape of one state have it, unless data or `event` give another."""
+        """Take the shape of one state from the energy, if it fixes the shape. Data and `event` must give the same."""
         energy, event = self.built.get("energy"), self.injected["event"]
         if energy is None:
             self.failed.add("event")
@@ -165,7 +166,7 @@ class Assembly:
         self.injected["event"] = own
 
     def choose_engine(self) -> None:
-        """Decide how steps are executed; a sampler that could not be built is not blamed as well."""
+        """Choose the engine that executes steps. A sampler that could not be built causes no second error here."""
         sampler = self.built.get("sampler")
         fixed = sampler is None or (isinstance(sampler, CompilableKernel) and sampler.is_compilable)
         self.injected["engine"] = "eager"
@@ -198,7 +199,7 @@ class Assembly:
 
 
 def energy_of(node: Config, config: Config, **injected: Any) -> nn.Module:
-    """Build the energy; `runs: list[TrainedComponent]` in its constructor gets the listed trained energies."""
+    """Build the energy. If its constructor has a parameter `runs: list[TrainedComponent]`, it gets these energies."""
     wanted = parameters_of(node).get("event")
     if wanted is not None and injected["event"] is None and "None" not in str(wanted.annotation):
         raise InputError(NO_EVENT)
@@ -209,9 +210,7 @@ def energy_of(node: Config, config: Config, **injected: Any) -> nn.Module:
     if not isinstance(energy, nn.Module) or type(energy).forward is nn.Module.forward:
         raise InputError(f"_target_={node['_target_']} must be a torch.nn.Module with a forward method")
     if not hasattr(energy, "_modules"):
-        raise InputError(
-            f"_target_={node['_target_']} never calls super().__init__(): let its __init__ begin with that"
-        )
-    # A user's own tensors may have been made elsewhere. Convolutions are faster over channels that lie together.
+        raise InputError(f"_target_={node['_target_']} never calls super().__init__(): call it first in its __init__")
+    # A user's own class may have made tensors on another device. Convolutions are faster with channels last.
     energy = energy.to(device=torch.get_default_device(), dtype=torch.get_default_dtype())
     return energy.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

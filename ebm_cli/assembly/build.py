@@ -1,4 +1,4 @@
-"""Plain dicts with `_target_` into objects: the one place that decides what may be built.
+"""Build objects from plain dicts with a key `_target_`. Nothing else decides which classes may be built.
 
 Classes of this package and torch's optimizers are built from any configuration. Other classes are imported only under
 a `Permission`: the user typed their names, made the run that names them, or typed trust=true.
@@ -21,12 +21,12 @@ INJECTED = ("event", "data", "path", "sampler", "start", "energy", "engine", "re
 
 
 def locate(target: object) -> type:
-    """The class that a dotted name such as `mine.Ring` names; InputError when there is none or it is not permitted."""
+    """Return the class with a dotted name such as `mine.Ring`. Raises InputError if it is missing or not permitted."""
     if not isinstance(target, str) or "." not in target or not all(name.isidentifier() for name in target.split(".")):
         raise InputError(f"_target_ must be MODULE.CLASS, got {target!r}")
     module_name, _, class_name = target.rpartition(".")
     if not shipped.is_shipped(target) and target not in current().targets:
-        raise InputError(f"_target_={target} is no class of ebm and was not typed: it is not imported")
+        raise InputError(f"_target_={target} is not a class of ebm and was not typed: it is not imported")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -47,13 +47,13 @@ def locate(target: object) -> type:
 
 
 def _file_hint(target: str) -> str:
-    """Where the class was when the run that names it was made."""
+    """Return a hint at the file in which the class was when its run was made; empty if unknown."""
     path = dict(current().files).get(target)
     return f"; the run was made with {path}: go to its folder, or copy it here" if path else ""
 
 
 def files_of(config: Config) -> dict[str, str]:
-    """The file of every class that is not of this package, as far as it can be found."""
+    """Return the file of every class outside this package, if it can be found."""
     found: dict[str, str] = {}
     for target in foreign(config).values():
         with suppress(InputError, TypeError, OSError):
@@ -62,7 +62,7 @@ def files_of(config: Config) -> dict[str, str]:
 
 
 def parameters_of(config: Config) -> Mapping[str, inspect.Parameter]:
-    """Return the constructor's parameters of the class that a node names; none if it cannot be found."""
+    """Return the constructor's parameters of the class that a node names; no parameters if it cannot be found."""
     try:
         return inspect.signature(locate(str(config.get("_target_")))).parameters
     except (InputError, ValueError, TypeError):
@@ -70,12 +70,12 @@ def parameters_of(config: Config) -> Mapping[str, inspect.Parameter]:
 
 
 def asks(config: Config) -> set[str]:
-    """Return which of INJECTED the class of a node asks for and is not given."""
+    """Return the names in INJECTED that the class of a node asks for and the node does not give."""
     return {name for name in INJECTED if name in parameters_of(config) and name not in config}
 
 
 def make(config: Config, **injected: Any) -> Any:
-    """The object that one group's dict describes; `injected` values go to parameters of that name.
+    """Return the object that a group's dict describes. Values in `injected` go to the parameters of the same name.
 
     A value that is a dict with `_target_` itself, such as a second data set, is built first. Raises InputError with
     every argument that is missing or unknown, or with what the class itself refuses.
@@ -93,9 +93,9 @@ def make(config: Config, **injected: Any) -> Any:
 
 
 def construct(cls: type, arguments: dict[str, Any], target: str = "", **injected: Any) -> Any:
-    """cls(**arguments), with those of `injected` that it has parameters for.
+    """Return cls(**arguments). A value of `injected` is added if the class has a parameter of the same name.
 
-    Raises InputError with every argument that is missing or unknown, or with all that the class itself refuses.
+    Raises InputError with every argument that is missing or unknown, or with all errors of the class itself.
     """
     arguments = dict(arguments)
     parameters = inspect.signature(cls).parameters
@@ -127,9 +127,9 @@ def construct(cls: type, arguments: dict[str, Any], target: str = "", **injected
 
 
 def all_wrong(cls: type, arguments: dict[str, Any], target: str, error: InputError) -> list[str]:
-    """The messages of `error` and those of further arguments: a constructor stops at the first that it refuses.
+    """Return the messages of `error` and of all other wrong arguments, since a constructor may stop at the first.
 
-    A refused argument is replaced by the default of the class's YAML file, and the class is tried again.
+    A wrong argument is replaced by the default of the class's YAML file, and the class is tried again.
     """
     messages = list(error.messages)
     # An interpolated default has no value here, and a node within the node is not built.
@@ -148,13 +148,13 @@ def all_wrong(cls: type, arguments: dict[str, Any], target: str, error: InputErr
             error = another
             messages += [message for message in another.messages if message not in messages]
         except Exception:
-            # The first message holds whatever comes of the defaults.
+            # An error that the defaults cause is not the user's mistake.
             break
     return messages
 
 
 def with_role(group: str, built: Any, methods: tuple[str, ...]) -> Any:
-    """`built` itself; InputError unless it has the methods of its group."""
+    """Return `built`. Raises InputError unless it has the methods of its group."""
     lacks = [name for name in methods if not callable(getattr(built, name, None))]
     if lacks:
         raise InputError(

@@ -1,4 +1,4 @@
-"""What a run is made of."""
+"""The components of a run."""
 
 from dataclasses import dataclass, replace
 
@@ -16,7 +16,7 @@ from ebm_cli.start import Start
 
 @dataclass(frozen=True)
 class Parts:
-    """What a run is made of; None for a group that its configuration leaves out."""
+    """The components of a run; None for a group that its configuration leaves out."""
 
     machine: machine.Machine
     event: tuple[int, ...]
@@ -30,7 +30,7 @@ class Parts:
     engine: str
 
     def with_sampler(self, sampler: Sampler) -> "Parts":
-        """The same parts with another sampler, which objective and regularizers share from now on."""
+        """Return the parts with another sampler, and give the same sampler to the objective and the regularizers."""
         holders = [*(() if self.objective is None else self.objective.modules()), *self.regularizers.values()]
         for part in holders:
             if "sampler" in getattr(part, "__dict__", {}):
@@ -39,16 +39,16 @@ class Parts:
 
     @property
     def has_chains(self) -> bool:
-        """Whether the objective moves chains of the model, be it after its first steps only."""
+        """Return True if the objective moves chains of the model, at its first training step or later."""
         return self.objective is not None and any("sampler" in vars(part) for part in self.objective.modules())
 
     def set_chain_steps(self, steps: int) -> None:
-        """Let chains of the objective make this many kernel steps per training step."""
+        """Set the number of kernel steps that chains of the objective make per training step."""
         for part in () if self.objective is None else self.objective.modules():
             if "sampler" in vars(part) and "steps" in vars(part):
                 vars(part)["steps"] = steps
 
     @property
     def notes(self) -> list[str]:
-        """What data and energy have to say of how they were put together."""
+        """Return the notes of data and energy on how they were composed."""
         return [note for part in (self.data, self.energy) for note in notes_of(part)]

@@ -1,4 +1,4 @@
-"""The trained energies that an energy is composed of, each opened from its run's folder."""
+"""Open the trained energies of which an energy is composed, each from its run's folder."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,7 +17,7 @@ from ebm_cli.energy._composition import TrainedComponent
 from ebm_cli.run.folder import Run
 from ebm_cli.run.machine import Machine, resolve
 
-# `assemble`, which itself calls this module for an energy that is composed of runs.
+# The type of `assemble`. It is passed as an argument, because it calls this module.
 Assemble = Callable[[Config, Machine, DataRecord | None], Parts]
 
 
@@ -34,15 +34,15 @@ def trained_parts(names: Any, config: Config, assemble: Assemble) -> list[Traine
 
 
 def trained_part(name: str, config: Config, assemble: Assemble) -> TrainedComponent:
-    """Return the trained energy of one run's folder; InputError, naming it, if it cannot be used."""
+    """Return the trained energy in the folder of a run. Raises InputError with the folder's name if it is unusable."""
     run = Run(Path(name).expanduser())
-    # If the verb has a run of its own, its keys checkpoint and weights belong to that one.
+    # If the verb has a run of its own, its keys checkpoint and weights belong to that run.
     keys = {} if config.get("run") else config
     alone = {"start": None, "objective": None, "optimizer": None, "regularizer": None, "engine": "eager"}
     try:
         own = run.whole_config()
         if own["made"].get("verb") != "train":
-            raise InputError("it is no run of ebm train")
+            raise InputError("it is not a run of ebm train")
         own |= {key: config[key] for key in ("device", "dtype", "threads")} | alone
         machine = resolve(own["device"], own["dtype"], own["threads"])
         with permitted(admit(run, own, part=True)):

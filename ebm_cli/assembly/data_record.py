@@ -1,24 +1,24 @@
-"""What training learned from its data, kept once for all checkpoints of a run."""
+"""The data record of a training run: the units, fingerprint and held-out rows of its data, stored once."""
 
 from ebm_cli.check import InputError
 from ebm_cli.data import DataRecord, HasRecord
 from ebm_cli.run.checkpoint import put_checkpoint, read_checkpoint
 from ebm_cli.run.folder import Run
 
-# Beside the checkpoints, which share it: what training learned from its data.
+# The folder of the data record, next to the checkpoints.
 DATA = "data"
 RECORDED = ("target", "path", "values", "fingerprint", "held_out")
 
 
 def keep_data_record(data: object, run: Run) -> None:
-    """Write what training learned from its data, once for all checkpoints of a run, if it learned anything."""
+    """Write the data record of a run, unless its data have none or it is written already."""
     if isinstance(data, HasRecord) and read_data_record(run) is None:
         record = data.record()
         put_checkpoint(run.checkpoints / DATA, {name: getattr(record, name) for name in RECORDED})
 
 
 def read_data_record(run: Run) -> DataRecord | None:
-    """What a run keeps of its data; None for data without a file, and for runs of before format 5."""
+    """Return the data record of a run; None for data without a file, and for runs older than format 5."""
     folder = run.checkpoints / DATA
     if not folder.is_dir():
         return None
@@ -30,7 +30,7 @@ def read_data_record(run: Run) -> DataRecord | None:
 
 
 def record_for(run: Run, init: Run | None) -> DataRecord | None:
-    """The data record that a resumed run has of its own, or that of `init`, whose weights belong to its units."""
+    """Return the data record of a resumed run. A new run gets the record of `init`, whose weights need its units."""
     own = read_data_record(run)
     if own is not None:
         return own.used_for("resume")

@@ -1,4 +1,4 @@
-"""Which classes beyond this package's own may be imported: those that a user typed, made or trusts."""
+"""The permission to import classes outside this package: classes that a user typed, made, or trusts."""
 
 import shlex
 from collections.abc import Iterator
@@ -16,11 +16,12 @@ Config = dict[str, Any]
 
 @dataclass(frozen=True)
 class Permission:
-    """Which classes beyond this package's own may be imported.
+    """The classes outside this package that may be imported.
 
-    targets: their dotted names. trust: whether all that opened runs name are among them.
-    retry: what to type after a refusal, with {trust} for the words that grant it. files: (name, file) of the classes
-    that an opened run was made with.
+    targets: their dotted names.
+    trust: True to permit all classes that an opened run names.
+    retry: the line to type after a refusal, with {trust} in place of the words that grant permission.
+    files: (name, file) of the classes with which an opened run was made.
     """
 
     targets: frozenset[str] = frozenset()
@@ -34,13 +35,13 @@ _PERMISSION: ContextVar[Permission] = ContextVar("permission", default=NOTHING)
 
 
 def current() -> Permission:
-    """The permission under which classes are built here."""
+    """Return the permission of the present context."""
     return _PERMISSION.get()
 
 
 @contextmanager
 def permitted(permission: Permission) -> Iterator[None]:
-    """Build under `permission` inside the block."""
+    """Make `permission` the present permission inside the block."""
     token = _PERMISSION.set(permission)
     try:
         yield
@@ -49,9 +50,9 @@ def permitted(permission: Permission) -> Iterator[None]:
 
 
 def foreign(node: Any, key: str = "", is_inner: bool = False) -> dict[str, str]:
-    """Key and name of every class in a configuration, at any depth, that its group does not ship.
+    """Return key and name of every class in a configuration, at any depth, that its group does not ship.
 
-    is_inner: whether the node is an argument of another class, so that a class of any group may be there.
+    is_inner: True if the node is an argument of another class, so that a class of any group may be there.
     """
     if isinstance(node, list):
         items = [foreign(item, f"{key}.{number}", is_inner) for number, item in enumerate(node)]
@@ -71,10 +72,12 @@ def foreign(node: Any, key: str = "", is_inner: bool = False) -> dict[str, str]:
 
 
 def admit(run: Run, config: Config, part: bool = False) -> Permission:
-    """Today's permission with the classes that `config`, stored in `run`, names. part: see `refuse`.
+    """Return the present permission, extended by the classes that the stored `config` of `run` names.
 
-    Raises InputError, before any import, for classes that this package does not ship, in a run that this user did not
-    make, unless they were typed again or the run is trusted.
+    Raises InputError, before any import, if the run was not made on this account and names a class outside this package
+    that was not typed again, unless the run is trusted.
+
+    part: see `refuse`.
     """
     permission = _PERMISSION.get()
     found = foreign(config)
@@ -91,9 +94,9 @@ def admit(run: Run, config: Config, part: bool = False) -> Permission:
 
 
 def refuse(place: str, found: dict[str, str], part: bool = False) -> None:
-    """Raise InputError for classes that `place` names and that may not be built, if there are any.
+    """Raise InputError for the classes in `found` (if any), because `place` names them without permission.
 
-    part: whether it is a run that another energy is composed of.
+    part: True if the place is a run of which another energy is composed.
     """
     if not found:
         return
@@ -103,7 +106,7 @@ def refuse(place: str, found: dict[str, str], part: bool = False) -> None:
     typed = " ".join(shlex.quote(f"{key}={target}") for key, target in found.items())
     advice = permission.retry
     if "{trust}" in advice:
-        # Typed again they change a run's own nodes, not those of runs that its energy is composed of.
+        # A class that is typed again changes a node of the run itself, not of a run of which its energy is composed.
         again = "" if part or len(typed) > 120 else f" (or {typed})"
         advice = advice.replace("{trust}", "trust=true") + again
     raise InputError(

@@ -20,14 +20,14 @@ def check_spaces(parts: Mapping[str, Any], nodes: Mapping[str, Config]) -> None:
     """
     problems, space = Problems(), space_of(parts["energy"])
     check.one_of("energy.space", space, SPACES)
-    own = shipped.option_name(nodes["energy"])
+    own = shipped.option_or_class(nodes["energy"])
     if "data" in parts and (other := space_of(parts["data"])) != space:
-        data = shipped.option_name(nodes["data"])
+        data = shipped.option_or_class(nodes["data"])
         problems.messages.append(f"data={data} has {other} rows; energy={own} has {space} states")
     for name, part in parts.items():
         if not works_on(part, space):
             group = name.partition(".")[0]
-            message = misfit(group, shipped.option_name(nodes[name]), part, space, own)
+            message = misfit(group, shipped.option_or_class(nodes[name]), part, space, own)
             problems.messages.append(f"{message}. {options_that_fit(group, space)}")
     problems.finish()
 
@@ -41,7 +41,7 @@ def parts_that_fit(
     if none is left.
     """
     space = space_of(energy)
-    own = shipped.option_name(config["energy"])
+    own = shipped.option_or_class(config["energy"])
     fit = {name: part for name, part in parts.items() if works_on(part, space)}
     wrong = [misfit(group, name, part, space, own) for name, part in parts.items() if name not in fit]
     if wrong and (group in config["made"]["chosen"] or not fit):

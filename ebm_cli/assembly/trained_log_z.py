@@ -1,4 +1,4 @@
-"""log Z of a trained energy, with the default settings, for everything that needs it as one number among others."""
+"""log Z of a trained energy with the default settings, for use in other computations."""
 
 import torch
 from torch import nn
@@ -12,29 +12,30 @@ from ebm_cli.estimate import Estimate, refused
 from ebm_cli.partition import Budget, Integrand
 from ebm_cli.partition.settings import DEFAULT_SETTINGS
 
-# Its own: the energy's log Z does not depend on the seed of whatever it is used in.
+# The seed is fixed, because the log Z of an energy must not depend on the run that uses it.
 SEED = 0
 
 
 def log_z_of(
     energy: nn.Module, event: tuple[int, ...], data: Data | None, temperature: float, budget: int, target: float
 ) -> Estimate:
-    """log Z(T) in nats: in closed form where the energy has one, else as `partition.log_z` finds it.
+    """Return log Z(T) in nats: the closed form if the energy has one, otherwise the estimate of `partition.log_z`.
 
-    data: what the energy was trained on, whose rows say where its mass is. budget, target: see `Budget`.
+    data: the training data of the energy. They show where its mass is.
+    budget, target: arguments of `Budget`.
     """
     if offers(energy, ExactLogZ):
         try:
             exact = energy.log_z(temperature)
         except ValueError:
-            # No closed form at this temperature.
+            # The energy has no closed form at this temperature.
             pass
         else:
             return Estimate(exact, lower=exact, upper=exact, unit="nats", reasons=("closed form",))
     rows, noise = (None, 0.0) if data is None else (noisy_available_rows(data, 0), data.noise)
     integrand = Integrand.from_data(energy, temperature, event, rows, noise, SEED)
     try:
-        # Grids are laid on the CPU; a device that is the default where parts are built would hold half of them.
+        # Grids belong on the CPU. While parts are built, the default device would put half of their tensors elsewhere.
         with torch.device("cpu"):
             return partition.log_z(integrand, DEFAULT_SETTINGS, Budget(budget, target)).estimate
     except InputError as error:

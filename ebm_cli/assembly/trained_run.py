@@ -1,4 +1,4 @@
-"""A training run opened again: its energy with its weights, in the units of its data."""
+"""Open a training run: its energy with its weights, in the units of its data."""
 
 from functools import cached_property
 from pathlib import Path
@@ -22,15 +22,16 @@ from ebm_cli.run.machine import Machine, resolve
 from ebm_cli.run.terminal import Terminal
 from ebm_cli.sampler import Sampler
 
-# What only training needs: a run is opened without, as some of it is made from training rows.
+# Groups that only training needs. A run is opened without them, because some of them need the training samples.
 NOT_OPENED: Config = {"objective": None, "optimizer": None, "regularizer": None}
 
 
 def assemble_trained(config: Config, machine: Machine, trained: Run | None, terminal: Terminal) -> Parts:
-    """Return the components that `config` names, the energy with the weights of `trained`, if it is given.
+    """Return the components that `config` names, with the weights and the units of the run `trained`, if it is given.
 
-    The data set uses the units that the trained run keeps. config: its keys `checkpoint` and `weights` choose the
-    weights. Raises InputError for weights or files that do not fit.
+    Raises InputError for weights or files that do not fit.
+
+    config: a verb's configuration. Its keys `checkpoint` and `weights` choose the weights.
     """
     if trained is None:
         return assemble(config, machine)
@@ -42,28 +43,28 @@ def assemble_trained(config: Config, machine: Machine, trained: Run | None, term
 
 
 def check_units(config: Config, trained: Run, record: DataRecord | None, data: Data | None, say: Terminal) -> None:
-    """Warn that a run of an older format keeps no units of its data; InputError if another file is named for it.
+    """Warn that a run of an older format does not store the units of its data. Raises InputError for another file.
 
-    Such a file would be scaled by its own values, which are not the model's units.
+    Another file would be scaled by its own values, and its units would not be the units of the model.
     """
     if record is not None or not isinstance(data, HasRecord):
         return
     own, node = trained.config().get("data") or {}, config["data"]
     if node.get("_target_") != own.get("_target_"):
         return
-    old = f"run={trained.folder} keeps no units of its data, as an older ebm made it"
+    old = f"run={trained.folder} keeps no units of its data, because an older ebm made it"
     if node.get("path") != own.get("path"):
         raise InputError(f"{old}: it cannot read data.path={node.get('path')}; train it again to use other files")
     say.say(f"warning: {old}; they are taken from {own.get('path')} as it is now")
 
 
-# What `ebm evaluate` spends on log Z, in gradients, and the width in nats at which it stops.
+# The defaults of `ebm evaluate` for log Z: number of gradients, and the bracket's width in nats at which it stops.
 LOG_Z_BUDGET = 3_000_000
 LOG_Z_TARGET = 0.5
 
 
 class Loaded:
-    """A run opened from its folder: its configuration, and its energy with the weights that it ended on."""
+    """A training run that was opened from its folder: its configuration, and its energy with trained weights."""
 
     def __init__(self, run: Run, config: Config, checkpoint: str, weights: str, permission: Permission) -> None:
         self.run = run
@@ -74,7 +75,7 @@ class Loaded:
 
     @cached_property
     def parts(self) -> Parts:
-        """The run's parts, the energy's weights in place."""
+        """Return the run's parts, with trained weights in the energy."""
         place = resolve(self.config["device"], self.config["dtype"], self.config["threads"])
         with place.activate(), permitted(self.permission):
             parts = assemble(self.config | NOT_OPENED, place, read_data_record(self.run))
@@ -83,24 +84,25 @@ class Loaded:
 
     @property
     def energy(self) -> nn.Module:
-        """The energy, an nn.Module from (n, *event) to (n,)."""
+        """Return the energy, an nn.Module from (n, *event) to (n,)."""
         return self.parts.energy
 
     @property
     def sampler(self) -> Sampler:
-        """The sampler that the run used."""
+        """Return the sampler of the run."""
         return self.parts.sampler
 
     @property
     def data(self) -> Data | None:
-        """The data that the run was trained on."""
+        """Return the data on which the run was trained."""
         return self.parts.data
 
     def encode(self, rows: Any) -> Tensor:
         """Return rows in the units of the run's file as states x of the model.
 
-        rows: (n, columns) in the order of `data.columns`, or pictures (n, channels, height, width) of levels 0…255.
         Raises InputError if the run keeps no units, or for rows of another shape.
+
+        rows: (n, columns) in the order of `data.columns`, or pictures (n, channels, height, width) of levels 0…255.
         """
         if not isinstance(self.data, HasUnits):
             raise check.InputError(f"run={self.run.folder} keeps no units of a file: its states need no encode")
@@ -118,7 +120,7 @@ class Loaded:
 
     @cached_property
     def log_z(self) -> Estimate:
-        """log Z in nats at the run's temperature, estimated once with the defaults of `ebm evaluate`."""
+        """Return log Z in nats at the run's temperature, estimated once with the defaults of `ebm evaluate`."""
         parts = self.parts
         with parts.machine.activate():
             T = parts.sampler.temperature
@@ -127,8 +129,10 @@ class Loaded:
     def log_prob(self, x: Tensor) -> Tensor:
         """Return log p(x) = −E(x)/T − log Z in nats, the density per unit of the model's coordinates x.
 
-        x: (n, *event), as `encode` gives it. The density per unit of the file is this less `data.log_unit`. Raises
-        InputError with the reason if log Z is refused; `log_z` has its bounds and its verdict.
+        To get the density per unit of the file, subtract `data.log_unit`. Raises InputError with the reason if log Z is
+        refused; `log_z` has its bounds and its verdict.
+
+        x: states (n, *event), for example from `encode`.
         """
         if not isinstance(self.log_z.value, float):
             raise check.InputError(f"log_prob needs log Z, which is refused: {self.log_z.reason}")
@@ -140,9 +144,13 @@ def load_run(
 ) -> Loaded:
     """Open a training run from Python: `load_run("outputs/train/…").energy(x)`.
 
-    checkpoint: last, best or a step. weights: averaged or raw. trust: whether classes that are not of this package may
-    be imported though someone else made the run. Raises InputError when the folder is no run, names such classes, or
-    its checkpoint is damaged.
+    Raises InputError if the folder is not a run, if it names classes outside this package that may not be imported, or
+    if its checkpoint is damaged.
+
+    checkpoint: last, best or a step.
+    weights: averaged or raw.
+    device: cpu, cuda or cuda:N.
+    trust: True to import classes outside this package from a run that someone else made.
     """
     run = Run(Path(folder))
     config = run.whole_config() | {"device": device}

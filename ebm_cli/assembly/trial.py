@@ -1,4 +1,4 @@
-"""The trial of an energy before anything runs: what a user's own class may get wrong, each mistake in one line."""
+"""Try an energy before a verb runs. Each mistake that a user's own class may contain is reported in one line."""
 
 import math
 from collections.abc import Callable
@@ -11,19 +11,21 @@ from torch import Tensor, nn
 from ebm_cli.check import InputError
 from ebm_cli.energy import NO_GRADIENT, frozen, space_of
 
-# Rows at least: few, as energies may be large networks, but more than one number could be by chance.
-FEWEST = 5
-# The power of the number type's relative spacing that counts as the same energy, of the largest one.
-SAME = 0.6
+# Minimum number of states. It is small because energies may be large networks.
+MIN_STATES = 5
+# Two energies are equal if they differ by less than eps^0.6 of the largest energy.
+EQUAL_POWER = 0.6
 
 
 def try_energy(energy: nn.Module, event: tuple[int, ...], needs_gradient: bool = True) -> None:
-    """Raise InputError unless E is a differentiable function of one state at a time, tried on random states.
+    """Raise InputError unless E is a differentiable function of each state alone, tried on random states.
 
-    needs_gradient: whether an energy that is constant in pieces is refused. Their number is no coordinate's size, so
-    that a sum over rows is seen. Draws no global random number. E may be +∞ where p is 0, but not NaN, nor −∞.
+    E may be +∞ where p is 0, but neither NaN nor −∞. The global random number generators do not change.
+
+    needs_gradient: True to refuse an energy that is piecewise constant.
     """
-    n = next(size for size in range(FEWEST, FEWEST + len(event) + 2) if size not in event)
+    # The number of states differs from all sizes of a state. Therefore a sum over states instead of coordinates shows.
+    n = next(size for size in range(MIN_STATES, MIN_STATES + len(event) + 2) if size not in event)
     with torch.random.fork_rng(devices=[]), frozen(energy):
         x = random_states(n, event, space_of(energy))
         e = energy_of(energy, x)
@@ -34,7 +36,7 @@ def try_energy(energy: nn.Module, event: tuple[int, ...], needs_gradient: bool =
 
 
 def random_states(n: int, event: tuple[int, ...], space: str) -> Float[Tensor, "n *event"]:
-    """Normal noise, or zeros and ones in a space that is not continuous, on the device and of the type in use."""
+    """Return normal noise, or zeros and ones for a discrete space, on the default device and of the default type."""
     rng = torch.Generator().manual_seed(0)
     with torch.device("cpu"):
         x = torch.randn(n, *event, generator=rng)
@@ -43,7 +45,10 @@ def random_states(n: int, event: tuple[int, ...], space: str) -> Float[Tensor, "
 
 
 def energy_of(energy: nn.Module, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
-    """E of these rows without a gradient; InputError unless it is one real number per row and x stays as it is."""
+    """Return E of these states without a gradient.
+
+    Raises InputError unless it is one real number per state, and the call does not change x.
+    """
     given = x.clone()
     with torch.no_grad():
         e = attempt(lambda: energy(given), f"on x of shape {shape(x)}")
@@ -51,8 +56,8 @@ def energy_of(energy: nn.Module, x: Float[Tensor, "n *event"]) -> Float[Tensor, 
         raise InputError("forward changes its argument x in place (such as x -= 1): write x = x - 1")
     if not isinstance(e, Tensor) or e.shape != (len(x),):
         got = shape(e) if isinstance(e, Tensor) else type(e).__name__
-        told = ", which sums over rows: sum over x.flatten(1), dimension 1" if got == shape(x[0]) else ""
-        raise InputError(f"forward must give one number a row: shape ({len(x)},) for {len(x)} rows, got {got}{told}")
+        hint = ", which sums over rows: sum over x.flatten(1), dimension 1" if got == shape(x[0]) else ""
+        raise InputError(f"forward must give one number per row: shape ({len(x)},) for {len(x)} rows, got {got}{hint}")
     if e.is_complex():
         raise InputError(f"forward must give real numbers, got {e.dtype}: take .real or .abs()")
     if not e.is_floating_point():
@@ -61,7 +66,7 @@ def energy_of(energy: nn.Module, x: Float[Tensor, "n *event"]) -> Float[Tensor, 
 
 
 def check_values(e: Float[Tensor, " n"], x: Float[Tensor, "n *event"]) -> None:
-    """Raise InputError for an energy that is −∞ or not a number at one of these states."""
+    """Raise InputError for an energy that is −∞ or not a number at any of these states."""
     for wrong, what, remedy in (
         (e.isnan(), "NaN", "give +∞ (float('inf')) where p is 0"),
         (e == -math.inf, "−∞", "exp(−E/T) is infinite there; bound E from below"),
@@ -73,7 +78,7 @@ def check_values(e: Float[Tensor, " n"], x: Float[Tensor, "n *event"]) -> None:
 
 
 def check_rows_alone(energy: nn.Module, x: Float[Tensor, "n *event"], e: Float[Tensor, " n"]) -> None:
-    """Raise InputError unless each row has the energy that it has alone, in parts of the rows and in another order."""
+    """Raise InputError unless the energy of each state is independent of the other states and of their order."""
     order = torch.arange(len(x), device=x.device).flip(0)
     half = len(x) // 2
     ways: list[tuple[str, Callable[[], Tensor]]] = [
@@ -83,7 +88,7 @@ def check_rows_alone(energy: nn.Module, x: Float[Tensor, "n *event"], e: Float[T
         ("alone", lambda: torch.cat([energy(row[None]) for row in x])),
     ]
     finite = e[e.isfinite()].abs()
-    same = torch.finfo(e.dtype).eps ** SAME * (float(finite.max()) if len(finite) else 1.0)
+    tolerance = torch.finfo(e.dtype).eps ** EQUAL_POWER * (float(finite.max()) if len(finite) else 1.0)
     for how, way in ways:
         with torch.no_grad():
             try:
@@ -92,7 +97,7 @@ def check_rows_alone(energy: nn.Module, x: Float[Tensor, "n *event"], e: Float[T
                 raise InputError(
                     f"forward fails for rows {how}, {reason(error)}: E(x) must not need the other rows of a batch"
                 ) from error
-        differs = ~((other == e) | ((other - e).abs() <= same))
+        differs = ~((other == e) | ((other - e).abs() <= tolerance))
         if other.shape != e.shape or bool(differs.any()):
             what = "a random number" if how == "at a second call" else "the other rows of a batch"
             row = int(differs.int().argmax()) if other.shape == e.shape else 0
@@ -105,7 +110,7 @@ def check_rows_alone(energy: nn.Module, x: Float[Tensor, "n *event"], e: Float[T
 def check_gradient(
     energy: nn.Module, x: Float[Tensor, "n *event"], e: Float[Tensor, " n"], needs_gradient: bool
 ) -> None:
-    """Raise InputError unless autograd gives a gradient by x that is finite where E is."""
+    """Raise InputError unless autograd gives a gradient with respect to x that is finite where E is finite."""
     x = x.clone().requires_grad_(True)
     with torch.enable_grad():
         again = attempt(lambda: energy(x), f"on x of shape {shape(x)} that needs a gradient")
@@ -121,13 +126,13 @@ def check_gradient(
         )
     if needs_gradient and len(e[finite].unique()) > 1 and not bool((grad != 0).any()):
         raise InputError(
-            "forward is constant in pieces: E differs between states, but its gradient is 0 at all of them, so that no "
-            "sampler can follow it; make E continuous"
+            "forward is piecewise constant: E differs between states, but its gradient is 0 at all of them. No sampler "
+            "can follow it; make E continuous"
         )
 
 
 def attempt(action: Callable[[], Any], where: str) -> Any:
-    """action(); InputError with what it raises."""
+    """Return action(). If it raises any error, raise InputError with that error."""
     try:
         return action()
     except Exception as error:
@@ -135,10 +140,10 @@ def attempt(action: Callable[[], Any], where: str) -> Any:
 
 
 def reason(error: Exception) -> str:
-    """The kind and the first line of an error."""
+    """Return the type and the first line of an error."""
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
 
 
 def shape(x: Tensor) -> str:
-    """Of a tensor, as Python writes it."""
+    """Return the shape of a tensor as text."""
     return str(tuple(x.shape))

@@ -1,4 +1,4 @@
-"""The weights of a training run, put into its energy."""
+"""Load the weights of a training run into its energy."""
 
 from torch import nn
 
@@ -9,7 +9,10 @@ from ebm_cli.run.folder import Run
 
 
 def load_weights(energy: nn.Module, run: Run, checkpoint: str | int, weights: str) -> None:
-    """Put a training run's weights into `energy`: weights is averaged (raw where the run kept none) or raw."""
+    """Load a training run's weights into `energy`.
+
+    weights: averaged (raw if the run kept no average) or raw.
+    """
     check.one_of("weights", weights, ["averaged", "raw"])
     folder = run.checkpoint(checkpoint)
     tensors = energy_weights(folder, weights)

@@ -1,4 +1,4 @@
-"""Shell completion. It reads only YAML files, the package's and the run's, without torch or Hydra."""
+"""Shell completion. It reads only the YAML files of the package and of runs, without torch or Hydra."""
 
 import sys
 from pathlib import Path
@@ -7,6 +7,8 @@ from typing import Any
 from ebm_cli.check import InputError
 from ebm_cli.cli import keys, runs
 from ebm_cli.run.folder import Run
+from ebm_cli.run.nested import flatten
+from ebm_cli.run.shipped import option_name
 
 SHELLS = ("bash", "zsh", "fish")
 RUN_KEYS = {"train": ("resume", "init"), "sample": ("run",), "evaluate": ("run",), "diagnose": ("run",)}
@@ -22,14 +24,14 @@ def completion(command: str, arguments: list[str]) -> int:
         sys.stdout.writelines(f"{word}\n" for word in candidates(line))
         return 0
     if len(arguments) != 1 or arguments[0] not in SHELLS:
-        sys.stderr.write(f"error: ebm completion takes one of {', '.join(SHELLS)}\n")
+        sys.stderr.write(f"error: ebm completion takes a shell: {', '.join(SHELLS)}\n")
         return 2
     sys.stdout.write((keys.TEXTS / f"ebm.{arguments[0]}").read_text())
     return 0
 
 
 def candidates(line: str) -> list[str]:
-    """Return the words that may stand where `line` ends."""
+    """Return the words that can complete the last word of `line`, or follow it after a space."""
     words = line.split()
     current = "" if line.endswith(" ") or not words else words.pop()
     # An opening quote belongs to the shell.
@@ -42,7 +44,7 @@ def candidates(line: str) -> list[str]:
 
 
 def next_words(first: str, given: list[str], current: str) -> list[str]:
-    """Return the words that may follow the first word of a line and those `given` since."""
+    """Return the words that may follow the `first` word of a line and the further words `given` so far."""
     known = keys.groups()
     if first == "completion":
         return list(SHELLS)
@@ -60,7 +62,8 @@ def next_words(first: str, given: list[str], current: str) -> list[str]:
 def verb_keys(verb: str, given: list[str]) -> Alternatives:
     """Return every key that a verb takes, with its alternatives.
 
-    These are its own keys, its groups, and the keys of the options that the line, its run or the defaults choose.
+    These are the verb's own keys, its groups, and the keys of the options that are chosen by the line, by the run that
+    it names, or by default.
     """
     own = alternatives(keys.keys_of(keys.verb_file(verb)))
     if any(word.startswith("resume=") for word in given):
@@ -82,7 +85,7 @@ def alternatives(found: list[keys.Key]) -> Alternatives:
 
 
 def named_run(verb: str, given: list[str]) -> Run | None:
-    """Return the last run that the line names; None if there is none."""
+    """Return the last run that the line names; None if it names none."""
     named = [word.partition("=") for word in given if word.startswith(tuple(f"{key}=" for key in RUN_KEYS[verb]))]
     if not named:
         return None
@@ -104,7 +107,7 @@ def run_keys(verb: str, given: list[str]) -> dict[str, Alternatives]:
     return {
         group: {
             name: node_alternatives(group, config[group], name)
-            for name, _ in keys.flatten(config[group], f"{group}.")
+            for name, _ in flatten(config[group], f"{group}.")
             if not name.endswith("._target_")
         }
         for group in (keys.TRAINING_GROUPS if verb == "train" else keys.MODEL_GROUPS)
@@ -113,13 +116,13 @@ def run_keys(verb: str, given: list[str]) -> dict[str, Alternatives]:
 
 
 def node_alternatives(group: str, node: dict[str, Any], name: str) -> list[str]:
-    """Return the alternatives of a key of a run's node, from the option of the same class."""
-    names = node if group in keys.LIST_GROUPS else [str(node.get("_target_")).rpartition(".")[0].rpartition(".")[2]]
+    """Return the alternatives of a key of a run's node, from the YAML file of the same class."""
+    names = node if group in keys.LIST_GROUPS else [option_name(node.get("_target_"))]
     return next((key.alternatives for each in names for key in keys.option_keys(group, each) if key.name == name), [])
 
 
 def value_words(verb: str, given: list[str], current: str) -> list[str]:
-    """Return what may follow the `=` of a word: options of a group, runs, a key's alternatives, checkpoints."""
+    """Return the words with this key and a value: an option of its group, a run, an alternative or a checkpoint."""
     key = current.partition("=")[0]
     if key in ("run", "resume", "init"):
         return [f"{key}={name}" for name in run_names(verb)]
@@ -132,7 +135,7 @@ def value_words(verb: str, given: list[str], current: str) -> list[str]:
 
 
 def option_words(current: str) -> list[str]:
-    """Return the options of the group in `GROUP=` or `GROUP=[NAME,`; of a list group only those not listed yet."""
+    """Return the words that complete `GROUP=` or `GROUP=[NAME,` with an option; a list does not repeat an option."""
     group, _, value = current.partition("=")
     names = list(keys.groups().get(group, {}))
     if group not in keys.LIST_GROUPS:

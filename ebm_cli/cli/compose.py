@@ -13,37 +13,37 @@ from ebm_cli.check import InputError, nearest
 from ebm_cli.cli.keys import LIST_GROUPS, groups
 from ebm_cli.cli.loader import Base, Loader
 from ebm_cli.cli.old_names import with_new_key
-from ebm_cli.cli.validation import OF_RUN, missing_keys, plain_dict, wrong_keys, wrong_options
+from ebm_cli.cli.validation import OF_RUN, option_errors, plain_dict, wrong_keys
 from ebm_cli.cli.words import WrongWords, parse, text
+from ebm_cli.run.nested import flatten
 
 
 def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
-    """The whole configuration as plain values, or InputError with everything that is wrong.
+    """Return the whole configuration as plain values. Raises InputError with everything that is wrong.
 
-    A group that the line chooses replaces that group as a whole: no value of a recipe or a run for another option
-    remains in it.
+    If the line chooses the option of a group, that option replaces the whole group. No value that a recipe or a run
+    gave to another option remains.
     """
     known = groups()
     chosen = [o for o in overrides if o.key_or_group in known and "." not in o.key_or_group]
-    wrong = wrong_options(chosen, known, verb)
-    overrides = [o for o in overrides if not is_no_recipe(o)]
-    spoilt = {o.key_or_group for o, _ in wrong}
-    chosen = [o for o in chosen if o.key_or_group not in spoilt and not is_no_recipe(o)]
-    again = [o for o in chosen if names_again(o, base, known)]
-    overrides, chosen = ([o for o in each if o not in again] for each in (overrides, chosen))
+    wrong = [(override, message) for override in chosen for message in option_errors(override, known, verb)]
+    wrong_groups = {o.key_or_group for o, _ in wrong}
+    chosen = [o for o in chosen if o.key_or_group not in wrong_groups]
+    dropped = [o for o in overrides if is_no_recipe(o)] + [o for o in chosen if repeats_run_option(o, base, known)]
+    overrides, chosen = ([o for o in each if o not in dropped] for each in (overrides, chosen))
     named = {o.key_or_group for o in chosen}
     words = [f"{group}={OF_RUN}" for group in base.nodes if group not in named]
     if base.experiment is not None and "experiment" not in named:
         words.append(f"experiment={base.experiment}")
     with Loader(base) as loader:
-        bare = loader.load(verb, words, chosen, named)
-        with open_dict(bare):
-            bare.merge_with(base.values)
-        known_keys = plain_dict(bare)
+        composed = loader.load(verb, words, chosen, named)
+        with open_dict(composed):
+            composed.merge_with(base.values)
+        known_keys = plain_dict(composed)
         overrides = [o if o in chosen else with_new_key(o, known_keys) for o in overrides]
         kernel, overrides = separate_kernel(overrides, known_keys)
-        values = [o for o in overrides if o not in chosen and o.key_or_group.partition(".")[0] not in spoilt]
-        wrong += wrong_keys(values, bare, verb)
+        values = [o for o in overrides if o not in chosen and o.key_or_group.partition(".")[0] not in wrong_groups]
+        wrong += wrong_keys(values, composed, verb)
         if wrong:
             raise WrongWords(wrong)
         full = loader.load(verb, words, overrides, named, base.values)
@@ -55,8 +55,7 @@ def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise InputError(str(error).splitlines()[0]) from None
     assert isinstance(config, dict)
-    missing = sorted(set(missing_keys(config)))
-    if missing:
+    if missing := sorted({key for key, value in flatten(config) if value == "???"}):
         raise InputError(*(f"{key} must be given: {key}=VALUE" for key in missing))
     return {str(key): value for key, value in config.items()}
 
@@ -78,8 +77,8 @@ def separate_kernel(overrides: list[Override], config: dict[str, Any]) -> tuple[
     return parse([text(o).replace(key, "sampler", 1) for o in inner]), [o for o in overrides if o not in inner]
 
 
-def names_again(override: Override, base: Base, known: dict[str, dict[str, Path]]) -> bool:
-    """Return True if the line chooses the option that the run has already, whose values then stay."""
+def repeats_run_option(override: Override, base: Base, known: dict[str, dict[str, Path]]) -> bool:
+    """Return True if the line chooses the option that the run already has. The run's values then stay."""
     node, name = base.nodes.get(override.key_or_group), str(override.value())
     if node is None or override.key_or_group in LIST_GROUPS or name not in known[override.key_or_group]:
         return False
@@ -88,11 +87,11 @@ def names_again(override: Override, base: Base, known: dict[str, dict[str, Path]
 
 
 def is_no_recipe(override: Override) -> bool:
-    """Return True for `experiment=null`, the verb's own defaults, for which Hydra has no word on a command line."""
+    """Return True for `experiment=null`. It chooses the verb's own defaults, but Hydra does not accept it."""
     return override.key_or_group == "experiment" and not override.is_sweep_override() and override.value() is None
 
 
 def append_current_folder() -> None:
-    """Let a user's own modules be imported, after everything that is installed."""
+    """Append the current folder to the import path, because a user's own modules may be in it."""
     here = str(Path.cwd())
     sys.path[:] = [entry for entry in sys.path if entry not in ("", here)] + [here]

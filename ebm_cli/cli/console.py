@@ -1,4 +1,4 @@
-"""A person's terminal: bars and messages on stderr, tables on stdout, signals that ask for a clean stop."""
+"""The terminal of a user: progress bars and messages on stderr, tables on stdout, and signals that stop a verb."""
 
 import signal
 import sys
@@ -24,9 +24,9 @@ MIN_BAR, MAX_BAR = 10, 40
 
 
 class ConsoleTerminal:
-    """Progress with rate and time left on a terminal; a plain line every ten seconds in a log file.
+    """Shows progress with its rate and the time left: a bar on a terminal, a line every ten seconds in a file.
 
-    The first SIGINT or SIGTERM asks the verb to stop after its step; a second one ends the process at once.
+    After the first SIGINT or SIGTERM, the verb stops at the end of its step. A second signal kills the process.
     """
 
     def __init__(self) -> None:
@@ -53,10 +53,10 @@ class ConsoleTerminal:
 
     @contextmanager
     def task(self, name: str, total: int | None, begin: int = 0) -> Iterator[Ticker]:
-        """Show a bar (on a terminal) or lines (elsewhere); a task inside another one has its bar below.
+        """Show the progress of a task inside the block. The bar of an inner task appears below the outer one.
 
         total: the last step; None if unknown.
-        begin: the first step.
+        begin: the step from which the task starts.
         """
         if not self.errors.is_terminal:
             yield self._line_ticker(name, total, begin)
@@ -72,57 +72,57 @@ class ConsoleTerminal:
 
     @staticmethod
     def _bar_ticker(progress: Progress, name: str, total: int | None, begin: int) -> Iterator[Ticker]:
-        """Yield the ticker of a bar that is shown until the task ends."""
+        """Yield the ticker of a bar, and remove the bar after the task."""
 
         def layout(done: float, left: str, details: list[str]) -> dict[str, Any]:
             width, words = bar_layout(progress.console.width, name, step_text(done, total), left, details)
             return {"completed": done, "width": width, "words": words}
 
-        def show(done: float, seconds: float, figures: dict[str, float]) -> None:
-            rate = (done - begin) / max(seconds, 1e-9)
+        def show(done: float, rate: float, figures: dict[str, float]) -> None:
             left = seconds_left(done, total, rate)
             details = [rate_text(rate), *figure_texts(figures)]
             progress.update(task, **layout(done, "" if left is None else clock(left), details))
 
         task = progress.add_task(name, total=total, **layout(begin, "", []))
         try:
-            yield ticker(show, BAR_SECONDS, total)
+            yield ticker(show, BAR_SECONDS, begin, total)
         finally:
             progress.remove_task(task)
 
     def _line_ticker(self, name: str, total: int | None, begin: int) -> Ticker:
-        def show(done: float, seconds: float, figures: dict[str, float]) -> None:
-            rate = (done - begin) / seconds
+        def show(done: float, rate: float, figures: dict[str, float]) -> None:
             left = seconds_left(done, total, rate)
             words = [rate_text(rate), "" if left is None else f"{left:.0f} s left", *figure_texts(figures)]
             self.say("  ".join(filter(None, [f"{name} {step_text(done, total)}", *words])))
 
-        return ticker(show, LINE_SECONDS, None)
+        return ticker(show, LINE_SECONDS, begin)
 
 
-def ticker(show: Callable[[float, float, dict[str, float]], None], every: float, total: int | None) -> Ticker:
-    """Return a ticker that calls show(done, seconds since now, figures), for `total` and once per `every` seconds."""
-    first, last = time.monotonic(), time.monotonic()
+def ticker(
+    show: Callable[[float, float, dict[str, float]], None], every: float, begin: int, total: int | None = None
+) -> Ticker:
+    """Return a ticker that calls show(done, rate, figures) every `every` seconds and at step `total`, if given."""
+    first = last = time.monotonic()
 
     def tick(done: float, **figures: float) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last > every or (total is not None and done >= total):
             last = now
-            show(done, now - first, figures)
+            show(done, (done - begin) / max(now - first, 1e-9), figures)
 
     return tick
 
 
 class Bar(ProgressColumn):
-    """The bar of a task, as wide as its field `width`."""
+    """The bar of a task. The task's field `width` gives its width."""
 
     def render(self, task: Task) -> ProgressBar:
         return ProgressBar(total=task.total, completed=task.completed, width=task.fields["width"])
 
 
 def bar_layout(console: int, name: str, step: str, left: str, details: list[str]) -> tuple[int, str]:
-    """Return the width of a bar and the words after it: step and time left, then the details that fit."""
+    """Return the width of a bar and the words after it: the step, the time left, and all details that fit."""
     words = "  ".join(filter(None, [step, left]))
     room = console - len(name) - len(words) - 3
     for detail in details:
@@ -134,7 +134,7 @@ def bar_layout(console: int, name: str, step: str, left: str, details: list[str]
 
 
 def step_text(done: float, total: int | None) -> str:
-    """Return the steps that are done, out of `total` if it is known."""
+    """Return the number of finished steps, out of `total` if it is known."""
     return f"{int(done)}" if total is None else f"{int(done)}/{total}"
 
 
@@ -177,7 +177,7 @@ def print_judgment(verb: str, estimates: dict[str, Estimate]) -> None:
 
 
 def print_rows(header: list[str], rows: list[list[str]], notes: Sequence[str] = ()) -> None:
-    """Print a sweep's table on stdout, without the last columns if they do not fit, and the notes below it."""
+    """Print a sweep's table on stdout, without the last columns if they do not fit, followed by the notes."""
     out = stdout_console()
     table = [[printable(cell) for cell in row] for row in (header, *rows)]
     widths = column_widths(table, out.width)
@@ -190,5 +190,5 @@ def print_rows(header: list[str], rows: list[list[str]], notes: Sequence[str] = 
 
 
 def stdout_console() -> Console:
-    """Return stdout, as wide as the terminal, or 120 columns wide in a file."""
+    """Return a console on stdout, with the width of the terminal, or 120 columns for a file."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else 120)

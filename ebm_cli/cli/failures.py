@@ -1,4 +1,4 @@
-"""Report why a run failed: one line on stderr, the reason in its folder, and the exit code."""
+"""Report why a run failed: print one line on stderr, write the reason to its folder, and return the exit code."""
 
 import errno
 import os
@@ -13,7 +13,7 @@ from ebm_cli.run.folder import Run
 from ebm_cli.run.terminal import WorkFailed, printable
 from ebm_cli.run.writing import write_text
 
-# Errors of a disk or its limits, which no change of this program can fix.
+# Errors of a disk or its limits. No change to this program can fix them.
 DISK_ERRORS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE),
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, errno.ENFILE),
@@ -34,7 +34,7 @@ def is_memory_error(error: Exception) -> bool:
 
 @contextmanager
 def quiet_threads() -> Iterator[None]:
-    """Print no traceback of a disk error in TensorBoard's thread; the main thread raises the error again."""
+    """Hide the traceback of a disk error in TensorBoard's thread; the main thread raises the same error."""
     before = threading.excepthook
 
     def hook(args: threading.ExceptHookArgs) -> None:
@@ -57,7 +57,7 @@ def report_failure(run: Run, error: Exception) -> int:
     elif is_memory_error(error):
         reason = shown = "out of memory; decrease chains, trainer.batch_size or the energy's width"
     else:
-        # A mistake of this program.
+        # Any other error is a bug of this program.
         reason = "".join(traceback.format_exception(error)).rstrip()
         first = (str(error).splitlines() or [""])[0]
         shown = f"{type(error).__name__}: {first} (details in {run.folder / 'failure.txt'}; please report it)"
@@ -73,11 +73,11 @@ def leave_reason(run: Run, reason: str) -> None:
 
 
 def report_input_error(error: InputError) -> int:
-    """Print what is wrong with the user's input, one line per mistake, and return the exit code."""
+    """Print each mistake in the user's input on one line, and return the exit code."""
     sys.stderr.writelines(f"error: {one_line(message)}\n" for message in error.messages)
     return 2
 
 
 def one_line(message: str) -> str:
-    """Return a message on one line, as text that does not steer a terminal."""
+    """Return a message on one line, without control characters."""
     return printable(" ".join(message.split()))

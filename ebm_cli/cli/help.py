@@ -90,7 +90,7 @@ def verb_text(verb: str) -> tuple[str, str]:
 def verb_help(verb: str, *words: str) -> str:
     """Return the answer to `ebm VERB --help`.
 
-    It holds the keys of the options in `words`, examples, every option with a summary, and the verb's keys.
+    It contains the keys of the options in `words`, examples, every option with a summary, and the verb's keys.
     """
     chosen = keys.typed_options(list(words), verb)
     summary, examples = verb_text(verb)
@@ -106,7 +106,7 @@ def verb_help(verb: str, *words: str) -> str:
     lines += ["keys, with their defaults:", *indent(keys.verb_file(verb).read_text().partition("\n\n")[2]), ""]
     if not chosen:
         group, name = ("diagnostic", "autocorrelation") if verb == "diagnose" else ("sampler", "sghmc")
-        lines += [f"an option's own keys, as ebm {verb} {group}={name} --help shows them:", *option_lines(group, name)]
+        lines += [f"ebm {verb} {group}={name} --help also shows the keys of that option:", *option_lines(group, name)]
     return "\n".join(
         [*lines, "", "-m sweeps over comma-separated values: ebm sample -m run=latest sampler.temperature=0.5,1,2"]
     )
@@ -118,7 +118,7 @@ def option_summaries(group: str) -> list[str]:
 
 
 def option_lines(group: str, name: str) -> list[str]:
-    """Return the keys of an option as they are typed, with defaults and meanings; of a recipe the values it sets."""
+    """Return the keys of an option with defaults and meanings, or the values that a recipe sets."""
     if group == "experiment":
         return indent(keys.groups()[group][name].read_text())
     return [f"  {key.name}: {key.default}  # {key.comment}" for key in keys.option_keys(group, name)]

@@ -1,4 +1,4 @@
-"""A job: one run that is to be made, and its name."""
+"""A job: one run to be made, and its name."""
 
 import re
 from dataclasses import dataclass
@@ -7,18 +7,19 @@ from typing import Any
 
 from ebm_cli.assembly.permission import NOTHING, Permission
 from ebm_cli.run.folder import NAME, Run
+from ebm_cli.run.shipped import option_name
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run that is to be made or resumed.
+    """One run to be made or resumed.
 
     verb: its verb.
     config: its whole configuration.
-    source: the run, or the file of chains, that it starts from.
-    folder: its folder; None for a new one under outputs.
-    words: what was typed.
-    permission: which classes beyond this package's own may be imported.
+    source: the run, or the file of chains, from which it starts.
+    folder: its folder; None for a new folder under outputs.
+    words: the words of the command line.
+    permission: the classes outside this package that may be imported.
     """
 
     verb: str
@@ -30,13 +31,12 @@ class Job:
 
 
 def job_name(job: Job) -> str:
-    """Return the run's name: the given one, or those of data and energy, or that of the file of chains."""
+    """Return the run's name: its key `name`, the name of its file of chains, or the names of data and energy."""
     given = job.config.get("name")
     if given is not None:
         return str(given)
     if isinstance(job.source, Path):
         return re.sub(r"[^\w.-]", "-", job.source.stem)
     nodes = [job.config.get(group) for group in ("data", "energy")]
-    modules = [str(node.get("_target_") or "").rpartition(".")[0] for node in nodes if isinstance(node, dict)]
-    words = [module.rpartition(".")[2] for module in modules]
+    words = [option_name(node.get("_target_")) for node in nodes if isinstance(node, dict)]
     return "-".join(word for word in words if NAME.fullmatch(word)) or job.verb

@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ebm_cli.run.shipped import conf_folder
 
@@ -26,7 +25,7 @@ LINE = re.compile(r"( {0,2})([a-z_]\w*):(?: +([^#\s].*?))?(?:\s+# (.*))?")
 class Key:
     """A key of a YAML file.
 
-    name: the key as it is typed, after its group or with it.
+    name: the key as it is typed, with or without its group.
     default: the default as text.
     comment: meaning, unit and bound.
     """
@@ -37,7 +36,7 @@ class Key:
 
     @property
     def alternatives(self) -> list[str]:
-        """Return the words at the start of the comment, as in `stop | rollback: at the first …`; empty if none."""
+        """Return the words at the start of a comment such as `stop | rollback: at the first …`; empty if none."""
         first = re.split(r"[:;,.] ", self.comment)[0]
         return [word for word in first.split(" | ") if " " not in word] if " | " in first else []
 
@@ -50,7 +49,7 @@ def conf_folders() -> list[Path]:
 
 
 def groups() -> dict[str, dict[str, Path]]:
-    """Return every group with its options, in alphabetical order; the package's hide a user's of the same name."""
+    """Return every group with its options in alphabetical order; the package's options hide a user's of equal name."""
     found: dict[str, dict[str, Path]] = {}
     for folder in conf_folders():
         for path in sorted(folder.glob("*/*.yaml")):
@@ -75,7 +74,7 @@ def verb_groups(verb: str) -> list[str]:
 
 
 def typed_options(words: list[str], verb: str) -> dict[str, list[str]]:
-    """Return the existing options of the verb that a line names, as GROUP=NAME or 'GROUP=[NAME,NAME]', by group."""
+    """Return the existing options that a line names (GROUP=NAME or 'GROUP=[NAME,NAME]') in groups of the verb."""
     known, wanted = groups(), verb_groups(verb)
     found: dict[str, list[str]] = {}
     for group, _, value in (word.partition("=") for word in words):
@@ -90,7 +89,7 @@ def option_names(value: str) -> list[str]:
 
 
 def option_keys(group: str, name: str) -> list[Key]:
-    """Return the keys of an option as they are typed; a class only if the option leaves it open."""
+    """Return the keys of an option as they are typed; `_target_` is a key only if the user has to give the class."""
     path = groups().get(group, {}).get(name)
     prefix = f"{group}.{name}" if group in LIST_GROUPS else group
     keys = keys_of(path) if path is not None else []
@@ -123,7 +122,7 @@ def first_comment(path: Path) -> str:
 
 
 def group_summary(group: str) -> str:
-    """Return what the options of a group are, from its package's docstring; empty for a group of the user."""
+    """Describe the options of a group, in the words of its package's docstring; empty for a user's own group."""
     package = Path(__file__).parent.parent / group / "__init__.py"
     if group == "experiment":
         return "recipes that are known to work"
@@ -131,14 +130,3 @@ def group_summary(group: str) -> str:
         return ""
     first = package.read_text().partition("\n")[0].strip('"').partition(". ")[0]
     return first.partition(": ")[2] or first
-
-
-def flatten(node: dict[Any, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Return the dotted keys and the values of a nested dict."""
-    pairs: list[tuple[str, Any]] = []
-    for key, value in node.items():
-        if isinstance(value, dict):
-            pairs += flatten(value, f"{prefix}{key}.")
-        else:
-            pairs.append((f"{prefix}{key}", value))
-    return pairs

@@ -35,7 +35,7 @@ def launch(verb: str, arguments: list[str]) -> int:
 
 
 def finish(job: Job, run: Run, code: int, estimates: dict[str, Estimate]) -> int:
-    """Print the numbers and, last, the folder; return the exit code."""
+    """Print the numbers, then the folder in the last line; return the exit code."""
     if estimates:
         from ebm_cli.cli.console import print_estimates, print_judgment
 

@@ -6,10 +6,11 @@ from typing import Any
 from ebm_cli.assembly.permission import Permission
 from ebm_cli.check import InputError
 from ebm_cli.cli.words import text
+from ebm_cli.run.nested import value_at
 
 
 def value_of(overrides: list[Any], key: str) -> str | None:
-    """Return the value that the line gives a plain key, as text; None if it gives none."""
+    """Return as text the value that the line gives to a plain key; None if it gives none."""
     for override in reversed(overrides):
         if override.key_or_group == key and not override.is_sweep_override():
             value = override.value()
@@ -18,7 +19,7 @@ def value_of(overrides: list[Any], key: str) -> str | None:
 
 
 def permission_of(verb: str, overrides: list[Any]) -> Permission:
-    """Return what a typed line permits: the classes that it names, and everything with trust=true."""
+    """Return the permission that a typed line grants: for the classes that it names, or for all with trust=true."""
     names: set[str] = set()
     for override in overrides:
         if not override.is_sweep_override() and not override.is_delete():
@@ -41,13 +42,11 @@ def targets_in(value: Any) -> list[str]:
 
 
 def without_repeated_targets(own: dict[str, Any], overrides: list[Any]) -> list[Any]:
-    """Return the words without those that repeat a `_target_` of the run: they permit it and change nothing."""
-    kept = []
-    for override in overrides:
-        path = override.key_or_group.split(".")
-        node: Any = own
-        for name in path:
-            node = node.get(name) if isinstance(node, dict) else None
-        if path[-1] != "_target_" or override.is_sweep_override() or override.value() != node:
-            kept.append(override)
-    return kept
+    """Return the words that change something. A word that repeats a `_target_` of the run only permits its import."""
+
+    def repeats(override: Any) -> bool:
+        is_target = override.key_or_group.rpartition(".")[2] == "_target_"
+        is_plain = is_target and not override.is_sweep_override()
+        return is_plain and override.value() == value_at(own, override.key_or_group)
+
+    return [override for override in overrides if not repeats(override)]

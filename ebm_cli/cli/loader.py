@@ -1,4 +1,4 @@
-"""Compose configurations with Hydra and cache them, as the jobs of a sweep share most of theirs."""
+"""Compose configurations with Hydra and cache them, because the jobs of a sweep have much in common."""
 
 import copy
 from dataclasses import dataclass, field
@@ -16,18 +16,19 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from ebm_cli.check import InputError
-from ebm_cli.cli.keys import LIST_GROUPS, conf_folders, flatten, verb_groups
+from ebm_cli.cli.keys import LIST_GROUPS, conf_folders, verb_groups
 from ebm_cli.cli.validation import OF_RUN
 from ebm_cli.cli.words import quote, text
+from ebm_cli.run.nested import flatten
 
 MAX_CACHED = 200
-# Configurations that were loaded already, by what they depend on.
+# Loaded configurations, by the verb, the words and the run on which they depend.
 CACHE: dict[tuple[str, ...], DictConfig] = {}
 
 
 @dataclass(frozen=True)
 class Base:
-    """What a configuration starts from, in addition to the verb's YAML.
+    """Values from a run or a recipe to which a configuration adds the words of the line.
 
     nodes: one node per group, taken from a run.
     values: top-level values of that run.
@@ -40,7 +41,7 @@ class Base:
 
 
 class Loader:
-    """Hydra's configuration loader over the folders of groups, inside a `with` block."""
+    """Hydra's configuration loader for the folders of groups. It works inside a `with` block."""
 
     def __init__(self, base: Base) -> None:
         self.base = base
@@ -50,7 +51,7 @@ class Loader:
         ours, *self.own = conf_folders()
         search = create_config_search_path(str(ours))
         for folder in self.own:
-            # Hydra's schema source, which create_config_search_path puts last, must stay last.
+            # create_config_search_path puts Hydra's schema source last, and there it must stay.
             search.get_path().insert(-1, SearchPathElement("user", f"file://{folder}"))
         store = ConfigStore.instance()
         for group, node in self.base.nodes.items():
@@ -66,36 +67,36 @@ class Loader:
     ) -> DictConfig:
         """Return the verb's configuration.
 
-        Groups that the line names, or that come from a run, take no values from a recipe, unless both have the same
-        option. A sampler that replaces another is recorded under `replaced`.
+        A group that the line names or that comes from a run takes values from a recipe only if both have the same
+        option. If the line replaces the sampler of training, the earlier sampler is recorded under `replaced`.
 
         words: words that are added to the line.
         overrides: the line.
         named: groups that the line names.
         values: top-level values of a run that apply unless the line sets them.
         """
-        recipe = any(word.startswith("experiment=") for word in [*words, *map(text, overrides)])
-        apart = named | set(self.base.nodes) if recipe else named
-        apart &= set(verb_groups(verb)) - {"experiment"}
-        if not apart or not (recipe or self.base.nodes):
+        has_recipe = any(word.startswith("experiment=") for word in [*words, *map(text, overrides)])
+        separate = named | set(self.base.nodes) if has_recipe else named
+        separate &= set(verb_groups(verb)) - {"experiment"}
+        if not separate or not (has_recipe or self.base.nodes):
             return self._load(verb, [*words, *map(text, overrides)], values)
-        others = [text(o) for o in overrides if o.key_or_group not in apart and not is_key_of(o, apart)]
-        before = self._load(verb, [*(w for w in words if w.partition("=")[0] not in apart), *others], None)
-        clean, again = {}, set()
-        for group in sorted(apart) if recipe else ():
+        others = [text(o) for o in overrides if o.key_or_group not in separate and not is_key_of(o, separate)]
+        before = self._load(verb, [*(w for w in words if w.partition("=")[0] not in separate), *others], None)
+        own_nodes, same_option = {}, set()
+        for group in sorted(separate) if has_recipe else ():
             own = [word for word in words if word.partition("=")[0] == group]
             own += [text(o) for o in overrides if o.key_or_group == group or is_key_of(o, {group})]
-            clean[group] = self._load(verb, own, None).get(group)
-            # A group of the run stays the run's, whichever option the recipe has.
-            if group in named and (group in LIST_GROUPS or target_of(clean[group]) == target_of(before.get(group))):
-                again.add(group)
-        # Keys of another option apply only to it: the recipe's option may have a key of the same name.
-        other = clean.keys() - again
-        config = self._load(verb, [*words, *(text(o) for o in overrides if not is_key_of(o, other))], values)
-        for group, node in clean.items():
-            with open_dict(config):
-                is_mixed = group in again
-                config[group] = group_node(config.get(group), node, before.get(group), group) if is_mixed else node
+            node = own_nodes[group] = self._load(verb, own, None).get(group)
+            # A group that comes from the run keeps the run's values, whichever option the recipe has.
+            if group in named and (group in LIST_GROUPS or target_of(node) == target_of(before.get(group))):
+                same_option.add(group)
+        # The recipe's option may have a key of the same name as the option that replaces it.
+        replacing = own_nodes.keys() - same_option
+        config = self._load(verb, [*words, *(text(o) for o in overrides if not is_key_of(o, replacing))], values)
+        with open_dict(config):
+            for group, node in own_nodes.items():
+                is_same = group in same_option
+                config[group] = group_node(config.get(group), node, before.get(group), group) if is_same else node
         if verb == "train" and "sampler" in named:
             nodes = {group: self.base.nodes.get(group, before.get(group)) for group in ("sampler", "objective")}
             record_replaced(config, nodes)
@@ -123,11 +124,11 @@ class Loader:
         return config
 
 
-def group_node(mixed: Any, clean: Any, recipe: Any, group: str) -> Any:
-    """Return a group's node: `mixed` with the recipe's values if both have one option, else `clean` of them."""
+def group_node(mixed: Any, own: Any, recipe: Any, group: str) -> Any:
+    """Return a group's node: `mixed`, with the recipe's values, if both have the same option, otherwise `own`."""
     if group in LIST_GROUPS:
-        return {name: group_node(mixed.get(name), clean[name], (recipe or {}).get(name), "") for name in clean or {}}
-    return mixed if clean is not None and target_of(clean) == target_of(recipe) else clean
+        return {name: group_node(mixed.get(name), own[name], (recipe or {}).get(name), "") for name in own or {}}
+    return mixed if own is not None and target_of(own) == target_of(recipe) else own
 
 
 def target_of(node: Any) -> str | None:
@@ -137,7 +138,7 @@ def target_of(node: Any) -> str | None:
 
 
 def is_key_of(override: Override, groups: set[str]) -> bool:
-    """Return True if an override sets a key inside one of these groups."""
+    """Return True if an override sets a key inside any of these groups."""
     group, mark, _ = override.key_or_group.partition(".")
     return bool(mark) and group in groups
 

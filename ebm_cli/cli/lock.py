@@ -10,12 +10,12 @@ from ebm_cli.run.writing import write_text
 
 
 class RunInUse(InputError):
-    """Another ebm works in the folder."""
+    """Another ebm process works in the folder."""
 
 
 @contextmanager
 def run_lock(run: Run, name: str | None = None) -> Iterator[None]:
-    """Hold the lock of a run inside the block. Raises RunInUse, with the run's `name`, if another ebm holds it."""
+    """Hold the lock of a run inside the block. Raises RunInUse with the run's `name` if another process holds it."""
     import fcntl
 
     handle = os.open(run.folder, os.O_RDONLY)
@@ -31,7 +31,7 @@ def run_lock(run: Run, name: str | None = None) -> Iterator[None]:
 
 @contextmanager
 def unfinished_mark(run: Run) -> Iterator[None]:
-    """Mark the run as not finished until the block succeeds; wrong input leaves an earlier run unchanged."""
+    """Mark the run as unfinished until the block succeeds. After an InputError, an earlier run is as it was before."""
     before = run.is_finished()
     path = run.folder / "config.yaml"
     config = path.read_text() if path.exists() else None

@@ -1,4 +1,4 @@
-"""Old names of keys on a command line: accepted for one release, each with one line that gives the new name."""
+"""Old names of keys on a command line. For one release they are accepted, with one line that gives the new name."""
 
 import sys
 from functools import cache
@@ -11,7 +11,7 @@ from ebm_cli.run.renamed_keys import new_key
 
 
 def with_new_key(override: Override, config: dict[str, Any]) -> Override:
-    """Return the override under the new name of its key, if `config` knows it only under that one."""
+    """Return the override under the new name of its key, if `config` has only the new name."""
     key = override.key_or_group
     new = new_key(config, key)
     if new is None:

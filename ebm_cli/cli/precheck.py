@@ -15,7 +15,7 @@ from ebm_cli.cli.run_job import without_dependent_keys
 from ebm_cli.cli.words import WrongWords
 from ebm_cli.run.folder import FIGURES, Run
 
-# If the data or the recipe of a line is misspelt, its keys are those of another recipe.
+# If the data or the recipe of a line is misspelt, the line is composed with another recipe's keys.
 RECIPE_KEYS = ("data", "experiment")
 # Keys on which no part depends except the sampler.
 SAMPLER_KEYS = (
@@ -24,10 +24,10 @@ SAMPLER_KEYS = (
 
 
 def check_job(job: Job, built: set[str] | None = None) -> None:
-    """Raise InputError with all that is wrong with the numbers of a job and, if necessary, with its parts.
+    """Raise InputError with all that is wrong with the numbers of a job and, if they are checked, with its parts.
 
-    built: the parts of jobs that were checked, to which this job's are added; None: check the parts only if a number
-    is wrong, since the verb builds them itself.
+    built: parts that were checked before. This job's parts are added, and checked if they are not among them. If None,
+        they are checked only if a number is wrong, because the verb checks them when it builds them.
     """
     wrong = messages_of(lambda: check_numbers(job))
     parts = json.dumps(parts_config(job), sort_keys=True, default=str)
@@ -40,7 +40,7 @@ def check_job(job: Job, built: set[str] | None = None) -> None:
 
 
 def messages_of(action: Callable[[], object]) -> list[str]:
-    """Return the messages of the InputError that `action` raises. Other failures are reported by the run itself."""
+    """Return the messages of the InputError that `action` raises. The run itself reports any other failure."""
     try:
         action()
     except InputError as error:
@@ -51,13 +51,13 @@ def messages_of(action: Callable[[], object]) -> list[str]:
 
 
 def parts_config(job: Job) -> dict[str, Any]:
-    """Return the configuration that decides whether a job's parts can be built, without numbers of the sampler."""
+    """Return the part of a job's configuration that decides whether its parts can be built."""
     kept = {key: value for key, value in job.config.items() if key not in SAMPLER_KEYS}
     return kept | {"verb": job.verb, "sampler": (job.config.get("sampler") or {}).get("_target_")}
 
 
 def check_numbers(job: Job) -> None:
-    """Raise InputError with all that is wrong with the numbers of a job that need neither data nor energy."""
+    """Raise InputError with all that is wrong with the numbers of a job, except numbers that need data or energy."""
     from ebm_cli.assembly.build import INJECTED, asks, make
 
     config, problems = job.config, Problems()
@@ -107,19 +107,19 @@ def verb_checks(job: Job) -> Iterator[tuple[str, Callable[[], object]]]:
 
 
 def check_parts(job: Job) -> None:
-    """Raise InputError with all that is wrong with the parts of a job, which are built as the verb builds them."""
+    """Build the parts of a job as the verb does. Raises InputError with all that is wrong with them."""
     if job.verb == "diagnose" or job.folder is not None:
         return
     from ebm_cli.assembly.assemble import assemble
     from ebm_cli.assembly.data_record import read_data_record
     from ebm_cli.run.machine import resolve
-    from ebm_cli.sampling.fresh_chains import ready_start
+    from ebm_cli.sampling.fresh_chains import loaded_start
 
     config = job.config
     try:
         machine = resolve(config["device"], config["dtype"], config["threads"])
     except InputError:
-        # This is reported with the numbers. Other errors do not depend on the machine.
+        # The check of the numbers reports this error. Other errors do not depend on the machine.
         machine = resolve("cpu", "float32", 1)
     config = config | {"device": machine.device, "dtype": machine.dtype, "threads": machine.threads}
     source = job.source if isinstance(job.source, Run) else None
@@ -132,13 +132,13 @@ def check_parts(job: Job) -> None:
             record = record.used_for("units")
         parts = assemble(config, machine, record)
         if job.verb == "sample":
-            ready_start(config, parts, source)
+            loaded_start(config, parts, source)
 
 
 def with_all_problems(error: WrongWords, job: Callable[[], Job]) -> InputError:
-    """Return the error with all else that is wrong with its line.
+    """Return the error with everything else that is wrong with its line.
 
-    job: describes the job of the line without its wrong words.
+    job: composes the job of the line without its wrong words.
     """
     keys = {override.key_or_group for override in error.words}
     if keys & set(RECIPE_KEYS):
@@ -146,13 +146,13 @@ def with_all_problems(error: WrongWords, job: Callable[[], Job]) -> InputError:
     more: list[str] = []
     with suppress(WrongWords):
         more = messages_of(lambda: check_job(job(), set()))
-    # A suggested key is missing only because it is misspelt.
+    # A key that the error suggests is missing only because it was misspelt.
     keys |= {name for message in error.messages for name in re.findall(r"did you mean '([\w.]+)'", message)}
     return InputError(*dict.fromkeys([*error.messages, *(message for message in more if not concerns(message, keys))]))
 
 
 def concerns(message: str, keys: set[str]) -> bool:
-    """Return True if a message is about one of these keys or groups, or mentions its last word."""
+    """Return True if a message is about any of these keys or groups, or mentions the last word of any of them."""
     subject = message.split(" ")[0]
     return any(
         f"{subject}.".startswith(f"{key}.") or re.search(rf"\b{re.escape(key.rpartition('.')[2])}\b", message)

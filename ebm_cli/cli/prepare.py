@@ -23,10 +23,10 @@ SHARED_KEYS = ("event", "dtype")
 def prepare(verb: str, overrides: list[Any], permission: Permission | None = None, place: str = "") -> Job:
     """Return the job of a command line without sweeps.
 
-    Raises InputError with all that is wrong: the words that cannot be read, and the errors of the rest of the line.
+    Raises InputError with all that is wrong with the line.
 
-    permission: what may be imported if the line is stored; None if it was typed.
-    place: where the line is stored.
+    permission: what a stored line may import; None for a line that was typed.
+    place: the words that name the place of a stored line in an error message.
     """
     try:
         return permitted_job(verb, overrides, permission, place)
@@ -42,7 +42,7 @@ def permitted_job(verb: str, overrides: list[Any], permission: Permission | None
     allowed = permission_of(verb, overrides) if permission is None else permission
     with permitted(allowed):
         job, admitted = compose_job(verb, [o for o in overrides if o.key_or_group != "trust"])
-        # A class that is neither of the run nor stored was typed, or belongs to an option that the user typed.
+        # Any other class in the configuration was typed, or comes from an option that the user typed.
         names = foreign(job.config)
         granted = allowed.targets | admitted.targets
         if permission is not None and not allowed.trust:
@@ -77,15 +77,15 @@ def compose_job(verb: str, overrides: list[Any]) -> tuple[Job, Permission]:
 
 
 def nodes_in_use(nodes: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
-    """Return those of a run's own nodes whose classes the configuration still names."""
+    """Return the nodes of a run whose classes the configuration still names."""
     names = set(foreign(config).values())
     return {group: node for group, node in nodes.items() if names & set(foreign({group: node}).values())}
 
 
 def make_runs_absolute(config: dict[str, Any], verb: str) -> None:
-    """Replace the runs that an energy is composed of by absolute folders.
+    """Replace the runs of which an energy is composed by their absolute folders.
 
-    Raises InputError with all runs that cannot be used.
+    Raises InputError that names all runs that cannot be used.
     """
     energy = config.get("energy")
     if not isinstance(energy, dict) or not isinstance(energy.get("runs"), list):
@@ -100,7 +100,7 @@ def make_runs_absolute(config: dict[str, Any], verb: str) -> None:
 
 
 def base_of(verb: str, source: Run | Path | None, overrides: list[Any]) -> tuple[compose.Base, list[Any]]:
-    """Return what a verb's configuration starts from, the groups of its run or a recipe, and the remaining words."""
+    """Return the base of a verb's configuration (the groups of its run, or a recipe) and the remaining words."""
     named = {o.key_or_group for o in overrides}
     if isinstance(source, Run) and verb != "diagnose":
         own = source.whole_config()
@@ -111,7 +111,7 @@ def base_of(verb: str, source: Run | Path | None, overrides: list[Any]) -> tuple
         if verb != "train":
             return sampling_base(source, own, values, overrides)
         if value_of(overrides, "experiment") is not None:
-            # Everything else comes from the other recipe.
+            # The recipe that the line names gives everything else.
             return compose.Base({"energy": own["energy"]}, values), overrides
         nodes = {group: own[group] for group in TRAINING_GROUPS if own.get(group)}
         return compose.Base(nodes, {"trainer": own["trainer"]} | values), overrides
@@ -124,7 +124,7 @@ def base_of(verb: str, source: Run | Path | None, overrides: list[Any]) -> tuple
 def sampling_base(
     source: Run, own: dict[str, Any], values: dict[str, Any], overrides: list[Any]
 ) -> tuple[compose.Base, list[Any]]:
-    """Return what sampling or evaluating a run starts from, and the words without a start that is the run's own."""
+    """Return the base of `ebm sample` or `ebm evaluate` of a run, and the words without a start of the run itself."""
     nodes = {group: own[group] for group in MODEL_GROUPS if own.get(group)}
     chosen = value_of(overrides, "start")
     with permitted(permission_or_nothing(source, own)):
@@ -136,7 +136,7 @@ def sampling_base(
 
 
 def permission_or_nothing(run: Run, own: dict[str, Any]) -> Permission:
-    """Return what may be imported of a run's whole configuration; nothing if some of it may not."""
+    """Return the permission to import every class that a run names; no permission if any of them is refused."""
     try:
         return admit(run, own)
     except InputError:
@@ -144,7 +144,7 @@ def permission_or_nothing(run: Run, own: dict[str, Any]) -> Permission:
 
 
 def objective_start(own: dict[str, Any], chosen: str | None) -> dict[str, Any] | None:
-    """Return the start that a run's objective provides for samples, if the line chooses it or no start."""
+    """Return the start that a run's objective provides for samples, unless the line chooses another start."""
     node = own.get("objective") or {}
     with suppress(InputError):
         objective = locate(str(node.get("_target_")))

@@ -13,7 +13,7 @@ from ebm_cli.run.folder import Run
 
 
 def resume(overrides: list[Any]) -> tuple[Job, Permission]:
-    """Return the job that continues a training run; it accepts only keys that cannot change the run's results."""
+    """Return the job that continues a training run. Its words may set only keys that do not change the results."""
     named = value_of(overrides, "resume")
     assert named is not None
     run = runs.find(named, "train", "resume")
@@ -42,9 +42,9 @@ def word_errors(overrides: list[Any], named: str) -> Iterator[str]:
 
 
 def require_steps_left(run: Run, named: str, steps: Any) -> None:
-    """Raise InputError for a run that has no step left to make.
+    """Raise InputError if a run has reached its last step.
 
-    Steps are left if the run was killed before its first checkpoint or before it wrote its last lines, or if its last
+    Work is left if the run was killed before its first checkpoint or before it wrote its results, or if its last
     checkpoint is damaged.
     """
     from ebm_cli.run import checkpoint
@@ -56,5 +56,5 @@ def require_steps_left(run: Run, named: str, steps: Any) -> None:
     if isinstance(steps, int) and steps > 0 and (steps < last or (steps == readable and run.is_finished())):
         raise InputError(
             f"trainer.steps must be > {last}, the step that resume={named} has reached, got {steps}: "
-            f"trainer.steps={2 * last} extends it"
+            f"trainer.steps={2 * last} extends the run"
         )

@@ -12,17 +12,17 @@ from ebm_cli.run.terminal import printable
 
 COLORS = {"ok": "green", "caution": "yellow", "refused": "red"}
 GAP = "  "
-# Minimum columns for meaning and reasons next to their number; with fewer they stand below it.
+# Minimum width of meaning and reasons next to their number. With less room they are below it.
 MIN_WORDS_WIDTH = 36
 MAX_VALUE_WIDTH = 34
-# A column is at least as wide as its longest word, up to this width.
+# A column is made wide enough for its longest word, up to this width.
 MAX_WORD_WIDTH = 20
 
 
 def estimate_lines(estimates: dict[str, Estimate], width: int) -> list[Text]:
     """Return the lines of the table of a run's numbers.
 
-    No word is broken. Only a line with a word longer than its column can exceed `width`.
+    No word is broken, so a line exceeds `width` if a word is longer than its column.
     """
     cells = estimate_cells(estimates)
     names = max(len(name) for name in ("quantity", *(cell[0] for cell in cells)))
@@ -33,11 +33,11 @@ def estimate_lines(estimates: dict[str, Estimate], width: int) -> list[Text]:
     has_right = any(cell[3] for cell in cells) and words_width >= MIN_WORDS_WIDTH
     widths = [names, values, verdicts, 0]
     heading = "meaning, and reason for doubt" if has_right else ""
-    lines = [Text(padded(["quantity", "value", "verdict", heading], widths), style="bold")]
+    lines = [Text(padded_line(["quantity", "value", "verdict", heading], widths), style="bold")]
     for name, value, verdict, words in cells:
         right = wrap_words(words, words_width) if has_right else []
         for row in zip_longest([name], wrap_words(value, values), [verdict], right, fillvalue=""):
-            line = Text(padded(row, widths))
+            line = Text(padded_line(row, widths))
             start = names + values + 2 * len(GAP)
             line.stylize(COLORS[verdict], start, start + len(row[2]))
             lines.append(line)
@@ -47,7 +47,7 @@ def estimate_lines(estimates: dict[str, Estimate], width: int) -> list[Text]:
 
 
 def estimate_cells(estimates: dict[str, Estimate]) -> list[tuple[str, str, str, str]]:
-    """Return name, value with unit, verdict, and meaning with reasons, as text that does not steer a terminal."""
+    """Return name, value with unit, verdict, and meaning with reasons, all without control characters."""
     rows = {name: estimate.to_json() for name, estimate in estimates.items()}
     cells = []
     for name, estimate in estimates.items():
@@ -58,18 +58,18 @@ def estimate_cells(estimates: dict[str, Estimate]) -> list[tuple[str, str, str, 
 
 
 def table_lines(rows: list[list[str]], widths: list[int]) -> list[str]:
-    """Return the lines of a table, without the columns that have no width; a word is broken only at a column's edge."""
+    """Return the lines of a table, with one column per width; a word that is longer than its column is broken."""
     lines = []
     for row in rows:
         cells = [wrap_words(cell, width, break_long=True) for cell, width in zip(row, widths, strict=False)]
-        lines += [padded(line, widths) for line in zip_longest(*cells, fillvalue="")]
+        lines += [padded_line(line, widths) for line in zip_longest(*cells, fillvalue="")]
     return lines
 
 
 def column_widths(rows: list[list[str]], room: int) -> list[int]:
-    """Return the widths of the columns that fit, at least one.
+    """Return the widths of the columns that fit into `room`, of the first column in any case.
 
-    A column is wide enough for its words, up to 20 letters each. What remains goes to the leftmost columns.
+    Each column is wide enough for its longest word, up to 20 letters. The leftmost columns get the remaining room.
     """
     columns = list(zip(*rows, strict=True))
     widths = [
@@ -84,13 +84,13 @@ def column_widths(rows: list[list[str]], room: int) -> list[int]:
     return widths
 
 
-def padded(cells: Iterable[str], widths: Iterable[int]) -> str:
+def padded_line(cells: Iterable[str], widths: Iterable[int]) -> str:
     """Return one line of a table."""
     return GAP.join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
 
 
 def wrap_words(text: str, width: int, break_long: bool = False) -> list[str]:
-    """Return lines of at most `width` columns; only with `break_long` are longer words broken."""
+    """Return lines of up to `width` letters. A longer word is broken with `break_long`, and otherwise is one line."""
     return [
         line
         for paragraph in text.splitlines()

@@ -21,9 +21,9 @@ from ebm_cli.run.terminal import Stopped
 
 
 def perform(job: Job, terminal: Any = None) -> tuple[Job, Run, int, dict[str, Estimate]]:
-    """Run one job in its folder; return it with its run, the exit code and the numbers.
+    """Run one job in its folder. Return the job, its run, the exit code and the numbers.
 
-    terminal: the terminal to use; None for a new one.
+    terminal: the terminal to use; None for a new ConsoleTerminal.
     """
     from ebm_cli.cli.console import ConsoleTerminal
 
@@ -47,7 +47,7 @@ def perform(job: Job, terminal: Any = None) -> tuple[Job, Run, int, dict[str, Es
         if job.folder is None:
             shutil.rmtree(folder, ignore_errors=True)
         elif fresh:
-            # The row of a sweep gives the reason.
+            # The table of the sweep gives this reason.
             leave_reason(run, "; ".join(error.messages))
         code = report_input_error(without_dependent_keys(job, error))
     except Stopped as stop:
@@ -74,11 +74,11 @@ def is_refused(job: Job, estimates: dict[str, Estimate]) -> bool:
 
 
 def without_dependent_keys(job: Job, error: InputError) -> InputError:
-    """Return the error without untyped keys that take their value from another key that is wrong itself."""
+    """Return the error without messages on untyped keys whose value comes from another wrong key."""
     named = {message.split(" ")[0] for message in error.messages}
     typed = {word.lstrip("+~").partition("=")[0] for word in job.words}
 
-    def follows(key: str) -> bool:
+    def is_dependent(key: str) -> bool:
         group, _, last = key.partition(".")
         node = job.config.get(group)
         if not isinstance(node, dict) or key in typed:
@@ -86,7 +86,7 @@ def without_dependent_keys(job: Job, error: InputError) -> InputError:
         source = re.fullmatch(r"\$\{([\w.]+)\}", str(shipped.defaults(str(node.get("_target_"))).get(last)))
         return source is not None and source[1] in named
 
-    kept = [message for message in error.messages if not follows(message.split(" ")[0])]
+    kept = [message for message in error.messages if not is_dependent(message.split(" ")[0])]
     return InputError(*(kept or error.messages))
 
 

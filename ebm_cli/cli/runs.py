@@ -1,11 +1,11 @@
-"""Find what `run=`, `resume=` and `init=` name: a folder, a file of chains, or the newest run a verb can use."""
+"""Find what `run=`, `resume=` and `init=` name: a folder, a file of chains, or the newest run that a verb can use."""
 
 from pathlib import Path
 
 from ebm_cli.check import InputError, nearest
 from ebm_cli.run.folder import Run
 
-# The verbs whose runs a verb can use, and what such a run must contain.
+# The verbs whose runs a verb can use, and the file that such a run must contain.
 USES = {"train": ("train",), "sample": ("train",), "evaluate": ("train",), "diagnose": ("sample",)}
 NEEDS = {"train": "checkpoints/last", "sample": "chains.nc"}
 

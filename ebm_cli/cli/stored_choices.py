@@ -1,4 +1,4 @@
-"""Replace `auto` in a configuration by what it means here, and write config.yaml with how the run was made."""
+"""Replace `auto` in a configuration by the value that it stands for, and write config.yaml with its provenance."""
 
 import shlex
 import subprocess
@@ -17,7 +17,7 @@ from ebm_cli.run.old_formats import FORMAT
 
 
 def resolve_auto_values(job: Job, run: Run) -> dict[str, Any]:
-    """Return the configuration with what `auto` means here, and write it to config.yaml."""
+    """Return the configuration with the values that `auto` stands for, and write it to config.yaml."""
     from ebm_cli.chain.engine import choose
     from ebm_cli.run.machine import resolve
 
@@ -30,7 +30,7 @@ def resolve_auto_values(job: Job, run: Run) -> dict[str, Any]:
             config["engine"] = choose(config["engine"], machine.device, has_fixed_steps(config), kernel_steps(config))
     if "made" not in config:
         config["made"] = provenance(job) | ({"files": files} if (files := files_of(config)) else {})
-    # The stored paths hold from any folder; errors name a path as it was typed.
+    # Stored paths are absolute. The returned paths are as typed, because errors name them.
     stored: dict[str, Any] = {"data": with_absolute_data_path(config.get("data"))}
     if config.get("score") is not None:
         stored["score"] = absolute_path(str(config["score"]))
@@ -39,7 +39,7 @@ def resolve_auto_values(job: Job, run: Run) -> dict[str, Any]:
 
 
 def provenance(job: Job) -> dict[str, Any]:
-    """Return how a run is made: the command, the keys that it sets, and the versions."""
+    """Return the provenance of a run: the command, the keys that it sets, and the versions."""
     import torch
 
     return {
@@ -67,12 +67,12 @@ def has_fixed_steps(config: dict[str, Any]) -> bool:
 
 
 def kernel_steps(config: dict[str, Any]) -> int:
-    """Return the steps of all chains of `ebm sample` or `ebm evaluate`; 0 for training, whose weights change."""
+    """Return the kernel steps of `ebm sample` or `ebm evaluate`; 0 for training, where the weights change."""
     return sum(step for step in (config.get("steps"), config.get("burn_in")) if isinstance(step, int))
 
 
 def with_absolute_data_path(data: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return a data node whose `path`, if it exists, does not depend on the current folder."""
+    """Return a data node with an absolute `path`, if it has a path that exists."""
     path = None if data is None else data.get("path")
     if data is None or not isinstance(path, str) or not Path(path).expanduser().exists():
         return data
@@ -80,7 +80,7 @@ def with_absolute_data_path(data: dict[str, Any] | None) -> dict[str, Any] | Non
 
 
 def absolute_path(path: str) -> str:
-    """Return a path that does not depend on the current folder."""
+    """Return the absolute path, with ~ expanded."""
     return str(Path(path).expanduser().absolute())
 
 

@@ -1,4 +1,4 @@
-"""`-m`: one job per combination of values, each in its own folder; ends with a table and a picture."""
+"""`-m`: run one job per combination of values, each in its own folder, and show all in a table and a picture."""
 
 import itertools
 import sys
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 def sweep(verb: str, overrides: list[Any], resumed: Path | None) -> int:
     """Run every combination of the values that `overrides` list, or the remaining jobs of an earlier sweep.
 
-    All jobs are composed and checked before the first one runs. A job that fails gives a line immediately and a row
-    with its reason; the others continue. Return the exit code: 0 all done, 1 any failed, 130 or 143 after a signal.
+    All jobs are composed and checked before any of them runs. If a job fails, a line reports it immediately, its row
+    gives the reason, and the other jobs continue. Return the exit code: 0 if all jobs are done, 1 if any failed, 130 or
+    143 after a signal.
 
     resumed: the folder of the earlier sweep.
     """
@@ -51,7 +52,7 @@ def sweep(verb: str, overrides: list[Any], resumed: Path | None) -> int:
 
 
 def compose_jobs(plan: Plan) -> list[Job]:
-    """Return the jobs of all lines. Raises InputError with everything that is wrong in jobs that have not started."""
+    """Return the jobs of all lines. Raises InputError with everything that is wrong with jobs that have not started."""
     jobs: list[Job] = []
     problems, built = Problems(), set[str]()
     for number, line in enumerate(plan.jobs):
@@ -75,7 +76,7 @@ def finish(folder: Path, plan: Plan) -> None:
 
 
 def run_all(folder: Path, jobs: list[Job], plan: Plan) -> list[int]:
-    """Run the jobs that are not done yet, one after the other; write sweep.csv after each. Return the exit codes."""
+    """Run the unfinished jobs in order, write sweep.csv after each of them, and return their exit codes."""
     from ebm_cli.cli.console import ConsoleTerminal
 
     terminal, codes = ConsoleTerminal(), []
@@ -98,9 +99,9 @@ def run_all(folder: Path, jobs: list[Job], plan: Plan) -> list[int]:
 
 
 def run_one(job: Job, place: Path, terminal: JobTerminal) -> int:
-    """Run one job in its own numbered folder, a stopped training run from its checkpoint. Return the exit code."""
+    """Run one job in its own numbered folder and return its exit code. A stopped training run continues."""
     if place.exists():
-        # A folder that another ebm works in is neither renamed nor used.
+        # The lock fails if another process works in the folder.
         with run_lock(Run(place)):
             if (place / "checkpoints" / "last").exists():
                 with permitted(job.permission):
@@ -122,7 +123,7 @@ def unused_path(place: Path) -> Path:
 
 
 def write_table(folder: Path, plan: Plan) -> "Sweep":
-    """Write sweep.csv with the jobs that have run so far; return its content."""
+    """Read the jobs that have run so far, write sweep.csv, and return the jobs."""
     from ebm_cli.report.sweep_members import read_sweep
     from ebm_cli.report.sweep_table import as_csv
 

@@ -7,7 +7,7 @@ from typing import Any
 from ebm_cli.assembly.permission import Permission
 from ebm_cli.check import InputError
 from ebm_cli.cli.line_values import permission_of
-from ebm_cli.cli.words import parse, path_text, sweep_jobs, sweep_keys, text, unquote
+from ebm_cli.cli.words import parse, path_text, sweep_jobs, text, unquote
 from ebm_cli.run import signed_yaml as stored
 from ebm_cli.run.new_folder import new_folder
 from ebm_cli.run.writing import write_text
@@ -23,7 +23,7 @@ class Plan:
     keys: the keys that vary.
     jobs: one line per job.
     cwd: the folder that relative paths start from.
-    permission: what may be imported if the lines were not typed on this account; None if they permit it themselves.
+    permission: what lines of another account may import; None for lines of this account, as they permit what they name.
     folder: the sweep's folder; None before it exists.
     """
 
@@ -41,9 +41,10 @@ def new_plan(verb: str, overrides: list[Any]) -> Plan:
         raise InputError("out cannot be swept: it is the sweep's own folder")
     inner = [o for o in overrides if o.key_or_group not in SWEEP_KEYS]
     lines = [[text(o) for o in job] for job in sweep_jobs(inner, MAX_JOBS)]
+    keys = [o.key_or_group for o in inner if o.is_sweep_override()]
     if verb != "diagnose":
         lines = [with_fixed_runs(line, verb) for line in lines]
-    return Plan(verb, sweep_keys(inner), [with_seed(line, number) for number, line in enumerate(lines)], Path.cwd())
+    return Plan(verb, keys, [with_seed(line, number) for number, line in enumerate(lines)], Path.cwd())
 
 
 def with_seed(line: list[str], number: int) -> list[str]:
@@ -52,10 +53,10 @@ def with_seed(line: list[str], number: int) -> list[str]:
 
 
 def with_fixed_runs(line: list[str], verb: str) -> list[str]:
-    """Return the line with run=latest replaced by the present one, as the sweep makes newer runs."""
+    """Return the line with `latest` replaced by the run that it names now, because the sweep makes newer runs."""
     from ebm_cli.cli import runs
 
-    done = []
+    fixed = []
     for word in line:
         key, _, value = word.partition("=")
         value = unquote(value)
@@ -64,8 +65,8 @@ def with_fixed_runs(line: list[str], verb: str) -> list[str]:
         elif key == "energy.runs" and isinstance(names := parse([word])[0].value(), list):
             folders = [path_text(runs.path_of(runs.find(str(name), verb, key))) for name in names]
             word = f"{key}=[{','.join(folders)}]"
-        done.append(word)
-    return done
+        fixed.append(word)
+    return fixed
 
 
 def create_sweep(plan: Plan, overrides: list[Any]) -> Path:
@@ -78,7 +79,7 @@ def create_sweep(plan: Plan, overrides: list[Any]) -> Path:
 
 
 def reopen(verb: str, overrides: list[Any], folder: Path) -> Plan:
-    """Return the plan of an earlier sweep, which continues in the folder where it was planned."""
+    """Return the plan of an earlier sweep. It continues in the folder in which it was planned."""
     extra = [o.key_or_group for o in overrides if o.key_or_group not in ("resume", "trust")]
     if [key for key in extra if key.rpartition(".")[2] != "_target_"]:
         raise InputError(f"resume={folder} finishes a sweep as it was planned: it takes no other key")
@@ -104,9 +105,11 @@ def reopen(verb: str, overrides: list[Any], folder: Path) -> Plan:
 
 
 def require_own_paths(plan: dict[str, Any], cwd: Path, path: Path) -> None:
-    """Raise InputError if an unsigned plan would read other files here: by interpolation, or from another folder."""
+    """Raise InputError if an unsigned plan could read other files here: by interpolation, or from another folder."""
     if found := stored.interpolations(plan):
-        raise InputError(f"{path} is not of this account, and its {found[0]} hold an interpolation: type trust=true")
+        raise InputError(
+            f"{path} was not made on this account, and its {found[0]} hold an interpolation: type trust=true"
+        )
     try:
         is_same = cwd.samefile(Path.cwd())
     except (OSError, ValueError):
@@ -136,7 +139,7 @@ def require_plan(plan: dict[str, Any], path: Path) -> None:
 
 
 def job_label(line: list[str], keys: list[str]) -> str:
-    """Return the words of a job's line that vary."""
+    """Return the words of a job's line that have a varying key, as one text."""
     values = line_values(line)
     return " ".join(f"{key}={values[key]}" for key in keys if key in values)
 

@@ -1,4 +1,4 @@
-"""Show one progress bar for a whole sweep; the progress of its job is a fraction of it."""
+"""Show one progress bar for a whole sweep, of which the progress of each job is a fraction."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +9,12 @@ from ebm_cli.run.terminal import Ticker
 if TYPE_CHECKING:
     from ebm_cli.cli.console import ConsoleTerminal
 
-# The fraction of the rest of a job that each of its tasks takes. The first task is nearly always the longest.
+# The fraction of the remaining job that is assumed for each task. The first task is nearly always the longest.
 TASK_FRACTION = 0.9
 
 
 class JobTerminal:
-    """One job's terminal. It prints on the sweep's terminal and moves the sweep's bar from `done` towards done + 1."""
+    """The terminal of one job. It prints on the sweep's terminal and moves the sweep's bar from `done` to done + 1."""
 
     def __init__(self, terminal: "ConsoleTerminal", tick: Ticker, done: int) -> None:
         self.terminal = terminal
@@ -34,7 +34,7 @@ class JobTerminal:
 
     @contextmanager
     def task(self, name: str, total: int | None, begin: int = 0) -> Iterator[Ticker]:  # noqa: ARG002
-        """Show a task of the job as a fraction of the rest of the job."""
+        """Show a task as a fraction of the part of the job that remains."""
         start = self.reached
 
         def tick(done: float, **figures: float) -> None:

@@ -1,4 +1,4 @@
-"""Find what is wrong with a command line: every unknown option and key, with the nearest known one."""
+"""Find what is wrong with a command line: every unknown option and key, each with the nearest known name."""
 
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -10,8 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ebm_cli.check import nearest
-from ebm_cli.cli.keys import LIST_GROUPS, flatten, groups, verb_groups
+from ebm_cli.cli.keys import LIST_GROUPS, groups, verb_groups
 from ebm_cli.run import shipped
+from ebm_cli.run.nested import flatten, value_at
 
 # Keys that were renamed, and what to type instead.
 RENAMED_KEYS = {
@@ -21,17 +22,12 @@ RENAMED_KEYS = {
 # Keys that take a number or a size, such as 200MB.
 SIZE_KEYS = ("trainer.keep",)
 TUNING_VERBS = ("train", "sample", "evaluate")
-# The name of a run's own group in Hydra's store.
+# The name under which Hydra's store holds a group of a run.
 OF_RUN = "of_run"
 
 
-def wrong_options(chosen: list[Override], known: dict[str, dict[str, Path]], verb: str) -> list[tuple[Override, str]]:
-    """Return the words that name an option or a group that the verb does not have, each with a message."""
-    return [(override, message) for override in chosen for message in option_errors(override, known, verb)]
-
-
 def option_errors(override: Override, known: dict[str, dict[str, Path]], verb: str) -> Iterator[str]:
-    """Yield what is wrong with a word that chooses options."""
+    """Yield what is wrong with a word that chooses options: the verb lacks the group, or the group lacks the option."""
     group, word = override.key_or_group, override.input_line
     if group not in verb_groups(verb):
         yield f"{group} is not a group of ebm {verb}; its groups are {', '.join(verb_groups(verb))}"
@@ -100,12 +96,12 @@ def renamed_key_message(key: str, verb: str) -> str:
     if key not in RENAMED_KEYS:
         return ""
     if verb not in TUNING_VERBS:
-        return f"{key} is not a key of ebm {verb}, which moves no chains"
+        return f"{key} is not a key of ebm {verb}: this verb moves no chains"
     return f"{key} is now a key of ebm {verb} itself: type {RENAMED_KEYS[key]}"
 
 
 def has_key(config: DictConfig, key: str) -> bool:
-    """Return True if a dotted key leads to a value, which may be an item of a list."""
+    """Return True if a dotted key leads to a value. The value may be an item of a list."""
     try:
         return OmegaConf.select(config, key, throw_on_missing=False) is not None
     except OmegaConfBaseException:
@@ -126,15 +122,13 @@ def class_key(group: str) -> str:
 def suggestion(override: Override, config: dict[str, Any], verb: str) -> str:
     """Return a hint at what the user may have meant by an unknown key.
 
-    In this order: an argument of the user's own class, a key of a member of a list group that is not chosen, the
-    nearest key, a key with the same last word, the nearest group.
+    The first that applies: an argument of the user's own class; a key of an option of a list group that is not chosen;
+    the nearest key; a key with the same last word; the nearest group.
     """
     key = override.key_or_group
     known = [name for name, _ in flatten(config)]
     path = key.split(".")
-    owner: Any = config
-    for name in path[:-1]:
-        owner = owner.get(name) if isinstance(owner, dict) else None
+    owner = value_at(config, key.rpartition(".")[0])
     if isinstance(owner, dict) and "_target_" in owner and not shipped.is_shipped(str(owner["_target_"]), path[0]):
         return f"; an argument of your own class is typed +{(override.input_line or key).lstrip('+')}"
     if path[0] in LIST_GROUPS and path[0] in verb_groups(verb) and len(path) > 1:
@@ -152,13 +146,8 @@ def suggestion(override: Override, config: dict[str, Any], verb: str) -> str:
     return nearest(path[0], tops) or f"; the keys are {', '.join(tops)}"
 
 
-def missing_keys(config: dict[Any, Any]) -> list[str]:
-    """Return the dotted keys whose value is still `???`."""
-    return [key for key, value in flatten(config) if value == "???"]
-
-
 def plain_dict(config: DictConfig) -> dict[str, Any]:
-    """Return a configuration as nested dicts, with its interpolations."""
+    """Return a configuration as nested dicts, with its interpolations unresolved."""
     container = OmegaConf.to_container(config, resolve=False)
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}

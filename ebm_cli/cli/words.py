@@ -11,15 +11,15 @@ from hydra.errors import HydraException
 
 from ebm_cli.check import InputError
 
-# Keys whose value is a path, and those that take only one path.
+# Keys whose value is a path, and keys that never take several paths.
 PATH_KEYS = ("out", "name", "run", "init", "resume", "data.path", "score", "log_weights")
 SINGLE_PATH_KEYS = ("out", "name")
 
 
 class WrongWords(InputError):
-    """Some words of a line are wrong by themselves.
+    """Some words of a line are wrong, whatever the other words are.
 
-    wrong: each word with its message.
+    wrong: each wrong word with its message.
     """
 
     def __init__(self, wrong: list[tuple[Override, str]]) -> None:
@@ -54,9 +54,9 @@ def parse(arguments: list[str]) -> list[Override]:
 
 
 def with_quoted_path(word: str) -> str:
-    """Return the word; a value that is a path is quoted for Hydra, since a folder's name may hold any character.
+    """Return the word with its value quoted for Hydra if it is a path, because a path may contain any character.
 
-    A value that is quoted, null, an interpolation or a list of paths to sweep over is not changed.
+    A value that is quoted, null, an interpolation or a list of paths to sweep over does not change.
     """
     key, _, value = word.partition("=")
     if key == "energy.runs" and value[:1] == "[" and value[-1:] == "]" and not value[1:].strip().startswith(("'", '"')):
@@ -68,7 +68,7 @@ def with_quoted_path(word: str) -> str:
 
 
 def paths_in(text: str) -> list[str]:
-    """Return the paths of a list; a comma inside the name of an existing path does not split it."""
+    """Return the paths of a list. A comma does not separate paths if it is part of an existing path."""
     pieces = text.split(",") if text.strip() else []
     found: list[str] = []
     while pieces:
@@ -141,8 +141,3 @@ def sweep_jobs(overrides: list[Override], max_jobs: int) -> list[list[Override]]
             raise InputError(f"{text(override)!r} makes more than {max_jobs:,} jobs")
         jobs = [[*job, word] for job in jobs for word in words]
     return [parse(job) for job in jobs]
-
-
-def sweep_keys(overrides: list[Override]) -> list[str]:
-    """Return the keys that sweep."""
-    return [o.key_or_group for o in overrides if o.is_sweep_override()]

@@ -15,6 +15,7 @@ from ebm_cli.data import is_image
 from ebm_cli.energy import device_of
 from ebm_cli.estimate import Picture
 from ebm_cli.run.folder import Run
+from ebm_cli.run.history import last_tenth
 
 STYLE: Any = mpl.rc_params_from_file(Path(__file__).with_name("ebm.mplstyle"), use_default_template=False)
 CYCLE: tuple[str, ...] = tuple(STYLE["axes.prop_cycle"].by_key()["color"])
@@ -25,10 +26,8 @@ MAX_NAMED_VALUES = 12
 
 def new(columns: int = 1, width: float = 6.4, height: float = 3.6) -> tuple[Figure, list[Axes]]:
     """Return a figure and its `columns` axes in one row; sizes in inches."""
-    with mpl.rc_context(STYLE):
-        picture = Figure(figsize=(width, height), layout="constrained")
-        axes = picture.subplots(1, columns, squeeze=False)[0]
-    return picture, list(axes)
+    picture, axes = panels(1, columns, width, height)
+    return picture, list(axes[0])
 
 
 def panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
@@ -39,7 +38,7 @@ def panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure
 
 
 def save(run: Run, pictures: dict[str, Picture]) -> None:
-    """Write figures/NAME.png, a vector copy if figures= asks for one, and the captions."""
+    """Write figures/NAME.png, the same picture in the format of the key `figures`, and the captions."""
     run.figures.mkdir(exist_ok=True)
     captions, kinds = run.captions(), dict.fromkeys(("png", run.figure_format()))
     for name, (picture, caption) in pictures.items():
@@ -59,19 +58,20 @@ def can_show(event: tuple[int, ...]) -> bool:
 
 
 def as_pictures(x: Float[np.ndarray, "n c h w"]) -> np.ndarray:
-    """Return (n, height, width) or (n, height, width, 3) in [0, 1]; the outermost 0.1 % of the values are clipped."""
+    """Return (n, height, width) or (n, height, width, 3), scaled to [0, 1]; the outermost 0.1 % of x are clipped."""
     low, high = np.quantile(x, [0.001, 0.999])
     levels = np.clip((x - low) / max(high - low, 1e-12), 0, 1)
     return levels[:, 0] if levels.shape[1] == 1 else np.moveaxis(levels, 1, -1)
 
 
-def states(x: np.ndarray, event: tuple[int, ...], most: int = 60, like: np.ndarray | None = None) -> Figure:
-    """Draw a grid of images, a scatter of points in the plane, or a histogram of one number.
+def states(x: np.ndarray, event: tuple[int, ...], max_images: int = 60, like: np.ndarray | None = None) -> Figure:
+    """Draw a grid of images, a scatter plot of points in the plane, or a histogram of numbers.
 
-    like: points that the window is fitted to.
+    max_images: maximum number of images.
+    like: points to which the window is fitted; None for x.
     """
     if is_image(event):
-        return grid(x[:most])
+        return grid(x[:max_images])
     if event == (2,):
         box = extent(x if like is None else like, x)
         picture, (axes,) = new(width=4.6, height=min(max(3.9 * (box[3] - box[2]) / (box[1] - box[0]), 1.6), 6.0) + 0.6)
@@ -103,10 +103,10 @@ def grid(images: np.ndarray, columns: int = 10) -> Figure:
 def window(
     points: Float[np.ndarray, "n d"], others: Float[np.ndarray, "m d"] | None = None, margin: float = 0.25
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the lowest and highest value of each coordinate to show, without the outermost 0.1 % of the points.
+    """Return the lowest and the highest value of each coordinate to show, without the outermost 0.1 % of the points.
 
-    others: what the points are compared with. They widen the window by at most a margin on each side; the points fill
-    half of it or more.
+    others: points that widen the window by up to one more margin on each side.
+    margin: margin on each side, as a fraction of the range of the points.
     """
     low, high = np.quantile(points, [0.001, 0.999], axis=0)
     pad = margin * np.maximum(high - low, 1e-3)
@@ -137,7 +137,7 @@ def energy_on_grid(
 
 
 def plot_values(axes: Axes, values: dict[str, float], xlabel: str) -> None:
-    """Draw one number per coordinate: named dots up to 12 numbers, else a histogram."""
+    """Draw one number per coordinate: named dots for up to 12 numbers, otherwise a histogram."""
     if len(values) <= MAX_NAMED_VALUES:
         names = list(values)
         axes.plot([values[name] for name in names], range(len(names)), "o", color=BLUE)
@@ -149,7 +149,7 @@ def plot_values(axes: Axes, values: dict[str, float], xlabel: str) -> None:
 
 
 def training(history: list[dict[str, Any]]) -> Picture:
-    """Draw both phases and their gap over training, or the loss and its gradient's norm if there are no phases."""
+    """Draw both phases and their gap over training, or the loss and its gradient norm for training without chains."""
     rows = [row for row in history if "loss" in row]
     drawn, (left, right) = new(2, width=8.4, height=3.2)
     caption = (_phases if any("e_model" in row for row in rows) else _loss)(left, right, rows)
@@ -166,7 +166,7 @@ def _phases(left: Axes, right: Axes, rows: list[dict[str, Any]]) -> str:
     curve(right, rows, "gap", "e_model − e_data", GREEN)
     right.axhline(0, color=BLACK, linewidth=0.8)
     right.set(xlabel="training step", ylabel="gap", ylim=limits_after_transient(rows, "gap"))
-    gaps = [row["gap"] for row in _last_tenth(rows) if "gap" in row]
+    gaps = [row["gap"] for row in last_tenth(rows) if "gap" in row]
     level = f" ({np.mean(gaps):.3g} over the last tenth)" if gaps else ""
     return (
         f"Mean energy of data and of the model's chains (left) and their gap{level} (right). Look for two curves that "
@@ -181,20 +181,20 @@ def _loss(left: Axes, right: Axes, rows: list[dict[str, Any]]) -> str:
     curve(right, rows, "grad_norm", "gradient norm", ORANGE)
     right.set(xlabel="training step", ylabel="gradient norm")
     return (
-        f"Loss (left), {np.mean([row['loss'] for row in _last_tenth(rows)]):.4g} over the last tenth, and norm of its "
+        f"Loss (left), {np.mean([row['loss'] for row in last_tenth(rows)]):.4g} over the last tenth, and norm of its "
         "gradient (right) over training. Look for a loss that falls and then levels off."
     )
 
 
-def _last_tenth(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return rows[-max(1, len(rows) // 10) :]
-
-
 def limits_after_transient(rows: list[dict[str, Any]], *names: str) -> tuple[float, float]:
-    """Return limits of the values after the first tenth of training, a transient that would flatten the rest."""
+    """Return limits of the values after the first tenth of training. The values before it would flatten the rest."""
     later = rows[len(rows) // 10 :]
-    values = [row[name] for row in later for name in names if name in row]
-    low, high = min(values), max(values)
+    return padded_limits(np.array([row[name] for row in later for name in names if name in row]))
+
+
+def padded_limits(values: np.ndarray) -> tuple[float, float]:
+    """Return limits of an axis that shows all values (not all NaN), with a margin."""
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
     pad = 0.08 * (high - low) or 0.5 * abs(high) or 1.0
     return low - pad, high + pad
 
@@ -213,7 +213,7 @@ def curve(axes: Axes, rows: list[dict[str, Any]], name: str, label: str, color: 
 
 
 def two_histograms(axes: Axes, filled: np.ndarray, line: np.ndarray, labels: tuple[str, str]) -> None:
-    """Draw two sets of distances (≥ 0), one filled and one as a line, without the outermost 1 %."""
+    """Draw the histograms of two sets of distances (≥ 0), `filled` and as a `line`, without the outermost 1 %."""
     bins = np.linspace(0, max(np.quantile(line, 0.99), np.quantile(filled, 0.99)) * 1.05, 40).tolist()
     axes.hist(filled, bins=bins, density=True, alpha=0.55, color=BLUE, label=labels[0])
     axes.hist(line, bins=bins, density=True, histtype="step", color=RED, linewidth=1.6, label=labels[1])

@@ -1,4 +1,4 @@
-"""Pictures of states with three or more coordinates, or of a table: columns and pairs of columns, next to data."""
+"""Pictures of tables and of states with many coordinates: columns and pairs of columns, compared with data."""
 
 import numpy as np
 from jaxtyping import Float
@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from ebm_cli import figure
 from ebm_cli.estimate import Picture
 
-# Number of columns that have a marginal, and that are paired.
+# Maximum number of columns with a marginal, and of columns that are paired.
 MAX_MARGINALS, MAX_PAIRED = 12, 5
 PANELS_PER_ROW = 4
 MAX_POINTS = 1000
@@ -24,7 +24,7 @@ def marginals(names: list[str], samples: Float[np.ndarray, "n d"], data: Float[n
         if i >= len(shown):
             axes.remove()
             continue
-        column(axes, samples[:, i], None if data is None else data[:, i], (float(low[i]), float(high[i])))
+        draw_column(axes, samples[:, i], None if data is None else data[:, i], (float(low[i]), float(high[i])))
         axes.set(xlabel=shown[i], yticks=[])
     if data is not None:
         drawn.legend(*panels.flat[0].get_legend_handles_labels(), fontsize="small", loc="outside upper right", ncols=2)
@@ -46,26 +46,26 @@ def pairs(names: list[str], samples: Float[np.ndarray, "n d"], data: Float[np.nd
             if left > row:
                 axes.remove()
             elif left == row:
-                column(axes, samples[:, row], None if data is None else data[:, row], limits[row])
+                draw_column(axes, samples[:, row], None if data is None else data[:, row], limits[row])
                 axes.set(yticks=[])
             else:
-                scatter(axes, data, "0.5", (left, row), 0.6)
-                scatter(axes, samples, figure.BLUE, (left, row), 0.5)
+                draw_points(axes, data, "0.5", (left, row), 0.6)
+                draw_points(axes, samples, figure.BLUE, (left, row), 0.5)
                 axes.set(xlim=limits[left], ylim=limits[row])
             if left <= row:
                 axes.set(xlabel=shown[left] if row == side - 1 else "", ylabel=shown[row] if left == 0 < row else "")
                 axes.tick_params(labelbottom=row == side - 1, labelleft=left == 0 < row, labelsize="small")
     if data is not None:
         drawn.legend(*panels[0, 0].get_legend_handles_labels(), loc="upper right")
-    whose = "Samples (blue) and data (gray)" if data is not None else "Samples"
+    clouds = "Samples (blue) and data (gray)" if data is not None else "Samples"
     which = "all" if side == len(names) else f"the first {side} of {len(names)}"
     return (
         drawn,
-        f"{whose}: {which} columns and their pairs, up to {MAX_POINTS:,} points. Look for clouds that agree.",
+        f"{clouds}: {which} columns and their pairs, up to {MAX_POINTS:,} points. Look for clouds of equal shape.",
     )
 
 
-def column(
+def draw_column(
     axes: Axes, samples: Float[np.ndarray, " n"], data: Float[np.ndarray, " m"] | None, limits: tuple[float, float]
 ) -> None:
     """Draw the histogram of one column within these limits."""
@@ -77,8 +77,8 @@ def column(
     axes.set(xlim=limits)
 
 
-def scatter(axes: Axes, x: np.ndarray | None, color: str, which: tuple[int, int], alpha: float) -> None:
-    """Draw points of two columns, evenly chosen."""
+def draw_points(axes: Axes, x: np.ndarray | None, color: str, which: tuple[int, int], alpha: float) -> None:
+    """Draw evenly spaced points of two columns."""
     if x is not None:
         some = x[:: -(-len(x) // MAX_POINTS)]
         axes.scatter(some[:, which[0]], some[:, which[1]], s=5, color=color, alpha=alpha, linewidths=0, rasterized=True)

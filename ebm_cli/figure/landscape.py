@@ -1,4 +1,4 @@
-"""The picture of a run in the plane: the data's density, the model's, and chains over the energy."""
+"""The picture of a run in the plane: the density of the data, the density of the model, and chains over the energy."""
 
 import numpy as np
 import torch
@@ -12,21 +12,21 @@ from ebm_cli.data import Data, KnownDensity
 from ebm_cli.data._rows import available_rows
 from ebm_cli.estimate import Picture
 
-SIZE = 160
-DEEPEST = 12
+GRID_POINTS = 160
+MAX_LEVEL = 12
 
 
 def landscape(energy: nn.Module, temperature: float, data: Data | None, x: Float[np.ndarray, "n 2"]) -> Picture:
     """Draw the density of the data, if any, the model's density exp(−E/T)/Z, and the states x over E/T.
 
-    Both densities have one color scale, and the model's is normalized over what is shown. Data without a known density
-    are shown by a histogram of their training rows.
+    Both densities have the same color scale. The model's density is normalized over the window. Data without a known
+    density are shown by a histogram of their training samples.
     """
     finite = x[np.isfinite(x).all(1)]
     rows = available_rows(data).x.double().cpu().numpy() if data is not None else None
     shown = [part for part in (rows, finite) if part is not None and len(part)]
     box = figure.extent(shown[0], shown[1] if len(shown) > 1 else None) if shown else (-1.0, 1.0, -1.0, 1.0)
-    u, v, e = figure.energy_on_grid(energy, box, SIZE)
+    u, v, e = figure.energy_on_grid(energy, box, GRID_POINTS)
     level = (e - np.nanmin(e)) / max(temperature, 1e-12)
     model = np.exp(-level) / (np.exp(-level).sum() * (u[1] - u[0]) * (v[1] - v[0]))
     panels = 3 if rows is not None else 2
@@ -36,10 +36,10 @@ def landscape(energy: nn.Module, temperature: float, data: Data | None, x: Float
     if data is not None and rows is not None:
         truth = density_of(data, rows, u, v)
         top = float(np.quantile(truth, 0.999)) or float(truth.max())
-        paint(axes[0], u, v, truth, top, "data")
-    paint(axes[-2], u, v, model, top, "model")
+        draw_density(axes[0], u, v, truth, top, "data")
+    draw_density(axes[-2], u, v, model, top, "model")
     drawn.colorbar(axes[-2].collections[0], ax=axes[:-1], label="density")
-    chains(drawn, axes[-1], u, v, level, finite)
+    draw_states(drawn, axes[-1], u, v, level, finite)
     columns = getattr(data, "columns", None)
     names = [f"{column}, scaled" for column in columns] if columns else ["x₁", "x₂"]
     for each in axes:
@@ -52,36 +52,36 @@ def caption(with_data: bool, states: int, temperature: float) -> str:
     """Return what is plotted and what to look for."""
     left = "Density of the data (left), density of the model (middle)" if with_data else "Density (left)"
     right = f"{states} states of chains over the energy" if states else "the energy"
-    look = "densities that agree" if with_data else "wells at the expected states"
+    look = "two equal densities" if with_data else "wells at the expected states"
     filled = ", and points that fill the light wells by their mass" if states else ""
     return f"{left} and {right} (right), at T = {temperature:g}. Look for {look}{filled}."
 
 
 def density_of(data: Data, rows: np.ndarray, u: np.ndarray, v: np.ndarray) -> Float[np.ndarray, "rows columns"]:
-    """Return the data's density at the grid points, exact if known, else that of a histogram."""
+    """Return the data's density at the grid points: exact if it is known, otherwise from a histogram."""
     if isinstance(data, KnownDensity):
         points = np.stack(np.meshgrid(u, v), -1).reshape(-1, 2)
         with torch.no_grad():
             log_p = torch.cat([data.log_prob(part) for part in torch.as_tensor(points).split(8192)])
         return log_p.exp().cpu().numpy().reshape(len(v), len(u))
-    cells = SIZE // 4
+    cells = GRID_POINTS // 4
     edges = [np.linspace(side[0], side[-1], cells + 1) for side in (u, v)]
     counts = np.histogram2d(rows[:, 0], rows[:, 1], bins=edges, density=True)[0].T
     return np.kron(counts, np.ones((4, 4)))
 
 
-def paint(axes: Axes, u: np.ndarray, v: np.ndarray, density: np.ndarray, top: float, title: str) -> None:
+def draw_density(axes: Axes, u: np.ndarray, v: np.ndarray, density: np.ndarray, top: float, title: str) -> None:
     """Draw one density in color."""
     axes.pcolormesh(u, v, density, vmin=0, vmax=top, cmap="cividis", rasterized=True)
     axes.set_title(title)
 
 
-def chains(
+def draw_states(
     drawn: Figure, axes: Axes, u: np.ndarray, v: np.ndarray, level: np.ndarray, x: Float[np.ndarray, "n 2"]
 ) -> None:
     """Draw states over contours of E/T, one contour per T above the lowest."""
-    levels = np.arange(0, DEEPEST + 0.5, 1)
-    filled = axes.contourf(u, v, np.minimum(level, DEEPEST), levels=levels, cmap="Greys", alpha=0.65)
+    levels = np.arange(0, MAX_LEVEL + 0.5, 1)
+    filled = axes.contourf(u, v, np.minimum(level, MAX_LEVEL), levels=levels, cmap="Greys", alpha=0.65)
     axes.scatter(x[:, 0], x[:, 1], s=7, color=figure.ORANGE, linewidths=0, alpha=0.7)
     axes.set_title("chains over the energy" if len(x) else "energy")
-    drawn.colorbar(filled, ax=axes, label=f"(E − min E)/T, cut at {DEEPEST}")
+    drawn.colorbar(filled, ax=axes, label=f"(E − min E)/T, cut at {MAX_LEVEL}")

@@ -8,14 +8,16 @@ from ebm_cli.estimate import show
 from ebm_cli.logger import Logger, open_places
 from ebm_cli.report.judgment import judgment
 from ebm_cli.run.folder import Run
+from ebm_cli.run.nested import value_at
+from ebm_cli.run.shipped import option_name
 
 Value = float | str | bool
 
 VERDICTS = {"refused": 0.0, "caution": 1.0, "ok": 2.0}
-# HParams shows the first five scalars by name. The digit places this one after the four of training.
+# TensorBoard's HParams tab shows the first five scalars by name. The digit places this scalar after four of training.
 VERDICT_TAG = "2_verdict/worst"
 VERDICT_DESCRIPTION = "The worst verdict among the run's numbers: 2 ok, 1 caution, 0 refused."
-# Groups whose choice is a hyperparameter, and values that are hyperparameters even if they were not typed.
+# Groups whose option is a hyperparameter, and keys that are hyperparameters even if they were not typed.
 GROUPS = ("energy", "data", "sampler", "start", "objective", "path")
 COMPARED_KEYS = (
     "sampler.temperature",
@@ -27,7 +29,7 @@ COMPARED_KEYS = (
     "chains",
     "seed",
 )
-# Keys that determine where and how a run is made, not its result.
+# Keys that do not change the result of a run.
 UNCOMPARED_KEYS = ("run", "init", "out", "name", "device", "threads", "trust", "resume", "experiment", "figures")
 MAX_LIST_LENGTH = 4
 
@@ -42,12 +44,12 @@ def open_record(events: Logger, run: Run) -> None:
     events.hparams(hyperparameters(config), trial)
     events.text("command", f"`{made.get('command', '')}`\n\n{run.folder}", 0)
     text = yaml.safe_dump({key: value for key, value in config.items() if key != "made"}, sort_keys=False)
-    # TensorBoard sorts texts by name: the longest comes last.
+    # TensorBoard sorts texts by name. This name puts the longest text last.
     events.text("whole configuration", as_code_block(text), 0)
 
 
 def close_record(run: Run) -> None:
-    """Write the numbers, figures and judgment in the run's folder; `train` has opened the record itself."""
+    """Write the numbers, figures and judgment of a run. The record of a training run is open already."""
     verb = run.config()["made"].get("verb", "train")
     metrics = run.metrics()
     step = int(metrics["steps"]["value"]) if verb == "train" and "steps" in metrics else 0
@@ -75,24 +77,16 @@ def hyperparameters(config: dict[str, Any]) -> dict[str, Value]:
     for group in GROUPS:
         node = config.get(group)
         if isinstance(node, dict) and isinstance(node.get("_target_"), str):
-            found[group] = str(node["_target_"]).rpartition(".")[0].rpartition(".")[2] or str(node["_target_"])
+            found[group] = option_name(node["_target_"]) or node["_target_"]
     for key in (*COMPARED_KEYS, *config["made"].get("chosen", [])):
-        value = value_of(config, key)
+        value = value_at(config, key)
         if key not in UNCOMPARED_KEYS and key not in found and isinstance(value, bool | int | float | str):
             found[key] = value
     return found
 
 
-def value_of(config: dict[str, Any], key: str) -> Any:
-    """Return the value of a dotted key, None if there is none."""
-    node: Any = config
-    for name in key.split("."):
-        node = node.get(name) if isinstance(node, dict) else None
-    return node
-
-
 def named_scalars(tag: str, value: Any) -> dict[str, float]:
-    """Return a number by its tag, or the numbers of a short list by tag and position; {} for other values."""
+    """Return a number by its tag, or the numbers of a short list by tag and position; {} for any other value."""
     if isinstance(value, int | float):
         return {tag: float(value)}
     if isinstance(value, list) and len(value) <= MAX_LIST_LENGTH and all(isinstance(v, int | float) for v in value):

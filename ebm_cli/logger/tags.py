@@ -1,8 +1,8 @@
 """TensorBoard groups, descriptions and layout of the scalars that training logs."""
 
-# TensorBoard sorts groups by name and opens the first. The digit places this one before chains and data.
+# TensorBoard sorts groups by name and opens the first. The digit places this group before chains and data.
 MAIN_GROUP = "1_train"
-# Group of further scalars of an objective.
+# The group of all other scalars, which an objective adds.
 OBJECTIVE_GROUP = "objective"
 DESCRIPTIONS = {
     "loss": (MAIN_GROUP, "The objective's loss. With chains it compares two phases: its sign and size mean little."),
@@ -24,9 +24,9 @@ DESCRIPTIONS = {
         "MMD² between chains and held-out samples; it selects checkpoints/best without nll.",
     ),
     "nll": ("data", "Negative log-likelihood of held-out samples, in nats per sample, from a cheap bracket."),
-    "nll_lower": ("data", "Lower (optimistic) bound of nll, in nats per sample."),
-    "nll_upper": ("data", "Upper (pessimistic) bound of nll, in nats per sample; it selects checkpoints/best."),
-    "fisher_divergence": ("data", "½ mean ‖∇E/T − ∇(exact energy)‖² over the data, whose density is known."),
+    "nll_lower": ("data", "Lower bound of nll, in nats per sample."),
+    "nll_upper": ("data", "Upper bound of nll, in nats per sample; it selects checkpoints/best."),
+    "fisher_divergence": ("data", "½ mean ‖∇E/T − ∇(exact energy)‖² over data with a known density."),
     "accuracy": (OBJECTIVE_GROUP, "Fraction of samples that the objective classifies correctly."),
     "accuracy_held_out": ("data", "Fraction of held-out samples that are classified correctly."),
     "dv_bound_held_out": ("data", "The objective's Donsker-Varadhan bound on held-out samples."),
@@ -39,14 +39,13 @@ DESCRIPTIONS = {
 HISTOGRAMS = {
     "data": "Energies of the batch's data. It should overlap the histogram of the model.",
     "model": "Energies of the model's chains. It should overlap the histogram of the data.",
-    "noise": "Energies of fixed noise. They should be far above those of the data.",
+    "noise": "Energies of fixed noise. They should be far above the energies of the data.",
 }
 PICTURES = {
-    "samples": "The model's chains at this training step, the first ones, not selected. They should look like the "
-    "data.",
+    "samples": "The first chains of the model at this training step, not selected. They should look like the data.",
     "buffer": "States of the replay buffer, where the chains of the next steps start.",
 }
-# Categories of the custom layout, in order, and their charts: the scalars that share one.
+# The categories of TensorBoard's custom layout, in order, and the scalars of each chart.
 LAYOUT = {
     "training": {
         "energies of both phases: data and model": ("e_data", "e_model"),

@@ -27,7 +27,10 @@ FLUSH_SECONDS = 10
 
 
 class Events(Logger):
-    """Writer of events. With `purge`, TensorBoard hides the events of earlier files of the folder from that step on."""
+    """Writer of an event file.
+
+    purge: TensorBoard hides the events of the folder's earlier files at this step and later; None to hide nothing.
+    """
 
     def __init__(self, folder: Path, purge: int | None) -> None:
         self.writer = EventFileWriter(str(folder), flush_secs=FLUSH_SECONDS)
@@ -46,7 +49,7 @@ class Events(Logger):
         self._add(Summary(value=[Summary.Value(tag=tag, simple_value=value, metadata=metadata)]), step)
 
     def histogram(self, tag: str, values: np.ndarray, step: int, description: str = "") -> None:
-        """Write a histogram of values, which must be finite numbers (at least one)."""
+        """Write a histogram of finite values. There must be a value."""
         self._add(histogram_pb(tag, values.astype(np.float64), description=description), step)
 
     def picture(self, tag: str, png: bytes, step: int, caption: str = "") -> None:
@@ -59,7 +62,10 @@ class Events(Logger):
         self._add(text_pb(tag, markdown), step)
 
     def hparams(self, values: dict[str, float | str | bool], trial: str) -> None:
-        """Write the hyperparameters by which TensorBoard compares runs; trial: unique name of this run."""
+        """Write the hyperparameters by which TensorBoard compares runs.
+
+        trial: unique name of this run.
+        """
         self._add(hparams_pb(values, trial_id=trial), 0)
 
     def mark_finished(self) -> None:

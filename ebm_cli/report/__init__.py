@@ -1,1 +1,1 @@
-"""What is written for people: the page of a run, and the table, picture and page of a sweep."""
+"""Reports for people: the page of a run, and the table, the picture and the page of a sweep."""

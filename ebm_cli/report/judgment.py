@@ -18,10 +18,10 @@ ALARMS = ("modes_missing", "spurious_valleys", "memorization", "effective_temper
 
 
 def judgment(runs: Iterable[tuple[str, Rows]]) -> str:
-    """Return one sentence on the rows of metrics.json of runs that belong together, oldest first; empty for none.
+    """Return one sentence on the rows of metrics.json of related runs (oldest first); empty without rows.
 
-    A later run of a verb replaces an earlier one. Every part is a row's verdict or its meaning, in the order training,
-    model, rows, samples, chains.
+    Only the latest run of each verb counts. Every part is the verdict or the meaning of a row. The order is training,
+    model, rows, samples, log Z, chains.
     """
     latest: dict[str, Rows] = {}
     for verb, rows in runs:
@@ -53,7 +53,7 @@ def training_clause(rows: Rows) -> str:
 
 
 def subject_clause(subject: str, names: tuple[str, ...], rows: Rows) -> str:
-    """Return the meaning of the first number of a subject, or why it has none."""
+    """Return the meaning of the first number of a subject, or the reason if the number is refused."""
     present = [rows[name] for name in names if name in rows]
     for row in present:
         if row["value"] is not None and row.get("meaning"):
@@ -87,7 +87,7 @@ def chains_clause(rows: Rows) -> str:
     else:
         word, start = "not mixed", "not mixed: "
     own = [reason.removeprefix(start) for reason in reasons if reason.startswith(start)]
-    # Refused without evidence.
+    # A verdict without evidence is refused for another reason.
     if not own and row["verdict"] == "refused":
         word = "not judged"
     return f"chains: {word}, {(own or reasons)[0]}"
@@ -101,7 +101,7 @@ def has_own_caution(row: dict[str, Any] | None, mixing: dict[str, Any] | None) -
 
 
 def own_reasons(name: str, rows: Rows) -> str:
-    """Return the reasons of a row in a table of all rows, with "see mixing" for reasons inherited from mixing."""
+    """Return the reasons of a row, with the words "see mixing" instead of reasons that it inherits from mixing."""
     reasons = reasons_of(rows[name])
     inherited = [] if name == "mixing" else reasons_of(rows.get("mixing", {}))
     own = [reason for reason in reasons if reason not in inherited]
@@ -109,7 +109,7 @@ def own_reasons(name: str, rows: Rows) -> str:
 
 
 def count_verdicts(rows: Rows) -> str:
-    """Return the number of rows per verdict, for a run without any other clause."""
+    """Return the number of rows with each verdict, for runs without any other clause."""
     verdicts = [row["verdict"] for row in rows.values()]
     counts = [f"{verdicts.count(verdict)} {verdict}" for verdict in ("ok", "caution", "refused") if verdict in verdicts]
     return f"verdicts: {', '.join(counts)}"
@@ -126,5 +126,5 @@ def first_reason(row: dict[str, Any]) -> str:
 
 
 def reasons_of(row: dict[str, Any]) -> list[str]:
-    """Return the reasons of a row, at least one, which may be empty."""
+    """Return the reasons of a row; a row without reasons has one empty reason."""
     return str(row.get("reason", "")).split("; ")

@@ -15,18 +15,19 @@ import yaml
 from ebm_cli.check import InputError
 from ebm_cli.estimate import show
 from ebm_cli.report.judgment import judgment, own_reasons
-from ebm_cli.report.relatives import ancestors, descendants, note_descendant
+from ebm_cli.report.relatives import ancestors, descendants, record_descendant
 from ebm_cli.run.folder import Run
+from ebm_cli.run.shipped import option_name
 from ebm_cli.run.writing import write_text
 
 TEMPLATES = Path(__file__).with_name("templates")
 
 
 def write_report(run: Run) -> Path:
-    """Write report.html of `run` and rewrite those of its ancestors, which now have one more section."""
+    """Write report.html of `run`, and rewrite the pages of its ancestors with the new section."""
     for other in [*reversed(ancestors(run)), run]:
         if other is not run:
-            note_descendant(other, run)
+            record_descendant(other, run)
         with suppress(OSError):
             write_text(other.folder / "report.html", page(other))
     return run.folder / "report.html"
@@ -71,9 +72,9 @@ def number_sections(sections: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def section(run: Run, page_of: Run) -> dict[str, Any]:
-    """Return the values of one run that the template of another shows.
+    """Return the values of one run that the page of another run shows.
 
-    elsewhere: the data that the run was measured on, if not those of the page's run, otherwise empty.
+    elsewhere: describes the data on which the run was measured; empty if the page's run has the same data.
     """
     config = run.config()
     verb = config["made"].get("verb", "train")
@@ -139,12 +140,12 @@ def data_of(config: dict[str, Any]) -> str:
         return f"score={config['score']}"
     if not isinstance(node, dict):
         return ""
-    module = str(node.get("_target_") or "").rpartition(".")[0].rpartition(".")[2]
-    return f"data={module or 'none'}" + (f", data.path={node['path']}" if node.get("path") else "")
+    name = option_name(node.get("_target_")) or "none"
+    return f"data={name}" + (f", data.path={node['path']}" if node.get("path") else "")
 
 
 def other_data(config: dict[str, Any], own: dict[str, Any]) -> str:
-    """Describe the data of a run if they differ from those of `own`; empty if they are equal or one has none."""
+    """Describe the data of a run if they differ from the data of `own`; empty if they are equal or unknown."""
     if config.get("score") is not None and config.get("score") != own.get("score"):
         return data_of(config)
     theirs, ours = config.get("data"), own.get("data")

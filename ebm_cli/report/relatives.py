@@ -1,4 +1,4 @@
-"""The runs that a run came from, and the runs that came from it."""
+"""The ancestors and the descendants of a run."""
 
 import json
 from contextlib import suppress
@@ -12,12 +12,12 @@ VERB_ORDER = ("train", "sample", "evaluate", "diagnose")
 
 
 def ancestors(run: Run) -> list[Run]:
-    """Return the runs that `run` came from, oldest first, as far as they still exist."""
+    """Return the existing runs from which `run` came, oldest first."""
     found: list[Run] = []
     config = run.config()
     while (source := config.get("run") or config.get("init")) and Path(source).is_dir():
         parent = Run(Path(source))
-        # A run that names itself or one of its descendants.
+        # A damaged configuration can name the run itself or a descendant.
         if any(parent.folder.samefile(other.folder) for other in (run, *found)):
             break
         try:
@@ -29,7 +29,7 @@ def ancestors(run: Run) -> list[Run]:
 
 
 def descendants(run: Run) -> list[Run]:
-    """Return every run that came from `run` and still exists, by verb, oldest first."""
+    """Return every existing run that came from `run`, by verb, oldest first."""
     found: dict[str, list[Run]] = {verb: [] for verb in VERB_ORDER}
     for folder in children(run):
         child = Run(Path(folder))
@@ -41,12 +41,12 @@ def descendants(run: Run) -> list[Run]:
 
 
 def children(run: Run) -> list[str]:
-    """Return the folders in descendants.json, [] if it is damaged."""
+    """Return the folders in descendants.json; [] if the file is missing or damaged."""
     folders = read_json(run.folder / "descendants.json")
     return [folder for folder in folders if isinstance(folder, str)] if isinstance(folders, list) else []
 
 
-def note_descendant(run: Run, child: Run) -> None:
+def record_descendant(run: Run, child: Run) -> None:
     """Record in the folder of `run` that `child` came from it, if that folder can be written."""
     folders = children(run)
     if str(child.folder) not in folders:

@@ -20,9 +20,9 @@ WIDTH, PANEL_HEIGHT = 7.2, 2.5
 
 
 def sweep_figure(sweep: Sweep) -> tuple[Figure, str] | None:
-    """Draw one panel per number, lines over one axis or colors over two, above the samples of each combination.
+    """Draw one panel per number (lines over one axis, colors over two), above the samples of each combination.
 
-    Returns the figure and its caption, or None without numbers. Numbers under caution are hollow or have a question
+    Return the figure and its caption, or None without numbers. Numbers under caution are hollow or have a question
     mark; refused numbers are left out.
     """
     axes = drawn_axes(sweep)
@@ -44,7 +44,7 @@ def sweep_figure(sweep: Sweep) -> tuple[Figure, str] | None:
         for panel in panels[len(names) :]:
             panel.axis("off")
         for panel in panels[1::2] if len(axes) == 2 else ():
-            # The same as its left neighbor's.
+            # The left neighbor shows the same labels.
             panel.set(ylabel="", yticklabels=[])
         if layout:
             draw_pictures(parts[1, 0], sweep, axes, layout)
@@ -52,7 +52,10 @@ def sweep_figure(sweep: Sweep) -> tuple[Figure, str] | None:
 
 
 def drawn_names(sweep: Sweep, has_lists: bool) -> list[str]:
-    """Return the numbers that have a panel: the score, then the main numbers of the verb; lists only if has_lists."""
+    """Return the numbers that have a panel: the score, then the main numbers of the verb.
+
+    has_lists: True if lists of a few numbers have a panel too.
+    """
     wanted = [sweep.by, *(name for name in MAIN[sweep.verb] if name != sweep.by)]
     found = {name: [number(each, name, sweep) for each in sweep.members] for name in wanted}
     max_size = MAX_COMPONENTS if has_lists else 1
@@ -61,14 +64,14 @@ def drawn_names(sweep: Sweep, has_lists: bool) -> list[str]:
 
 
 def drawn_axes(sweep: Sweep) -> list[str]:
-    """Return the keys to draw over: at most two, with the most values, in the order of the command line."""
+    """Return the one or two keys with the most values, in the order of the command line."""
     counts = {key: len(cells(sweep.members, [key])) for key in sweep.axes}
     largest = sorted(sweep.axes, key=lambda key: -counts[key])[:2]
     return [key for key in sweep.axes if key in largest]
 
 
 def caption(names: list[str], sweep: Sweep, axes: list[str], has_pictures: bool) -> str:
-    """Return what is drawn, the range of the first number, what errors are, and what to look for."""
+    """Describe what is drawn, the range of the first number, the errors, and what to look for."""
     first = [value for each in sweep.members if (value := number(each, names[0], sweep)) is not None]
     ends = [float(np.atleast_1d(value)[0]) for value in first]
     n_caution = sum(each.verdict != "ok" for each in sweep.members)
@@ -81,7 +84,7 @@ def caption(names: list[str], sweep: Sweep, axes: list[str], has_pictures: bool)
     errors = "two standard errors" + (" over the jobs of a point" if means else "")
     labels = ", ".join(LABELS.get(name, name) for name in names)
     look = (
-        f"Bars are {errors}; hollow points are under caution, refused ones left out"
+        f"Bars are {errors}; hollow points are under caution, refused numbers are left out"
         if len(axes) == 1
         else f"± is {errors}; ? is caution, – refused{many}; the best combination is framed"
     )

@@ -1,4 +1,4 @@
-"""The jobs of a sweep, read from its folders: values, status, numbers, score and rank."""
+"""The jobs of a sweep, read from their folders: values, status, numbers, score and rank."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from ebm_cli.run.scores import LIKELIHOOD, SCORE, best_score
 Metrics = dict[str, dict[str, Any]]
 
 SEED = "seed"
-# Scores by which jobs are ranked: the first that any job has.
+# Scores of each verb. Jobs are ranked by the first score that any of them has.
 RANKED_BY = {
     "train": (LIKELIHOOD, SCORE),
     "sample": ("ess_bulk_min",),
@@ -33,10 +33,11 @@ class Member:
     """One job.
 
     values: the typed value of each key that varies, and the seed.
-    metrics: rows of metrics.json, empty until it is done.
-    score: the number it is ranked by, if any.
-    mean_score, score_error: mean and error of the score over the seeds of its combination.
-    rank: rank of its combination from 1, if any.
+    metrics: rows of metrics.json; empty until the job is done.
+    score: the number by which it is ranked, if any.
+    mean_score: mean of the score over the seeds of its combination.
+    score_error: standard error of that mean.
+    rank: rank of its combination, from 1, if any.
     """
 
     number: int
@@ -52,7 +53,7 @@ class Member:
 
     @property
     def verdict(self) -> str:
-        """The worst verdict of its numbers, empty without numbers."""
+        """Return the worst verdict of its numbers; empty without numbers."""
         found = {row["verdict"] for row in self.metrics.values()}
         return next((verdict for verdict in ("refused", "caution", "ok") if verdict in found), "")
 
@@ -72,12 +73,12 @@ class Sweep:
 
     @property
     def axes(self) -> list[str]:
-        """The keys that are axes: all that vary except the seed, or the seed if only it varies."""
+        """Return the keys that are axes: all varying keys except the seed, or the seed if no other key varies."""
         return [key for key in self.keys if key != SEED] or self.keys
 
     @property
     def has_replicates(self) -> bool:
-        """True if each combination was run with several seeds."""
+        """Return True if each combination was run with several seeds."""
         return self.axes != self.keys
 
 
@@ -115,7 +116,7 @@ def status(run: Run) -> tuple[str, str]:
 
 
 def caution_reasons(metrics: Metrics) -> str:
-    """Return every reason for refusal or caution of a job once, those for refusal first."""
+    """Return every reason for refusal or caution of a job once, first the reasons for refusal."""
     reasons = [
         reason
         for verdict in ("refused", "caution")
@@ -127,7 +128,7 @@ def caution_reasons(metrics: Metrics) -> str:
 
 
 def add_scores(verb: str, keys: list[str], members: list[Member]) -> tuple[str, list[Member]]:
-    """Return the name of the score that ranks the jobs, and the jobs with scores; jobs on different data have none."""
+    """Return the name of the score that ranks the jobs, and the jobs with scores. Jobs on unequal data get no score."""
     if verb in COMPARED_WITH_DATA and any(key.partition(".")[0] in DATA_KEYS for key in keys):
         return "", members
     for name in RANKED_BY[verb]:
@@ -139,7 +140,7 @@ def add_scores(verb: str, keys: list[str], members: list[Member]) -> tuple[str, 
 
 
 def score(verb: str, member: Member, name: str) -> float | None:
-    """Return the score of a job; for training that of the best checkpoint, None if its loss is refused."""
+    """Return the score of a job; for training the score of the best checkpoint, or None if its loss is refused."""
     if verb != "train":
         value = member.metrics.get(name, {}).get("value")
         return float(value) if isinstance(value, int | float) else None
@@ -152,7 +153,7 @@ def score(verb: str, member: Member, name: str) -> float | None:
 
 
 def rank_members(sweep: Sweep) -> list[Member]:
-    """Return the jobs with the ranks of their combinations by mean score; all seeds of a combination need a score."""
+    """Rank the combinations by their mean scores, if all of their jobs have a score. Return the jobs with the ranks."""
     combinations = cells(sweep.members, sweep.axes)
     scores = {key: [each.score for each in members if each.score is not None] for key, members in combinations.items()}
     sign = -1 if sweep.by in HIGHER_IS_BETTER else 1

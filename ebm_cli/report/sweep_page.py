@@ -33,7 +33,7 @@ def write_sweep_report(folder: Path, sweep: Sweep, caption: str) -> Path:
 
 
 def member_values(member: Member, sweep: Sweep, names: list[str]) -> dict[str, Any]:
-    """Return the values of one job that the template shows; a reason of several numbers appears once."""
+    """Return the values of one job that the template shows. A reason that several numbers share appears once."""
     page = f"{member.number}/report.html"
     words = {key: member.values.get(key, "") for key in columns_of(sweep)}
     reasons: dict[tuple[str, str], list[str]] = {}
@@ -58,7 +58,7 @@ def member_values(member: Member, sweep: Sweep, names: list[str]) -> dict[str, A
 
 
 def cell(metric: dict[str, Any] | None) -> dict[str, str]:
-    """Return a number with its error, its verdict (which gives its color) and its meaning."""
+    """Return a number with its error, the verdict that gives its color, and its meaning."""
     if metric is None:
         return {"value": "", "verdict": "", "meaning": ""}
     value = "refused" if metric["value"] is None else show(metric["value"], metric.get("se"))

@@ -36,7 +36,7 @@ MAX_COMPONENTS = 4
 MAX_CELL_TEXTS = 49
 # Maximum number of letters of a number in a cell.
 MAX_NUMBER_LETTERS = 6
-# Maximum number of letters of all values of an axis that fit side by side.
+# Maximum number of letters of all values of an axis together, if they are not rotated.
 MAX_AXIS_LETTERS = 30
 
 Cells = dict[tuple[str, ...], list[Member]]
@@ -46,8 +46,8 @@ Cells = dict[tuple[str, ...], list[Member]]
 class Point:
     """A number of one combination: its mean over the jobs that have it, and its standard error.
 
-    is_ok: True if it is ok in all of them.
-    count: how many of all jobs have it, empty for all.
+    is_ok: True if its verdict is ok in all of these jobs.
+    count: text such as "2 of 3" if some jobs do not have the number, otherwise empty.
     """
 
     value: float
@@ -80,13 +80,13 @@ def point(members: list[Member], name: str, sweep: Sweep, component: int = 0) ->
 
 
 def draw_lines(panel: Axes, name: str, sweep: Sweep, axes: list[str]) -> None:
-    """Draw one number with its error over one axis; a list of numbers by component."""
+    """Draw one number with its error over one axis, or each component of a list."""
     (key,) = axes
     values = values_of(sweep, key)
     places = [float(value) for value in values] if are_numbers(values) else [float(i) for i in range(len(values))]
     members = cells(sweep.members, [key])
     shapes = [np.atleast_1d(number(each, name, sweep)) for each in sweep.members]
-    # Jobs may differ in shape: a component is drawn for the jobs that have it.
+    # Jobs may have lists of different lengths: a component is drawn for the jobs that have it.
     for component in range(min(MAX_COMPONENTS, max(len(shape) for shape in shapes))):
         color = figure.CYCLE[component % len(figure.CYCLE)]
         found = [point(members[(value,)], name, sweep, component) for value in values]
@@ -110,7 +110,7 @@ def draw_lines(panel: Axes, name: str, sweep: Sweep, axes: list[str]) -> None:
 
 
 def is_geometric(places: list[float]) -> bool:
-    """Return True if values are clearer on a logarithmic axis."""
+    """Return True if values (> 0) span a factor of 8 or more, so that a logarithmic axis is clearer."""
     return min(places) > 0 and len(places) > 2 and max(places) / min(places) >= 8
 
 

@@ -20,7 +20,7 @@ MAX_LARGE_POINTS = 100
 
 
 def picture_layout(sweep: Sweep, axes: list[str]) -> tuple[int, int] | None:
-    """Return rows and columns of the grid of pictures, None if there are none or too many."""
+    """Return the number of rows and columns of the grid of pictures; None without pictures or with too many."""
     if not any(has_picture(each) for each in sweep.members):
         return None
     counts = [len(values_of(sweep, key)) for key in axes]
@@ -32,14 +32,14 @@ def picture_layout(sweep: Sweep, axes: list[str]) -> tuple[int, int] | None:
 
 
 def draw_pictures(part: SubFigure, sweep: Sweep, axes: list[str], layout: tuple[int, int]) -> None:
-    """Draw the samples of the first job of each combination: over one axis in rows, over two in a grid."""
+    """Draw the samples of the first job of each combination: in rows for one axis, in a grid for two axes."""
     panels: list[Axes] = part.subplots(*layout, squeeze=False).flatten().tolist()
     members = cells(sweep.members, axes)
     combinations = list(product(*(values_of(sweep, key) for key in axes)))
     for i, panel in enumerate(panels):
         panel.set(xticks=[], yticks=[], frame_on=False)
         panel.grid(False)
-        # Over one axis the last row may have panels without a combination.
+        # For one axis, the last row may have panels without a combination.
         key: tuple[str, ...] = combinations[i] if i < len(combinations) else ()
         if key and (len(axes) == 1 or i < layout[1]):
             panel.set_title(axis_title(axes[-1], key[-1]), fontsize=9)
@@ -63,7 +63,7 @@ def picture_of(member: Member) -> Path:
 
 
 def plane_samples(folder: Path) -> np.ndarray | None:
-    """Return the final states of chains in the plane, None for other states or without chains."""
+    """Return the final states of chains in the plane; None for states of another shape or without chains."""
     path = folder / "samples.npy"
     x = np.load(path) if path.exists() else None
     if x is None or x.ndim != 2 or x.shape[1] != 2:
@@ -85,7 +85,7 @@ def show_samples(panel: Axes, member: Member) -> None:
 
 
 def common_window(panels: list[Axes]) -> None:
-    """Give all panels of points the same limits, without the outermost points."""
+    """Give all scatter plots the same limits, without the outermost points."""
     clouds = [panel for panel in panels if panel.collections]
     points = [np.asarray(panel.collections[0].get_offsets()) for panel in clouds]
     if any(len(each) for each in points):

@@ -5,20 +5,20 @@ import io
 from typing import Any
 
 from ebm_cli.estimate import show
-from ebm_cli.report.sweep_members import SEED, Member, Sweep
+from ebm_cli.report.sweep_members import HIGHER_IS_BETTER, SEED, Member, Sweep
 
-# Numbers that are only in sweep.csv, so that the printed table fits a terminal.
+# Numbers that only sweep.csv contains, because the printed table must fit a terminal.
 UNPRINTED = {
     *("mean", "scales", "temperatures", "mala_acceptance", "energy_error", "effective_temperature"),
     *("steps", "steps_per_second", "gradients_per_second"),
 }
-# Longer lists are left out of sweep.csv.
+# Maximum length of a list in sweep.csv. Longer lists are left out.
 MAX_LIST_COLUMNS = 16
 MARKS = {"ok": "", "caution": " ?", "refused": ""}
 
 
 def as_csv(sweep: Sweep) -> str:
-    """Return sweep.csv: one row per job with varying keys, seed, rank, verdict, reason, numbers and their errors."""
+    """Return sweep.csv: one row per job, with its varying keys, seed, rank, verdict, reason, numbers and errors."""
     rows = [csv_row(sweep, each) for each in sweep.members]
     columns = dict.fromkeys(key for row in rows for key in row)
     # A number that is a list in one job and refused in another gets no column of its own.
@@ -48,7 +48,7 @@ def csv_row(sweep: Sweep, member: Member) -> dict[str, Any]:
 
 
 def named_parts(name: str, value: Any) -> dict[str, Any]:
-    """Return a number by its name, or the numbers of a short list by name and position; {} for a long list."""
+    """Return a number by its name, or the numbers of a short list by name and position; {} for a longer list."""
     if not isinstance(value, list):
         return {name: value}
     return {f"{name}[{i}]": each for i, each in enumerate(value)} if len(value) <= MAX_LIST_COLUMNS else {}
@@ -60,7 +60,7 @@ def cell_text(value: Any) -> str:
 
 
 def columns_of(sweep: Sweep) -> list[str]:
-    """Return the keys that have a column: those that vary, and the seed."""
+    """Return the keys that have a column: all varying keys, and the seed."""
     return sweep.keys if SEED in sweep.keys else [*sweep.keys, SEED]
 
 
@@ -77,7 +77,7 @@ def terminal_table(sweep: Sweep) -> tuple[list[str], list[list[str]]]:
         row |= {"status": each.status} if has_unfinished else {}
         row |= {head: each.values.get(key, "") for key, head in zip(keys, heads, strict=True)}
         row |= {sweep.by: show(each.score)} if sweep.by and sweep.by not in names else {}
-        # A key that varies may have the name of a number, as energy has.
+        # A varying key and a number may have the same name, such as energy.
         row |= {f"measured {n}" if n in heads else n: number_cell(each.metrics.get(n)) for n in names}
         rows.append(row)
     return list(rows[0]), [list(row.values()) for row in rows]
@@ -126,13 +126,11 @@ def ranking_note(sweep: Sweep) -> str:
     """Describe the score that ranks the jobs, and the best job."""
     if not sweep.by:
         return ""
-    goes = {
-        "sample_mmd": "sample_mmd of the best checkpoint, lowest first",
-        "nll_upper": "nll_upper of the best checkpoint, lowest first",
-    }.get(sweep.by, f"{sweep.by}, {'highest' if sweep.by.startswith('ess') else 'lowest'} first")
+    score = f"{sweep.by} of the best checkpoint" if sweep.verb == "train" else sweep.by
+    order = f"rank: by {score}, {'highest' if sweep.by in HIGHER_IS_BETTER else 'lowest'} first"
     seeds = "; the mean over seeds counts" if sweep.has_replicates else ""
     best = next((each for each in sweep.members if each.rank == 1), None)
     if best is None:
-        return f"rank: by {goes}{seeds}; no job can be ranked yet"
+        return f"{order}{seeds}; no job can be ranked yet"
     words = " ".join(f"{key}={best.values.get(key, '')}" for key in sweep.axes)
-    return f"rank: by {goes}{seeds}; best {words}, {show(best.mean_score, best.score_error)}"
+    return f"{order}{seeds}; best {words}, {show(best.mean_score, best.score_error)}"

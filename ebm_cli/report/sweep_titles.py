@@ -13,28 +13,29 @@ def axis_title(key: str, value: str) -> str:
 
 
 def key_title(key: str) -> str:
-    """Return a key as a title, without its group, which the caption names."""
+    """Return a key as a title, without its group. The caption contains the whole key."""
     return escape_dollar(key.rpartition(".")[2].replace("_", " "))
 
 
 def value_title(value: str) -> str:
-    """Return a value as a title: the last part of a path, with at most MAX_LETTERS letters."""
+    """Return a value as a title: the last part of a path, cut to MAX_LETTERS letters."""
     name = value.rstrip("/").rpartition("/")[2]
     return escape_dollar(name if len(name) <= MAX_LETTERS else f"…{name[1 - MAX_LETTERS :]}")
 
 
 def escape_dollar(text: str) -> str:
-    """Return text in which matplotlib does not take a dollar sign for a formula."""
+    """Return text in which matplotlib does not interpret a dollar sign as the start of a formula."""
     return text.replace("$", r"\$")
 
 
 def values_of(sweep: Sweep, key: str) -> list[str]:
-    """Return the values of a key: numbers by size, others in the order of the command line."""
+    """Return the values of a key: numbers by size, other values in the order of the command line."""
     found = [value for (value,) in cells(sweep.members, [key])]
     return sorted(found, key=float) if are_numbers(found) else found
 
 
 def are_numbers(values: list[str]) -> bool:
+    """Return True if all values are finite numbers."""
     try:
         return all(math.isfinite(float(value)) for value in values)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The checkpoints of a run: write, find, read and prune them, with the chains that starts keep."""
+"""The checkpoints of a run: write, find and read them, with the chains that starts keep."""
 
 import shutil
 import tempfile
@@ -17,7 +17,7 @@ CHAINS = "chains-"
 
 
 def write_step(run: Run, step: int, tree: dict[str, Any], chains: dict[str, Tensor]) -> Path:
-    """Write checkpoints/step-N, its chains first, then let `last` name it; return its folder."""
+    """Write checkpoints/step-N (its chains first), let `last` name it, and return its folder."""
     final = run.checkpoints / f"step-{step}"
     pointer = run.checkpoints / "last"
     if final.is_dir() and pointer.exists() and pointer.read_text(errors="replace").strip() == final.name:
@@ -30,7 +30,7 @@ def write_step(run: Run, step: int, tree: dict[str, Any], chains: dict[str, Tens
 
 
 def put_checkpoint(final: Path, tree: dict[str, Any]) -> None:
-    """Write a checkpoint to a temporary folder, read it back, and rename the folder."""
+    """Write a checkpoint to a temporary folder, verify that it can be read, and rename the folder."""
     final.parent.mkdir(exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=final.parent, prefix=".aside-"))
     try:
@@ -49,7 +49,7 @@ def chains_folder(folder: Path) -> Path:
 
 
 def chains_of(folder: Path, tree: dict[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
-    """Return the chains that were stored with a checkpoint, and why they are missing if it had some."""
+    """Return the chains that were stored with a checkpoint, and the reason if they are missing or damaged."""
     if not tree.get("chains"):
         return {}, []
     place = chains_folder(folder)
@@ -64,9 +64,9 @@ def chains_of(folder: Path, tree: dict[str, Any]) -> tuple[dict[str, Tensor], li
 def drop_chains(run: Run, all_kept: bool) -> None:
     """Remove the stored chains of all but the last two checkpoints up to `last`.
 
-    The last but one keeps its chains so that training can continue from it, bit for bit, if the last is damaged.
+    If the last checkpoint is damaged, training continues from the one before, with the same bits.
 
-    all_kept: keep the chains of every existing checkpoint up to `last`.
+    all_kept: True to keep the chains of every existing checkpoint up to `last`.
     """
     newest = last_step(run)
     kept = sorted(step for step in run.steps() if step <= newest)
@@ -77,7 +77,7 @@ def drop_chains(run: Run, all_kept: bool) -> None:
 
 
 def misfit(energy: nn.Module, tensors: dict[str, Tensor]) -> str:
-    """Return in one sentence how weights differ from an energy's parameters; empty if they fit."""
+    """Describe in one sentence how weights differ from an energy's parameters; empty if they fit."""
     own = energy.state_dict()
     for name, tensor in own.items():
         if name in tensors and tensors[name].shape != tensor.shape:
@@ -108,9 +108,9 @@ def last_step(run: Run) -> int:
 
 
 def newest_checkpoint(run: Run, limit: int | None = None) -> tuple[Path, list[str]]:
-    """Return the newest readable checkpoint, and the errors of newer ones.
+    """Return the newest readable checkpoint, and the errors of all newer checkpoints.
 
-    limit: the last step to consider; None for that of `last`.
+    limit: the last step to consider; None for the step that `last` names.
     """
     problems: list[str] = []
     limit = last_step(run) if limit is None else limit

@@ -29,7 +29,7 @@ def disk_use(run: Run) -> str:
 
 
 def surplus_steps(run: Run, keep: int | str) -> list[int]:
-    """Return the steps of the checkpoints beyond the newest.
+    """Return the steps of the oldest checkpoints, beyond the number or the size that is kept.
 
     keep: the number of checkpoints to keep (≥ 1), or their total size, such as 200MB.
     """
@@ -46,10 +46,10 @@ def surplus_steps(run: Run, keep: int | str) -> list[int]:
 
 
 def prune(run: Run, keep: int | str, spare: Iterable[str] = ()) -> None:
-    """Remove all checkpoints but the newest, and those that `last` or `best` names.
+    """Remove old checkpoints, except the checkpoints that `last` and `best` name.
 
     keep: the number of checkpoints to keep (≥ 1), or their total size, such as 200MB.
-    spare: names of further checkpoints to keep.
+    spare: names of further checkpoints that are never removed.
     """
     named = set(spare)
     for pointer in ("last", "best"):

@@ -1,4 +1,4 @@
-"""One run's folder: its configuration, checkpoints, metrics and figures, written so that a kill loses nothing."""
+"""The folder of a run: its configuration, checkpoints, metrics and figures. A kill never leaves half a file in it."""
 
 import json
 import re
@@ -21,7 +21,7 @@ NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 class Run:
-    """A run's folder and its files; README lists them."""
+    """The folder of a run. README lists its files."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -58,14 +58,14 @@ class Run:
         return config
 
     def figure_format(self) -> str:
-        """Return the format in which figures are written in addition to png; png if none, as in older runs."""
+        """Return the format in which figures are written in addition to png; png if no other format was chosen."""
         try:
             return str(self.config().get("figures", "png"))
         except InputError:
             return "png"
 
     def is_signed(self) -> bool:
-        """Return True if config.yaml is as this user's ebm wrote it."""
+        """Return True if this user's ebm wrote config.yaml and nothing has changed it since."""
         return stored.is_signed(self._config_text())
 
     def write_config(self, config: dict[str, Any]) -> None:
@@ -82,7 +82,7 @@ class Run:
             raise InputError(f"{path} cannot be read: {error.strerror}") from None
 
     def _missing_part(self) -> str:
-        """Return why a folder without config.yaml is not a run."""
+        """Return the reason why a folder without config.yaml is not a run."""
         if not self.folder.exists():
             return "there is no such folder"
         members = sorted(path.parent.name for path in self.folder.glob("*/config.yaml") if path.parent.name.isdigit())
@@ -114,11 +114,11 @@ class Run:
         return history.read_rows(self.folder / "metrics.jsonl")
 
     def cut_history(self, step: int) -> None:
-        """Drop the lines of metrics.jsonl beyond `step`, which training will write again."""
+        """Drop the lines of metrics.jsonl beyond `step`. Training will write them again."""
         history.cut_rows(self.folder / "metrics.jsonl", step)
 
     def begin(self) -> None:
-        """Mark the run as not finished until `finish`; a kill leaves the mark."""
+        """Mark the run as unfinished until `finish` is called. The mark survives a kill."""
         write_text(self.folder / UNFINISHED, "this run has not finished: it is running, was stopped, or failed\n")
 
     def finish(self) -> None:
@@ -127,7 +127,7 @@ class Run:
             (self.folder / name).unlink(missing_ok=True)
 
     def is_finished(self) -> bool:
-        """Return True if the verb has ended, so that metrics.json contains all of its numbers."""
+        """Return True if the verb has completed its work and metrics.json contains all of its numbers."""
         return (self.folder / "metrics.json").exists() and not (self.folder / UNFINISHED).exists()
 
     def steps(self) -> list[int]:

@@ -1,4 +1,4 @@
-"""metrics.jsonl: one line per logged step. A line that a kill cut short is ignored."""
+"""metrics.jsonl: one line per logged step. An incomplete last line, which a kill can leave, is ignored."""
 
 import json
 from collections.abc import Iterator
@@ -21,9 +21,14 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def cut_rows(path: Path, step: int) -> None:
-    """Drop the lines beyond `step`, which training will write again."""
+    """Drop the lines beyond `step`. Training will write them again."""
     if path.exists():
         write_text(path, "".join(line for line, row in _lines(path) if row["step"] <= step))
+
+
+def last_tenth(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the last tenth of the rows; the last row if there are fewer than ten."""
+    return rows[-max(1, len(rows) // 10) :]
 
 
 def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -40,6 +45,6 @@ def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _is_logged_step(row: dict[str, Any]) -> bool:
-    """Return True if a row has a step, and otherwise numbers, lists or nulls."""
+    """Return True if a row has a step and all its other values are numbers, lists or null."""
     values_are_valid = all(isinstance(value, int | float | list) or value is None for value in row.values())
     return isinstance(row.get("step"), int) and values_are_valid

@@ -1,4 +1,4 @@
-"""The device, number type and threads of a run, with what `auto` means."""
+"""The device, the number type and the number of threads of a run, and the values that `auto` stands for."""
 
 import os
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 @dataclass(frozen=True)
 class Machine:
-    """The device, dtype and thread count of a run, as config.yaml records them."""
+    """The device, number type and number of threads of a run, in the form that config.yaml records."""
 
     device: str
     dtype: str
@@ -23,7 +23,7 @@ class Machine:
 
     @contextmanager
     def activate(self) -> Iterator[None]:
-        """Set torch's default number type and its threads inside the block."""
+        """Set torch's default number type and number of threads inside the block."""
         threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
         torch.set_num_threads(self.threads)
         torch.set_default_dtype(DTYPES[self.dtype])
@@ -35,10 +35,10 @@ class Machine:
 
 
 def resolve(device: Any, dtype: Any, threads: Any) -> Machine:
-    """Return the machine with `auto` resolved: CUDA if it is available, and one thread per process.
+    """Return the machine with the values that `auto` stands for: CUDA if available, and one thread per process.
 
-    One thread is the default because the step of a chain is many small operations. They gain little from a second
-    thread and lose much when cores are shared. Large networks on a free machine need threads=N.
+    One thread is the default because a step of a chain consists of many small operations. They gain little from a
+    second thread and lose much when cores are shared. Large networks on a free machine need threads=N.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -13,10 +13,10 @@ from ebm_cli.run.folder import NAME
 FIRST_FILES = re.compile(r"unfinished|\.(unfinished|config\.yaml|sweep\.yaml)\.\w+")
 
 
-def new_folder(verb: str, name: str, out: str | None, root: Path | None = None) -> Path:
-    """Make a run's folder and return it: `out`, or outputs/VERB/DATE/TIME-NAME with a suffix if that exists.
+def new_folder(verb: str, name: str, out: str | None) -> Path:
+    """Make a run's folder and return it: `out`, or outputs/VERB/DATE/TIME-NAME with a suffix if this folder exists.
 
-    An existing `out` is used if a kill left it before its configuration was written.
+    An existing `out` is used if a run was killed in it before it had written its configuration.
     """
     if NAME.fullmatch(name) is None:
         raise InputError(f"name must be of letters, digits, '.', '_' and '-' only, got {name!r}")
@@ -30,7 +30,7 @@ def new_folder(verb: str, name: str, out: str | None, root: Path | None = None) 
                 folder.mkdir()
             return folder.absolute()
         now = datetime.now()
-        parent = (root or Path.cwd() / "outputs") / verb / now.strftime("%Y-%m-%d")
+        parent = Path.cwd() / "outputs" / verb / f"{now:%Y-%m-%d}"
         parent.mkdir(parents=True, exist_ok=True)
         return _make_unused(parent, f"{now:%H-%M-%S}-{name}")
     except FileExistsError as error:
@@ -42,7 +42,7 @@ def new_folder(verb: str, name: str, out: str | None, root: Path | None = None) 
 
 
 def is_left_by_a_kill(folder: Path) -> bool:
-    """Return True if a folder contains only files that a run or a sweep writes before its configuration."""
+    """Return True if a folder contains nothing but files that a run or a sweep writes before its configuration."""
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     return bool(names) and all(FIRST_FILES.fullmatch(name) for name in names)
 

@@ -1,4 +1,4 @@
-"""Configurations of earlier formats, read with the meaning that they had."""
+"""Read configurations of earlier formats with the meaning that they had."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ DEFAULTS_FOR_OLD_FORMATS = {
     "ebm_cli.optimizer.adamw.AdamW": RATE,
     "ebm_cli.optimizer.sgd.SGD": RATE,
 }
-# Each kernel had these keys until format 5; now they are keys of the verb.
+# Until format 5 each kernel had these keys. They are now keys of the verb.
 KERNEL_KEYS_UNTIL_5 = ("adapt", "target")
 TUNING_DEFAULTS = {"adapt": "none", "target_accept": None, "target_bias": 0.05}
 TRAINER_DEFAULTS = {"max_rollbacks": 0, "rollback_factor": 0.3, "nll_every": None}
@@ -77,7 +77,7 @@ def with_path(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def migrate_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a configuration of any format as one of today: what it lacks is added with the meaning that it had."""
+    """Return a configuration of any format in the present format: missing keys get values that keep its meaning."""
     if config["made"].get("format", 0) >= FORMAT:
         return config
     full = with_path(with_new_names(config))

@@ -1,8 +1,9 @@
-"""Keys that have a new name since format 8: stored runs are read by this table, and typed old names are accepted."""
+"""Keys that have a new name since format 8. Stored runs are read by this table, and typed old names are accepted."""
 
 from typing import Any
 
-FORMAT_OF_NEW_NAMES = 8
+from ebm_cli.run.nested import value_at
+
 NETWORK = {"base": "base_components"}
 DELAY = {"wait": "delay_steps"}
 HELD_OUT = {"held_out": "holdout_fraction"}
@@ -68,13 +69,11 @@ def with_new_names(node: Any) -> Any:
 
 def new_key(config: dict[str, Any], key: str) -> str | None:
     """Return the new name of a dotted key that a configuration has under another name; None for any other key."""
-    *path, last = key.split(".")
-    node: Any = config
-    for name in path:
-        node = node.get(name) if isinstance(node, dict) else None
+    group, _, last = key.rpartition(".")
+    node = value_at(config, group)
     if not isinstance(node, dict) or last in node:
         return None
     if moved := MOVED.get(str(node.get("_target_")), {}).get(last):
         return moved
-    names = TRAINER if path == ["trainer"] else RENAMED.get(str(node.get("_target_")), {})
-    return ".".join([*path, names[last]]) if last in names else None
+    names = TRAINER if group == "trainer" else RENAMED.get(str(node.get("_target_")), {})
+    return f"{group}.{names[last]}" if last in names else None

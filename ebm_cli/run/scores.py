@@ -1,9 +1,9 @@
-"""The scores of a run's checkpoints, from its log."""
+"""The scores of a run's checkpoints, read from its log."""
 
 from ebm_cli.run.folder import Run
 
 SCORE = "sample_mmd"
-# The upper bound of nll, in nats per row. It ranks the checkpoints if any of them has it.
+# The upper bound of nll, in nats per sample. It ranks the checkpoints if any of them has this score.
 LIKELIHOOD = "nll_upper"
 
 

@@ -1,4 +1,4 @@
-"""The classes that this package ships, which are those that the YAML files of its groups name."""
+"""The classes that this package ships: the classes that the YAML files of its groups name."""
 
 import re
 from functools import cache
@@ -9,7 +9,7 @@ TORCH_OPTIMIZER = re.compile(r"torch\.optim\.[A-Z]\w*")
 
 
 def conf_folder() -> Path:
-    """Return the package's folder of YAML files, which is in the package in a wheel and next to it in a checkout."""
+    """Return the package's folder of YAML files: inside the package in a wheel, next to it in a checkout."""
     package = Path(__file__).resolve().parent.parent
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
@@ -25,6 +25,11 @@ def yaml_files() -> dict[str, dict[str, Path]]:
     return found
 
 
+def option_name(target: object) -> str:
+    """Return the option's name in a class's dotted name, such as mlp in ebm_cli.energy.mlp.MLP; empty for no class."""
+    return str(target or "").rpartition(".")[0].rpartition(".")[2]
+
+
 def defaults(target: str) -> dict[str, Any]:
     """Return the values in the YAML file of a shipped class, with its interpolations; empty for another class."""
     for named in yaml_files().values():
@@ -35,7 +40,7 @@ def defaults(target: str) -> dict[str, Any]:
     return {}
 
 
-def option_name(node: dict[str, Any]) -> str:
+def option_or_class(node: dict[str, Any]) -> str:
     """Return the name of the option whose class a group's node names, or the name of a class of the user."""
     target = str(node.get("_target_"))
     return next((named[target].stem for named in yaml_files().values() if target in named), target)

@@ -28,7 +28,7 @@ PLAIN_TYPES = (type(None), bool, int, float, str)
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader without merge keys, whose expansion has no bound."""
+    """The safe loader without merge keys, because they can expand without bound."""
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
@@ -43,7 +43,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def dump(values: dict[str, Any]) -> str:
-    """Return plain values as YAML, with this user's signature in the last line if there is a secret."""
+    """Return plain values as YAML, with this user's signature in the last line if the user has a secret."""
     body = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     secret = user_secret(create=True)
     return body if secret is None else f"{body}{SIGNATURE_MARK}{_signature(secret, body)}\n"
@@ -86,7 +86,7 @@ def load(text: str, path: Path) -> dict[str, Any]:
 
 
 def interpolations(node: Any, prefix: str = "") -> list[str]:
-    """Return the keys of values that contain `${`, which must not be resolved in a stored file."""
+    """Return the keys whose name or value contains `${`. Nothing resolves such interpolations of a stored file."""
     if isinstance(node, dict):
         inside = [found for key, value in node.items() for found in interpolations(value, f"{prefix}{key}.")]
         return [*inside, *(f"{prefix}{key}" for key in node if "${" in key)]
@@ -102,9 +102,9 @@ def state_folder() -> Path:
 
 
 def user_secret(create: bool) -> bytes | None:
-    """Return this user's secret; None if there is none or if others can open it.
+    """Return this user's secret; None if the user has none or if others can read it.
 
-    create: make a secret with mode 600 if there is none.
+    create: True to make a secret with mode 600 if the user has none.
     """
     try:
         path = state_folder() / "secret"
@@ -122,7 +122,7 @@ def user_secret(create: bool) -> bytes | None:
 
 
 def _make_secret(path: Path) -> None:
-    """Write a new secret to a temporary file and link it into place, so that no process reads half of it."""
+    """Write a new secret to a temporary file and link it into place. Therefore no process can read half of it."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     # The temporary file has mode 600.
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".secret-")
@@ -157,4 +157,4 @@ def _require_plain(values: dict[str, Any], path: Path) -> None:
         elif isinstance(node, list):
             todo += [(item, name, depth + 1) for item in node]
         elif not isinstance(node, PLAIN_TYPES):
-            raise damage_error(path, f"{name} has type {type(node).__name__}, which is not a plain value")
+            raise damage_error(path, f"{name} has type {type(node).__name__}; this is not a plain value")

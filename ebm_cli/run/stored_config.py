@@ -1,4 +1,4 @@
-"""Check the configuration of a stored run, so that a verb can use it."""
+"""Check that a verb can use the configuration of a stored run."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,7 +61,7 @@ def config_errors(config: dict[str, Any]) -> Iterator[str]:
         if not isinstance(made.get(key, ""), str):
             yield f"made.{key} must be text"
     for key in stored.interpolations({key: value for key, value in config.items() if key != "made"}):
-        yield f"{key} holds an interpolation, which stored files must not"
+        yield f"{key} holds an interpolation; stored files must not hold one"
     for key in (key for key, value in config.items() if isinstance(value, dict) and "defaults" in value):
         yield f"{key}.defaults is not a key of a run"
     for key in (key for key in config.get("trainer") or {} if not key.isidentifier()):

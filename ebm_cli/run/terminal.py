@@ -1,42 +1,32 @@
 """The messages and progress that a verb may show. Nothing below the command line prints by itself."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from types import TracebackType
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, runtime_checkable
 
 
 @runtime_checkable
 class Ticker(Protocol):
-    """A running task's bar."""
+    """The progress bar of a running task. Call it with the number of finished steps, and numbers to show."""
 
     def __call__(self, done: float, **figures: float) -> None: ...
 
 
 @runtime_checkable
 class Terminal(Protocol):
-    """A place for messages and progress, and a request to stop."""
+    """A place for messages and progress, from which a user can ask a verb to stop."""
 
     def say(self, message: str) -> None:
         """Print a line."""
         ...
 
     def stopping(self) -> bool:
-        """Return True after Ctrl-C or SIGTERM: finish the step, save, and return."""
+        """Return True after Ctrl-C or SIGTERM. The verb then finishes its step, saves, and returns."""
         ...
 
-    def task(self, name: str, total: int | None, begin: int = 0) -> "TaskContext":
-        """Show a bar from `begin` to `total`; None if that is unknown."""
+    def task(self, name: str, total: int | None, begin: int = 0) -> AbstractContextManager[Ticker]:
+        """Show the progress of a task inside the block, from step `begin` to step `total` (None if unknown)."""
         ...
-
-
-@runtime_checkable
-class TaskContext(Protocol):
-    def __enter__(self) -> Ticker: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> bool | None: ...
 
 
 class Stopped(Exception):
@@ -44,7 +34,7 @@ class Stopped(Exception):
 
 
 class WorkFailed(Exception):
-    """The work itself failed: it diverged, or the disk is full. The message gives the reason and what usually helps."""
+    """The work failed: training diverged, or the disk is full. The message gives the reason and a remedy."""
 
 
 class NullTerminal:
@@ -65,7 +55,7 @@ class NullTerminal:
 
 
 def printable(message: str) -> str:
-    """Return the message, with escapes for characters that steer a terminal or stand for bytes that are not text."""
+    """Return the message with escapes for control characters and for replaced bytes."""
 
     def is_shown(c: str) -> bool:
         return c == "\n" or (c.isprintable() and c != "\N{REPLACEMENT CHARACTER}")

@@ -33,7 +33,7 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
         head = json.loads((folder / "state.json").read_text())
         content = (folder / "state.safetensors").read_bytes()
         if head["format"] > FORMAT:
-            raise InputError(f"checkpoint {folder} has format {head['format']}, newer than this ebm reads ({FORMAT})")
+            raise InputError(f"{name} has format {head['format']}, newer than this ebm reads ({FORMAT})")
         if checksum(content, head["state"]) != head["sha256"]:
             raise damage_error(name, "state.safetensors or state.json is cut short or altered")
         return _fill(head["state"], load(content))
@@ -49,9 +49,9 @@ def checksum(content: bytes, skeleton: Any) -> str:
 
 
 def _strip(node: Any, path: str, tensors: dict[str, Tensor]) -> Any:
-    """Return `node` with every tensor moved to `tensors` and replaced by its key."""
+    """Return `node` with every tensor replaced by its key, and add the tensors to `tensors`."""
     if isinstance(node, Tensor):
-        # The clone is needed because safetensors refuses storage that two names share.
+        # safetensors refuses two tensors with the same storage.
         tensors[path] = node.detach().cpu().contiguous().clone()
         return {"tensor": path}
     if isinstance(node, dict):

@@ -1,4 +1,4 @@
-"""Replace files atomically, so that a kill or a full disk leaves the old file or the new one."""
+"""Replace files atomically: a kill or a full disk leaves either the old file or the new file."""
 
 import os
 import shutil
@@ -39,7 +39,7 @@ def write_synced(path: Path, content: bytes | memoryview) -> None:
 
 
 def write_array(path: Path, values: "np.ndarray") -> None:
-    """Write a .npy file atomically. NumPy's own writer gives no reason if the disk takes only half of it."""
+    """Write a .npy file atomically. NumPy's own writer gives no reason if the disk is full."""
     import numpy as np
 
     content = BytesIO()
@@ -48,7 +48,7 @@ def write_array(path: Path, values: "np.ndarray") -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames inside `folder` survive a power cut."""
+    """Sync a folder to the disk. Renames inside it then survive a power failure."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -57,7 +57,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def replace_folder(temporary: Path, final: Path) -> None:
-    """Rename a finished folder into place, after removing an existing one."""
+    """Rename a finished folder to its final name, and remove an existing folder of that name first."""
     if final.exists():
         shutil.rmtree(final)
     temporary.rename(final)

@@ -1,1 +1,1 @@
-"""Fresh chains of a verb: how long they are, and which sampler moves them unless one is named."""
+"""New chains of a verb: their number and length, their default sampler, their files and their numbers."""

@@ -34,9 +34,8 @@ def energy_trace(chains: Chains) -> Picture:
     axes.set(xlabel="kernel steps after burn-in", ylabel="energy E")
     later = finite[:, finite.shape[1] // 10 :]
     if np.isfinite(later).any():
-        # The descent from noise would flatten all the rest.
-        low, high = np.nanmin(later), np.nanmax(later)
-        axes.set_ylim(low - 0.08 * (high - low), high + 0.08 * (high - low) + 1e-9)
+        # The high energies of chains that start at noise would flatten the rest.
+        axes.set_ylim(figure.padded_limits(later))
     axes.legend()
     half = np.nanmedian(finite[:, finite.shape[1] // 2 :])
     return picture, (
@@ -59,19 +58,19 @@ def state_figures(parts: Parts, trajectory: Trajectory) -> dict[str, Picture]:
     T = parts.sampler.temperature
     if len(finite) and len(parts.event) == 1 and (parts.event[0] > 2 or hasattr(parts.data, "columns")):
         drawn = column_figures(parts, finite)
-        return drawn if parts.event[0] != 2 else drawn | {"samples": in_the_plane(parts, finite)}
+        return drawn if parts.event[0] != 2 else drawn | {"samples": plane_picture(parts, finite)}
     if not len(finite) or not figure.can_show(parts.event):
         return {}
     if parts.event == (2,):
-        return {"samples": in_the_plane(parts, finite)}
+        return {"samples": plane_picture(parts, finite)}
     shown = parts.data.decode(finite) if parts.data is not None else finite.cpu().numpy()
     if is_image(parts.event) and parts.data is None:
         shown = figure.as_pictures(shown)
     drawn = {
         "samples": (
             figure.states(shown, parts.event, MAX_IMAGES),
-            f"Final states of {min(len(finite), MAX_IMAGES)} of {len(finite)} chains, the first ones and unselected, "
-            f"at T = {T:g}. They should look like the data.",
+            f"Final states of the first {min(len(finite), MAX_IMAGES)} of {len(finite)} chains, not selected, at "
+            f"T = {T:g}. They should look like the data.",
         )
     }
     return drawn | denoised_figure(parts, finite)
@@ -82,8 +81,8 @@ def replica_figures(trajectory: Trajectory) -> dict[str, Picture]:
     return {} if trajectory.replicas is None else {"replicas": barrier_figure(trajectory.replicas)}
 
 
-def in_the_plane(parts: Parts, x: Tensor) -> Picture:
-    """Draw states of two numbers, next to the densities of data and model."""
+def plane_picture(parts: Parts, x: Tensor) -> Picture:
+    """Draw states in the plane, next to the densities of data and model."""
     return landscape(parts.energy, parts.sampler.temperature, parts.data, x.double().cpu().numpy())
 
 
@@ -98,7 +97,7 @@ def column_figures(parts: Parts, x: Tensor) -> dict[str, Picture]:
 
 
 def denoised_figure(parts: Parts, x: Tensor) -> dict[str, Picture]:
-    """Draw images without the noise of their distribution: x − σ²∇E(x)/T = E[clean | x] under the model.
+    """Draw images without their noise: x − σ²∇E(x)/T, the mean of the noise-free image given x under the model.
 
     Robbins, 1956, with Tweedie's formula (Efron, 2011). σ is the noise of the training data.
     """

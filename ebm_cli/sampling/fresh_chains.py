@@ -43,11 +43,11 @@ def tuning_of(config: Config, choice: SamplerChoice, burn_in: int | str) -> Tuni
 
 def initial_states(config: Config, parts: Parts, trained: Run | None, n: int, generator: torch.Generator) -> Tensor:
     """Return the initial states of n chains; a replay start continues from the trained run's buffer."""
-    return ready_start(config, parts, trained).draw(n, None, generator).x
+    return loaded_start(config, parts, trained).draw(n, None, generator).x
 
 
-def ready_start(config: Config, parts: Parts, trained: Run | None) -> Start:
-    """Return the start, with the trained run's buffer if it needs one. Raises InputError if either is missing."""
+def loaded_start(config: Config, parts: Parts, trained: Run | None) -> Start:
+    """Return the start, with the trained run's buffer if it needs a buffer. Raises InputError if it cannot be used."""
     if parts.start is None:
         raise check.InputError("start must be chosen: start=noise or start=data")
     if isinstance(parts.start, torch.nn.Module):
@@ -73,12 +73,12 @@ def trained_buffer(trained: Run, checkpoint: str | int) -> dict[str, Tensor]:
             f"step {last_step(trained)}, has one. Type checkpoint=last, or start=noise"
         )
     saved = tree["objective"] | chains
-    # An objective that combines others has the start in one of them.
+    # In an objective that combines others, the start belongs to one of these others.
     return {key.rpartition("start.")[2]: value for key, value in saved.items() if "start." in key}
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedChains:
     """Recorded chains.
 
     thin: kernel steps between draws.
@@ -91,18 +91,18 @@ class Recorded:
     steps: int
     burn_in: int
 
-    def chosen(self, tuning: Tuning) -> Config:
-        """Return what `auto` stood for, by the verb's keys."""
+    def resolved_values(self, tuning: Tuning) -> Config:
+        """Return the values that `auto` stood for, by the verb's keys."""
         return {"steps": self.steps, "burn_in": self.burn_in, "thin": self.thin, "adapt": tuning.adapt}
 
 
 def record_chains(
     parts: Parts, x: Tensor, plan: SamplingPlan, tuning: Tuning, generator: torch.Generator, terminal: Terminal
-) -> Recorded:
-    """Record chains from x.
+) -> RecordedChains:
+    """Record chains that start at x.
 
-    With steps=auto, each interval is longer than all before, until one decides whether chains are mixed or the next
-    would exceed the budget. Only the last is kept; what came before is its burn-in.
+    With steps=auto, intervals of growing length are recorded until an interval decides whether chains are mixed, or
+    until the next interval would exceed the budget. Only the last interval is kept. All steps before are its burn-in.
     """
     plan = replace(plan, trajectories=getattr(parts.sampler, "passes", 1) > 1)
     steps, before = plan.first_steps, plan.burn_in_steps
@@ -121,10 +121,10 @@ def record_chains(
             with terminal.task("sample", before + steps + further, before + steps) as tick:
                 walk.progress = tick
                 longer = walk.record(further, spacing)
-            # An interval that was cut short is kept if it has more draws than the one before.
+            # A signal can end an interval early. It is kept if it has more draws than the interval before.
             if len(longer.x) >= len(trajectory.x):
                 before, steps, thin, trajectory = before + steps, further, spacing, longer
-    return Recorded(trajectory, thin, steps, before)
+    return RecordedChains(trajectory, thin, steps, before)
 
 
 def next_steps(chains: Chains, trajectory: Trajectory, budget: int, say: Callable[[str], None]) -> int | None:
@@ -149,9 +149,9 @@ def next_steps(chains: Chains, trajectory: Trajectory, budget: int, say: Callabl
 
 
 def missing_length(chains: Chains) -> tuple[float, float]:
-    """Return how many times as long chains must be, at least and likely; ≤ 1 if they are long enough.
+    """Return the necessary and the probable factor by which chains are too short; ≤ 1 if they are long enough.
 
-    First to decide whether they are mixed, then to give a reliable ESS.
+    Chains are long enough if they decide whether they are mixed and give a reliable ESS.
     """
     context = ChainContext(chains)
     if context.screened.usable is None:

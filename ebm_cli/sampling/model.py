@@ -17,7 +17,7 @@ T = TypeVar("T")
 def open_model(
     config: Config, machine: Machine, trained: Run | None, terminal: Terminal, build: Callable[[], T]
 ) -> tuple[Parts, T]:
-    """Return the parts that `config` names with the weights of the training run, if any, and what `build` returns.
+    """Return the parts that `config` names, with the weights of the training run, if any, and the result of `build`.
 
     Raises InputError with everything that is wrong in both.
     """

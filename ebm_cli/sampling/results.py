@@ -17,7 +17,7 @@ def build_list(config: Config, group: str) -> dict[str, Any]:
     """Return the members of a list group. Raises InputError with everything that is wrong."""
     chosen = config.get(group) or {}
     if not chosen:
-        raise InputError(f"{group} must name at least one: '{group}=[NAME,…]'")
+        raise InputError(f"{group} must name at least one option: '{group}=[NAME,…]'")
     built, problems = {}, Problems()
     for name, node in chosen.items():
         with problems.under(f"{group}.{name}"):
@@ -26,13 +26,15 @@ def build_list(config: Config, group: str) -> dict[str, Any]:
     return built
 
 
-def run_each(
+def run_actions(
     run: Run, actions: dict[str, Callable[[], Result]], role: str, terminal: Terminal, strict: bool
 ) -> dict[str, Estimate]:
     """Run every metric or diagnostic, and save pictures and files.
 
-    One that does not apply is left out with a message; with `strict`, if the user named it, that is an InputError.
-    Raises Stopped after a signal; results until then are written.
+    Raises Stopped after a signal; the results until then are written.
+
+    strict: True to raise InputError for an action that does not apply, because the user named it. Otherwise it is left
+        out with a message.
     """
     done, wrong = results(actions, role, terminal)
     if wrong and (strict or not done):
@@ -52,7 +54,7 @@ def run_each(
 def results(
     actions: dict[str, Callable[[], Result]], role: str, terminal: Terminal
 ) -> tuple[dict[str, Result], list[str]]:
-    """Return the result of each action until a signal, and why others do not apply."""
+    """Return the result of each action until a signal, and the reasons why actions do not apply."""
     done: dict[str, Result] = {}
     wrong: list[str] = []
     with terminal.task(role, len(actions)) as tick:
@@ -81,7 +83,7 @@ def save(run: Run, name: str, result: Result, terminal: Terminal) -> None:
 
 
 def write_table(path: Path, columns: Any) -> None:
-    """Write a CSV of these columns, numbers with all their digits."""
+    """Write these columns as CSV, with all digits of the numbers."""
     import pandas
 
     write_text(path, pandas.DataFrame(columns).to_csv(index=False))

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from ebm_cli import check
 from ebm_cli.assembly.permission import Config
 
-# Keys of the verb from which a plan is made.
+# The keys of a verb that become a plan.
 KEYS = ("chains", "steps", "burn_in", "thin", "budget")
 # steps=auto starts with this many steps, and keeps this many draws of each interval.
 FIRST_STEPS, DRAWS = 1000, 100
 BURN_IN = 500
 THIN = 10
-# The same for kernels whose step is a trajectory of many gradients.
+# First steps and burn-in of a kernel whose step is a trajectory of many gradients.
 FIRST_TRAJECTORIES, TRAJECTORIES_OF_BURN_IN = 300, 200
 
 
@@ -21,8 +21,8 @@ class SamplingPlan:
 
     chains: number of chains (≥ 1).
     steps: steps after burn-in (≥ 1); auto: until mixing is decided.
-    burn_in: steps before (≥ 0); auto: 500.
-    thin: steps per draw (≥ 1, at most steps); auto: 10, or a hundredth of the steps.
+    burn_in: steps before the recorded steps (≥ 0); auto: 500, or 200 trajectories.
+    thin: steps per draw (in [1, steps]); auto: 10, or a hundredth of the steps if that is more.
     budget: gradients of all chains together for steps=auto (≥ 1).
     trajectories: True if a step is a trajectory of many gradients; then fewer steps are needed.
     """
@@ -52,7 +52,7 @@ class SamplingPlan:
 
     @property
     def first_steps(self) -> int:
-        """The steps of the first interval, the only one if steps are given; at least one draw's."""
+        """Return the steps of the first interval: `steps` if it is a number, otherwise enough for a draw."""
         if isinstance(self.steps, int):
             return self.steps
         first = FIRST_TRAJECTORIES if self.trajectories else FIRST_STEPS
@@ -60,7 +60,7 @@ class SamplingPlan:
 
     @property
     def burn_in_steps(self) -> int:
-        """The steps before the first interval."""
+        """Return the steps before the first interval."""
         if isinstance(self.burn_in, int):
             return self.burn_in
         return TRAJECTORIES_OF_BURN_IN if self.trajectories else BURN_IN

@@ -10,7 +10,7 @@ from ebm_cli.diagnostic.r_hat import CAUTION_ABOVE, FAIL_ABOVE, RHat
 from ebm_cli.estimate import Estimate, IfNotMixed, refused
 from ebm_cli.mixing.tail_index import tail_cautions
 
-# Larger states have one mean and one standard deviation of all coordinates together.
+# For larger states, all coordinates together have one mean and one standard deviation.
 MAX_COORDINATES = 16
 
 
@@ -22,7 +22,7 @@ def summarize(context: ChainContext) -> dict[str, Estimate]:
     else:
         usable = screened.usable
         assert usable.potential is not None
-        energy = over_chains(usable.potential.astype(np.float64).mean(1), "refused")
+        energy = mean_over_chains(usable.potential.astype(np.float64).mean(1), "refused")
         rows = moments(usable, screened.warnings)
         rows["energy"] = energy.with_caution(screened.warnings)
         rows["acceptance"] = acceptance(usable).with_caution([*screened.warnings, *diverging_proposals(usable)])
@@ -31,7 +31,7 @@ def summarize(context: ChainContext) -> dict[str, Estimate]:
 
 
 def moments(chains: Chains, warnings: list[str]) -> dict[str, Estimate]:
-    """Return mean and standard deviation per coordinate (of all together for large states), with errors over chains."""
+    """Return the mean and the standard deviation of each coordinate (of all together for large states) with errors."""
     flat = chains.flat().astype(np.float64)
     # Squares of numbers beyond 1e154 overflow.
     unit = unit_of(flat)
@@ -61,7 +61,7 @@ def moments(chains: Chains, warnings: list[str]) -> dict[str, Estimate]:
 def acceptance(chains: Chains) -> Estimate:
     """Return the acceptance rate with its meaning."""
     assert chains.acceptance is not None
-    rate = over_chains(chains.acceptance.mean(1), "caution")
+    rate = mean_over_chains(chains.acceptance.mean(1), "caution")
     meaning = f"{100 * float(np.mean(rate.value or 0)):.1f} % of proposals are accepted"
     if rate.value == 1:
         meaning = "every step is taken, because the kernel has no Metropolis test"
@@ -78,7 +78,7 @@ def diverging_proposals(chains: Chains) -> list[str]:
     return [f"{rejected}. Decrease sampler.step_size"]
 
 
-def over_chains(values: np.ndarray, if_not_mixed: IfNotMixed) -> Estimate:
+def mean_over_chains(values: np.ndarray, if_not_mixed: IfNotMixed) -> Estimate:
     """Return the mean over independent chains with its standard error."""
     unit = unit_of(values)
     values = values.astype(np.float64) / unit

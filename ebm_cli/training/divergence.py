@@ -14,9 +14,9 @@ from ebm_cli.estimate import Verdict
 
 # Number of logged rows before the first warning.
 N_QUIET_ROWS = 20
-# Number of rows in a row in which a warning must apply.
+# Number of successive rows in which a warning must apply.
 N_LASTING_ROWS = 3
-# Number of rows between a value and the earlier ones with which it is compared.
+# A value is compared with values that are this many rows earlier, or more.
 N_ROWS_BETWEEN = 10
 GROWTH = 5.0
 MIN_ACCEPTANCE = 0.05
@@ -35,13 +35,13 @@ Row = dict[str, float]
 
 @dataclass
 class DivergenceWarnings:
-    """Gives each warning once, when it has applied to three logged rows in succession.
+    """Gives each warning once, when it has applied to three successive logged rows.
 
-    A warning applies to absolute values (chains that hardly move, chains farther out than twice the farthest data) or
-    to growth: five times the largest value of all rows up to ten earlier. The first twenty rows give none, because
-    energies are expected to grow from zero there.
+    A warning applies to absolute values (chains that hardly move, chains farther out than twice the farthest data), or
+    to growth beyond five times the largest value of the rows that are ten rows earlier or more. The first twenty rows
+    give no warning, because energies are expected to grow from zero there.
 
-    data: training data, which determine how far from their mean states may be.
+    data: training data. They determine how far from their mean states may be.
     """
 
     data: Data
@@ -64,16 +64,19 @@ class DivergenceWarnings:
         self.rows.append(row)
         if len(self.rows) <= N_QUIET_ROWS:
             return []
-        new = [name for name, (shows, _) in WARNINGS.items() if name not in self.given and self._lasts(shows)]
+        new = [name for name, (applies, _) in WARNINGS.items() if name not in self.given and self._lasts(applies)]
         self.given |= set(new)
-        return [f"warning at step {step}: {WARNINGS[name][1].format(**row, was=self._before(name))}" for name in new]
+        largest = self._largest(len(self.rows))
+        texts = [WARNINGS[name][1].format(**row, was=largest.get(name, 0.0)) for name in new]
+        return [f"warning at step {step}: {text}" for text in texts]
 
     def verdict(self, rows: list[Row], temperature: float, has_chains: bool) -> tuple[Verdict, list[str]]:
         """Return the verdict on a run with these logged rows, and its reasons.
 
-        refused, over the last tenth of the rows: no chain has run; chains are farther out than twice the farthest data;
-        chains do not move, by acceptance or by distance; |gap|/T > 10·√(d/2) + 10 nats in d coordinates. caution: a
-        warning of training. ok otherwise, and for runs of fewer than five logged rows that have chains.
+        The run is refused if no chain has run, or if over the last tenth of the rows chains are farther out than twice
+        the farthest data, chains do not move (by acceptance or by distance), or |gap|/T > 10·√(d/2) + 10 nats in d
+        coordinates. Any warning of training makes the verdict caution. Otherwise it is ok, also for runs with chains
+        and fewer than five logged rows.
         """
         if has_chains and not any("e_model" in row for row in rows):
             return "refused", [NO_CHAINS]
@@ -92,7 +95,7 @@ class DivergenceWarnings:
             "gap": abs(means.get("gap", 0.0)) > max_gap * temperature,
         }
         if problems["acceptance"]:
-            # Chains whose proposals are rejected do not move either, but a larger step would not help them.
+            # Chains whose proposals are rejected do not move either, and a larger step would not help them.
             problems["chain_distance"] = False
         wrong = [REFUSALS[name].format(**means, max_gap=max_gap) for name, is_so in problems.items() if is_so]
         if wrong:
@@ -103,20 +106,16 @@ class DivergenceWarnings:
             warned.append(NOT_ARRIVED.format(outside=outside))
         return ("caution" if warned else "ok"), warned
 
-    def _lasts(self, shows: Callable[[Row, Row], bool]) -> bool:
-        return all(shows(row, self._largest(len(self.rows) - back)) for back, row in self._last())
-
-    def _last(self) -> list[tuple[int, Row]]:
-        return [(back, self.rows[-1 - back]) for back in range(N_LASTING_ROWS)]
+    def _lasts(self, applies: Callable[[Row, Row], bool]) -> bool:
+        """Return True if a warning applies to each of the last rows."""
+        n = len(self.rows)
+        return all(applies(self.rows[i], self._largest(i + 1)) for i in range(n - N_LASTING_ROWS, n))
 
     def _largest(self, until: int) -> Row:
-        """Return the largest absolute value of each quantity over rows at least ten before row `until`."""
+        """Return the largest absolute value of each quantity over the rows up to ten rows before row `until`."""
         earlier = self.rows[: max(until - N_ROWS_BETWEEN, 1)]
         names = {name for row in earlier for name in row}
         return {name: max(abs(row[name]) for row in earlier if name in row) for name in names}
-
-    def _before(self, name: str) -> float:
-        return self._largest(len(self.rows)).get(name, 0.0)
 
 
 def averages(rows: list[Row]) -> Row:
@@ -155,7 +154,7 @@ REFUSALS = {
         "do not follow the model. Decrease optimizer.lr or sampler.step_size, or increase objective.steps"
     ),
 }
-# By the quantity that each depends on: when it applies, and its text.
+# The condition and the text of each warning, by the quantity on which it depends.
 WARNINGS: dict[str, tuple[Callable[[Row, Row], bool], str]] = {
     "acceptance": (
         lambda row, _: row.get("acceptance", 1.0) < MIN_ACCEPTANCE,

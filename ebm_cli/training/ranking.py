@@ -1,4 +1,4 @@
-"""Which checkpoint is best: by the likelihood of held-out rows, or by how far the chains of its step lie from them."""
+"""Rank checkpoints by the likelihood of held-out samples, or by the distance of the chains from held-out samples."""
 
 import dataclasses
 
@@ -21,30 +21,32 @@ from ebm_cli.run.writing import write_text
 from ebm_cli.start.replay import Replay
 from ebm_cli.training.state import TrainState
 
-MOST = 500
-# log Z from one round of few and short paths.
-CHEAP = dataclasses.replace(DEFAULT_SETTINGS, base="gaussian", chains=32, temperatures=100, leapfrog_steps=3, steps=150)
+MAX_ROWS = 500
+# One round of few and short paths.
+CHEAP_SETTINGS = dataclasses.replace(
+    DEFAULT_SETTINGS, base="gaussian", chains=32, temperatures=100, leapfrog_steps=3, steps=150
+)
 
 
 class Ranking:
-    """MMD² of at most 500 chains to as many held-out rows with the set's own noise, as metric=mmd has it.
+    """MMD² of up to 500 chains and up to 500 held-out samples with the data's own noise, computed as in metric=mmd.
 
-    Cheap and coarse: it looks at chains as training left them, not at fresh ones, and ranks the checkpoints of one
-    run alone.
+    This score is cheap and coarse, because it uses the chains of training instead of new chains. It can only rank the
+    checkpoints of the same run.
     """
 
     def __init__(self, data: Data) -> None:
-        self.held_out = rows(noisy_split(data, "held_out", 0).x[:MOST])
+        self.held_out = rows(noisy_split(data, "held_out", 0).x[:MAX_ROWS])
         distances = cdist(self.held_out, self.held_out)
         between = distances[np.triu_indices(len(distances), 1)]
         self.width = float(np.median(between)) if between.any() else 1.0
         self.own = kernel(distances, self.width)
 
     def score(self, x: Tensor) -> float | None:
-        """MMD² of chains at x, one a row; None where there are fewer than three of them or of held-out rows."""
+        """Return MMD² of chains at x; None for fewer than three chains or held-out samples."""
         if min(len(x), len(self.held_out)) < 3:
             return None
-        states = rows(x[:MOST])
+        states = rows(x[:MAX_ROWS])
         value, _ = mmd(
             kernel(cdist(states, states), self.width), self.own, kernel(cdist(states, self.held_out), self.width)
         )
@@ -52,27 +54,29 @@ class Ranking:
 
 
 class Likelihood:
-    """nll of at most 500 held-out rows with the set's own noise, in a bracket from one cheap round, see `partition`."""
+    """nll of up to 500 held-out samples with the data's own noise, and its bounds from one cheap round of log Z."""
 
     def __init__(self, data: Data, seed: int) -> None:
-        self.train, self.held_out = noisy_split(data, "train", 0), noisy_split(data, "held_out", 0).x[:MOST]
+        self.train, self.held_out = noisy_split(data, "train", 0), noisy_split(data, "held_out", 0).x[:MAX_ROWS]
         self.noise = data.noise
         self.seed = seed
 
     def measure(self, parts: Parts, state: TrainState) -> dict[str, float]:
-        """nll, nll_lower and nll_upper of the averaged weights, as far as they are not refused; no generator of the
-        training state is used."""
+        """Return nll, nll_lower and nll_upper of the averaged weights, except refused ones.
+
+        It uses no generator of the training state.
+        """
         energy = state.energy if state.averaged is None else state.averaged.module
         T = parts.sampler.temperature
         integrand = Integrand.from_data(energy, T, parts.event, self.train, self.noise, self.seed)
-        found = log_z(integrand, CHEAP, Budget()).estimate
+        found = log_z(integrand, CHEAP_SETTINGS, Budget()).estimate
         nll = nll_estimate(reduced_energies(energy, T, self.held_out), found, 1.0, "nats")
         named = {"nll": nll.value, "nll_lower": nll.lower, LIKELIHOOD: nll.upper}
         return {name: value for name, value in named.items() if isinstance(value, float)}
 
 
 def chains_of(parts: Parts, outcome: Outcome | None) -> Tensor | None:
-    """The states of a run's chains: the replay buffer, else the ends of this step's; None where it has no chains."""
+    """Return the states of a run's chains: its replay buffer, or the final states of this step; None without chains."""
     x = None if outcome is None else outcome.x_model
     if isinstance(parts.start, Replay) and bool(parts.start.filled):
         x = parts.start.x
@@ -80,7 +84,7 @@ def chains_of(parts: Parts, outcome: Outcome | None) -> Tensor | None:
 
 
 def point_at_best(run: Run) -> None:
-    """Let checkpoints/best name the checkpoint of the lowest score among those that are still there."""
+    """Let checkpoints/best name the existing checkpoint with the lowest score."""
     scores = scores_of(run, LIKELIHOOD) or scores_of(run, SCORE)
     if scores:
         write_text(run.checkpoints / "best", f"step-{min(scores, key=lambda step: scores[step])}\n")

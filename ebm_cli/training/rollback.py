@@ -13,7 +13,6 @@ from ebm_cli.run.checkpoint import drop_chains, last_step, newest_checkpoint
 from ebm_cli.run.folder import Run, read_json
 from ebm_cli.run.terminal import WorkFailed
 from ebm_cli.run.writing import write_text
-from ebm_cli.sampler import Sampler
 from ebm_cli.training.state import TrainState
 
 REMEDIES = (
@@ -42,13 +41,14 @@ class Diverged(WorkFailed):
 class Rollbacks:
     """Returns to the last good checkpoint with another seed, and with optimizer.lr or sampler.step_size times `factor`.
 
-    The step size is decreased if chains diverged on weights that no update had changed, and the rate if anything else
-    diverged. If chains diverged later, either may be the cause: what was decreased last is decreased again if training
-    then lasted longer, otherwise the other one, starting with the rate.
+    If chains diverged in the first step of the run or after a rollback, no update had changed the weights, and the step
+    size is decreased. If anything else diverged, the rate is decreased. If chains diverged later, either may be the
+    cause. The rate is decreased first; later rollbacks repeat the last decrease if training then lasted longer than
+    before, and otherwise change to the other quantity.
 
     If training diverges again before the next checkpoint, the checkpoint before is used, down to step 0. Each rollback
     is recorded in rollbacks.json, and the new values in config.yaml. Therefore a resumed run gives the same bits as
-    one that was never stopped, and later verbs use the step size that worked.
+    a run that was never stopped, and later verbs use the step size that worked.
 
     maximum: maximum number of rollbacks in a run (≥ 0).
     factor: in (0, 1).
@@ -57,10 +57,10 @@ class Rollbacks:
     maximum: int
     factor: float
 
-    def take(self, failure: Diverged, parts: Parts, state: TrainState, run: Run) -> tuple[Parts, str]:
-        """Restore `state`; return the parts with which training continues, and a line that says what happened.
+    def roll_back(self, failure: Diverged, parts: Parts, state: TrainState, run: Run) -> tuple[Parts, str]:
+        """Restore `state`. Return the parts with which training continues, and a message for the user.
 
-        Raises the failure itself if no rollback is left.
+        Raises the failure itself after the last rollback.
         """
         done = past_rollbacks(run)
         if len(done) >= self.maximum:
@@ -69,7 +69,8 @@ class Rollbacks:
         if done and done[-1]["to"] == last:
             last = max((step for step in run.steps() if step < last), default=last)
         folder, _ = newest_checkpoint(run, last)
-        lr, step_size = rate_and_step_size(parts)
+        lr = parts.optimizer.lr if isinstance(parts.optimizer, Rate) else None
+        step_size = getattr(parts.sampler, "step_size", None)
         survived = failure.step - (done[-1]["to"] if done else 0)
         lowered = "rate" if step_size is None or lr is None else what_to_decrease(failure, survived, done)
         entry = {
@@ -79,21 +80,23 @@ class Rollbacks:
             "survived": survived,
             "lowered": lowered,
             "lr": lr * self.factor if lr is not None and lowered == "rate" else lr,
-            "step_size": scaled(step_size, self.factor) if step_size is not None and lowered == "step" else step_size,
+            "step_size": scale_step_size(step_size, self.factor)
+            if step_size is not None and lowered == "step"
+            else step_size,
         }
-        # From here on the rollback counts: `load` finishes what a kill interrupts.
+        # A rollback is done once it is recorded: if a kill interrupts the rest, `load` finishes it.
         write_text(run.folder / RECORD, json.dumps([*done, entry], indent=1, ensure_ascii=False))
         return_to(run, entry["to"])
         state.load(folder)
-        return apply(parts, state, run), (
-            f"diverged at step {failure.step}: {failure.what}; back to step {entry['to']} with another seed, "
-            f"optimizer.lr {show(entry['lr'])}, sampler.step_size {show(entry['step_size'])} "
+        return with_last_values(parts, state, run), (
+            f"diverged at step {failure.step}: {failure.what}; training returns to step {entry['to']} with another "
+            f"seed, optimizer.lr {show(entry['lr'])}, sampler.step_size {show(entry['step_size'])} "
             f"(rollback {len(done) + 1} of {self.maximum})"
         )
 
 
 def what_to_decrease(failure: Diverged, survived: int, done: list[dict[str, Any]]) -> str:
-    """Return rate or step, by the rule of `Rollbacks`.
+    """Return rate or step, by the rule that `Rollbacks` describes.
 
     survived: number of training steps since the last rollback.
     """
@@ -108,8 +111,8 @@ def what_to_decrease(failure: Diverged, survived: int, done: list[dict[str, Any]
     return last if survived > done[-1]["survived"] else other
 
 
-def scaled(step_size: float | list[float], factor: float) -> float | list[float]:
-    """Return the step size, or that of each temperature, times `factor`."""
+def scale_step_size(step_size: float | list[float], factor: float) -> float | list[float]:
+    """Return `factor` times the step size, or times the step size of each temperature."""
     return [each * factor for each in step_size] if isinstance(step_size, list) else step_size * factor
 
 
@@ -119,7 +122,7 @@ def past_rollbacks(run: Run) -> list[dict[str, Any]]:
 
 
 def return_to(run: Run, step: int) -> None:
-    """Let `last` name the checkpoint of `step`, and remove later ones, from which training diverged."""
+    """Let `last` name the checkpoint of `step`, and remove all later checkpoints."""
     write_text(run.checkpoints / "last", f"step-{step}\n")
     for beyond in [other for other in run.steps() if other > step]:
         rmtree(run.checkpoints / f"step-{beyond}")
@@ -127,9 +130,9 @@ def return_to(run: Run, step: int) -> None:
 
 
 def load(state: TrainState, run: Run) -> list[str]:
-    """Load the newest intact checkpoint of a run that is resumed; return what is wrong with newer ones.
+    """Load the newest intact checkpoint of a run that is resumed; return what is wrong with newer checkpoints.
 
-    A rollback that a kill interrupted is finished first: it is recorded, but `last` names a later step.
+    If a kill interrupted a rollback, it is recorded, but `last` names a later step. Such a rollback is finished.
     """
     folder, problems = newest_checkpoint(run)
     lacks = state.load(folder)
@@ -143,8 +146,8 @@ def load(state: TrainState, run: Run) -> list[str]:
     return problems + lacks
 
 
-def apply(parts: Parts, state: TrainState, run: Run) -> Parts:
-    """Return the parts with the values of the last rollback, and bring `state`, new or loaded, under the same."""
+def with_last_values(parts: Parts, state: TrainState, run: Run) -> Parts:
+    """Return the parts with the values of the last rollback, if any, and give `state` the same values."""
     done = past_rollbacks(run)
     if not done:
         return parts
@@ -161,14 +164,7 @@ def apply(parts: Parts, state: TrainState, run: Run) -> Parts:
         config["optimizer"]["lr"] = lr
         parts = dataclasses.replace(parts, optimizer=recipe)
     if step_size is not None and dataclasses.is_dataclass(parts.sampler):
-        sampler = cast(Sampler, dataclasses.replace(cast(Any, parts.sampler), step_size=step_size))
         config["sampler"]["step_size"] = step_size
-        parts = parts.with_sampler(sampler)
+        parts = parts.with_sampler(dataclasses.replace(cast(Any, parts.sampler), step_size=step_size))
     run.write_config(config)
     return parts
-
-
-def rate_and_step_size(parts: Parts) -> tuple[float | None, float | list[float] | None]:
-    """Return the learning rate and the step size of the chains, each None if there is none."""
-    lr = parts.optimizer.lr if isinstance(parts.optimizer, Rate) else None
-    return lr, getattr(parts.sampler, "step_size", None)

@@ -1,5 +1,6 @@
-"""All that a training run is at one step, and its way to disk and back on the same bits."""
+"""The whole state of a training run at one step. It is saved and loaded without a change of bits."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,34 +21,30 @@ from ebm_cli.training.trainer import Trainer
 GENERATORS = ("data", "chains")
 
 
+@dataclass(eq=False)
 class TrainState:
-    """Energy, its average, objective (buffer, own networks), optimizer, schedule, generators and step.
+    """The state of training. `save` and `load` keep all of it: a resumed run gives the bits of an uninterrupted run.
 
-    `save` and `load` are its whole persistence: a run resumed from a checkpoint goes on as if never stopped.
+    averaged: the average of the energy's weights; None without averaging.
+    objective: its replay buffer and its own networks are part of the state.
+    rollbacks: number of rollbacks so far.
     """
 
-    def __init__(
-        self,
-        energy: nn.Module,
-        averaged: AveragedModel | None,
-        objective: Objective,
-        optimizer: torch.optim.Optimizer,
-        schedule: LambdaLR,
-        seed: int,
-        device: str,
-    ) -> None:
-        self.energy = energy
-        self.averaged = averaged
-        self.objective = objective
-        self.optimizer = optimizer
-        self.schedule = schedule
-        self.generators = {name: rng.generator(seed, name, device) for name in GENERATORS}
-        self.seed = seed
-        self.step = 0
-        self.rollbacks = 0
+    energy: nn.Module
+    averaged: AveragedModel | None
+    objective: Objective
+    optimizer: torch.optim.Optimizer
+    schedule: LambdaLR
+    seed: int
+    device: str
+    step: int = 0
+    rollbacks: int = 0
+
+    def __post_init__(self) -> None:
+        self.generators = {name: rng.generator(self.seed, name, self.device) for name in GENERATORS}
 
     def tree(self) -> dict[str, Any]:
-        """Everything, as nested dicts and lists of tensors and plain values."""
+        """Return the whole state as nested dicts and lists of tensors and plain values."""
         return {
             "energy": dict(self.energy.state_dict()),
             "averaged": dict(self.averaged.module.state_dict()) if self.averaged else {},
@@ -62,39 +59,39 @@ class TrainState:
         }
 
     def buffered(self) -> dict[str, Buffered]:
-        """The starts inside the objective that keep chains, by the prefix of their names in its state."""
+        """Return the starts inside the objective that keep chains, by the prefix of their names in its state."""
         modules = self.objective.named_modules(remove_duplicate=False)
         return {f"{name}.": module for name, module in modules if isinstance(module, Buffered)}
 
-    def split(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """`tree()` without the chains that starts keep, and these; `chains` of the tree tells whether there are any."""
+    def tree_and_chains(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return `tree()` without the chains that starts keep, and these chains. The tree's key `chains` is a flag."""
         tree, prefixes = self.tree(), tuple(self.buffered())
-        apart = {name: value for name, value in tree["objective"].items() if name.startswith(prefixes)}
-        tree["objective"] = {name: value for name, value in tree["objective"].items() if name not in apart}
+        chains = {name: value for name, value in tree["objective"].items() if name.startswith(prefixes)}
+        tree["objective"] = {name: value for name, value in tree["objective"].items() if name not in chains}
         has_chains = any(start.holds_chains() for start in self.buffered().values())
-        return tree | {"chains": has_chains}, apart if has_chains else {}
+        return tree | {"chains": has_chains}, chains if has_chains else {}
 
     def reseed(self, purpose: str) -> None:
-        """Start all generators anew, torch's global ones too, from the run's seed and `purpose`."""
+        """Reset all generators, including torch's global generators, from the run's seed and `purpose`."""
         for name, generator in self.generators.items():
             generator.manual_seed(rng.derive(self.seed, f"{name}/{purpose}"))
         torch.manual_seed(rng.derive(self.seed, f"layers/{purpose}"))
 
-    def cleared(self) -> dict[str, Tensor]:
-        """The state of starts without any chain."""
+    def clear_chains(self) -> dict[str, Tensor]:
+        """Remove the chains of all starts, and return their state without chains."""
         prefixes = tuple(self.buffered())
         for start in self.buffered().values():
             start.clear()
         return {name: value for name, value in self.objective.state_dict().items() if name.startswith(prefixes)}
 
     def save(self, run: Run) -> Path:
-        """Write checkpoints/step-N aside, read it back, rename it, then let `last` name it."""
-        return write_step(run, self.step, *self.split())
+        """Write checkpoints/step-N and let `last` name it; return its folder."""
+        return write_step(run, self.step, *self.tree_and_chains())
 
     def load(self, folder: Path) -> list[str]:
-        """Take over what a checkpoint holds; generators come last, so that nothing here moves them.
+        """Load a checkpoint. Generators are loaded last, because loading the rest may draw random numbers.
 
-        Returns what it lacks: chains that are not stored with it any more, or are damaged, start again.
+        Return messages on chains that are damaged or were removed. They start again.
         """
         tree = read_checkpoint(folder)
         chains, lacks = chains_of(folder, tree)
@@ -107,7 +104,7 @@ class TrainState:
                 self.averaged.module.load_state_dict(tree["averaged"])
                 self.averaged.n_averaged.copy_(tree["averaged_count"])
             if not chains and "chains" in tree:
-                chains = self.cleared()
+                chains = self.clear_chains()
             self.objective.load_state_dict(tree["objective"] | chains)
             self.optimizer.load_state_dict(tree["optimizer"])
             self.schedule.load_state_dict(tree["schedule"])
@@ -130,7 +127,7 @@ def check_trainable(parts: Parts) -> None:
         raise InputError("objective, data and optimizer must all be chosen to train")
     if not [*parts.energy.parameters(), *parts.objective.parameters()]:
         raise InputError(
-            "energy has no torch.nn.Parameter, so there is nothing to train; ebm sample draws from it as it is"
+            "energy has no torch.nn.Parameter, so there is nothing to train; ebm sample draws samples from it as it is"
         )
 
 

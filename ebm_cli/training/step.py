@@ -1,4 +1,4 @@
-"""One training step, and what must be finite after it."""
+"""One training step, and the check that its numbers are finite."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ from ebm_cli.training.rollback import Diverged
 from ebm_cli.training.state import TrainState
 from ebm_cli.training.trainer import Trainer
 
-# How many times larger than the data's energies those of chains are that have run away.
-RUNAWAY = 1000.0
+# Chains have diverged if their energies are this many times larger than the largest energy of the data.
+RUNAWAY_FACTOR = 1000.0
 
 
 def step(parts: Parts, trainer: Trainer, state: TrainState, run: Run) -> tuple[Outcome, Tensor]:
-    """One training step: batch, loss, gradient, update, average. Returns the gradient's norm before clipping."""
+    """Make one step: batch, loss, gradient, update, average. Return the outcome and the unclipped gradient norm."""
     assert parts.data is not None and parts.objective is not None and parts.optimizer is not None
     number = state.step + 1
     batch = parts.data.sample(trainer.batch_size, state.generators["data"])
@@ -31,7 +31,7 @@ def step(parts: Parts, trainer: Trainer, state: TrainState, run: Run) -> tuple[O
     parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
     clip = parts.optimizer.clip
     norm = nn.utils.clip_grad_norm_(parameters, float("inf") if clip is None else clip)
-    guard(outcome, loss, norm, number, run)
+    require_finite(outcome, loss, norm, number, run)
     state.optimizer.step()
     state.schedule.step()
     if state.averaged is not None:
@@ -40,8 +40,8 @@ def step(parts: Parts, trainer: Trainer, state: TrainState, run: Run) -> tuple[O
     return outcome, norm
 
 
-def guard(outcome: Outcome, loss: Tensor, norm: Tensor, number: int, run: Run) -> None:
-    """Raise Diverged, naming the quantity, chain and step, unless everything of this step is finite."""
+def require_finite(outcome: Outcome, loss: Tensor, norm: Tensor, number: int, run: Run) -> None:
+    """Raise Diverged, with the quantity, the chain and the step, unless all numbers of this step are finite."""
     if bool((loss.isfinite() & norm.isfinite()).all()):
         return
     quantities: dict[str, Any] = {
@@ -54,19 +54,19 @@ def guard(outcome: Outcome, loss: Tensor, norm: Tensor, number: int, run: Run) -
         if value is not None and not bool(value.isfinite().all()):
             rows = (~value.isfinite()).nonzero().flatten().tolist()
             where = f" (chain {rows[0]}, {len(rows)} of {len(value)})" if value is outcome.e_model else ""
-            raise Diverged(f"the {name} is not finite{where}", number, run, chains_broke(outcome))
+            raise Diverged(f"the {name} is not finite{where}", number, run, have_chains_diverged(outcome))
 
 
-def chains_broke(outcome: Outcome) -> bool:
-    """Whether it was the chains: energies that are not finite, or a thousand times larger than any of the data."""
+def have_chains_diverged(outcome: Outcome) -> bool:
+    """Return True if energies of chains are not finite, or a thousand times larger than the largest energy of data."""
     if outcome.e_model is None:
         return False
     largest = outcome.e_data.detach().abs().max().clamp(min=1.0)
-    return not bool((outcome.e_model.detach().abs() < RUNAWAY * largest).all())
+    return not bool((outcome.e_model.detach().abs() < RUNAWAY_FACTOR * largest).all())
 
 
-def guard_weights(parts: Parts, outcome: Outcome, number: int, run: Run) -> None:
-    """Raise Diverged, so that no such checkpoint is kept, unless weights and the energies that they give are finite."""
+def require_finite_weights(parts: Parts, outcome: Outcome, number: int, run: Run) -> None:
+    """Raise Diverged unless the updated weights and the energies of the data are finite. It is called before a save."""
     if not all(bool(p.isfinite().all()) for p in parts.energy.parameters()):
         raise Diverged("the weights are not finite after the update", number, run)
     with torch.no_grad(), frozen(parts.energy):

@@ -1,4 +1,4 @@
-"""The step size of a sampler that replaces the one of a recipe, found before training and then fixed."""
+"""Find a step size before training, for a sampler that replaces the sampler of a recipe."""
 
 import dataclasses
 from typing import Any
@@ -18,6 +18,7 @@ from ebm_cli.data import Data
 from ebm_cli.density import mixture
 from ebm_cli.density.fit_data import FitData, make_fit_data
 from ebm_cli.density.normals import Density
+from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.estimate import show
 from ebm_cli.objective import ProvidesStart
 from ebm_cli.run.folder import Run
@@ -25,14 +26,14 @@ from ebm_cli.run.terminal import Terminal, ignore_progress, never_stop
 from ebm_cli.sampler import Sampler
 
 N_CHAINS, N_STEPS = 64, 200
-# Numbers of rows to which a density is fitted, and that choose its size: a step size needs no more.
+# Numbers of rows to which a density is fitted, and by which its size is chosen. More rows hardly change a step size.
 N_FIT_ROWS, N_CHECK_ROWS = 500, 250
 # Number of steps over which the gradients of a kernel are counted.
 N_COUNTED_STEPS = 20
 
 
 class DataEnergy(nn.Module):
-    """E = −T log q of a density q that is fitted to the data with their noise, as a stand-in for the trained model."""
+    """E = −T log q of a density q that is fitted to the data with their noise. It replaces the untrained model."""
 
     def __init__(self, density: Density, temperature: float) -> None:
         super().__init__()
@@ -44,25 +45,14 @@ class DataEnergy(nn.Module):
         return -self.temperature * self.density.log_prob(rows).to(x)
 
 
-class UnitWell(nn.Module):
-    """E = T/2·‖x‖², for chains whose coordinates are scaled to their noise level."""
-
-    def __init__(self, temperature: float) -> None:
-        super().__init__()
-        self.temperature = temperature
-
-    def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
-        return 0.5 * self.temperature * x.flatten(1).square().sum(1)
-
-
 def fit_step_size(parts: Parts, config: Config, run: Run, terminal: Terminal) -> Parts:
-    """Return the parts with the step size that `adapt` asks for, with about as many gradients per training step.
+    """Return the parts with a step size as `adapt` demands it, and an unchanged number of gradients per training step.
 
-    adapt=auto finds a step size for a sampler that replaces the one of a recipe or of an earlier run, unless
-    sampler.step_size is typed; step finds one for any sampler; none leaves it. The kernel is tuned as in a burn-in, on
-    an energy fitted to the data, because the network itself has no shape yet. objective.steps becomes k·g/g', with the
-    gradients per step g of the old kernel and g' of the new, unless it is typed. Both are printed and written to
-    config.yaml.
+    adapt=auto finds a step size if the line replaces the sampler of a recipe or of an earlier run and does not give
+    sampler.step_size. adapt=step always finds a step size, and adapt=none never. The kernel is tuned in a burn-in on an
+    energy that is fitted to the data, because the network is not trained yet. Unless objective.steps is typed, k steps
+    become k·g/g' steps, where g and g' are the gradients per step of the old and the new kernel. Both values are
+    printed and written to config.yaml.
     """
     adapt, typed = config.get("adapt", "none"), set(config["made"]["chosen"])
     replaced = config.get("replaced")
@@ -92,17 +82,18 @@ def fit_step_size(parts: Parts, config: Config, run: Run, terminal: Terminal) ->
 
 
 def stand_in_energy(parts: Parts, data: Data) -> nn.Module:
-    """Return an energy on which the sampler meets about the curvatures of the trained model."""
+    """Return an energy with about the curvatures of the trained model."""
     T = parts.sampler.temperature
     if isinstance(parts.objective, ProvidesStart):
-        return UnitWell(T)
+        # The coordinates of such chains are scaled to their noise level.
+        return Quadratic(T, parts.event)
     rows = make_fit_data(data, 0)
-    few = FitData(thinned(rows.fit, N_FIT_ROWS), thinned(rows.check, N_CHECK_ROWS), rows.noise, rows.seed)
+    few = FitData(thin_rows(rows.fit, N_FIT_ROWS), thin_rows(rows.check, N_CHECK_ROWS), rows.noise, rows.seed)
     return DataEnergy(mixture.fit(few), T)
 
 
-def thinned(rows: Tensor, maximum: int) -> Tensor:
-    """Return evenly chosen rows, at most `maximum`."""
+def thin_rows(rows: Tensor, maximum: int) -> Tensor:
+    """Return evenly spaced rows, up to `maximum` of them."""
     return rows[:: -(-len(rows) // maximum)]
 
 
@@ -120,7 +111,7 @@ def tuned_values(node: Config, sampler: Any) -> Config:
 
 
 def gradients_per_step(sampler: Sampler, energy: nn.Module, x: Tensor, generator: torch.Generator) -> float:
-    """Return the gradients per chain and step, as the mean over a few steps."""
+    """Return the gradients per chain and step, averaged over a few steps."""
     with torch.no_grad():
         state, total = sampler.init(energy, x, generator), 0.0
         for _ in range(N_COUNTED_STEPS):

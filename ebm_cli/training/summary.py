@@ -1,29 +1,32 @@
-"""The train keys of metrics.json."""
+"""The numbers of a training run in metrics.json."""
 
 import torch
 
 from ebm_cli.assembly.components import Parts
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.run.folder import Run
+from ebm_cli.run.history import last_tenth
+from ebm_cli.run.shipped import option_name
 from ebm_cli.training.divergence import NO_CHAINS, DivergenceWarnings
 
 
 def summary(run: Run, steps: int, rate: float | None, parts: Parts) -> dict[str, Estimate]:
-    """Return the train keys of metrics.json: means over the last tenth of the logged steps, with their errors.
+    """Return the numbers of a training run: means over the last tenth of the logged steps, with their errors.
 
     Loss and energies get the verdict of `DivergenceWarnings`.
-    rate: steps per second; None: that of the logged steps.
+
+    rate: steps per second; None to take the rate of the last logged step.
     """
     assert parts.data is not None
     history = [row for row in run.history() if "loss" in row]
     verdict, reasons = DivergenceWarnings(parts.data).verdict(history, parts.sampler.temperature, parts.has_chains)
     replaced = run.config().get("replaced")
     if verdict == "refused" and replaced is not None and reasons != [NO_CHAINS]:
-        own = str(replaced["sampler"].get("_target_")).split(".")[-2]
-        reasons.append(f"the recipe was made for sampler={own}: name no other")
+        own = option_name(replaced["sampler"].get("_target_"))
+        reasons.append(f"the recipe was made for sampler={own}. Do not name another sampler")
     if rate is None:
         rate = float(history[-1]["steps_per_second"]) if history else 0.0
-    tail = history[-max(1, len(history) // 10) :]
+    tail = last_tenth(history)
     rows = {"steps": Estimate(float(steps))}
     for name, unit in (("loss", None), ("e_data", "energy"), ("e_model", "energy")):
         values = torch.tensor([row[name] for row in tail if name in row], dtype=torch.float64)
@@ -32,7 +35,7 @@ def summary(run: Run, steps: int, rate: float | None, parts: Parts) -> dict[str,
             mean = Estimate(float(values.mean()), se=se, unit=unit)
             rows[name] = refused(reasons, unit) if verdict == "refused" else mean.with_caution(reasons)
     rows["steps_per_second"] = Estimate(rate, unit="1/s")
-    # The chains' and the loss's own.
+    # Each step takes the gradients of the chains and one gradient of the loss.
     gradients = [row.get("chain_gradients", 0.0) + 1 for row in tail]
     rows["gradients_per_second"] = Estimate(rate * sum(gradients) / len(gradients), unit="1/s")
     return rows

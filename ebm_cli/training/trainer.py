@@ -1,4 +1,4 @@
-"""How long to train, and what to keep."""
+"""The settings of training: its length, its logs, its checkpoints and its rollbacks."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -8,18 +8,18 @@ from ebm_cli import check
 
 @dataclass(frozen=True)
 class Trainer:
-    """How long to train, and what to keep.
-
+    """The settings of training.
     steps: total number of steps (≥ 1).
     batch_size: rows per step (≥ 1).
     ema_decay: decay of the averaged weights (in [0, 1)); None: no averaging.
-    checkpoint_every, log_every: in steps (≥ 1).
-    nll_every: steps between brackets of the held-out nll, each with a checkpoint (≥ 1); None: no brackets.
-    keep: number of checkpoints kept (≥ 1), or their total size, such as 200MB. The newest, the best and, with rollback,
-        step 0 always stay.
+    checkpoint_every: steps between checkpoints (≥ 1).
+    log_every: steps between logged rows (≥ 1).
+    nll_every: steps between estimates of the held-out nll, each with a checkpoint (≥ 1); None: no estimates.
+    keep: number of checkpoints kept (≥ 1), or their total size, such as 200MB. The newest checkpoint, the best
+        and, with rollback, step 0 always stay.
     on_divergence: stop or rollback.
     max_rollbacks: maximum number of rollbacks (≥ 0).
-    rollback_factor: factor per rollback on the rate or on the step size of the chains (in (0, 1)).
+    rollback_factor: factor by which a rollback changes the learning rate or the step size of the chains (in (0, 1)).
     """
 
     steps: int
@@ -42,19 +42,18 @@ class Trainer:
             lambda: self.ema_decay is None or check.half_open("ema_decay", self.ema_decay),
             lambda: check.one_of("on_divergence", self.on_divergence, ["stop", "rollback"]),
             lambda: check.count("max_rollbacks", self.max_rollbacks, least=0),
-            lambda: check.half_open("rollback_factor", self.rollback_factor),
-            lambda: self.rollback_factor == 0 and check.positive("rollback_factor", self.rollback_factor),
+            lambda: check.inside("rollback_factor", self.rollback_factor),
         )
 
-    def saves(self, step: int) -> bool:
-        """Whether a checkpoint is due."""
-        return step % self.checkpoint_every == 0 or step == self.steps or self.scores(step)
-
     @property
-    def may_go_back(self) -> bool:
-        """Whether training can go back to checkpoints other than the newest."""
+    def can_roll_back(self) -> bool:
+        """Return True if training may return to an earlier checkpoint."""
         return self.on_divergence == "rollback"
 
-    def scores(self, step: int) -> bool:
-        """Whether a bracket of nll is due."""
+    def is_checkpoint_step(self, step: int) -> bool:
+        """Return True if a checkpoint is written after this step."""
+        return step % self.checkpoint_every == 0 or step == self.steps or self.is_score_step(step)
+
+    def is_score_step(self, step: int) -> bool:
+        """Return True if the held-out nll is estimated after this step."""
         return self.nll_every is not None and (step % self.nll_every == 0 or step == self.steps)

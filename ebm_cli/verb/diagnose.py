@@ -20,7 +20,7 @@ from ebm_cli.run.folder import Run
 from ebm_cli.run.machine import Machine, resolve
 from ebm_cli.run.terminal import Terminal
 from ebm_cli.sampling.figures import energy_trace
-from ebm_cli.sampling.results import build_list, run_each
+from ebm_cli.sampling.results import build_list, run_actions
 
 
 def diagnose(config: Config, run: Run, terminal: Terminal, sampled: Run | Path) -> dict[str, Estimate]:
@@ -45,7 +45,7 @@ def diagnose(config: Config, run: Run, terminal: Terminal, sampled: Run | Path) 
         figure.save(run, pictures(context, mixing))
         actions = {name: partial(diagnostic, context) for name, diagnostic in diagnostics.items()}
         strict = "diagnostic" in config["made"]["chosen"]
-        estimates = run_each(run, actions, "diagnostic", terminal, strict)
+        estimates = run_actions(run, actions, "diagnostic", terminal, strict)
         return apply_mixing_verdict({"mixing": mixing.estimate} | estimates)
 
 

@@ -19,7 +19,7 @@ from ebm_cli.run.machine import resolve
 from ebm_cli.run.terminal import Terminal
 from ebm_cli.sampling.model import open_model
 from ebm_cli.sampling.model_samples import with_samples
-from ebm_cli.sampling.results import build_list, run_each
+from ebm_cli.sampling.results import build_list, run_actions
 
 NOISE_SEED = 0
 
@@ -44,7 +44,7 @@ def evaluate(config: Config, run: Run, terminal: Terminal, trained: Run | None =
         if scored is not None:
             actions["score"] = partial(score, context, scored)
         strict = scored is not None or "metric" in config["made"]["chosen"]
-        return run_each(run, actions, "metric", terminal, strict)
+        return run_actions(run, actions, "metric", terminal, strict)
 
 
 def metrics_of(config: Config) -> dict[str, Metric]:

@@ -41,7 +41,7 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
         trajectory = recorded.trajectory
         if terminal.stopping() and not len(trajectory.x):
             raise Stopped(f"stopped after {trajectory.steps} steps, before a draw was kept; {run.folder} has none")
-        run.write_config(run.config() | choice.nodes | recorded.chosen(tuning))
+        run.write_config(run.config() | choice.nodes | recorded.resolved_values(tuning))
         chains = to_chains(trajectory, recorded.thin)
         chains_file = write_chains(run, parts, chains, trajectory.last.x)
         parts = dataclasses.replace(parts, sampler=trajectory.sampler)

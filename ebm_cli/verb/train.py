@@ -44,7 +44,7 @@ def train(config: Config, run: Run, terminal: Terminal, init: Run | None = None)
         keep_data_record(parts.data, run)
         if resumed:
             parts = resume(parts, trainer, state, run, terminal)
-        elif trainer.may_go_back:
+        elif trainer.can_roll_back:
             state.save(run)
         say_policy(parts, trainer, terminal)
         with TrainingLog(run, parts, state) as log:
@@ -54,9 +54,9 @@ def train(config: Config, run: Run, terminal: Terminal, init: Run | None = None)
 
 
 def resume(parts: Parts, trainer: Trainer, state: TrainState, run: Run, terminal: Terminal) -> Parts:
-    """Load the newest checkpoint that can be read into `state`; return the parts as rollbacks before it left them."""
+    """Load the newest readable checkpoint into `state`; return the parts with the values of the last rollback."""
     for problem in rollback.load(state, run):
         terminal.say(f"warning: {problem}; training continues from step-{state.step}")
     remove_old_checkpoints(trainer, run)
     warn_of_decay(parts, trainer, terminal)
-    return rollback.apply(parts, state, run)
+    return rollback.with_last_values(parts, state, run)

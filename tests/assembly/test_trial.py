@@ -60,7 +60,7 @@ MISTAKES: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "batch statistics": (normalised, "the other rows of a batch"),
     "one row alone": (one_row_is_squeezed, "fails for rows alone|another energy alone"),
     "noise": (lambda x: x.square().sum(1) + torch.rand(len(x)), "depends on a random number"),
-    "constant in pieces": (lambda x: x[:, 0].round() + 0 * x.sum(1), "constant in pieces"),
+    "piecewise constant": (lambda x: x[:, 0].round() + 0 * x.sum(1), "piecewise constant"),
     "NaN gradient": (lambda x: torch.where(x[:, 0] > 9, x[:, 0].sqrt(), x[:, 0].square()), "gradient of NaN"),
 }
 
@@ -74,7 +74,7 @@ def test_a_mistake_is_one_line_that_names_it(name: str, event: tuple[int, ...]) 
     if event != (2,):
         message = message.replace("5", r"\d")
     if name == "sum over rows" and len(event) == 2:
-        message = "one number a row"
+        message = "one number per row"
     with pytest.raises(InputError, match=message) as error:
         try_energy(Formula(f), event)
     assert len(error.value.messages) == 1 and "\n" not in error.value.messages[0]

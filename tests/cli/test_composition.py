@@ -1,4 +1,4 @@
-"""Compositions of trained runs from the command line: their samples have the composed density, mistakes are named."""
+"""Test compositions of trained runs on the command line: samples have the composed density, mistakes are named."""
 
 import json
 import shutil
@@ -39,7 +39,7 @@ ALPHA, SHARE = 0.4, 0.25
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two trained runs, the second at another temperature, and one of three coordinates."""
+    """A folder with two trained runs at different temperatures, and a run with three coordinates."""
     folder = tmp_path_factory.mktemp("runs")
     assert main(["train", "experiment=two_moons", *TINY, f"out={folder / 'a'}"]) == 0
     assert main(["train", "experiment=rings", "sampler.temperature=2", *TINY, f"out={folder / 'b'}"]) == 0
@@ -50,7 +50,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def here(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder beside which the runs lie as ../runs."""
+    """An empty folder, next to the folder ../runs."""
     (tmp_path / "runs").symlink_to(runs)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
@@ -66,7 +66,7 @@ def composed(*words: str) -> Parts:
 
 
 def exact(name: str, runs: Path) -> Callable[[Tensor], Tensor]:
-    """log of the composed density up to its normaliser, from the two runs alone."""
+    """Return the log of the unnormalized composed density, computed from the two runs only."""
     a, b = load_run(runs / "a"), load_run(runs / "b")
 
     def log_a(x: Tensor) -> Tensor:
@@ -95,12 +95,12 @@ OPTIONS = {
 def test_samples_have_the_composed_density(name: str, runs: Path) -> None:
     words = [f"energy={name}", "energy.runs=[../runs/a,../runs/b]", *OPTIONS[name], *KERNEL]
     assert main(["sample", *words, "chains=8000", "steps=300", "burn_in=100", "thin=150", "out=drawn"]) == 0
-    # Two draws a chain, between which it tries some ninety jumps.
+    # Two draws per chain. Between them the chain tries about ninety jumps.
     x = chain_file.read(Path("drawn/chains.nc")).x.reshape(-1, 2)
     edges, n = np.linspace(-4, 4, 13), len(x)
     log_f = exact(name, runs)
     p = cell_masses(log_f, edges)
-    # What lies outside of the box, beside the cells.
+    # The mass outside the box is one more cell.
     p = np.append(p.ravel(), 0.0) / np.exp(log_integral(log_f, 2, 10.0, 401))
     p[-1] = max(1 - p.sum(), 0.0)
     counts = np.histogram2d(x[:, 0], x[:, 1], [edges, edges])[0].ravel()

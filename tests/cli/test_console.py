@@ -1,4 +1,4 @@
-"""The terminal: what stays at 60 columns, where words break, and what a table leaves out."""
+"""Test the terminal: the columns at a narrow width, the line breaks, and the parts that a table leaves out."""
 
 import os
 import pty

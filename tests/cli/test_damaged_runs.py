@@ -1,4 +1,4 @@
-"""A damaged run folder is a line that names the file, or does no harm: nothing in it reaches a traceback."""
+"""Test damaged run folders: one line names the file, or the damage has no effect; a traceback never appears."""
 
 import copy
 import json
@@ -66,7 +66,7 @@ def paths(node: dict[str, Any], before: tuple[str, ...] = ()) -> Iterator[tuple[
 
 
 def built(words: list[str]) -> None:
-    """What a verb does before its work: open, compose, build, load."""
+    """Do what a verb does before its work: open, compose, build, load."""
     job = prepare(words[0], parse(words[1:]))
     config = job.config
     if isinstance(job.source, Run) and words[0] == "diagnose":
@@ -80,7 +80,7 @@ def built(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_no_key_of_a_configuration_brings_a_traceback(verb: str, here: Path) -> None:
+def test_no_key_of_a_configuration_causes_a_traceback(verb: str, here: Path) -> None:
     path = here / ("y" if verb == "diagnose" else "x") / "config.yaml"
     config = yaml.safe_load(path.read_text())
     chance = random.Random(verb)
@@ -176,14 +176,16 @@ def test_a_report_shows_what_is_left_of_damaged_relatives(here: Path) -> None:
     (here / "x" / "figures" / "captions.json").write_text('{"../../secret": "taken", "training": "kept"}')
     page = write_report(Run(here / "x")).read_text()
     assert "metrics.json is damaged" in page and "kept" in page and "taken" not in page
-    # A run that names itself as the one that it came from.
+    # The run names itself as its own ancestor.
     config = yaml.safe_load((here / "x" / "config.yaml").read_text())
     (here / "x" / "config.yaml").write_text(yaml.safe_dump(config | {"init": str(here / "x")}))
     assert "Verdicts" in write_report(Run(here / "x")).read_text()
 
 
 @pytest.mark.parametrize("event", [[{"_target_": "subprocess.Popen"}], ["x"], [2, None], [1.5]])
-def test_a_shape_that_is_none_names_the_file(event: list[Any], here: Path, capsys: pytest.CaptureFixture) -> None:
+def test_an_invalid_shape_is_an_error_that_names_the_file(
+    event: list[Any], here: Path, capsys: pytest.CaptureFixture
+) -> None:
     path = here / "x" / "config.yaml"
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"event": event}))
     for words in (VERBS["sample"], VERBS["init"]):

@@ -1,4 +1,4 @@
-"""A disk that is full, or a file that may grow no more, is one line and never blamed on ebm; what was begun goes on."""
+"""Test a full disk and a limit on file sizes: one line reports them, no traceback appears, and the run can continue."""
 
 import errno
 import resource
@@ -22,7 +22,7 @@ TRAINED = ["data=gaussians_8", "experiment=null", "energy.width=64", "trainer.ba
 
 @contextmanager
 def no_file_larger(size: int) -> Iterator[None]:
-    """No file may grow beyond `size` bytes, as on a full disk; Python ignores the signal that goes with it."""
+    """Limit files to `size` bytes, like a full disk. Python ignores the signal of the limit."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -39,7 +39,9 @@ def no_file_larger(size: int) -> Iterator[None]:
         (["sample", *DRAWN], 10),
     ],
 )
-def test_a_file_that_may_not_grow_is_one_line(words: list[str], size: int, tmp_path, monkeypatch, capsys) -> None:
+def test_a_limit_on_file_sizes_is_reported_in_one_line(
+    words: list[str], size: int, tmp_path, monkeypatch, capsys
+) -> None:
     monkeypatch.chdir(tmp_path)
     with no_file_larger(size):
         code = main([*words, "out=r"])
@@ -48,7 +50,7 @@ def test_a_file_that_may_not_grow_is_one_line(words: list[str], size: int, tmp_p
     assert "report it" not in said and "Traceback" not in said
 
 
-def test_what_a_thread_meets_on_a_full_disk_is_left_to_the_one_that_waits_for_it(capsys) -> None:
+def test_a_disk_error_in_a_thread_is_raised_by_the_thread_that_waits_for_it(capsys) -> None:
     def meets(error: Exception) -> str:
         def write() -> None:
             raise error
@@ -67,8 +69,8 @@ def test_what_a_thread_meets_on_a_full_disk_is_left_to_the_one_that_waits_for_it
 
 
 @pytest.mark.parametrize("size", [2_000, 40_000])
-def test_chains_that_do_not_fit_leave_no_half_of_a_file(size: int, tmp_path: Path) -> None:
-    # In a process of its own, as HDF5 used to take the whole process down.
+def test_chains_that_do_not_fit_leave_no_partial_file(size: int, tmp_path: Path) -> None:
+    # A separate process is used, because HDF5 once crashed the whole process.
     program = f"""
 import numpy as np, pathlib, resource
 from ebm_cli.chain import chain_file
@@ -84,7 +86,7 @@ except OSError as error:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_array_that_does_not_fit_says_why_and_leaves_the_earlier_one(tmp_path: Path) -> None:
+def test_an_array_that_does_not_fit_gives_the_reason_and_keeps_the_earlier_array(tmp_path: Path) -> None:
     path = tmp_path / "samples.npy"
     write_array(path, np.arange(3))
     with no_file_larger(5_000), pytest.raises(OSError, match="too large") as caught:

@@ -1,4 +1,4 @@
-"""Help, version and completion: complete, and told without the slow imports."""
+"""Test help, version and completion: they are complete and need no slow imports."""
 
 import difflib
 import re
@@ -40,7 +40,7 @@ def test_help_names_every_group_and_option(capsys):
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_verbs_help_shows_its_keys_examples_and_what_every_option_is(verb, capsys):
+def test_a_verbs_help_shows_its_keys_examples_and_a_summary_of_every_option(verb, capsys):
     assert main([verb, "--help"]) == 0
     out = capsys.readouterr().out
     assert out.count(f"  ebm {verb}") >= 3
@@ -115,7 +115,7 @@ COMP_WORDS=(ebm sample sampler = sgh); COMP_CWORD=4; _ebm 2>/dev/null; echo "${{
     assert subprocess.run(["bash", "-c", driver], capture_output=True, text=True).stdout.strip() == "sghmc"
 
 
-def test_help_completion_and_a_misspelt_option_are_told_without_the_slow_imports(tmp_path, monkeypatch):
+def test_help_completion_and_a_misspelt_option_need_no_slow_imports(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     # Of a second or more: what answers at once does without them.
     quick = [["--help"], ["_complete", "ebm train "], ["sample", "--help"]]
@@ -124,7 +124,7 @@ def test_help_completion_and_a_misspelt_option_are_told_without_the_slow_imports
 
 
 @pytest.mark.parametrize("group", ["", *groups()])
-def test_choices_has_a_line_for_each_with_what_it_is(group, capsys):
+def test_choices_prints_a_line_with_a_summary_for_each_option(group, capsys):
     assert main(["choices", *([group] if group else [])]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert {line.split()[0] for line in lines} == set(groups()[group] if group else groups())
@@ -180,18 +180,18 @@ def test_a_hint_is_one_line_and_works_when_typed(line, capsys, tmp_path, monkeyp
         ("train sampler=none --help", "  sampler.friction:", "no such thing"),
     ],
 )
-def test_help_shows_the_keys_of_what_is_chosen(line, shown, hidden, capsys):
+def test_help_shows_the_keys_of_chosen_options(line, shown, hidden, capsys):
     assert main(line.split()) == 0
     out = capsys.readouterr().out
     assert shown in out and hidden not in out
 
 
-def test_help_on_nothing_known_is_wrong_input(capsys):
+def test_help_on_an_unknown_name_is_wrong_input(capsys):
     assert main(["help", "trian"]) == 2
     assert "'train'" in capsys.readouterr().err
 
 
-def test_names_are_no_markup_in_the_terminal(capsys):
+def test_names_are_not_interpreted_as_markup_in_the_terminal(capsys):
     from ebm_cli.cli.console import ConsoleTerminal, print_estimates, print_rows
     from ebm_cli.estimate import Estimate
 

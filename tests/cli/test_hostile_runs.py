@@ -80,12 +80,12 @@ def spoil(folder: Path, *path: str, node: Any) -> None:
 
 
 def harmless(here: Path) -> bool:
-    """Whether nothing was executed and nothing imported."""
+    """Return True if nothing was executed and nothing imported."""
     return not list(here.rglob("PWNED*")) and "mine" not in sys.modules
 
 
 def opened(words: list[str]) -> None:
-    """What a command line does up to its built parts, in this process; for diagnose with the chains' own."""
+    """Do in this process what a command line does until its parts are built (for diagnose: those of the chains)."""
     job = prepare(words[0], parse(words[1:]))
     config = job.config
     if words[0] == "diagnose":
@@ -102,7 +102,7 @@ def test_no_class_that_a_stored_configuration_names_is_executed_or_imported(
     verb: str, group: str, every: bool, here: Path
 ) -> None:
     classes = [*writers(here).items()]
-    # Each verb and group with one of the classes, others for its neighbors; all with all is slow.
+    # Neighboring verbs and groups get different classes. All combinations would be slow.
     chosen = list(OPENED).index(verb) + 3 * list(GROUPS).index(group)
     for target, arguments in classes if every else [classes[chosen % len(classes)]]:
         for folder in (here / "hostile", here / "hostile_chains"):
@@ -172,7 +172,7 @@ def test_nested_classes_are_refused_too(path: tuple[str, ...], here: Path, made:
             assert harmless(here)
 
 
-def test_classes_of_this_package_are_those_of_the_yaml_files_in_their_group() -> None:
+def test_shipped_classes_are_the_classes_in_yaml_files_of_their_group() -> None:
     assert shipped.is_shipped("ebm_cli.energy.mlp.MLP", "energy")
     assert shipped.is_shipped("torch.optim.AdamW", "optimizer")
     for target, group in (
@@ -199,7 +199,7 @@ def own_run(here: Path) -> Path:
     return here / "own"
 
 
-def test_the_users_own_runs_open_and_those_of_others_need_a_word(here: Path, tmp_path, monkeypatch, capsys) -> None:
+def test_the_users_own_runs_open_and_runs_of_others_need_trust(here: Path, tmp_path, monkeypatch, capsys) -> None:
     own_run(here)
     shutil.move(here / "own", here / "moved")
     assert main(["sample", "run=moved", *SHORT, "out=a"]) == 0
@@ -207,7 +207,7 @@ def test_the_users_own_runs_open_and_those_of_others_need_a_word(here: Path, tmp
     assert main(["train", "resume=moved", "trainer.steps=3"]) == 0
     assert main(["sample", "run=moved", *SHORT]) == 0, "a resumed run is still signed"
     load_run("moved")
-    # On another account, whose secret is another.
+    # Another account has another secret.
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "other"))
     assert main(["sample", "run=moved", *SHORT]) == 2
     with pytest.raises(InputError, match="trust=True"):
@@ -237,7 +237,7 @@ def test_a_configuration_that_was_edited_is_no_longer_signed(change: str, here: 
     assert not run.is_signed()
 
 
-def test_energies_composed_of_runs_ask_for_each(here: Path, capsys) -> None:
+def test_an_energy_composed_of_runs_needs_trust_in_each_run(here: Path, capsys) -> None:
     spoil(here / "hostile", "energy", node={"_target_": "mine.Own"})
     shutil.copytree(here / "hostile", here / "second")
     assert main(["sample", "energy=product", "energy.runs=[hostile,second]", *SHORT]) == 2
@@ -248,7 +248,7 @@ def test_energies_composed_of_runs_ask_for_each(here: Path, capsys) -> None:
     assert any(advice) and not any("_target_=" in line or "(or" in line for line in advice), err
 
 
-def test_a_stored_sweep_executes_nothing_and_needs_a_word(here: Path, capsys, monkeypatch) -> None:
+def test_a_stored_sweep_executes_nothing_and_needs_trust(here: Path, capsys, monkeypatch) -> None:
     words = ["energy=double_well", "sampler.temperature=1,2", *SHORT, "out=s"]
     assert main(["sample", "-m", *words]) == 0
     path = here / "s" / "sweep.yaml"
@@ -258,13 +258,13 @@ def test_a_stored_sweep_executes_nothing_and_needs_a_word(here: Path, capsys, mo
     path.write_text(yaml.safe_dump(plan))
     assert main(["sample", "resume=s"]) == 2
     assert harmless(here) and "mine.Own" in capsys.readouterr().err
-    # Values that are looked up where they are read.
+    # Interpolated values are looked up when they are read.
     monkeypatch.setenv("NAME", "double_well")
     plan["jobs"][1] = ["energy=${oc.env:NAME}", *SHORT]
     path.write_text(yaml.safe_dump(plan))
     assert main(["sample", "resume=s"]) == 2
     assert "interpolation" in capsys.readouterr().err
-    # Another folder, whose modules and files its words would name.
+    # In another folder the same words would name other modules and files.
     (here / "elsewhere").mkdir()
     plan |= {"jobs": [["energy=double_well", *SHORT]] * 2, "cwd": str(here / "elsewhere")}
     path.write_text(yaml.safe_dump(plan))
@@ -301,7 +301,7 @@ def test_stored_yaml_is_plain_and_bounded(text: str, expected: str, here: Path) 
     assert harmless(here)
 
 
-def test_the_secret_is_the_users_alone(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_user_can_read_the_secret(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(here / "state"))
     first = stored.dump({"a": 1})
     path = here / "state" / "ebm" / "secret"

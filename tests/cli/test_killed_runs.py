@@ -1,4 +1,4 @@
-"""A run that is killed at any moment and gone on with ends on the bits of one never killed."""
+"""Test runs that are killed at any moment: when they are resumed, they give the bits of an uninterrupted run."""
 
 import fcntl
 import importlib
@@ -54,7 +54,7 @@ DIVERGES = [
 
 
 class Killed(BaseException):
-    """What ends a verb at once, as a kill does: nothing in the package catches it."""
+    """An exception that ends a verb like a kill: nothing in the package catches it."""
 
 
 @pytest.fixture(autouse=True)
@@ -86,17 +86,17 @@ def killed_at(target: str, words: list[str], call: int = 1, when: Callable[..., 
 
 
 def is_checkpoint(final: Path, tree: dict) -> bool:
-    """Whether what is stored is a checkpoint, whose chains are stored before it."""
+    """Return True if a checkpoint is stored. Its chains are stored before it."""
     return final.name.startswith("step-")
 
 
 def names_last(path: Path, text: str) -> bool:
-    """Whether a file that is written is checkpoints/last."""
+    """Return True if the written file is checkpoints/last."""
     return path.name == "last"
 
 
 def has_older_chains(run: Run, all_kept: bool) -> bool:
-    """Whether chains of more than one checkpoint are stored."""
+    """Return True if chains of more than one checkpoint are stored."""
     return len(list(run.checkpoints.glob("chains-*"))) > 1
 
 
@@ -188,7 +188,7 @@ def saved(here: Path, steps: int) -> tuple[Run, state.TrainState]:
 
 
 @pytest.mark.parametrize("killed", ["before last", "before the removal"])
-def test_a_checkpoint_that_is_passed_over_is_gone_after_a_kill_at_either_moment(killed: str, here: Path) -> None:
+def test_a_skipped_checkpoint_is_removed_after_a_kill_at_either_moment(killed: str, here: Path) -> None:
     run, own = saved(here, 3)
     (here / rollback.RECORD).write_text(json.dumps([{"to": 3}, {"to": 2}]))
     if killed == "before the removal":
@@ -225,7 +225,7 @@ def test_a_folder_with_anything_else_is_never_written_over(names: list[str], cap
     assert {path.name: path.read_text() for path in Path("run").iterdir()} == dict.fromkeys(names, "mine")
 
 
-def test_a_folder_that_another_ebm_begins_is_left_to_it(capsys) -> None:
+def test_a_folder_that_another_process_starts_is_not_used(capsys) -> None:
     Path("run").mkdir()
     Run(Path("run")).begin()
     handle = os.open("run", os.O_RDONLY)
@@ -236,7 +236,7 @@ def test_a_folder_that_another_ebm_begins_is_left_to_it(capsys) -> None:
     os.close(handle)
 
 
-def test_other_verbs_name_the_line_that_goes_on_with_a_run_without_a_checkpoint(capsys) -> None:
+def test_other_verbs_name_the_command_that_continues_a_run_without_a_checkpoint(capsys) -> None:
     killed_at("ebm_cli.verb.train.first_state", RUNS["plain"])
     (killed,) = (path.parent for path in Path("outputs/train").glob("*/*/config.yaml"))
     assert main(["sample", f"run={killed}"]) == 2
@@ -252,7 +252,7 @@ def without_end(words: list[str]) -> subprocess.Popen[bytes]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("file", ["config.yaml", "metrics.jsonl", "checkpoints/last"])
-def test_a_process_killed_as_it_writes_its_first_of_a_file_is_resumed_on_the_same_bits(file: str) -> None:
+def test_a_process_killed_while_it_writes_a_file_is_resumed_on_the_same_bits(file: str) -> None:
     words = [*RUNS["another sampler"], "trainer.steps=60"]
     assert main(["train", *words, "out=whole"]) in (0, 1)
     process = without_end([*words, "out=broken"])

@@ -1,4 +1,4 @@
-"""A hundred mistakes of a user: each is exit code 2 and a few lines that name the thing, and none is called ours."""
+"""Test a hundred mistakes of a user: exit code 2, and a few lines that name the mistake and never blame ebm."""
 
 import shutil
 from pathlib import Path
@@ -230,7 +230,7 @@ def test_a_mistake_is_named_in_a_few_lines(line: str, expected: list[str], place
     assert not list(place.glob("outputs/*/*/*"))
 
 
-def test_a_key_that_follows_a_wrong_one_is_not_reported(place: Path, monkeypatch, capsys) -> None:
+def test_a_key_that_depends_on_a_wrong_key_is_not_reported(place: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(place)
     assert main(["train", "trainer.steps=-5"]) == 2
     assert capsys.readouterr().err == "error: trainer.steps must be >= 1, got -5\n"
@@ -250,7 +250,9 @@ def test_an_own_class_replaces_the_recipes_option_whole(place: Path, monkeypatch
         assert config["sampler"] == {"_target_": "mine.Walk", "scale": 2, "step_size": 1}
 
 
-def test_a_class_that_is_not_found_says_where_it_was(place: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_the_message_on_a_missing_class_gives_its_earlier_file(
+    place: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
     import sys
 
     monkeypatch.chdir(tmp_path)

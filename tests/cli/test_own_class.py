@@ -1,4 +1,4 @@
-"""Usual mistakes in a class or a file of one's own are one line of exit code 2 that says what to type."""
+"""Test common mistakes in a user's own class or file: exit code 2, and one line that gives the remedy."""
 
 from pathlib import Path
 
@@ -32,7 +32,9 @@ class Fixed(torch.nn.Module):
         ("train data=table data.path=ragged.csv", "line 3 has 4 values, those before it 2"),
     ],
 )
-def test_a_slip_is_one_line(words: str, expected: str, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_a_mistake_in_a_users_class_is_reported_in_one_line(
+    words: str, expected: str, tmp_path: Path, monkeypatch, capsys
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     Path("slips.py").write_text(OWN)

@@ -59,7 +59,7 @@ def test_each_job_has_a_seed_of_its_own_that_resume_keeps_unless_one_is_typed(he
     assert seeds(here / "t") == [int(row["seed"]) for row in sweep_rows(here / "t")] == [7, 7]
 
 
-def test_cells_hold_one_value_and_rows_say_why_they_are_refused(here: Path) -> None:
+def test_cells_hold_one_value_and_rows_give_the_reason_of_a_refusal(here: Path) -> None:
     still = ["sampler=sgld", "sampler.step_size=1e-6", "start.scale=3"]
     assert main(["sample", "-m", *SHORT, *still, f"{T}=1,2", "out=s"]) == 0
     for row in sweep_rows(here / "s"):
@@ -78,7 +78,7 @@ def test_jobs_on_other_data_are_not_ranked(here: Path, capsys) -> None:
     assert "best" not in capsys.readouterr().out
 
 
-def test_no_number_is_cut_and_what_has_no_room_is_named(capsys) -> None:
+def test_no_number_is_cut_and_columns_without_room_are_named(capsys) -> None:
     header = ["job", "sampler", *(f"number_{i}" for i in range(12))]
     rows = [["0", "mala", *(f"{i}.2345 ± 0.0067 ?" for i in range(12))]]
     print_rows(header, rows)
@@ -89,7 +89,7 @@ def test_no_number_is_cut_and_what_has_no_room_is_named(capsys) -> None:
     assert note.endswith("sweep.csv has them\n") and "number_0" in table and "number_11" in note
 
 
-def test_one_line_covers_the_whole_sweep() -> None:
+def test_one_progress_line_covers_the_whole_sweep() -> None:
     shown: list[float] = []
     terminal = JobTerminal(ConsoleTerminal(), lambda done, **_: shown.append(done), done=2)
     for total in (10, None, 4):

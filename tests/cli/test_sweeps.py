@@ -1,4 +1,4 @@
-"""A sweep interrupted, resumed elsewhere, twice at once, or on a full disk ends in the right table or in a line."""
+"""Test sweeps that are interrupted, resumed elsewhere or started twice: they end in a correct table or one message."""
 
 import errno
 import fcntl
@@ -195,7 +195,7 @@ def test_members_of_several_shapes_share_a_picture(here: Path) -> None:
     assert main(["sample", "-m", *words]) == 0
     rows = sweep_rows(here / "s")
     assert len(rows) == 4 and all(row["acceptance_verdict"] and row["status"] == "done" for row in rows)
-    # Chains of four steps are not known to be mixed: mean, spread and energy are doubted alike.
+    # Four steps cannot show that chains are mixed: mean, standard deviation and energy are under caution.
     verdicts = [{row[f"{name}_verdict"] for name in ("mean", "std", "energy")} for row in rows]
     assert all(len(each) == 1 and "ok" not in each for each in verdicts)
     assert (here / "s" / "sweep.png").exists()
@@ -216,7 +216,7 @@ def test_members_of_several_shapes_share_a_picture(here: Path) -> None:
         ("seed=choice()", "seed=choice()"),
     ],
 )
-def test_values_that_are_no_sweep_are_a_line(word: str, expected: str, here: Path, capsys) -> None:
+def test_values_that_cannot_be_swept_are_reported_in_one_line(word: str, expected: str, here: Path, capsys) -> None:
     assert main(["sample", "-m", "energy=double_well", word, *SHORT]) == 2
     err = capsys.readouterr().err
     assert "Traceback" not in err and expected in err and len(err.splitlines()) == 1
@@ -228,7 +228,7 @@ def test_folder_of_a_sweep_may_hold_a_comma(here: Path) -> None:
     assert len(sweep_rows(here / "a,b")) == 2
 
 
-def test_all_wrong_numbers_of_a_sweep_are_told_before_its_first_job(here: Path, capsys) -> None:
+def test_all_wrong_numbers_of_a_sweep_are_reported_before_its_first_job(here: Path, capsys) -> None:
     words = ["energy=double_well", "sampler.temperature=1,-1,abc", "sampler.step_size=-3", "steps=0,5"]
     assert main(["sample", "-m", *words]) == 2
     err = capsys.readouterr().err
@@ -237,7 +237,7 @@ def test_all_wrong_numbers_of_a_sweep_are_told_before_its_first_job(here: Path, 
     assert not (here / "outputs").exists()
 
 
-def test_a_full_disk_ends_a_sweep_in_a_line(here: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_a_full_disk_stops_a_sweep_with_a_one_line_message(here: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     real = run.write_text
 
     def full(path: Path, text: str) -> None:
@@ -287,7 +287,7 @@ def test_the_verbs_work_in_a_folder_with_a_comma_and_a_quote(here: Path, trained
 
 
 @pytest.mark.parametrize("key", ["run", "init", "resume"])
-def test_a_sweeps_folder_is_no_run(key: str, here: Path, trained: Path, capsys) -> None:
+def test_a_sweeps_folder_is_not_accepted_as_a_run(key: str, here: Path, trained: Path, capsys) -> None:
     folder = create_sweep(new_plan("train", parse(["seed=0,1"])), parse(["out=s"]))
     shutil.copytree(trained, folder / "0")
     capsys.readouterr()
@@ -310,7 +310,7 @@ def test_a_sweeps_folder_is_no_run(key: str, here: Path, trained: Path, capsys) 
         (lambda plan: plan.update(cwd=7), "cwd cannot be read"),
     ],
 )
-def test_a_damaged_plan_is_a_line(change, expected: str, here: Path, capsys) -> None:
+def test_a_damaged_plan_is_reported_in_one_line(change, expected: str, here: Path, capsys) -> None:
     create_sweep(new_plan("sample", parse(["energy=double_well", "sampler.temperature=1,2"])), parse(["out=s"]))
     plan = yaml.safe_load((here / "s" / "sweep.yaml").read_text())
     change(plan)

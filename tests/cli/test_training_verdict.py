@@ -1,4 +1,4 @@
-"""A training run that came to nothing says so in its numbers, its folder and its exit code."""
+"""Test failed training: the numbers, the folder and the exit code report the failure."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ def metrics(out: Path) -> dict[str, Any]:
         (["sampler=sgld", "objective.delay_steps=100"], "no chain of the model ever moved"),
     ],
 )
-def test_chains_that_left_or_stand_still_end_in_a_refused_loss_and_exit_code_1(words, reason, tmp_path) -> None:
+def test_chains_that_left_the_data_or_do_not_move_give_a_refused_loss_and_exit_code_1(words, reason, tmp_path) -> None:
     out = tmp_path / "run"
     assert main(["train", "data=two_moons", "experiment=null", *SMALL, *words, f"out={out}"]) == 1
     found = metrics(out)

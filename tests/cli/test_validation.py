@@ -34,7 +34,7 @@ WRONG = {
         "sample energy=double_well sampler=mala sampler.temperature=0",
         ["sampler.temperature"],
     ),
-    "a misspelt engine beside a tree too deep": (
+    "a misspelt engine and a tree too deep": (
         "sample energy=double_well sampler=nuts sampler.max_depth=20 engine=compield",
         ["sampler.max_depth must be <= 15", "engine must be one of", "'compiled'"],
     ),
@@ -65,7 +65,7 @@ WRONG = {
     "bad name": ("sample energy=double_well name=a/b", ["name", "a/b"]),
     "nothing to diagnose": ("diagnose", ["run"]),
     "missing chains": ("diagnose run=chains.npy", ["chains.npy"]),
-    "energy beside a network of images": ("train energy=conv data=gaussians_8", ["conv", "event must be (channels"]),
+    "energy and a network of images": ("train energy=conv data=gaussians_8", ["conv", "event must be (channels"]),
     "bad metric": ("evaluate energy=double_well metric=[frechett]", ["frechett", "frechet"]),
     "metric without data": ("evaluate energy=double_well metric=[mmd]", ["data"]),
     "bad method of log z": (

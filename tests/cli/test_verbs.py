@@ -1,4 +1,4 @@
-"""The four verbs do what interface.md says, files and exit codes included."""
+"""Test the four verbs against interface.md, including files and exit codes."""
 
 import json
 import os
@@ -51,7 +51,7 @@ def state(folder: Path) -> bytes:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of 20 steps with a checkpoint at each fifth, all with their buffers as training may go back to them."""
+    """A run of 20 steps with a checkpoint every five steps. All keep their buffers because rollback is on."""
     folder = tmp_path_factory.mktemp("runs") / "whole"
     assert main(["train", *TINY, "trainer.steps=20", "trainer.on_divergence=rollback", f"out={folder}"]) == 0
     return folder
@@ -85,7 +85,7 @@ def test_train_sample_evaluate_diagnose_leave_the_promised_files(capsys):
 
 
 def test_a_resumed_run_ends_on_the_bits_of_one_never_stopped(whole: Path):
-    # Cut back to step 10 as a kill would leave it: later lines in the log, a torn one at its end.
+    # A kill after step 10 leaves later lines in the log, and half a line at its end.
     parts = Path("parts")
     shutil.copytree(whole, parts)
     (parts / "checkpoints" / "last").write_text("step-10\n")
@@ -154,7 +154,7 @@ def test_sampling_takes_the_runs_own_sampler_with_one_key_edited_and_its_buffer(
     assert config["start"] == trained["start"]
 
 
-def test_a_sweep_ends_in_a_table_a_csv_and_a_picture_and_goes_on_after_a_failure(capsys):
+def test_a_sweep_continues_after_a_failure_and_writes_a_table_a_csv_and_a_picture(capsys):
     words = [
         "energy=double_well",
         "sampler=sgld",
@@ -247,7 +247,7 @@ def test_a_signal_finishes_the_step_saves_and_leaves_a_resumable_run(sent, code,
     assert main(["train", "resume=a", f"trainer.steps={step + 2}"]) == 0
 
 
-def test_a_signal_while_log_z_is_sought_keeps_what_was_found(here):
+def test_a_signal_during_log_z_keeps_the_earlier_results(here):
     words = ["evaluate", "energy=phi4", "event=[16]", "metric=[log_z]", "budget=100000000", "target=1e-9", "out=a"]
     words += ["metric.log_z.chains=16", "metric.log_z.temperatures=50"]
     process = subprocess.Popen([*EBM, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

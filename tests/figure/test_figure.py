@@ -1,4 +1,4 @@
-"""Figures: windows that fit the data, a table's columns next to its data, vector copies, nothing empty."""
+"""Test figures: windows that fit the data, columns of tables next to their data, vector copies, no empty axes."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The picture of a run in the plane says what it shows: states only where there are some, a table's own columns."""
+"""Test the picture of a run in the plane: its caption, and a table's own column names."""
 
 from pathlib import Path
 
@@ -12,13 +12,13 @@ from tests.data.test_table import table
 
 
 @pytest.mark.parametrize("count", [0, 3])
-def test_the_caption_speaks_of_states_only_where_some_are_drawn(count: int) -> None:
+def test_the_caption_mentions_states_only_if_they_are_drawn(count: int) -> None:
     drawn, caption = landscape(Quadratic([1.0, 1.0], None), 1.0, None, np.zeros((count, 2)))
     assert ("states of chains" in caption) == ("points that fill" in caption) == (count > 0)
     assert drawn.axes[1].get_title() == ("chains over the energy" if count else "energy")
 
 
-def test_the_axes_bear_the_names_of_a_tables_columns(tmp_path: Path) -> None:
+def test_the_axes_have_the_names_of_a_tables_columns(tmp_path: Path) -> None:
     pd.DataFrame(np.random.default_rng(0).standard_normal((50, 2)), columns=["height", "mass"]).to_csv(
         tmp_path / "mine.csv", index=False
     )

@@ -1,4 +1,4 @@
-"""TensorBoard's records: in groups, described, compared by hyperparameter and verdict, of every verb."""
+"""Test TensorBoard's records of every verb: groups, descriptions, and comparison by hyperparameter and verdict."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a reader sees of a page: the text of its elements, whatever their markup."""
+"""Read the text of the elements of a page, whatever their markup."""
 
 from html.parser import HTMLParser
 
@@ -6,7 +6,7 @@ VOID = {"img", "br", "meta", "link", "hr", "input"}
 
 
 class Reader(HTMLParser):
-    """Collects the text of every element, with that of the elements inside."""
+    """Collects the text of every element, including the elements inside it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Reader(HTMLParser):
 
 
 def texts(page: str, tag: str, class_: str = "") -> list[str]:
-    """Return the text of each element of a tag, of those that have a class if one is given."""
+    """Return the text of each element with this tag and, if it is given, this class."""
     reader = Reader()
     reader.feed(page)
     return [

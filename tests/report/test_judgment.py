@@ -1,4 +1,4 @@
-"""Judgment: one sentence, made of verdicts and meanings, that never praises what is refused."""
+"""Test the judgment: one sentence of verdicts and meanings that never praises a refused number."""
 
 import json
 
@@ -104,5 +104,5 @@ def sentence(*runs: tuple[str, dict[str, Estimate]]) -> str:
         ),
     ],
 )
-def test_a_sentence_says_what_the_rows_say(runs: list, expected: str) -> None:
+def test_the_sentence_follows_from_the_rows(runs: list, expected: str) -> None:
     assert sentence(*runs) == expected

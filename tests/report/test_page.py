@@ -1,4 +1,4 @@
-"""report.html: one self-contained page with every verdict and figure, and those of a run's relatives."""
+"""Test report.html: one self-contained page with every verdict and figure of a run and its relatives."""
 
 import errno
 import json
@@ -51,7 +51,7 @@ def test_the_page_shows_every_verdict_with_its_reason(tmp_path: Path) -> None:
     assert "1.234 ± 0.010 nats" in page and "raise steps" in page
 
 
-def test_what_a_run_says_cannot_break_the_page(tmp_path: Path) -> None:
+def test_texts_of_a_run_cannot_break_the_page(tmp_path: Path) -> None:
     page = write_report(made(tmp_path / "run", "evaluate", captions=("a < b",))).read_text()
     assert "few &lt;draws&gt; &amp; chains" in page and "a &lt; b" in page
 
@@ -134,7 +134,7 @@ def test_every_child_is_shown_with_what_it_was_measured_on(tmp_path: Path) -> No
     assert page.count("other data than those of this page") == 3
 
 
-def test_the_sentence_of_a_page_leaves_out_what_was_measured_on_other_data(tmp_path: Path) -> None:
+def test_the_sentence_of_a_page_excludes_numbers_measured_on_other_data(tmp_path: Path) -> None:
     parent = made(tmp_path / "parent", "train", data={"_target_": "a.B", "path": "x"})
     near = {"c2st": Estimate(0.56, meaning="told in 56 % of cases")}
     far = {"c2st": Estimate(0.99, meaning="told in 99 % of cases")}
@@ -192,7 +192,7 @@ def test_a_sweeps_page_shows_each_member_its_verdicts_and_the_way_to_its_page(tm
     assert page.count("data:image/png;base64,") == 1 and "under it" in page
 
 
-def test_a_sweep_of_which_all_is_ok_leaves_nothing_to_doubt(tmp_path: Path) -> None:
+def test_the_page_of_a_sweep_whose_jobs_are_ok_shows_no_caution(tmp_path: Path) -> None:
     made(tmp_path / "0", "sample").write_metrics({"energy": Estimate(1.0, se=0.1)})
     sweep = read_sweep("sample", [], tmp_path, [{}])
     assert "None: every number" in write_sweep_report(tmp_path, sweep, "").read_text()

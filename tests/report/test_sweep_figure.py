@@ -1,4 +1,4 @@
-"""A sweep's picture: axes are axes, a point is the mean over seeds, and the best combination is framed."""
+"""Test a sweep's picture: its axes, the means over seeds, and the frame around the best combination."""
 
 import itertools
 from pathlib import Path
@@ -16,7 +16,7 @@ VALUES = {T: ["2", "0.5", "1"], LR: ["0.1", "0.001"], WIDTH: ["8", "16"], "seed"
 
 
 def loss(values: dict[str, str]) -> float:
-    """A number that differs in every job; its mean over seeds 0, 1, 2 is that of seed 1."""
+    """Return a number that differs in every job. Its mean over seeds 0, 1, 2 is the number of seed 1."""
     return sum(float(value) * scale for value, scale in zip(values.values(), (1, 100, 7, 0.5), strict=False))
 
 

@@ -1,4 +1,4 @@
-"""A run's folder: made exclusively, read back whole, and never mistaken for one that it is not."""
+"""Test a run's folder: it is never reused, its files are read as they were written, and damage is reported."""
 
 import inspect
 from datetime import datetime
@@ -37,10 +37,13 @@ def with_checkpoints(folder: Path, *steps: int) -> Run:
     return run
 
 
-def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path: Path, noon: None) -> None:
-    folders = [new_folder("train", "mlp", None, root=tmp_path) for _ in range(3)]
+def test_runs_of_the_same_second_get_different_folders(
+    tmp_path: Path, noon: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folders = [new_folder("train", "mlp", None) for _ in range(3)]
     names = ["12-00-00-mlp", "12-00-00-mlp-2", "12-00-00-mlp-3"]
-    assert folders == [tmp_path / "train" / "2026-01-02" / name for name in names]
+    assert folders == [tmp_path / "outputs" / "train" / "2026-01-02" / name for name in names]
     assert all(folder.is_dir() for folder in folders)
 
 
@@ -52,9 +55,12 @@ def test_out_is_the_folder_itself_and_is_never_reused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "../up", "a=b", "a,b", "ünï", "a\n", "a;b"])
-def test_a_bad_name_is_an_input_error_and_leaves_no_folder(tmp_path: Path, name: str) -> None:
+def test_a_bad_name_is_an_input_error_and_leaves_no_folder(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="name must be"):
-        new_folder("train", name, None, root=tmp_path)
+        new_folder("train", name, None)
     assert not list(tmp_path.iterdir())
 
 
@@ -64,7 +70,7 @@ def test_a_folder_that_cannot_be_made_is_an_input_error(tmp_path: Path) -> None:
         new_folder("train", "mlp", str(tmp_path / "file" / "run"))
 
 
-def test_the_configuration_comes_back_as_it_went(tmp_path: Path) -> None:
+def test_the_configuration_is_read_as_it_was_written(tmp_path: Path) -> None:
     config = {"seed": 0, "lr": 1e-5, "event": [2], "text": "½‖x‖²", "none": None, "made": {"format": 1}}
     Run(tmp_path).write_config(config)
     assert Run(tmp_path).config() == config
@@ -125,7 +131,7 @@ def test_a_torn_last_line_of_the_history_is_dropped(tmp_path: Path, torn: str) -
     assert [row["step"] for row in run.history()] == [1, 2]
 
 
-def test_history_beyond_a_step_is_cut_and_goes_on_whole(tmp_path: Path) -> None:
+def test_history_beyond_a_step_is_removed_and_continues_without_a_gap(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.cut_history(0)
     for step in (10, 20, 30):
@@ -161,7 +167,7 @@ def test_a_pointer_to_no_checkpoint_is_an_input_error(tmp_path: Path, name: str)
         run.checkpoint("last")
 
 
-def test_pruning_keeps_the_newest_and_those_that_are_named(tmp_path: Path) -> None:
+def test_pruning_keeps_the_newest_and_the_named_checkpoints(tmp_path: Path) -> None:
     run = with_checkpoints(tmp_path, 1, 2, 3, 4, 5)
     (run.checkpoints / "last").write_text("step-5\n")
     (run.checkpoints / "best").write_text("step-2\n")
@@ -182,7 +188,7 @@ def test_an_interrupted_write_leaves_the_earlier_file(tmp_path: Path, monkeypatc
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
-def test_a_run_of_an_older_format_is_read_with_what_it_meant(tmp_path: Path) -> None:
+def test_a_run_of_an_older_format_is_read_with_its_meaning(tmp_path: Path) -> None:
     old = {
         "energy": {"_target_": "ebm_cli.energy.mlp.MLP", "width": 8, "depth": 2, "confinement": 1.0},
         "start": {"_target_": "ebm_cli.start.noise.Noise", "law": "uniform", "scale": 1.0},
@@ -209,7 +215,7 @@ def test_a_run_of_an_older_format_is_read_with_what_it_meant(tmp_path: Path) -> 
     ]
 
 
-def test_every_argument_that_an_older_run_lacks_is_one_of_its_class() -> None:
+def test_default_arguments_of_older_runs_are_parameters_of_their_class() -> None:
     for target, added in old_formats.DEFAULTS_FOR_OLD_FORMATS.items():
         assert set(added) <= set(inspect.signature(locate(target)).parameters)
 
@@ -228,6 +234,6 @@ def test_old_names_are_read_at_any_depth_of_a_stored_run() -> None:
     assert read["trainer"] == {"ema_decay": 0.9} and read["energy"] == old["energy"]
 
 
-def test_an_empty_out_is_told_as_such() -> None:
+def test_an_empty_out_is_an_input_error() -> None:
     with pytest.raises(InputError, match="out must be a folder's name, got nothing"):
         new_folder("train", "mlp", "")

@@ -1,4 +1,4 @@
-"""Fresh chains: by default they mix, they are as long as they need to be, and a doubt names what would settle it."""
+"""Test new chains: by default they mix, they are as long as necessary, and a caution names its remedy."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def sampled(*words: str) -> tuple[dict, dict]:
     return yaml.safe_load(Path("r/config.yaml").read_text()), json.loads(Path("r/metrics.json").read_text())
 
 
-# Mean and standard deviation of each coordinate; by quadrature where there is no formula.
+# Mean and standard deviation of each coordinate, by formula or by quadrature.
 KNOWN = {
     "quadratic": (["energy.a=[1,10000]"], [0.0, 0.0], [1.0, 0.01]),
     "gaussian_mixture": (
@@ -42,13 +42,13 @@ KNOWN = {
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_an_energy_without_another_word_is_mixed_and_has_its_exact_moments(name: str, here: Path) -> None:
+def test_default_chains_of_an_energy_are_mixed_and_have_its_exact_moments(name: str, here: Path) -> None:
     words, means, stds = KNOWN[name]
     _, found = sampled(f"energy={name}", *words)
     assert found["mixing"]["verdict"] == found["ess_bulk_min"]["verdict"] == "ok", found["mixing"]
     for key, expected in (("mean", means), ("std", stds)):
         row = {part: np.atleast_1d(found[key][part]) for part in ("value", "se")}
-        # Standard errors are over chains, whose ESS is some 50 each.
+        # Standard errors are over chains. Each chain has an ESS of about 50.
         assert all(
             exact is None or abs(value - exact) < 4 * se
             for value, se, exact in zip(row["value"], row["se"], expected, strict=True)
@@ -78,13 +78,13 @@ def test_each_analytic_energy_is_mixed(energy: str, words: str, here: Path) -> N
         ("energy=quadratic event=[2] sampler=mala", "mala"),
     ],
 )
-def test_one_well_takes_hmc_unless_the_line_speaks_of_the_sampler(words: str, expected: str, here: Path) -> None:
+def test_one_well_takes_hmc_unless_the_line_sets_the_sampler(words: str, expected: str, here: Path) -> None:
     config, _ = sampled(*words.split(), "chains=4", "steps=10", "burn_in=0")
     assert config["sampler"]["_target_"].split(".")[-2] == expected
     assert config["sampler"]["temperature"] == (3 if "temperature" in words else 1.0)
 
 
-def test_steps_go_on_until_mixing_is_decided_and_what_came_before_is_burn_in(here: Path) -> None:
+def test_auto_steps_continue_until_mixing_is_decided_and_earlier_steps_are_burn_in(here: Path) -> None:
     words = ["energy=quadratic", "event=[1]", "sampler=mala", "sampler.step_size=0.02", "chains=16"]
     config, found = sampled(*words)
     # τ is 2/η = 100 steps, of which each chain needs 20.
@@ -92,7 +92,9 @@ def test_steps_go_on_until_mixing_is_decided_and_what_came_before_is_burn_in(her
     assert found["mixing"]["verdict"] == "ok"
 
 
-def test_a_budget_that_ends_first_is_named_with_one_that_decides(here: Path, capsys: pytest.CaptureFixture) -> None:
+def test_a_budget_that_is_too_small_is_reported_with_a_sufficient_budget(
+    here: Path, capsys: pytest.CaptureFixture
+) -> None:
     words = ["energy=quadratic", "event=[1]", "sampler=mala", "sampler.step_size=0.02", "chains=16"]
     config, found = sampled(*words, "budget=40000")
     told = capsys.readouterr().err
@@ -102,16 +104,16 @@ def test_a_budget_that_ends_first_is_named_with_one_that_decides(here: Path, cap
 
 
 @pytest.mark.parametrize(("rho", "draws"), [(0.5, 400), (0.9, 400), (0.98, 800), (0.99, 1600)])
-def test_the_times_that_are_asked_for_are_those_of_the_autocorrelation(rho: float, draws: int) -> None:
+def test_required_lengths_follow_from_autocorrelation_times(rho: float, draws: int) -> None:
     chains = 64
     x = ar1(rho, chains, draws, seed=0)[..., None]
     needed = 20 * (1 + rho) / (1 - rho) / draws
     least, likely = missing_length(Chains(x=x, potential=x[..., 0] ** 2 / 2))
-    # Where mixing is decided only 25 independent draws a chain are asked for; τ of short chains comes out too low.
+    # A decision on mixing needs only 25 independent draws per chain; τ of short chains is underestimated.
     assert (likely <= 1.3) if needed < 0.96 else (0.7 * needed < likely < 1.6 * needed and least <= likely)
 
 
-def test_a_stretch_goes_on_where_the_last_one_ended(rng: torch.Generator) -> None:
+def test_an_interval_continues_where_the_interval_before_ended(rng: torch.Generator) -> None:
     energy, x = build("energy", "double_well", event=(2,)), torch.randn(4, 2, generator=rng)
     sampler = build("sampler", "tempering", {"replicas": 3})
     whole = run_chains(sampler, energy, x, 40, torch.Generator().manual_seed(1), thin=2)
@@ -125,7 +127,7 @@ def test_a_stretch_goes_on_where_the_last_one_ended(rng: torch.Generator) -> Non
     assert parts[-1].steps == 40 and torch.equal(parts[-1].gradients, whole.gradients)
 
 
-def test_lengths_that_auto_means() -> None:
+def test_lengths_that_auto_stands_for() -> None:
     local, flights = SamplingPlan(4, "auto", "auto", "auto"), SamplingPlan(4, "auto", "auto", "auto", trajectories=True)
     assert (local.burn_in_steps, local.first_steps, local.thin_of(1000), local.thin_of(30000)) == (500, 1000, 10, 300)
     assert (flights.burn_in_steps, flights.first_steps, flights.thin_of(300)) == (200, 300, 3)
@@ -133,7 +135,7 @@ def test_lengths_that_auto_means() -> None:
 
 
 class Halts(NullTerminal):
-    """A terminal that asks to stop at one of the looks at it."""
+    """A terminal that asks to stop from the given poll on."""
 
     def __init__(self, look: int) -> None:
         self.looks, self.look = 0, look
@@ -144,11 +146,11 @@ class Halts(NullTerminal):
 
 
 @pytest.mark.parametrize(("look", "draws"), [(1700, 100), (1, 0)])
-def test_a_stop_keeps_the_longest_stretch(look: int, draws: int, rng: torch.Generator) -> None:
+def test_a_stop_keeps_the_longest_interval(look: int, draws: int, rng: torch.Generator) -> None:
     place, sampler = resolve("cpu", "float32", 1), build("sampler", "mala", {"step_size": 0.01})
     energy = build("energy", "quadratic", event=(1,))
     parts = Parts(place, (1,), energy, None, sampler, None, None, {}, None, "eager")
     length = SamplingPlan(8, "auto", "auto", "auto", budget=10**7)
     moved = record_chains(parts, torch.randn(8, 1, generator=rng), length, Tuning(), rng, Halts(look))
-    # The first stretch ends after 1,500 looks; the second one had 200 steps.
+    # The first interval ends after 1,500 polls; the second interval had 200 steps.
     assert len(moved.trajectory.x) == draws and moved.steps == 1000

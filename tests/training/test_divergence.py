@@ -1,4 +1,4 @@
-"""Early warnings: silent on healthy runs, one line each for what leads to divergence, said once."""
+"""Test warnings of divergence: none for healthy runs, otherwise one line each, given once."""
 
 import pytest
 import torch
@@ -30,11 +30,11 @@ def test_a_healthy_run_is_not_disturbed() -> None:
     assert said([healthy(i) for i in range(300)]) == []
 
 
-def test_energies_that_grow_from_nothing_at_the_start_are_no_sign() -> None:
+def test_growth_of_energies_at_the_start_gives_no_warning() -> None:
     assert said([healthy(i) | {"e_data": -3.0 * min(i, 20) / 20} for i in range(100)]) == []
 
 
-def test_each_sign_is_said_once_with_what_helps() -> None:
+def test_each_warning_is_given_once_with_a_remedy() -> None:
     for name, value in (
         ("gap", -80.0),
         ("e_data", 900.0),
@@ -48,23 +48,23 @@ def test_each_sign_is_said_once_with_what_helps() -> None:
         assert "\n" not in messages[0]
 
 
-def test_one_odd_row_is_no_sign() -> None:
+def test_one_unusual_row_gives_no_warning() -> None:
     for name in WARNINGS:
         value = 0.01 if name == "acceptance" else 500.0
         assert said([healthy(i) | ({name: value} if i == 60 else {}) for i in range(100)]) == []
 
 
-def test_slow_exponential_growth_is_seen_before_numbers_overflow() -> None:
+def test_slow_exponential_growth_gives_a_warning_before_numbers_overflow() -> None:
     messages = said([healthy(i) if i < 60 else healthy(i) | {"gap": 0.3 * 1.3 ** (i - 60)} for i in range(120)])
     assert len(messages) == 1 and "gap" in messages[0]
 
 
-def test_a_figure_that_a_run_does_not_have_gives_no_sign() -> None:
+def test_a_quantity_that_a_run_lacks_gives_no_warning() -> None:
     assert said([{"e_data": -3.0} for _ in range(100)]) == []
     assert not has_grown("gap")({}, {})
 
 
-def test_outside_is_the_share_beyond_twice_the_reach_of_the_data() -> None:
+def test_outside_is_the_fraction_beyond_twice_the_largest_distance_of_the_data() -> None:
     look = watch()
     rows = look.data.split("train").x
     furthest = (rows - rows.mean(0)).norm(dim=1).max()
@@ -95,7 +95,7 @@ def test_a_run_that_ends_badly_is_refused_with_its_reason(last: dict[str, float]
     assert verdict == "refused" and reason in "; ".join(reasons)
 
 
-def test_a_run_that_ends_well_is_ok_and_one_that_was_warned_of_is_doubted() -> None:
+def test_a_good_run_is_ok_and_a_run_with_warnings_is_under_caution() -> None:
     watch = DivergenceWarnings(build("data", "two_moons"))
     assert watch.verdict(rows_of_run(), 1.0, has_chains=True) == ("ok", [])
     rows = rows_of_run(60)
@@ -103,7 +103,7 @@ def test_a_run_that_ends_well_is_ok_and_one_that_was_warned_of_is_doubted() -> N
         row["acceptance"] = 0.01
     verdict, reasons = watch.verdict(rows, 1.0, has_chains=True)
     assert verdict == "caution" and "hardly move" in reasons[0]
-    # Judging is no part of watching: nothing counts as said.
+    # A verdict does not count as a warning that was given.
     assert watch.given == set() and watch.rows == []
 
 

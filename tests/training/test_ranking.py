@@ -1,4 +1,4 @@
-"""Ranked checkpoints: the score is the MMD to held-out rows, and `best` names the lowest that is still there."""
+"""Test ranked checkpoints: the score is the MMD to held-out samples, and `best` names the lowest existing score."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Provoked divergence: stopped at the first value that is not finite, or rolled back until the run is trained."""
+"""Test provoked divergence: training stops at the first non-finite value, or rolls back until it succeeds."""
 
 import json
 import shutil
@@ -59,7 +59,7 @@ def test_a_provoked_divergence_stops_within_a_step_and_keeps_a_usable_checkpoint
 def test_with_rollback_a_provoked_run_ends_trained(provoked: str, capsys: pytest.CaptureFixture[str]) -> None:
     more = ["trainer.on_divergence=rollback", "trainer.max_rollbacks=12", "trainer.rollback_factor=0.1", "out=run"]
     code = main(["train", *TINY, *PROVOKED[provoked], *more])
-    # It makes all its steps; whether what came of them is a model is the verdict's to say.
+    # Training makes all its steps. The verdict, not this test, judges the resulting model.
     loss = json.loads(Path("run/metrics.json").read_text())["loss"]
     assert code == (1 if loss["verdict"] == "refused" else 0)
     err = capsys.readouterr().err
@@ -74,7 +74,7 @@ def test_with_rollback_a_provoked_run_ends_trained(provoked: str, capsys: pytest
     assert main(["sample", "run=run", "chains=8", "steps=40", "burn_in=0", "thin=4", "out=s"]) == 0
 
 
-def test_rollbacks_end_after_as_many_as_are_allowed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_rollbacks_stop_at_their_maximum_number(capsys: pytest.CaptureFixture[str]) -> None:
     more = ["trainer.on_divergence=rollback", "trainer.max_rollbacks=2", "trainer.rollback_factor=0.9", "out=run"]
     assert main(["train", *TINY, *PROVOKED["step"], *more]) == 1
     err = capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Checkpoints: back on the same bits, refused when damaged, and never lost to an interrupted save."""
+"""Test checkpoints: they keep all bits, damage is refused, and an interrupted save keeps the earlier checkpoint."""
 
 import json
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def advance(state: TrainState, steps: int = 1) -> None:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two trees hold the same values of the same types on the same bits."""
+    """Return True if two trees have the same values of the same types with the same bits."""
     if type(a) is not type(b):
         return False
     if isinstance(a, torch.Tensor):
@@ -85,12 +85,12 @@ def tree() -> dict[str, Any]:
     }
 
 
-def test_a_tree_comes_back_on_the_same_bits(tmp_path: Path) -> None:
+def test_a_tree_is_read_with_the_same_bits(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, tree())
     assert same(read_checkpoint(tmp_path), tree())
 
 
-def test_a_training_run_comes_back_on_the_same_bits(tmp_path: Path) -> None:
+def test_a_training_run_is_loaded_with_the_same_bits(tmp_path: Path) -> None:
     run, state = Run(tmp_path), training()
     advance(state, 3)
     folder = state.save(run)
@@ -103,7 +103,7 @@ def test_a_training_run_comes_back_on_the_same_bits(tmp_path: Path) -> None:
         assert same(left[part], right[part]), part
 
 
-def test_global_generators_come_back_too(tmp_path: Path) -> None:
+def test_global_generators_are_loaded_too(tmp_path: Path) -> None:
     with torch.random.fork_rng():
         state = training()
         folder = state.save(Run(tmp_path))
@@ -112,7 +112,7 @@ def test_global_generators_come_back_too(tmp_path: Path) -> None:
         assert torch.equal(torch.randn(3), expected)
 
 
-def test_averaged_weights_are_told_from_raw_ones(tmp_path: Path) -> None:
+def test_averaged_weights_are_distinguished_from_raw_weights(tmp_path: Path) -> None:
     state = training()
     advance(state, 3)
     folder = state.save(Run(tmp_path))

@@ -1,4 +1,4 @@
-"""A sampler that replaces a recipe's gets a step size that fits the data, and a recipe's own keeps the recipe's."""
+"""Test step sizes before training: new samplers get one that fits the data, recipes keep theirs."""
 
 import json
 from pathlib import Path
@@ -38,14 +38,14 @@ def option_of(group: str, target: str) -> str:
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_naming_what_a_recipe_has_already_changes_nothing(recipe: str) -> None:
+def test_naming_the_recipes_own_option_changes_nothing(recipe: str) -> None:
     plain = composed(f"experiment={recipe}")
     groups = ("energy", "data", "sampler", "start", "objective", "optimizer")
     again = [f"{group}={option_of(group, plain[group]['_target_'])}" for group in groups]
     assert composed(f"experiment={recipe}", *again) == plain
 
 
-def test_a_value_typed_beside_the_recipes_own_option_changes_that_value_alone() -> None:
+def test_a_value_typed_with_the_recipes_own_option_changes_only_that_value() -> None:
     plain, typed = composed("experiment=digits"), composed("experiment=digits", "sampler=sghmc", "sampler.friction=0.5")
     assert typed["sampler"] == plain["sampler"] | {"friction": 0.5}
     both = composed("experiment=digits", "regularizer=[denoising,gradient_norm]", "regularizer.gradient_norm.weight=3")
@@ -78,7 +78,7 @@ def test_an_unadjusted_kernel_has_its_target_bias_in_the_datas_own_curvature(std
 
 
 @pytest.mark.parametrize("name", ["mala", "hmc", "jump_mala"])
-def test_an_adjusted_kernel_is_accepted_as_often_as_it_aims_at(name: str) -> None:
+def test_an_adjusted_kernel_reaches_its_target_acceptance(name: str) -> None:
     parts = parts_of("data=gaussian", "data.n=500", "experiment=null", f"sampler={name}")
     assert parts.data is not None
     energy = stand_in_energy(parts, parts.data)
@@ -98,7 +98,7 @@ def test_an_adjusted_kernel_is_accepted_as_often_as_it_aims_at(name: str) -> Non
     assert abs(float(means.mean()) - sampler.best_acceptance) < 0.08
 
 
-def test_gradients_per_step_are_those_that_kernels_make() -> None:
+def test_gradients_per_step_equal_the_kernels_counts() -> None:
     energy, x = build("energy", "quadratic", event=(2,)), torch.randn(8, 2)
     rng = torch.Generator().manual_seed(0)
     for name, changes, expected in (("mala", {}, 1), ("hmc", {"leapfrog_steps": 7}, 7), ("sghmc", {}, 1)):
@@ -133,7 +133,7 @@ def test_a_sampler_that_replaces_the_recipes_is_tuned_printed_and_stored(tmp_pat
 
 
 @pytest.mark.usefixtures("quick_search")
-def test_what_is_typed_is_left_as_typed(tmp_path: Path) -> None:
+def test_typed_values_are_not_changed(tmp_path: Path) -> None:
     words = ["experiment=two_moons", "sampler=hmc", "sampler.step_size=0.03", "objective.steps=2"]
     stored = trained(tmp_path / "both", *words)
     assert stored["sampler"]["step_size"] == 0.03 and stored["objective"]["steps"] == 2
@@ -168,7 +168,7 @@ def test_objective_regularizers_and_rollback_share_one_sampler(tmp_path: Path) -
         run = Run(tmp_path)
         run.write_config(whole | {"made": {}})
         (tmp_path / rollback.RECORD).write_text(json.dumps([{"lr": 1e-3, "step_size": 0.005}]))
-        lowered = rollback.apply(parts, state, run)
+        lowered = rollback.with_last_values(parts, state, run)
     term = lowered.regularizers["contrastive_kl"]
     assert lowered.sampler is lowered.objective.sampler is term.sampler  # pyright: ignore
     assert lowered.sampler.step_size == 0.005  # pyright: ignore[reportAttributeAccessIssue]
