@@ -97,7 +97,7 @@ def verb_checks(job: Job) -> Iterator[tuple[str, Callable[[], object]]]:
 
         yield "", partial(Tuning.from_config, config)
     if job.verb == "evaluate":
-        yield "", partial(count, "steps", config["steps"])
+        yield "", partial(count_or_auto, "steps", config["steps"])
         yield "", partial(count_or_auto, "burn_in", config["burn_in"], least=0)
         for key, bound in (("budget", count), ("target", positive), ("temperature", non_negative)):
             if config[key] is not None:

@@ -70,7 +70,13 @@ class BasePath:
     def with_equal_swap_rates(self, swap_rates: list[float]) -> "BasePath":
         """Rejections are taken to add up evenly along β between two replicas."""
         places = equal_rejection_places(self.replica_betas(), swap_rates)
-        return dataclasses.replace(self, betas=[1.0, *places[1:-1], 0.0])
+        return self.with_betas([1.0, *places[1:-1], 0.0])
+
+    def with_betas(self, betas: list[float]) -> "BasePath":
+        """Return the path with replicas at these places; the base is not fitted again."""
+        path = dataclasses.replace(self, betas=betas)
+        path.bound.update(self.bound)
+        return path
 
     def rows(self) -> Batch | None:
         """Return the rows to which the base is fitted, with the noise of the data."""

@@ -23,7 +23,8 @@ from ebm_cli.path.base import BasePath
 from ebm_cli.sampler import Sampler
 from ebm_cli.sampler.tempering import Tempering
 
-# Gradients that a pilot run may use.
+# Size of the pilot's population, and the number of gradients that it may use.
+MIN_POPULATION, MAX_POPULATION = 64, 256
 PILOT_BUDGET = 2_000_000
 
 
@@ -56,15 +57,14 @@ def find_replicas(
     with frozen(parts.energy), torch.no_grad(), torch.device("cpu"):
         annealing = path.between(parts.energy, sampler.temperature)
         counted = CountedPath(cast(Any, annealing.space), annealing.base, Budget(PILOT_BUDGET))
-        settings = dataclasses.replace(DEFAULT_SETTINGS, chains=max(chains, DEFAULT_SETTINGS.chains))
+        settings = dataclasses.replace(DEFAULT_SETTINGS, chains=min(max(chains, MIN_POPULATION), MAX_POPULATION))
         pilot, states = run_pilot(counted, settings, rng.generator(seed, "pilot", here))
     if pilot is None:
         if required:
             raise InputError("path=base: annealing from the base does not reach the model. Type another path.base")
         return None
     ladder = pilot.ladder(max(3, math.ceil(len(pilot.betas) / REPLICA_SPACING) + 1))
-    path = dataclasses.replace(path, betas=ladder.betas)
-    found = dataclasses.replace(sampler, path=path, step_factors=ladder.step_factors)
+    found = dataclasses.replace(sampler, path=path.with_betas(ladder.betas), step_factors=ladder.step_factors)
     if own_kernel:
         found = dataclasses.replace(found, step_factors=None)
     else:
