@@ -48,18 +48,26 @@ def enforced(function: Any = None, *, typechecker: Callable[[Any], Any]) -> Any:
     if isinstance(function, property):
         parts = (function.fget, function.fset, function.fdel)
         return property(*(part and enforced(part, typechecker=typechecker) for part in parts))
-    resolve_names(function)
-    return scoped(function, typechecker(function))
+    return scoped(function, typechecker)
 
 
-def scoped(function: Any, check: Any) -> Any:
-    """Return `check`, in a scope of its own if it has shapes; jaxtyping's switch leaves every call unchecked."""
-    shapes = any(has_shape(annotation) for annotation in function.__annotations__.values())
+def scoped(function: Any, typechecker: Callable[[Any], Any]) -> Any:
+    """Return a function that checks its annotations, in a scope of its own if it has shapes.
+
+    The check is made at the first call: most functions are never called in one process, and a check costs a
+    millisecond. jaxtyping's switch leaves every call unchecked.
+    """
+    check, shapes = None, False
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        nonlocal check, shapes
         if jaxtyping.config.jaxtyping_disable:
             return function(*args, **kwargs)
+        if check is None:
+            resolve_names(function)
+            shapes = any(has_shape(annotation) for annotation in function.__annotations__.values())
+            check = typechecker(function)
         if not shapes:
             return check(*args, **kwargs)
         with scope:

@@ -1,6 +1,7 @@
 """Set one thread, no display, no CUDA test without a CUDA device, and figures drawn only for tests about figures."""
 
 # ebm_cli must not be imported here: pytest loads this file before jaxtyping's import hook is in place.
+import gc
 import os
 import sys
 import tempfile
@@ -59,6 +60,12 @@ def pytest_configure(config: pytest.Config) -> None:
     # OmegaConf's classes derive from typing.MutableMapping, of which beartype warns where they are annotated.
     warning = "beartype.roar.BeartypeDecorHintPep585DeprecationWarning"
     config.addinivalue_line("filterwarnings", f"ignore::{warning}")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported and collected out of every later garbage collection."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
