@@ -31,6 +31,8 @@ PIXEL = bytes.fromhex(
     "0049454e44ae426082"
 )
 DRAW = Figure.savefig
+# Files with a test of several seconds, which run first.
+LONG_FILES = ("test_readme", "test_engine", "test_frechet", "test_composition", "test_verbs", "test_known_density")
 
 
 def leave_to_the_system(file: int) -> None:
@@ -69,6 +71,8 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # A long file that comes last would leave the other worker idle.
+    items.sort(key=lambda item: item.path.stem not in LONG_FILES)
     if not torch.cuda.is_available():
         for item in items:
             if item.get_closest_marker("cuda"):
