@@ -30,13 +30,13 @@ claims: $(READY)
 	$(BIN)/python scripts/claims.py
 
 test: $(READY)
-	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow'
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow'
 
 test-all: $(READY)
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 oracles: $(READY)
-	$(BIN)/pytest -n 2 --dist loadfile -m 'not slow' $(ORACLES)
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow' $(ORACLES)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 import jaxtyping
+import numpy as np
+import torch
 from beartype import BeartypeConf, beartype
 
 # An int stands for a float, as in PEP 484 and as users write them.
@@ -48,22 +50,85 @@ def enforced(function: Any = None, *, typechecker: Callable[[Any], Any]) -> Any:
     if isinstance(function, property):
         parts = (function.fget, function.fset, function.fdel)
         return property(*(part and enforced(part, typechecker=typechecker) for part in parts))
-    resolve_names(function)
-    return scoped(function, typechecker(function))
+    return scoped(function, typechecker)
 
 
-def scoped(function: Any, check: Any) -> Any:
-    """Return `check`, in a scope of its own if it has shapes; jaxtyping's switch leaves every call unchecked."""
-    shapes = any(has_shape(annotation) for annotation in function.__annotations__.values())
+class Varies(Exception):
+    """What is checked of a value is more than its form: it is a list, a dict or a set."""
+
+
+def form(value: Any) -> Any:
+    """Return all of a value that annotations of ebm_cli depend on: type, shape and number type, or a word itself."""
+    if isinstance(value, torch.Tensor | np.ndarray):
+        return type(value), value.shape, value.dtype
+    if isinstance(value, str | type):
+        return value
+    if type(value) is tuple:
+        return tuple(map(form, value))
+    if isinstance(value, list | dict | set | frozenset):
+        raise Varies
+    return type(value)
+
+
+def form_of_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return the form of a call; None if it has to be checked each time."""
+    try:
+        return tuple(map(form, args)), tuple((name, form(value)) for name, value in kwargs.items())
+    except Varies:
+        return None
+
+
+def form_of_result(called: Any, result: Any) -> Any:
+    """Return the form of a call with that of its result; None if it has to be checked each time."""
+    try:
+        return called, form(result)
+    except Varies:
+        return None
+
+
+def scoped(function: Any, typechecker: Callable[[Any], Any]) -> Any:
+    """Return a function that checks its annotations, in a scope of its own if it has shapes.
+
+    The check is made at the first call: most functions are never called in one process, and a check costs a
+    millisecond. Where there are shapes, a call of a form that was found right is not checked again: a check of shapes
+    costs as much as a step of a chain. jaxtyping's switch leaves every call unchecked.
+    """
+    check: Any = None
+    check_result: Any = None
+    shapes, seen, results = False, set(), []
+
+    @functools.wraps(function)
+    def given(*args: Any, **kwargs: Any) -> Any:
+        return results.pop()
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        nonlocal check, check_result, shapes
         if jaxtyping.config.jaxtyping_disable:
             return function(*args, **kwargs)
+        if check is None:
+            resolve_names(function)
+            shapes = any(has_shape(annotation) for annotation in function.__annotations__.values())
+            check = typechecker(function)
         if not shapes:
             return check(*args, **kwargs)
-        with scope:
-            return check(*args, **kwargs)
+        called = form_of_call(args, kwargs)
+        if called not in seen:
+            with scope:
+                result = check(*args, **kwargs)
+            if called is not None:
+                seen.add(called)
+            return result
+        result = function(*args, **kwargs)
+        ended = form_of_result(called, result)
+        if ended is None or ended not in seen:
+            check_result = check_result or typechecker(given)
+            results.append(result)
+            with scope:
+                check_result(*args, **kwargs)
+            if ended is not None:
+                seen.add(ended)
+        return result
 
     call.is_enforced = True  # type: ignore[attr-defined]
     return call

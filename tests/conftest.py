@@ -1,6 +1,7 @@
 """Set one thread, no display, no CUDA test without a CUDA device, and figures drawn only for tests about figures."""
 
 # ebm_cli must not be imported here: pytest loads this file before jaxtyping's import hook is in place.
+import gc
 import os
 import sys
 import tempfile
@@ -30,6 +31,15 @@ PIXEL = bytes.fromhex(
     "0049454e44ae426082"
 )
 DRAW = Figure.savefig
+# Files with a test of several seconds, which run first.
+LONG_FILES = ("test_readme", "test_engine", "test_frechet", "test_composition", "test_verbs", "test_known_density")
+
+
+def leave_to_the_system(file: int) -> None:
+    """Replace os.fsync: nothing in a test must outlive a power failure, and a run waits for the disk 100 times."""
+
+
+os.fsync = leave_to_the_system  # type: ignore[assignment]
 
 
 def write_pixel(figure: Figure, file: Any, **options: Any) -> None:
@@ -54,7 +64,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", f"ignore::{warning}")
 
 
+def pytest_collection_finish() -> None:
+    """Leave what was imported and collected out of every later garbage collection."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # A long file that comes last would leave the other worker idle.
+    items.sort(key=lambda item: item.path.stem not in LONG_FILES)
     if not torch.cuda.is_available():
         for item in items:
             if item.get_closest_marker("cuda"):

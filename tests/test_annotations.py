@@ -48,3 +48,19 @@ def test_scopes_of_nested_calls_are_their_own() -> None:
         return x[:, 0]
 
     assert len(enforced(outer, typechecker=checked)(torch.zeros(5, 2))) == 5
+
+
+def test_a_call_of_a_form_that_was_right_is_still_checked_for_what_it_returns() -> None:
+    found = [torch.zeros(3), torch.zeros(3), torch.zeros(4), torch.zeros(4), [torch.zeros(3)], torch.zeros(3)]
+
+    def take(x: Float[Tensor, "n d"], y: list[Float[Tensor, " n"]] | None = None) -> Float[Tensor, " n"]:
+        return found.pop(0)
+
+    held, x, longer = enforced(take, typechecker=checked), torch.zeros(3, 2), torch.zeros(4, 2)
+    assert held(x) is not held(x)
+    with pytest.raises(VIOLATION):
+        held(x)
+    assert len(held(longer)) == 4
+    for given in ((x,), (longer,), (x, [torch.zeros(4)])):
+        with pytest.raises(VIOLATION):
+            held(*given)

@@ -1,14 +1,16 @@
-"""Compose configurations with Hydra and cache them, because the jobs of a sweep have much in common."""
+"""Compose configurations with Hydra once per choice of options, and set the values that a line gives in a copy."""
 
 import copy
 from dataclasses import dataclass, field
 from typing import Any
 
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathElement
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -56,7 +58,9 @@ class Loader:
         store = ConfigStore.instance()
         for group, node in self.base.nodes.items():
             store.store(group=group, name=OF_RUN, node=node, package=group)
-        self.loader = Hydra.create_main_hydra2("ebm", search).config_loader
+        loader = Hydra.create_main_hydra2("ebm", search).config_loader
+        assert isinstance(loader, ConfigLoaderImpl)
+        self.loader = loader
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -107,20 +111,34 @@ class Loader:
         for key, value in flatten(values or {}):
             if not any(word.lstrip("+~").startswith(f"{key}=") for word in line):
                 added.append(f"++{key}={quote(value)}")
-        key = (verb, *line, *added, repr(self.base.nodes))
-        if key in CACHE and not self.own:
-            return copy.deepcopy(CACHE[key])
         try:
-            config = self.loader.load_configuration(
-                config_name=verb, overrides=[*line, *added], run_mode=RunMode.RUN, from_shell=False
-            )
+            parsed = OverridesParser.create().parse_overrides([*line, *added])
+            options = [override for override in parsed if self._chooses_option(override)]
+            config = self._composed(verb, list(map(text, options)))
+            ConfigLoaderImpl._apply_overrides_to_config([o for o in parsed if o not in options], config)
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             raise InputError(" ".join(str(error).split())[:300]) from None
+        return config
+
+    def _chooses_option(self, override: Override) -> bool:
+        """Return True if Hydra needs the override to compose, False if it sets a value of what is composed."""
+        is_group = self.loader.repository.group_exists(override.key_or_group)
+        return override.is_sweep_override() or (is_group and not isinstance(override.value(), dict))
+
+    def _composed(self, verb: str, options: list[str]) -> DictConfig:
+        """Return the configuration that Hydra composes of the verb's YAML and of chosen options."""
+        key = (verb, *options, repr(self.base.nodes))
+        if key in CACHE and not self.own:
+            return copy.deepcopy(CACHE[key])
+        config = self.loader.load_configuration(
+            config_name=verb, overrides=options, run_mode=RunMode.RUN, from_shell=False
+        )
         with open_dict(config):
             del config["hydra"]
-        if len(CACHE) >= MAX_CACHED:
-            CACHE.clear()
-        CACHE[key] = copy.deepcopy(config)
+        if not self.own:
+            if len(CACHE) >= MAX_CACHED:
+                CACHE.clear()
+            CACHE[key] = copy.deepcopy(config)
         return config
 
 

@@ -4,6 +4,7 @@ A signature is an HMAC-SHA256 of the text before it, keyed by a secret in the us
 that the text is as this user's ebm wrote it, wherever its folder is moved.
 """
 
+import copy
 import hashlib
 import hmac
 import os
@@ -12,6 +13,7 @@ import secrets
 import stat
 import tempfile
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +75,7 @@ def read_text(path: Path) -> str:
 def load(text: str, path: Path) -> dict[str, Any]:
     """Return the text as a dict of plain values. Raises InputError, naming `path`, if it is anything else."""
     try:
-        # _Loader is a subclass of the safe loader.
-        values = yaml.load(text, Loader=_Loader)
+        values = copy.deepcopy(_parsed(text))
     except yaml.YAMLError as error:
         raise damage_error(path, " ".join(str(error).split())[:200]) from None
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, LookupError) as error:
@@ -83,6 +84,13 @@ def load(text: str, path: Path) -> dict[str, Any]:
         raise damage_error(path, "it does not describe a run or a sweep")
     _require_plain(values, path)
     return values
+
+
+@lru_cache(maxsize=32)
+def _parsed(text: str) -> Any:
+    """Return the text's values. A verb reads the configuration of its run and of that run's relatives often."""
+    # _Loader is a subclass of the safe loader. libyaml's own is not used: nested text ends the process in it.
+    return yaml.load(text, Loader=_Loader)
 
 
 def interpolations(node: Any, prefix: str = "") -> list[str]:

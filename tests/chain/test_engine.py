@@ -9,7 +9,7 @@ from ebm_cli.chain import engine
 from ebm_cli.chain.engine import choose
 from ebm_cli.check import InputError
 from ebm_cli.sampler import CompilableKernel
-from tests.contract import PACKAGE, build, samplers
+from tests.contract import PACKAGE, build
 
 needs_compiler = pytest.mark.skipif(not engine.has_compiler(), reason="needs a C++ compiler")
 
@@ -24,8 +24,8 @@ class Unreadable(nn.Module):
     def forward(self, x):
         return x.square().sum(1) * (2.0 if float(x.detach().sum()) > 0 else 1.0)
 
-name, energy, changes = sys.argv[1], sys.argv[2], eval(sys.argv[3])
-energy = Unreadable() if energy == "unreadable" else build("energy", energy, event=(2,))
+name, changes = sys.argv[1], eval(sys.argv[3])
+energy = build("energy", sys.argv[2], event=(2,))
 x = torch.randn(20, 2, generator=torch.Generator().manual_seed(1))
 eager, compiled = (
     run_chains(build("sampler", name, changes), energy, x, 12, torch.Generator().manual_seed(0), 3, 4, engine=which)
@@ -35,39 +35,38 @@ for part in ("x", "energy", "accept", "gradients"):
     torch.testing.assert_close(getattr(compiled, part), getattr(eager, part), rtol=1e-4, atol=1e-5)
 assert torch.equal(compiled.first_nonfinite_step, eager.first_nonfinite_step) and eager.x.std() > 0.1
 print("agree")
+if "unreadable" in sys.argv:
+    run_chains(build("sampler", name), Unreadable(), x, 12, torch.Generator().manual_seed(0), 3, 4, engine="compiled")
 """
 
 
-def compare(name: str, energy: str, changes: dict) -> subprocess.CompletedProcess:
+def compare(name: str, energy: str, *more: str) -> subprocess.CompletedProcess:
     """Chains of both engines in a process without the type checks that tests put into every function."""
-    words = [sys.executable, "-c", CODE, name, energy, repr(changes)]
+    changes = {"hmc": {"leapfrog_steps": 2}, "tempering": {"replicas": 2}}.get(name, {})
+    words = [sys.executable, "-c", CODE, name, energy, repr(changes), *more]
     return subprocess.run(words, capture_output=True, text=True, cwd=PACKAGE.parent)
 
 
 @needs_compiler
-@pytest.mark.parametrize(
-    ("name", "energy"),
-    [
-        ("mala", "double_well"),
-        pytest.param("sgld", "gaussian_mixture", marks=pytest.mark.slow),
-        *(
-            pytest.param(name, "mlp", marks=pytest.mark.slow)
-            for name in samplers()
-            if isinstance(build("sampler", name), CompilableKernel)
-        ),
-    ],
-)
-def test_compiled_steps_make_the_draws_of_eager_ones(name: str, energy: str) -> None:
-    changes = {"hmc": {"leapfrog_steps": 2}, "tempering": {"replicas": 2}}.get(name, {})
-    done = compare(name, energy, changes)
+def test_compiled_steps_make_the_draws_of_eager_ones_and_an_energy_that_cannot_be_compiled_is_named() -> None:
+    done = compare("mala", "double_well", "unreadable")
     assert done.stdout.strip() == "agree", done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert "InputError: engine=compiled fails on this energy" in last and last.endswith("use engine=eager")
 
 
 @needs_compiler
-def test_an_energy_that_cannot_be_compiled_is_named() -> None:
-    done = compare("sgld", "unreadable", {})
-    last = done.stderr.strip().splitlines()[-1]
-    assert "InputError: engine=compiled fails on this energy" in last and last.endswith("use engine=eager")
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "energy"),
+    [
+        ("sgld", "gaussian_mixture"),
+        *((name, "mlp") for name in samplers() if isinstance(build("sampler", name), CompilableKernel)),
+    ],
+)
+def test_compiled_steps_of_every_kernel_make_the_draws_of_eager_ones(name: str, energy: str) -> None:
+    done = compare(name, energy)
+    assert done.stdout.strip() == "agree", done.stderr
 
 
 def test_auto_compiles_long_runs_of_fixed_steps_where_there_is_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:

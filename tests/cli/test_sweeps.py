@@ -199,7 +199,7 @@ def test_members_of_several_shapes_share_a_picture(here: Path) -> None:
     verdicts = [{row[f"{name}_verdict"] for name in ("mean", "std", "energy")} for row in rows]
     assert all(len(each) == 1 and "ok" not in each for each in verdicts)
     assert (here / "s" / "sweep.png").exists()
-    mixed = ["chains=16", "steps=600", "burn_in=200", "thin=1"]
+    mixed = ["chains=16", "steps=300", "burn_in=100", "thin=1", "sampler.leapfrog_steps=5"]
     assert main(["sample", "-m", "energy=quadratic", "event=[2],[3]", "sampler=hmc", *mixed, "out=t"]) == 0
     rows = sweep_rows(here / "t")
     assert [sum(bool(row.get(f"std[{i}]_value")) for i in range(3)) for row in rows] == [2, 3]

@@ -168,6 +168,15 @@ def test_no_bracket_is_given_without_a_doubt_and_wrong(name: str) -> None:
         assert found.lower <= planted.truth <= found.upper, found
 
 
+@pytest.mark.parametrize("method", ["bridge", "ais", "smc", "ti"])
+def test_a_model_with_rows_of_all_of_it_is_given_a_bracket_without_a_doubt(method: str) -> None:
+    """With everything refused the test above would pass as well."""
+    planted = modes([at(4, 0.0)], [1.0], [1.0], 0)
+    found = log_z(integrand_of(planted), settings(**QUICK | {"method": method}), Budget()).estimate
+    assert found.verdict == "ok", found
+    assert found.lower <= planted.truth <= found.upper
+
+
 def integrand_of(planted: Planted) -> Any:
     if planted.rows is not None:
         return integrand(planted.energy, planted.temperature, planted.rows)

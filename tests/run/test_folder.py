@@ -237,3 +237,12 @@ def test_old_names_are_read_at_any_depth_of_a_stored_run() -> None:
 def test_an_empty_out_is_an_input_error() -> None:
     with pytest.raises(InputError, match="out must be a folder's name, got nothing"):
         new_folder("train", "mlp", "")
+
+
+def test_what_a_reader_of_a_configuration_changes_is_not_what_the_next_one_reads(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.write_config({"made": {"verb": "sample", "format": old_formats.FORMAT}, "sampler": {"step_size": 0.1}})
+    run.config()["sampler"]["step_size"] = 9.0
+    assert run.config()["sampler"]["step_size"] == 0.1
+    run.write_config({"made": {"verb": "sample", "format": old_formats.FORMAT}, "sampler": {"step_size": 0.2}})
+    assert run.config()["sampler"]["step_size"] == 0.2
