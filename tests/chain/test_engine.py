@@ -9,7 +9,7 @@ from ebm_cli.chain import engine
 from ebm_cli.chain.engine import choose
 from ebm_cli.check import InputError
 from ebm_cli.sampler import CompilableKernel
-from tests.contract import PACKAGE, build
+from tests.contract import PACKAGE, build, samplers
 
 needs_compiler = pytest.mark.skipif(not engine.has_compiler(), reason="needs a C++ compiler")
 
@@ -18,7 +18,7 @@ CODE = """
 import sys, torch
 from torch import nn
 from ebm_cli.chain.loop import run_chains
-from tests.contract import build
+from tests.contract import PACKAGE, build, samplers
 
 class Unreadable(nn.Module):
     def forward(self, x):
