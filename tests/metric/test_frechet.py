@@ -49,10 +49,10 @@ class Blanked(Digits):
 
     def __init__(self, rows: np.ndarray) -> None:
         super().__init__(noise=0.15)
-        train = self._rows["train"]
+        train = self._splits["train"]
         x = train.x.clone()
         x[torch.as_tensor(rows)] = 0.0
-        self._rows: dict[Split, Batch] = self._rows | {"train": train._replace(x=x, clean=x)}
+        self._splits: dict[Split, Batch] = self._splits | {"train": train._replace(x=x, clean=x)}
 
 
 @pytest.fixture(scope="module")

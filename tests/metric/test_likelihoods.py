@@ -3,7 +3,7 @@
 from matplotlib.text import Text
 
 from ebm_cli.metric._likelihood_figure import likelihoods, limits
-from ebm_cli.metric.nll import LikelihoodRow
+from ebm_cli.metric._likelihood_rows import LikelihoodRow
 
 
 def rows(*values: float) -> list[LikelihoodRow]:
