@@ -52,11 +52,11 @@ class ChainContext:
     """Chains, and what is known about their origin. Values are None or empty if unknown.
 
     chains: the draws.
-    energy, temperature, sampler: what the chains followed.
-    start: their initial states.
-    data: what the energy was trained on.
+    energy, temperature, sampler: the target distribution and the kernel of the chains.
+    start: the source of their initial states.
+    data: the training data of the energy.
     history: the lines that its training logged.
-    shared: results that are computed once per run, see `SharedResults`.
+    shared: results that are computed once per run.
     """
 
     chains: Chains
@@ -70,12 +70,12 @@ class ChainContext:
 
     @cached_property
     def screened(self) -> Screened:
-        """The chains, sorted into usable, broken and stuck ones."""
+        """The usable chains, and the faults of the others."""
         return screen(self.chains)
 
     @cached_property
     def quantities(self) -> dict[str, np.ndarray]:
-        """The functions of a state that are examined, of the usable chains; empty if there are none."""
+        """The values of each examined function of the state in the usable chains; empty without usable chains."""
         return {} if self.screened.usable is None else quantities(self.screened.usable)
 
     @cached_property
@@ -119,6 +119,6 @@ class ChainContext:
 
 @runtime_checkable
 class Diagnostic(Protocol):
-    """A callable from chains and their origin to estimates and what a picture of them needs."""
+    """A callable that examines chains."""
 
     def __call__(self, context: ChainContext) -> Result: ...

@@ -46,9 +46,8 @@ def square_and_laplacian(
     if not grad.requires_grad:
         return square, laplacian
     for probe in _probes(x, rng):
-        (row,) = torch.autograd.grad((grad * probe).sum(), x, retain_graph=True, allow_unused=True)
-        if row is not None:
-            laplacian += (row * probe).flatten(1).sum(1)
+        (row,) = torch.autograd.grad((grad * probe).sum(), x, retain_graph=True, materialize_grads=True)
+        laplacian += (row * probe).flatten(1).sum(1)
     return square, laplacian
 
 

@@ -15,6 +15,7 @@ from ebm_cli.wells.descent import descend, distances, rms_radius, values
 MIN_DISTANCE = 0.02
 # Number of nearest minima with which a minimum is compared, and of points between two minima.
 N_NEIGHBORS, N_POINTS = 8, 15
+MAX_NAMED_DIMENSION = 4
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,14 @@ class Modes:
     ) -> Int[np.ndarray, " n"]:
         """Return the mode that descent from each state reaches."""
         return self.assign(descend(energy, x, temperature, reach)[0])
+
+
+def place_of(point: Float[np.ndarray, " d"]) -> str:
+    """Return ' near (x₁, x₂)' for a message about a mode at this point; empty above four dimensions."""
+    if len(point) > MAX_NAMED_DIMENSION:
+        return ""
+    # Adding 0 removes the sign of −0.
+    return f" near ({', '.join(f'{value + 0.0:.1f}' for value in point)})"
 
 
 def mode_fractions(mode: np.ndarray, count: int) -> Float[np.ndarray, "chain k"]:
