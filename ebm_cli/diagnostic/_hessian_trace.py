@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ebm_cli.energy import device_of, frozen
+from ebm_cli.energy import frozen
 from ebm_cli.rng import generator
+from ebm_cli.wells.descent import states_of
 
 MAX_EXACT_DIMENSION = 16
 CHUNK = 4096
@@ -25,9 +26,7 @@ class HessianTrace:
 def hessian_trace(energy: nn.Module, x: Float[np.ndarray, "chain draw *event"]) -> HessianTrace:
     """Return the chain means of ‖∇E‖² and ΔE: exact up to 16 dimensions, else Hutchinson's estimate (1990)."""
     chains, draws = x.shape[:2]
-    dtype = next((p.dtype for p in energy.parameters()), torch.get_default_dtype())
-    flat = x.reshape(chains * draws, *x.shape[2:])
-    states = torch.as_tensor(flat, dtype=dtype, device=device_of(energy))
+    states = states_of(energy, x.reshape(chains * draws, *x.shape[2:]))
     rng = generator(0, "effective_temperature", states.device)
     with frozen(energy):
         parts = [square_and_laplacian(energy, part, rng) for part in states.split(CHUNK)]

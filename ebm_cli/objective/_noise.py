@@ -60,7 +60,7 @@ class FlowNoise(nn.Module):
         self.broad = broad
         # The fit is the same for every seed of the run, as it is for mixtures.
         self.rows = make_fit_data(data, 0)
-        self.flow = flow.untrained(self.rows)
+        self.flow = flow.build_flow(self.rows)
         self.register_buffer("fitted", torch.tensor(False))
 
     def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n size"]:
