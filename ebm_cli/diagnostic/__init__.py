@@ -26,7 +26,7 @@ from torch import nn
 
 from ebm_cli.chain.chains import Chains
 from ebm_cli.chain.quantities import bulk_ess, of_each, quantities, rank_r_hat
-from ebm_cli.chain.screening import Screened, screen
+from ebm_cli.chain.screening import ScreeningResult, screen
 from ebm_cli.data import Data
 from ebm_cli.diagnostic._hessian_trace import HessianTrace, hessian_trace
 from ebm_cli.estimate import Result
@@ -69,7 +69,7 @@ class ChainContext:
     shared: SharedResults = field(default_factory=SharedResults)
 
     @cached_property
-    def screened(self) -> Screened:
+    def screened(self) -> ScreeningResult:
         """The usable chains, and the faults of the others."""
         return screen(self.chains)
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from scipy.fft import irfft, next_fast_len, rfft
 
 from ebm_cli import check
-from ebm_cli.chain.screening import Screened
+from ebm_cli.chain.screening import ScreeningResult
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.estimate import Estimate, Picture, Result, all_refused, refused
 
@@ -64,7 +64,7 @@ class Autocorrelation:
         return Result({NAME: estimate}, (times, slowest, screened.usable.thin), picture)
 
 
-def in_steps(time: IatEstimate, name: str, screened: Screened) -> Estimate:
+def in_steps(time: IatEstimate, name: str, screened: ScreeningResult) -> Estimate:
     """Return τ in kernel steps; with a caution, or refused, if chains are short compared with it."""
     chains = screened.usable
     assert chains is not None

@@ -159,7 +159,7 @@ def test_a_kernel_that_jumps_is_tuned_by_its_local_steps(rng: torch.Generator) -
 def test_auto_tunes_what_it_can_unless_a_step_size_is_typed_or_burn_in_is_short(
     name: str, typed: bool, burn_in: int | str, expected: str
 ) -> None:
-    assert Tuning("auto").resolved(build("sampler", name), typed, burn_in).adapt == expected
+    assert Tuning("auto").resolve(build("sampler", name), typed, burn_in).adapt == expected
 
 
 def test_no_room_to_adapt_and_nothing_to_tune_are_named(rng: torch.Generator) -> None:
@@ -175,7 +175,7 @@ def test_no_room_to_adapt_and_nothing_to_tune_are_named(rng: torch.Generator) ->
         run_chains(build("sampler", "mala"), Quadratic(A, None), x, 10, rng, burn_in=50, tuning=Tuning("step"))
     with pytest.raises(InputError, match=r"^adapt=all needs a sampler with a step size to tune; type adapt=none"):
         run_chains(own, Quadratic(A, None), x, 10, rng, burn_in=500, tuning=Tuning("all"))
-    assert Tuning("auto").resolved(own, False, "auto").adapt == "none"
+    assert Tuning("auto").resolve(own, False, "auto").adapt == "none"
 
 
 def test_scales_of_another_shape_are_named(rng: torch.Generator) -> None:

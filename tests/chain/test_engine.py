@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from ebm_cli.chain import engine
-from ebm_cli.chain.engine import choose
+from ebm_cli.chain.engine import resolve_engine
 from ebm_cli.check import InputError
 from ebm_cli.sampler import CompilableKernel
 from tests.contract import PACKAGE, build, options
@@ -72,11 +72,11 @@ def test_an_energy_that_cannot_be_compiled_is_named() -> None:
 
 def test_auto_compiles_long_runs_of_fixed_steps_where_there_is_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "has_compiler", lambda: True)
-    assert choose("auto", "cpu", True, 1_000_000) == "compiled"
-    assert choose("auto", "cpu", True, 1000) == "eager"
-    assert choose("auto", "cpu", False, 1_000_000) == "eager"
+    assert resolve_engine("auto", "cpu", True, 1_000_000) == "compiled"
+    assert resolve_engine("auto", "cpu", True, 1000) == "eager"
+    assert resolve_engine("auto", "cpu", False, 1_000_000) == "eager"
     monkeypatch.setattr(engine, "has_compiler", lambda: False)
-    assert choose("auto", "cpu", True, 1_000_000) == "eager"
+    assert resolve_engine("auto", "cpu", True, 1_000_000) == "eager"
 
 
 @pytest.mark.parametrize(
@@ -93,4 +93,4 @@ def test_an_engine_that_cannot_be_is_named(
 ) -> None:
     monkeypatch.setattr(engine, "has_compiler", lambda: False)
     with pytest.raises(InputError, match=f"^{message}"):
-        choose(name, "cpu", fixed, 1)
+        resolve_engine(name, "cpu", fixed, 1)
