@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli.energy import frozen
-from ebm_cli.rng import generator
+from ebm_cli.rng import generator, signs_like
 from ebm_cli.wells.descent import states_of
 
 MAX_EXACT_DIMENSION = 16
@@ -56,5 +56,4 @@ def _probes(x: Float[Tensor, "n *event"], rng: torch.Generator) -> Float[Tensor,
     if size <= MAX_EXACT_DIMENSION:
         eye = torch.eye(size, dtype=x.dtype, device=x.device)
         return eye.view(size, 1, *x.shape[1:]).expand(size, *x.shape)
-    signs = torch.randint(0, 2, x.shape, generator=rng, device=x.device)
-    return (2 * signs - 1).to(x.dtype)[None]
+    return signs_like(x, rng)[None]

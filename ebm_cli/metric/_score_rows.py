@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import nn
 
 from ebm_cli.check import InputError
-from ebm_cli.data import Data, FileRows, ReadsFiles, images, is_image
+from ebm_cli.data import Data, FileData, FileRows, images, is_image
 from ebm_cli.data._files import existing_path
 from ebm_cli.data._picture_folder import read_folder
 from ebm_cli.energy import device_of
@@ -30,7 +30,7 @@ class ScoredRows(NamedTuple):
 def rows_of(energy: nn.Module, event: tuple[int, ...], data: Data | None, path: str) -> ScoredRows:
     """Return the rows of a file as states of the model. Raises InputError for a file that does not fit."""
     try:
-        if isinstance(data, ReadsFiles):
+        if isinstance(data, FileData):
             found = ScoredRows(data.read_rows(path), data.log_unit, data.unit)
         else:
             found = plain_rows(path, event, data)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ebm_cli.data import Data, NamesRows, Split
+from ebm_cli.data import Data, FileData, Split
 from ebm_cli.estimate import Estimate
 
 SCORES = "scores.csv"
@@ -32,8 +32,8 @@ def score_table(
 
 def row_names(data: Data, e: dict[Split, np.ndarray]) -> tuple[str, list[Any]]:
     """Return the names of the rows in the user's file; their numbers within each part for data without a file."""
-    found = {part: data.origin(part) if isinstance(data, NamesRows) else None for part in e}
-    kinds = {origin[0] for origin in found.values() if origin is not None}
-    if len(kinds) != 1 or None in found.values():
+    origins = [data.origin(part) for part in e] if isinstance(data, FileData) else []
+    known = [origin for origin in origins if origin is not None]
+    if len(known) < len(e):
         return "row", [row for each in e.values() for row in range(len(each))]
-    return kinds.pop(), [name for origin in found.values() if origin is not None for name in origin[1]]
+    return known[0][0], [name for _, names in known for name in names]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.check import InputError
-from ebm_cli.data import Data, ReadsFiles, Split
+from ebm_cli.data import Data, FileData, Split
 from ebm_cli.density import NAMES, Baseline, fit_baselines
 from ebm_cli.estimate import Estimate, Picture, Result, refused, show
 from ebm_cli.metric import NOT_FINITE, EvaluationContext, mean_over_rows
@@ -84,7 +84,7 @@ class NLL(LogZSettings):
         if "train" not in parts and names:
             notes.append("nll: other densities are left out because the training rows to fit them to are missing")
             names = []
-        if isinstance(data, ReadsFiles):
+        if isinstance(data, FileData):
             notes.append(describe_units(data))
         baselines = fit_baselines(data, names, context.seed, notes.append, context.terminal.stopping)
         return [(b, {part: b.log_prob(x).double().cpu().numpy() for part, x in parts.items()}) for b in baselines]
@@ -161,7 +161,7 @@ def gain_over_baselines(e: Float[np.ndarray, " n"], log_z: Estimate, baselines: 
     return notes
 
 
-def describe_units(data: ReadsFiles) -> str:
+def describe_units(data: FileData) -> str:
     """Return the units of a density of rows from a file, and how to convert it to the file's own."""
     change, sign = abs(data.log_unit), "add" if data.log_unit > 0 else "subtract"
     return f"nll: over the model's units (scaled columns or pixels); {sign} {change:.6g} nats for {data.unit}"

@@ -23,7 +23,7 @@ STATES_PER_CHAIN = 20
 MIN_DIFFERENCE, FAIL_DIFFERENCE = 0.1, 0.5
 CHUNK = 4096
 MIXED = "1 means mixed: the chains agree with each other and forget their initial states"
-UNDECIDED = "1 means mixed. This is not certain here"
+UNDECIDED = "1 means mixed, but this is not certain here"
 
 
 @dataclass(frozen=True)

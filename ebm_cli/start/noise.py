@@ -8,7 +8,7 @@ from ebm_cli.start import InitialStates, Memoryless, noise_name, noise_states
 
 
 class Noise(Memoryless):
-    """x₀ uniform on [−scale, scale]^d or N(0, scale²I), drawn for every chain.
+    """x₀ uniform on [−scale, scale]^d or N(0, scale²I), drawn independently for each chain.
 
     With a fixed number of steps K this is the short-run generator x_K = G_θ(x₀, ξ) of Nijkamp et al., 2019
     (arXiv 1904.09770).

@@ -1,4 +1,4 @@
-"""Adaptation: it meets its target, finds scales and stiffness, freezes what it found, and never collapses."""
+"""Adaptation: it reaches its target, finds scales and stiffness, freezes the result, and never collapses."""
 
 import dataclasses
 from typing import cast
@@ -29,7 +29,7 @@ BIASED = [name for name in ADAPTIVE if name not in ADJUSTED]
 def tuned(
     name: str, rng: torch.Generator, energy: nn.Module | None = None, burn_in: int = 200, adapt: str = "step", **changes
 ) -> Trajectory:
-    """Chains begun far out, tuned over `burn_in` steps."""
+    """Chains that start far out, tuned over `burn_in` steps."""
     short = {"nuts": {"max_depth": 4}, "hmc": {"leapfrog_steps": 4}, "tempering": {"replicas": 3}}.get(name, {})
     sampler = build("sampler", name, {**short, **changes})
     x = 2 * torch.randn(64, 3, generator=rng)

@@ -1,4 +1,4 @@
-"""Engines: compiled steps make the chains of eager ones, and one that cannot be is refused by name."""
+"""Engines: compiled steps make the same chains as eager steps, and an unusable engine is refused by name."""
 
 import subprocess
 import sys

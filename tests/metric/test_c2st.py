@@ -1,4 +1,4 @@
-"""Classifier two-sample test: a level that holds, an exact permutation law, and power against missing mass."""
+"""Classifier two-sample test: its level, its exact permutation distribution, and its power against missing mass."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Fréchet distance: its closed form, features that depend on the data set alone, and a ratio of 1 for real rows."""
+"""Fréchet distance: its closed form, features that depend only on the data set, and a ratio of 1 for real rows."""
 
 from collections.abc import Iterator
 
@@ -67,7 +67,7 @@ def features(digits: Digits) -> Features:
 
 @pytest.fixture
 def trained_once(features: Features, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The metric's own features, without training them again for every test."""
+    """The features of the metric, trained once for all tests."""
     monkeypatch.setattr("ebm_cli.metric.features_of", lambda data, train: features)
     yield
 

@@ -1,4 +1,4 @@
-"""The figure of log-likelihoods: the best on top, nothing hidden, what lies far below marked and not drawn."""
+"""The figure of log-likelihoods: sorted, with all numbers, and with marks for densities that are far below."""
 
 from matplotlib.text import Text
 

@@ -1,4 +1,4 @@
-"""Scores of a file's rows are those of an independent computation, in the file's own order and units."""
+"""Scores of the rows of a file equal an independent computation, in the order and units of the file."""
 
 import json
 import math

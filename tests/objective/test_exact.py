@@ -1,4 +1,4 @@
-"""Exact maximum likelihood: its log Z against closed forms, and a grid that follows the mass or says that it cannot."""
+"""Exact maximum likelihood: its log Z against closed forms, and a grid that follows the mass or raises an error."""
 
 import math
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("float64")
 
 
 class Hidden(nn.Module):
-    """An energy without what it knows of its own log Z."""
+    """An energy without its closed form of log Z."""
 
     def __init__(self, energy: nn.Module) -> None:
         super().__init__()
