@@ -39,7 +39,7 @@ class Memorization:
             reasons.append(f"samples are closer to training rows than held-out rows are (above {CAUTION_ABOVE})")
         meaning = f"a sample is closer to the training rows than new data are in {100 * value:.0f} % of cases"
         if abs(value - 0.5) <= 2 * se:
-            meaning = "samples are not closer to training rows than new data are"
+            meaning = "samples are no closer to training rows than new data are"
         estimate = Estimate(value, se=se, meaning=f"{meaning} (50 % is perfect, 100 % is copies)")
         return Result({NAME: estimate.with_caution(reasons)}, (ours, theirs, context.noise), picture)
 
