@@ -47,8 +47,8 @@ class Exact(Objective):
     def check_energy(self, energy: nn.Module, event: tuple[int, ...]) -> None:
         if self.grid is None and closed_form_log_z(energy, self.temperature) is None:
             raise InputError(
-                f"objective=exact needs log Z in closed form, but it is unknown for this energy at temperature "
-                f"{self.temperature:g}, or up to {MAX_DIMENSIONS} dimensions, got {math.prod(event)}. Use "
+                f"objective=exact needs log Z: this energy has no closed form at temperature {self.temperature:g}, and "
+                f"a grid works in at most {MAX_DIMENSIONS} dimensions, got {math.prod(event)}. Use "
                 "objective=contrastive or another objective without log Z"
             )
 

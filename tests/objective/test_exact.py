@@ -118,5 +118,5 @@ def test_many_dimensions_without_a_closed_form_are_refused_with_the_reason() -> 
     for energy in (Hidden(Quadratic(1.0, (4,))), build("energy", "mlp", event=(4,))):
         with pytest.raises(InputError, match=r"at most 3 dimensions, got 4"):
             objective.check_energy(energy, (4,))
-    with pytest.raises(InputError, match="none of at temperature 2"):
+    with pytest.raises(InputError, match="no closed form at temperature 2"):
         exact(4, 2.0).check_energy(GaussianMixture([[0.0] * 4], [1.0], [1.0]), (4,))
