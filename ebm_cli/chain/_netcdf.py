@@ -45,7 +45,7 @@ def read_netcdf(path: Path) -> Chains:
 
 
 def _check_signature(path: Path) -> None:
-    """Raise ValueError unless the first bytes of the file are those of NetCDF4."""
+    """Raise ValueError unless the first bytes of the file mark it as NetCDF4."""
     with path.open("rb") as raw:
         signature = raw.read(4)
     if signature != HDF5:

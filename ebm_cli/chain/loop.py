@@ -1,4 +1,4 @@
-"""The only loop that moves chains: for every sampler, in training and in sampling."""
+"""The only loop that moves chains, for all samplers, in training and in sampling."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

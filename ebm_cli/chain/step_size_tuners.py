@@ -16,7 +16,7 @@ from ebm_cli.rng import normal_like
 from ebm_cli.sampler import Adjusted, Info, Sampler, Unadjusted
 from ebm_cli.sampler.tempering import Replicas, Tempering
 
-# Smallest step size, as a fraction of the first step size.
+# Smallest step size, in units of the first step size.
 MIN_STEP_FRACTION = 1e-4
 MAX_HALVINGS = 40
 # Number of power iterations before the first step. Each step adds one iteration.
@@ -42,7 +42,7 @@ class DualAveraging:
         self.average = np.log(self.first)
 
     def next(self, accept: Float[np.ndarray, " K"]) -> Float[np.ndarray, " K"]:
-        """Return the next trial step size, given the acceptance rate of the current one."""
+        """Return the next trial step size, given the acceptance rate of the current step size."""
         self.t += 1
         self.sum = self.sum + self.target - np.nan_to_num(accept)
         floor = np.log(MIN_STEP_FRACTION * self.first)

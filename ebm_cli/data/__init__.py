@@ -77,7 +77,7 @@ class DataRecord:
     path: path of the training file.
     values: plain values by which rows are matched, scaled and split.
     fingerprint: rows, columns and hash of the values that were used.
-    held_out: the held-out rows, as numbers in the units of the file, and their labels if any.
+    held_out: the numbers of the held-out rows in the units of the file, and their labels if any.
     purpose: `rows` takes held-out rows from the record and opens the file only for training rows; `resume` reads the
         file and refuses it if it has changed; `units` reads any file in the units of the record.
     """

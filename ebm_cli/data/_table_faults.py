@@ -59,7 +59,7 @@ def kind_faults(frame: DataFrame) -> list[str]:
         return []
     return [
         f"has columns that are not numbers: {join_names(found)}; categorical columns are not supported yet: leave them "
-        "out with data.columns=[…], name one as data.label, or encode them as numbers"
+        "out with data.columns=[…], name a column as data.label, or encode them as numbers"
     ]
 
 

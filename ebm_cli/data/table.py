@@ -154,7 +154,7 @@ class Table(UserFile):
     def _read_matching(self, path: str, values: dict[str, Any], label: str | None) -> tuple[DataFrame, list[str]]:
         """Return another file with the column names of the run, and a note if columns are matched by position.
 
-        That is done if only one of the two files has names and `header` agrees with this.
+        That is done if only a single file of both has names, and `header` is set accordingly.
         """
         # A run of an older version did not store the header of its file.
         trained = values.get("header", self._header)

@@ -63,14 +63,14 @@ class UNetDecoder(nn.Module):
         self, h: Float[Tensor, "n width"], a: Float[Tensor, "n a h w"], b: Float[Tensor, "n b h/2 w/2"]
     ) -> Float[Tensor, "n a h w"]:
         wide, rows, columns = self.lower
-        # The channels are last in memory, like those of b.
+        # The channels are last in memory, like the channels of b.
         grid = silu(self.lay_out(h)).view(-1, rows, columns, wide).permute(0, 3, 1, 2)
         half = self.drop(silu(self.join_half(torch.cat([grid, b], 1))))
         return silu(self.join_full(torch.cat([silu(self.up(half)), a], 1)))
 
 
 def extra_convolutions(channels: int, convolutions: int) -> nn.Sequential:
-    """Return the convolutions after the first one, at the same size."""
+    """Return the convolutions that follow the first convolution at the same size."""
     layers: list[nn.Module] = []
     for _ in range(convolutions - 1):
         layers += [nn.Conv2d(channels, channels, 3, padding=1), nn.SiLU()]

@@ -156,7 +156,7 @@ def mean_over_rows(values: Float[np.ndarray, " n"], unit: str, problem: str) -> 
 
 
 def binomial_se(successes: float, trials: int) -> float:
-    """Return √(p(1 − p)/trials) with p = (successes + 1)/(trials + 2). It is > 0 even if all trials agree."""
+    """Return √(p(1 − p)/trials) with p = (successes + 1)/(trials + 2). It is > 0 even if all trials succeed or fail."""
     p = (successes + 1) / (trials + 2)
     return (p * (1 - p) / trials) ** 0.5
 

@@ -58,7 +58,7 @@ def robust_std(x: Float[np.ndarray, "n size"]) -> Float[np.ndarray, " size"]:
 
 
 def start_overdispersion(start: Start | None, chains: Chains, seed: int, device: torch.device) -> float | None:
-    """Return the standard deviation of the start divided by that of the chains, the minimum over coordinates.
+    """Return the standard deviation of the start, in standard deviations of the chains; the minimum over coordinates.
 
     None if it is unknown, without a start or for a start with a buffer. 0 if the median of the start differs from that
     of the chains by more than the start's standard deviation: then all chains came from one side.

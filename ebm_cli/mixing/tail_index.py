@@ -14,8 +14,8 @@ MIN_DRAWS = 100
 def heaviest_tail(flat: Float[np.ndarray, "chain draw size"]) -> tuple[float, float]:
     """Return the largest k̂ over coordinates, of a generalized Pareto fit to either tail, and its standard error.
 
-    The fit of Zhang and Stephens, 2009, uses the most extreme of S draws, min(3√S, S/5) of them, as in Vehtari et al.,
-    2024 (JMLR 25, 72), by ArviZ's function. The asymptotic error is (1 + k)/√(draws in the tail). −∞ below 100 draws.
+    The fit of Zhang and Stephens, 2009, uses the min(3√S, S/5) most extreme of S draws (Vehtari et al., 2024, JMLR 25,
+    72), by ArviZ's function. The asymptotic error is (1 + k)/√(draws in the tail). −∞ below 100 draws.
     """
     draws = flat.shape[0] * flat.shape[1]
     if draws < MIN_DRAWS:

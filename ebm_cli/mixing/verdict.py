@@ -48,7 +48,7 @@ def assess_mixing(context: ChainContext, seed: int, stop: Callable[[], bool] = n
     Mixed chains have one distribution, are stationary and at T, and do not depend on their starting points. `evidence`
     tests the chains themselves. It cannot detect that all chains are in one of several modes. Therefore extra chains
     are started farther out with the same kernel (`probe`), unless the starting points were 5 times as wide as the
-    chains. Probes need a known energy and sampler, and they are run only if there was no evidence against mixing.
+    chains. Probes need a known energy and sampler, and they are run only without evidence against mixing.
     """
     screened = context.screened
     if screened.stuck:
@@ -100,7 +100,7 @@ def check_temperature(context: ChainContext, chains: Chains, found: Evidence) ->
     """Add the evidence of two temperatures of the chains that both differ from T by 4 standard errors and a tenth of T.
 
     T_conf = ⟨‖∇E‖²⟩/⟨ΔE⟩ (Rugh, 1997) is too high if curvature is concentrated in kinks. The virial ⟨(x − m)·∇E⟩/d
-    (Clausius, 1870), m the mean, is not. Therefore one of them is not enough as evidence. Chains are not mixed if the
+    (Clausius, 1870), m the mean, is not. Therefore a single difference is not evidence. Chains are not mixed if the
     difference exceeds half of T.
     """
     energy, T = context.energy, context.temperature
