@@ -18,7 +18,7 @@ from ebm_cli.sampler import ReportsBias, Sampler, is_unadjusted
 
 STATES_PER_CHAIN = 20
 TUNED = ("step_size", "scales", "temperatures")
-# Neighboring temperatures that swap less often pass hardly anything down.
+# At a lower swap rate, hardly any state moves from one temperature to its neighbor.
 MIN_SWAP_RATE = 0.1
 
 
@@ -76,7 +76,7 @@ def with_tuned_values(sampler: Sampler, metrics: dict[str, Any]) -> Sampler:
 
 
 def describe_tuning(rows: dict[str, Estimate]) -> list[str]:
-    """Return a line with the tuned values, as they would be typed, if anything was tuned."""
+    """Return a line with the tuned values, in the form in which a user types them, if anything was tuned."""
     words = []
     for name in TUNED:
         value = rows[name].value if name in rows else None
@@ -89,10 +89,9 @@ def describe_tuning(rows: dict[str, Estimate]) -> list[str]:
 
 def min_swap_rate(rates: Tensor) -> Estimate:
     """Return the smallest swap rate between neighboring temperatures, with a caution if it is low."""
-    least = float(rates.min())
-    pair = int(rates.argmin())
+    lowest, pair = float(rates.min()), int(rates.argmin())
     cautions = []
-    if least < MIN_SWAP_RATE:
+    if lowest < MIN_SWAP_RATE:
         cautions = [f"temperatures {pair} and {pair + 1} swap rarely. Increase sampler.replicas"]
-    meaning = f"neighboring temperatures swap in at least {100 * least:.0f} % of tries"
-    return Estimate(least, meaning=meaning, if_not_mixed="caution").with_caution(cautions)
+    meaning = f"neighboring temperatures swap in at least {100 * lowest:.0f} % of tries"
+    return Estimate(lowest, meaning=meaning, if_not_mixed="caution").with_caution(cautions)

@@ -39,7 +39,7 @@ def tuning_of(config: Config, sampler: Sampler, burn_in: int | str) -> Tuning:
     chosen = config["made"]["chosen"]
     own = config.get("run") is not None and "sampler" not in chosen and is_unadjusted(sampler)
     typed = own or "sampler.step_size" in chosen
-    return Tuning.from_config(config).resolved(sampler, typed, burn_in)
+    return Tuning.from_config(config).resolve(sampler, typed, burn_in)
 
 
 def initial_states(config: Config, parts: Parts, trained: Run | None, n: int, generator: torch.Generator) -> Tensor:

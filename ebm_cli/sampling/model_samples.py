@@ -58,7 +58,7 @@ def draw_samples(context: EvaluationContext, config: Config, parts: Parts, x: Te
     drawn = figure.states(parts.data.decode(x), parts.event, like=rows)
     real = figure.states(rows, parts.event)
     length = f"Final states of {config['steps']}-step chains of the model, unselected, at T = {context.temperature:g}."
-    compared = context.compared[:1].upper() + context.compared[1:]
+    compared = context.held_out_name[:1].upper() + context.held_out_name[1:]
     figure.save(
         run,
         denoised_figure(parts, x)
