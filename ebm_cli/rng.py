@@ -25,6 +25,11 @@ def normal_like(x: Float[Tensor, "*shape"], rng: torch.Generator) -> Float[Tenso
     return torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)
 
 
+def signs_like(x: Float[Tensor, "*shape"], rng: torch.Generator) -> Float[Tensor, "*shape"]:
+    """Return ±1 with equal probability, in the shape, type and device of x."""
+    return 2 * torch.randint(2, x.shape, generator=rng, device=x.device).to(x.dtype) - 1
+
+
 @contextmanager
 def seeded_layers(seed: int, purpose: str) -> Iterator[None]:
     """Seed torch's global generators inside the block and restore them after it.

@@ -11,7 +11,7 @@ from ebm_cli import check
 from ebm_cli.assembly.assemble import assemble
 from ebm_cli.assembly.build import INJECTED, locate, make
 from ebm_cli.assembly.weights import load_weights
-from ebm_cli.chain.engine import choose
+from ebm_cli.chain.engine import resolve_engine
 from ebm_cli.chain.tuning import Tuning
 from ebm_cli.check import InputError
 from ebm_cli.cli.compose import compose
@@ -90,7 +90,7 @@ TAKERS: dict[str, Callable[[str], object]] = {
     "device": lambda word: resolve(word, "float32", 1),
     "figures": lambda word: check.one_of("figures", word, FIGURES),
     "dtype": lambda word: resolve("cpu", word, 1),
-    "engine": lambda word: choose(word, "cpu", True, 1),
+    "engine": lambda word: resolve_engine(word, "cpu", True, 1),
     "adapt": lambda word: Tuning(word, None, 0.05),
     "weights": lambda word: load_weights(build("energy", "double_well", event=(1,)), Run(Path()), "last", word),
     "checkpoint": lambda word: Run(Path()).checkpoint(word),

@@ -13,7 +13,7 @@ from ebm_cli.assembly.composition import trained_parts
 from ebm_cli.assembly.permission import Config
 from ebm_cli.assembly.spaces import check_spaces
 from ebm_cli.assembly.trial import try_energy
-from ebm_cli.chain.engine import choose
+from ebm_cli.chain.engine import resolve_engine
 from ebm_cli.check import InputError
 from ebm_cli.data import DataRecord
 from ebm_cli.energy import NO_EVENT
@@ -171,7 +171,9 @@ class Assembly:
         fixed = sampler is None or (isinstance(sampler, CompilableKernel) and sampler.is_compilable)
         self.injected["engine"] = "eager"
         with self.problems.under():
-            self.injected["engine"] = choose(self.config.get("engine", "eager"), self.machine.device, fixed, steps=0)
+            self.injected["engine"] = resolve_engine(
+                self.config.get("engine", "eager"), self.machine.device, fixed, steps=0
+            )
 
     def check_together(self) -> None:
         """Check what each part works on, try the energy on a few rows, and let the objective check its companions."""

@@ -1,7 +1,7 @@
 """The data record of a training run: the units, fingerprint and held-out rows of its data, stored once."""
 
 from ebm_cli.check import InputError
-from ebm_cli.data import DataRecord, HasRecord
+from ebm_cli.data import DataRecord, FileData
 from ebm_cli.run.checkpoint import put_checkpoint, read_checkpoint
 from ebm_cli.run.folder import Run
 
@@ -12,7 +12,7 @@ RECORDED = ("target", "path", "values", "fingerprint", "held_out")
 
 def keep_data_record(data: object, run: Run) -> None:
     """Write the data record of a run, unless its data have none or it is written already."""
-    if isinstance(data, HasRecord) and read_data_record(run) is None:
+    if isinstance(data, FileData) and read_data_record(run) is None:
         record = data.record()
         put_checkpoint(run.checkpoints / DATA, {name: getattr(record, name) for name in RECORDED})
 

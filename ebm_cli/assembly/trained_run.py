@@ -15,7 +15,7 @@ from ebm_cli.assembly.permission import Config, Permission, admit, permitted
 from ebm_cli.assembly.trained_log_z import log_z_of
 from ebm_cli.assembly.weights import load_weights
 from ebm_cli.check import InputError
-from ebm_cli.data import Data, DataRecord, HasRecord, HasUnits
+from ebm_cli.data import Data, DataRecord, FileData
 from ebm_cli.estimate import Estimate
 from ebm_cli.run.folder import Run
 from ebm_cli.run.machine import Machine, resolve
@@ -47,7 +47,7 @@ def check_units(config: Config, trained: Run, record: DataRecord | None, data: D
 
     Another file would be scaled by its own values, and its units would not be the units of the model.
     """
-    if record is not None or not isinstance(data, HasRecord):
+    if record is not None or not isinstance(data, FileData):
         return
     own, node = trained.config().get("data") or {}, config["data"]
     if node.get("_target_") != own.get("_target_"):
@@ -104,7 +104,7 @@ class Loaded:
 
         rows: (n, columns) in the order of `data.columns`, or pictures (n, channels, height, width) of levels 0…255.
         """
-        if not isinstance(self.data, HasUnits):
+        if not isinstance(self.data, FileData):
             raise check.InputError(f"run={self.run.folder} keeps no units of a file: its states need no encode")
         rows = np.asarray(rows)
         if rows.shape[1:] != self.parts.event:

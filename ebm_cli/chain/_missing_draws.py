@@ -1,4 +1,4 @@
-"""Missing draws of a chain file: the largest block without any is kept."""
+"""Missing draws of a chain file. The largest block without missing draws is kept."""
 
 import dataclasses
 
@@ -14,9 +14,9 @@ MAX_SHOWN = 8
 
 
 def missing_in_all(x: Float[np.ndarray, "chain draw *event"]) -> Bool[np.ndarray, "chain draw"]:
-    """Return the draws that no chain has: all of them are NaN in every coordinate."""
-    nowhere = np.isnan(x.reshape(*x.shape[:2], -1)).all((0, 2))
-    return np.broadcast_to(nowhere, x.shape[:2]).copy()
+    """Return True for each draw that is NaN in every coordinate of every chain."""
+    absent = np.isnan(x.reshape(*x.shape[:2], -1)).all((0, 2))
+    return np.broadcast_to(absent, x.shape[:2]).copy()
 
 
 def largest_complete_block(chains: Chains, missing: Bool[np.ndarray, "chain draw"]) -> Chains:
@@ -53,5 +53,5 @@ def _block(missing: Bool[np.ndarray, "chain draw"]) -> tuple[list[int], int, int
             blocks.append((kept >= MIN_COMPARABLE, kept * (last - first), last - first, first))
     _, size, length, first = max(blocks)
     if not size:
-        raise ValueError("draws are missing in so many places that no two in a row are left")
+        raise ValueError("draws are missing in too many places: no two consecutive draws are left")
     return np.flatnonzero(before[:, first + length] == before[:, first]).tolist(), first, first + length

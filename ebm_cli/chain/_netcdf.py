@@ -11,8 +11,8 @@ from ebm_cli.chain._missing_draws import largest_complete_block, missing_in_all
 from ebm_cli.chain.chains import Chains
 from ebm_cli.check import InputError
 
-# The attribute of posterior by which every kernel step ends in one test, so that 1 − acceptance_rate is the probability
-# with which a step stays.
+# The attribute of posterior for kernels with one test at the end of each step. Then 1 − acceptance_rate is the
+# probability that a step stays in place.
 TEST_PER_STEP = "one_test_per_step"
 # The variable of sample_stats with the number of states that came to each chain from the far end of a path.
 ROUND_TRIPS = "round_trips"
@@ -30,7 +30,7 @@ def read_netcdf(path: Path) -> Chains:
             groups = ", ".join(map(str, file.groups)) or "none"
             raise InputError(f"run={path} has no group posterior, only {groups}: it is not an ArviZ file of chains")
         posterior = file["posterior"]
-        chains, filled = _of_posterior(posterior)
+        chains, filled = _read_posterior(posterior)
         x = chains.x
         thin = _count(posterior.attrs, "thin")
         chains = dataclasses.replace(
@@ -48,7 +48,7 @@ def read_netcdf(path: Path) -> Chains:
 
 
 def _check_signature(path: Path) -> None:
-    """Raise ValueError unless the file begins as NetCDF4 does."""
+    """Raise ValueError unless the first bytes of the file mark it as NetCDF4."""
     with path.open("rb") as raw:
         signature = raw.read(4)
     if signature != HDF5:
@@ -56,11 +56,11 @@ def _check_signature(path: Path) -> None:
         raise ValueError(f"it is {kind}; chains are read from a .nc (ArviZ, NetCDF4) or a .npy file")
 
 
-def _of_posterior(posterior: Any) -> tuple[Chains, Bool[np.ndarray, "chain draw"]]:
-    """Return the chains of all variables with real numbers, concatenated, and which draws are missing.
+def _read_posterior(posterior: Any) -> tuple[Chains, Bool[np.ndarray, "chain draw"]]:
+    """Return the chains of all variables with real numbers, concatenated, and True for each missing draw.
 
-    Other variables are left out with a note; coordinates of the file's dimensions are no variables. Raises ValueError
-    if none is left.
+    Other variables are left out with a note. Coordinates of the file's dimensions do not count as variables. Raises
+    ValueError if no variable is left.
     """
     found: dict[str, np.ndarray] = {}
     wrong: dict[str, str] = {}
@@ -69,7 +69,7 @@ def _of_posterior(posterior: Any) -> tuple[Chains, Bool[np.ndarray, "chain draw"
         if name in posterior.dimensions:
             continue
         try:
-            found[name], filled = _by_chain_and_draw(variable, f"posterior/{name}")
+            found[name], filled = _read_values(variable, f"posterior/{name}")
         except ValueError as error:
             wrong[name] = str(error)
             continue
@@ -89,20 +89,20 @@ def _of_posterior(posterior: Any) -> tuple[Chains, Bool[np.ndarray, "chain draw"
 
 
 def _coordinates(name: str, values: np.ndarray) -> list[str]:
-    """Return mu, or theta[0], theta[1], … or tau[0,0], …: the names of a variable's numbers."""
+    """Return the names of a variable's numbers, such as mu, or theta[0], theta[1], …, or tau[0,0], …"""
     shape = values.shape[2:]
     return [f"{name}[{','.join(map(str, index))}]" for index in np.ndindex(shape)] if shape else [name]
 
 
 def _with_statistics(chains: Chains, stats: Any, missing: Bool[np.ndarray, "chain draw"]) -> Chains:
-    """Return the chains with E and the acceptance rate of each draw, and a note on what does not have their shape."""
+    """Return the chains with E and the acceptance rate of each draw, or with a note if their shape does not fit."""
     columns: dict[str, np.ndarray] = {}
     notes = []
     for name, role in (("potential", "potential"), ("acceptance_rate", "acceptance")):
         if name not in stats:
             continue
         try:
-            values, filled = _by_chain_and_draw(stats[name], f"sample_stats/{name}")
+            values, filled = _read_values(stats[name], f"sample_stats/{name}")
         except ValueError as error:
             notes.append(f"left out: {error}")
             continue
@@ -126,10 +126,10 @@ def _with_round_trips(chains: Chains, stats: Any) -> Chains:
     return dataclasses.replace(chains, round_trips=counts)
 
 
-def _by_chain_and_draw(variable: Any, name: str) -> tuple[np.ndarray, Bool[np.ndarray, "chain draw"]]:
-    """Return the values (chain, draw, …) in float64, and which draws are one of the file's fill values.
+def _read_values(variable: Any, name: str) -> tuple[np.ndarray, Bool[np.ndarray, "chain draw"]]:
+    """Return the values (chain, draw, …) in float64, and True for each draw with a fill value of the file.
 
-    Dimensions are found by name, as in ArviZ. Raises ValueError without these, or without real numbers.
+    Dimensions are found by their names, chain and draw. Raises ValueError without them, or without real numbers.
     """
     axes = list(variable.dimensions)
     if "chain" not in axes or "draw" not in axes:
@@ -138,17 +138,17 @@ def _by_chain_and_draw(variable: Any, name: str) -> tuple[np.ndarray, Bool[np.nd
     raw = np.asarray(variable[...])
     if raw.dtype.kind not in "iuf":
         raise ValueError(f"{name} must hold real numbers, got {raw.dtype}")
-    values, filled = _decoded(raw, variable.attrs, name)
+    values, filled = _decode(raw, variable.attrs, name)
     places = [axes.index("chain"), axes.index("draw")]
     values, filled = (np.moveaxis(array, places, (0, 1)) for array in (values, filled))
     return values, np.asarray(filled.reshape(*filled.shape[:2], -1).any(2))
 
 
-def _decoded(raw: np.ndarray, attributes: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return scale_factor·raw + add_offset, with NaN for fill values, and which values those are.
+def _decode(raw: np.ndarray, attributes: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return scale_factor·raw + add_offset, with NaN for fill values, and True for each fill value.
 
-    These are the CF conventions, sections 2.5 and 8.1. NaN as the fill value marks nothing, because a chain that
-    diverged contains NaN as well.
+    These are the CF conventions, sections 2.5 and 8.1. A fill value of NaN is ignored, because a chain that diverged
+    contains NaN as well.
     """
     values = raw.astype(np.float64)
     filled = np.zeros(raw.shape, dtype=bool)
@@ -168,7 +168,7 @@ def _numbers(attributes: Any, key: str, name: str) -> list[Any]:
         return []
     found = np.atleast_1d(np.asarray(attributes[key])).ravel()
     if found.dtype.kind not in "iuf":
-        raise ValueError(f"{name} has {key} = {attributes[key]!r}, which is not a number")
+        raise ValueError(f"{name} must have a number as {key}, got {attributes[key]!r}")
     return list(found)
 
 

@@ -1,4 +1,4 @@
-"""Burn-in that tunes a sampler: step size, one scale per coordinate, the places of replicas; then all are fixed."""
+"""Burn-in that tunes a sampler: its step size, one scale per coordinate, and the places of replicas."""
 
 import dataclasses
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from ebm_cli.chain.tuning import Tuning
 from ebm_cli.sampler import HasLocalKernel, Sampler
 from ebm_cli.sampler.tempering import Tempering
 
-# Fractions of the burn-in after which scales and places are set again; the rest tunes only the step size.
+# Fractions of the burn-in after which scales and places are set. The last part tunes only the step size.
 WINDOWS = (0.1, 0.25, 0.5)
 
 
@@ -28,7 +28,7 @@ class RunningVariance:
     squares: Any = 0.0
 
     def add(self, x: Float[Tensor, "n *event"]) -> None:
-        """Include the finite states among those of all chains."""
+        """Include the states of all chains that are finite."""
         finite = x[x.flatten(1).isfinite().all(1)].double()
         if not len(finite):
             return
@@ -52,8 +52,8 @@ class RunningVariance:
 class BurnInResult:
     """Chains after their burn-in.
 
-    x: their states.
-    sampler: as it was tuned.
+    x: states of the chains.
+    sampler: the tuned sampler.
     gradients: evaluations per chain.
     steps: number of steps made.
     """

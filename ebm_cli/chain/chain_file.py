@@ -1,4 +1,4 @@
-"""Chains on disk: an ArviZ file (NetCDF4), or anyone's array."""
+"""Chains on disk: an ArviZ file (NetCDF4), or an array."""
 
 import hashlib
 from collections.abc import Callable
@@ -18,7 +18,7 @@ KINDS = (".nc", ".npy")
 
 
 def write(path: Path, chains: Chains, temperature: float, attributes: dict[str, str]) -> None:
-    """Write an ArviZ file: posterior/x, and in sample_stats lp = −E/T, energy = E/T and what else is known per draw."""
+    """Write an ArviZ file: posterior/x, and in sample_stats lp = −E/T, energy = E/T and other numbers per draw."""
     # HDF5 crashes the process when a disk is full, so it only writes to memory.
     content = BytesIO()
     _fill(content, chains, temperature, attributes)
@@ -59,7 +59,7 @@ def _fill_posterior(posterior: Any, chains: Chains) -> None:
 
 
 def _statistics(chains: Chains, temperature: float) -> dict[str, Any]:
-    """Return the variables of sample_stats, None for those that are unknown."""
+    """Return the variables of sample_stats; unknown variables are None."""
     diverging = ~np.isfinite(chains.flat()).all(2)
     if chains.diverging is not None:
         diverging |= chains.diverging > 0
@@ -67,10 +67,10 @@ def _statistics(chains: Chains, temperature: float) -> dict[str, Any]:
     return {
         "potential": chains.potential,
         "lp": None if reduced is None else -reduced,
-        # ArviZ's plot_energy needs this name. It is of the positions only: most kernels here have no momentum.
+        # ArviZ's plot_energy needs this name. Kinetic energy is not included: most kernels here have no momentum.
         "energy": reduced,
         "acceptance_rate": chains.acceptance,
-        # NetCDF has no booleans.
+        # NetCDF does not have booleans.
         "diverging": diverging.astype(np.int8),
     }
 
@@ -89,12 +89,12 @@ def check_kind(path: Path, name: str = "") -> None:
     if path.suffix in KINDS:
         return
     advice = {
-        ".npz": "it is an archive of arrays: np.save('chains.npy', np.load(FILE)['NAME']) saves one of them",
+        ".npz": "it is an archive of arrays: np.save('chains.npy', np.load(FILE)['NAME']) saves a single array",
         ".csv": "it is a table: save its numbers with np.save as an array (chain, draw, *event)",
         ".pt": "save the tensor as np.save('chains.npy', tensor.numpy()), of shape (chain, draw, *event)",
-        ".json": "arviz.from_json(FILE).to_netcdf('chains.nc') turns chains that ArviZ saved into one",
+        ".json": "arviz.from_json(FILE).to_netcdf('chains.nc') converts chains that ArviZ saved",
     }
-    more = advice.get(path.suffix, "save the chains with np.save, as an array (chain, draw, *event)")
+    more = advice.get(path.suffix, "save the chains with np.save as an array (chain, draw, *event)")
     raise InputError(f"run={name or path} must be a run's folder, a .nc (ArviZ) or a .npy file; {more}")
 
 
@@ -108,7 +108,7 @@ def read(path: Path) -> Chains:
         chains = readers[path.suffix](path)
     except InputError:
         raise
-    # On a damaged file the readers raise nearly anything.
+    # The readers raise nearly any exception for a damaged file.
     except Exception as error:
         raise InputError(f"run={path} cannot be read: {' '.join(str(error).split())[:200]}") from None
     if chains.x.ndim < 2 or 0 in chains.x.shape or not np.issubdtype(chains.x.dtype, np.floating):

@@ -1,4 +1,4 @@
-"""Draws of many chains, as numpy arrays, and where they came from."""
+"""Draws of many chains as numpy arrays, with the details of their file."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -9,9 +9,9 @@ from jaxtyping import Float, Int
 from ebm_cli.estimate import rounded_up
 
 
-def evenly_spaced(count: int, most: int) -> list[int]:
-    """Return at most `most` of the numbers 0 … count − 1, evenly spaced, with the first and the last."""
-    return np.linspace(0, count - 1, min(count, most)).astype(int).tolist()
+def evenly_spaced(count: int, max_count: int) -> list[int]:
+    """Return up to `max_count` of the numbers 0 … count − 1, evenly spaced, with the first and the last."""
+    return np.linspace(0, count - 1, min(count, max_count)).astype(int).tolist()
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class Chains:
     first_nonfinite_step: the kernel step at which a chain was first not finite; −1 for never.
     thin: kernel steps between draws.
     gradients: evaluations per chain.
-    names: each chain's number in its file.
-    diverging: proposals without finite energy since the draw before.
-    test_per_step: True if 1 − acceptance is the probability with which a kernel step stays.
+    names: number of each chain in its file.
+    diverging: number of proposals without finite energy between a draw and the draw before.
+    test_per_step: True if 1 − acceptance is the probability that a kernel step stays in place.
     round_trips: number of states that came to each chain from the far end of a path, for replica exchange.
-    warnings: what is missing in the file; every estimate takes them over.
-    notes: what is not used of the file.
+    warnings: sentences about missing draws. They become cautions of every estimate.
+    notes: sentences about parts of the file that are not used.
     coordinates: the name of each number of a state; x or x[i] if empty.
     """
 
@@ -57,11 +57,11 @@ class Chains:
         return self.names or list(range(len(self.x)))
 
     def longer(self, times: float) -> str:
-        """Return what to type for chains that are this many times as long."""
+        """Return what to type for chains that are longer by this factor."""
         return f"steps={rounded_up(max(times, 1.1) * self.x.shape[1] * self.thin)}"
 
     def after_burn_in(self) -> str:
-        """Return what to type for chains whose first part is left out."""
+        """Return what to type to leave out twice the present length of the chains as burn-in."""
         return f"burn_in={rounded_up(2 * self.x.shape[1] * self.thin)}"
 
     def flat(self) -> Float[np.ndarray, "chain draw size"]:
@@ -74,9 +74,9 @@ class Chains:
             return self.coordinates[number]
         return f"x[{number}]" if np.prod(self.event, dtype=int) > 1 else "x"
 
-    def thinned(self, most: int) -> Float[np.ndarray, "chain draw *event"]:
-        """Return at most `most` draws per chain, evenly spaced."""
-        return self.x[:, evenly_spaced(self.x.shape[1], most)]
+    def thinned(self, max_draws: int) -> Float[np.ndarray, "chain draw *event"]:
+        """Return up to `max_draws` draws per chain, evenly spaced."""
+        return self.x[:, evenly_spaced(self.x.shape[1], max_draws)]
 
     def only(self, chains: list[int]) -> "Chains":
         """Return these chains without the others; they keep their numbers."""

@@ -1,9 +1,9 @@
-"""How steps are executed: one by one, compiled in blocks, or replayed as a CUDA graph."""
+"""Engines execute steps: separately, compiled in blocks, or as a replayed CUDA graph."""
 
 import shutil
 from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -14,23 +14,23 @@ from ebm_cli.energy import AnalyticGradient, offers
 from ebm_cli.sampler import CompilableKernel, Info, Sampler
 
 ENGINES = ("eager", "compiled", "graph")
-# Compiling takes as long as some ten thousands of small steps.
-WORTH_COMPILING = 100_000
-# Steps of an energy with an analytic gradient that become one compiled function: calling it costs more than a step.
+# Steps of a run from which compilation pays off. It takes as long as tens of thousands of small steps.
+MIN_STEPS_TO_COMPILE = 100_000
+# Steps per compiled function for energies with an analytic gradient. A call of the function costs more than a step.
 BLOCK = 10
-# One graph a sampler and shape; past torch's own bound of 8 a sweep in one process would fail.
-MOST_GRAPHS = 256
-WARM_UP = 3
+# A sampler and shape need one graph each. With torch's own bound of 8, a sweep in one process would fail.
+MAX_GRAPHS = 256
+N_WARM_UP_STEPS = 3
 
 
 class Tally(NamedTuple):
     """Sums over the steps of a run, one number per chain.
 
     accepted: sum of acceptances.
-    diverging: proposals without finite energy.
+    diverging: number of proposals without finite energy.
     first_nonfinite_step: the step at which a chain was first not finite; −1 for never.
-    gradients: evaluations.
-    step: steps made.
+    gradients: number of gradient evaluations.
+    step: number of steps made.
     """
 
     accepted: Float[Tensor, " n"]
@@ -46,19 +46,8 @@ class Tally(NamedTuple):
         return Tally(x.new_zeros(len(x)), whole, whole - 1, x.new_zeros(len(x)), whole.sum())
 
 
-@runtime_checkable
-class Engine(Protocol):
-    """Makes steps. block: how many at a time at most."""
-
-    block: int
-
-    def advance(self, state: Any, tally: Tally, steps: int) -> tuple[Any, Tally]:
-        """`steps` ≤ block transitions on from `state`."""
-        ...
-
-
-def counted(state: Any, info: Info, tally: Tally) -> Tally:
-    """The tally after one more step."""
+def count_step(state: Any, info: Info, tally: Tally) -> Tally:
+    """Return the tally after one more step."""
     step = tally.step + 1
     breaks = (tally.first_nonfinite_step < 0) & ~state.energy.isfinite()
     return Tally(
@@ -71,7 +60,10 @@ def counted(state: Any, info: Info, tally: Tally) -> Tally:
 
 
 class Eager:
-    """Operation by operation: no preparation, any kernel, any energy."""
+    """Executes each operation separately. It needs no preparation and works for any kernel and energy.
+
+    block: maximum number of steps per call of `advance`.
+    """
 
     block = 1
 
@@ -79,42 +71,43 @@ class Eager:
         self.sampler, self.energy, self.rng = sampler, energy, rng
 
     def advance(self, state: Any, tally: Tally, steps: int) -> tuple[Any, Tally]:
+        """Make `steps` transitions (≤ block) from `state`."""
         for _ in range(steps):
             state, info = self.sampler.step(self.energy, state, self.rng)
-            tally = counted(state, info, tally)
+            tally = count_step(state, info, tally)
         return state, tally
 
 
-def updates(
+def make_updates(
     kernel: CompilableKernel, energy: nn.Module, state: Any, tally: Tally, noise: list[tuple[Tensor, ...]]
 ) -> tuple[Any, Tally]:
-    """A step for each member of `noise`: what is compiled."""
+    """Make one step with each member of `noise`. This function is compiled."""
     for each in noise:
         state, info = kernel.update(energy, state, each)
-        tally = counted(state, info, tally)
+        tally = count_step(state, info, tally)
     return state, tally
 
 
 @cache
 def compiled_updates() -> Callable[..., tuple[Any, Tally]]:
-    """`updates`, compiled anew for each sampler, energy and shape that it meets."""
-    return torch.compile(updates, fullgraph=True, dynamic=False)
+    """Return `make_updates` in a form that torch compiles once for each sampler, energy and shape."""
+    return torch.compile(make_updates, fullgraph=True, dynamic=False)
 
 
 class Compiled:
-    """Energy, gradient and update fused by torch.compile; noise is drawn before, as eager steps would draw it.
+    """Fuses energy, gradient and update by torch.compile. Noise is drawn before, in the order of eager steps.
 
     Rounding may differ from eager steps in the last digit.
     """
 
     def __init__(self, sampler: Sampler, energy: nn.Module, rng: torch.Generator) -> None:
         assert isinstance(sampler, CompilableKernel)
-        torch._dynamo.config.recompile_limit = MOST_GRAPHS
+        torch._dynamo.config.recompile_limit = MAX_GRAPHS
         self.sampler, self.energy, self.rng = sampler, energy, rng
         self.block = max(1, BLOCK // sampler.passes) if offers(innermost(energy), AnalyticGradient) else 1
 
     def advance(self, state: Any, tally: Tally, steps: int) -> tuple[Any, Tally]:
-        # Importing these takes two seconds, which eager runs need not wait for.
+        # These imports take two seconds, so they are not made for eager runs.
         from torch._dynamo.exc import TorchDynamoException
         from torch._inductor.exc import InductorError
 
@@ -129,9 +122,9 @@ class Compiled:
 
 
 class Graph:
-    """One step captured as a CUDA graph and replayed: no launch costs. Draws are those of eager steps.
+    """Captures one step as a CUDA graph and replays it without launch costs. Draws are the same as for eager steps.
 
-    The generator is registered with the graph, so that each replay goes on in its stream.
+    The generator is registered with the graph. Therefore each replay continues its stream.
     """
 
     block = 1
@@ -151,61 +144,62 @@ class Graph:
         assert self.graph is not None
         for _ in range(steps):
             self.graph.replay()
-        return rebuilt((state, tally), iter(self.held))
+        return rebuild((state, tally), iter(self.held))
 
     def _capture(self, state: Any, tally: Tally) -> None:
-        """Record one step that reads and writes the held tensors; leave the generator as it was."""
+        """Record one step that reads and writes the held tensors; restore the generator afterwards."""
         self.held = [part.clone() for part in tensors((state, tally))]
         before = self.rng.get_state()
         aside = torch.cuda.Stream()
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
-            for _ in range(WARM_UP):
-                self.eager.advance(*rebuilt((state, tally), iter(self.held)), steps=1)
+            for _ in range(N_WARM_UP_STEPS):
+                self.eager.advance(*rebuild((state, tally), iter(self.held)), steps=1)
         torch.cuda.current_stream().wait_stream(aside)
         self.rng.set_state(before)
         self.graph = torch.cuda.CUDAGraph()
         self.graph.register_generator_state(self.rng)
         with torch.cuda.graph(self.graph):
-            done = self.eager.advance(*rebuilt((state, tally), iter(self.held)), steps=1)
+            done = self.eager.advance(*rebuild((state, tally), iter(self.held)), steps=1)
             for held, new in zip(self.held, tensors(done), strict=True):
                 held.copy_(new)
         self.rng.set_state(before)
 
 
 def tensors(nested: Any) -> list[Tensor]:
-    """The tensors of nested tuples, in order."""
+    """Return the tensors of nested tuples, in order."""
     return [nested] if isinstance(nested, Tensor) else [part for each in nested for part in tensors(each)]
 
 
-def rebuilt(nested: Any, parts: Any) -> Any:
-    """The same nested tuples with other tensors."""
+def rebuild(nested: Any, parts: Any) -> Any:
+    """Return nested tuples of the same types with other tensors."""
     if isinstance(nested, Tensor):
         return next(parts)
-    members = [rebuilt(each, parts) for each in nested]
+    members = [rebuild(each, parts) for each in nested]
     return type(nested)(*members) if hasattr(nested, "_fields") else tuple(members)
 
 
 def innermost(energy: nn.Module) -> nn.Module:
-    """The energy within one that only changes its units."""
+    """Return the energy inside of wrappers that only change its units."""
     inner = getattr(energy, "energy", None)
     return innermost(inner) if isinstance(inner, nn.Module) else energy
 
 
-def engine_of(name: str, sampler: Sampler, energy: nn.Module, rng: torch.Generator) -> Engine:
-    """The engine called `name`."""
+def engine_of(name: str, sampler: Sampler, energy: nn.Module, rng: torch.Generator) -> Eager | Compiled | Graph:
+    """Return the engine with this name."""
     return {"eager": Eager, "compiled": Compiled, "graph": Graph}[name](sampler, energy, rng)
 
 
-def choose(name: str, device: str, fixed: bool, steps: int) -> str:
-    """What engine=`name` means: auto compiles runs of many steps on a CPU with a C++ compiler; else eager.
+def resolve_engine(name: str, device: str, fixed: bool, steps: int) -> str:
+    """Return the engine for engine=`name`: for auto, compiled for many steps on a CPU with a C++ compiler, else eager.
 
-    fixed: whether the kernel's step is fixed arithmetic. steps: kernel steps of the whole run. Raises InputError for an
-    engine that cannot be.
+    fixed: True if the kernel's step is fixed arithmetic.
+    steps: number of kernel steps of the whole run.
+    Raises InputError for an engine that cannot run here.
     """
     one_of("engine", name, ["auto", *ENGINES])
     if name == "auto":
-        return "compiled" if fixed and device == "cpu" and has_compiler() and steps >= WORTH_COMPILING else "eager"
+        return "compiled" if fixed and device == "cpu" and has_compiler() and steps >= MIN_STEPS_TO_COMPILE else "eager"
     if name != "eager" and not fixed:
         raise InputError(f"engine={name} needs a kernel whose steps are fixed arithmetic, not this one; use eager")
     if name == "graph" and not device.startswith("cuda"):
@@ -216,5 +210,5 @@ def choose(name: str, device: str, fixed: bool, steps: int) -> str:
 
 
 def has_compiler() -> bool:
-    """Whether a C++ compiler is on the path."""
+    """Return True if a C++ compiler is on the path."""
     return any(shutil.which(name) for name in ("g++", "clang++", "c++"))

@@ -1,4 +1,4 @@
-"""The only loop that moves chains: for every sampler, in training and in sampling."""
+"""The only loop that moves chains, for all samplers, in training and in sampling."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,15 +23,15 @@ from ebm_cli.sampler.tempering import Replicas
 class Trajectory:
     """The kept draws of chains.
 
-    x, energy: of each draw, oldest first.
+    x, energy: states and energies of the draws, oldest first.
     accept: mean acceptance since the draw before; one row over all steps if no draw is kept.
-    diverging: number of proposals without finite energy, likewise.
+    diverging: number of proposals without finite energy, over the same steps.
     last: the final state.
     first_nonfinite_step: the step at which a chain was first not finite; −1 for never.
-    steps: kernel steps, burn-in included.
-    tuned_steps: the first of them, in which the sampler was tuned.
-    gradients: evaluations per chain, all included.
-    sampler: as burn-in left it.
+    steps: number of kernel steps, including burn-in.
+    tuned_steps: number of steps in which the sampler was tuned, the first ones.
+    gradients: evaluations per chain, including burn-in and tuning.
+    sampler: the sampler after burn-in.
     replicas: the final replicas, for replica exchange.
     """
 
@@ -48,8 +48,7 @@ class Trajectory:
     replicas: Replicas | None
 
 
-# Nothing is tuned.
-FIXED = Tuning()
+NO_TUNING = Tuning()
 
 
 def run_chains(
@@ -63,12 +62,12 @@ def run_chains(
     progress: Callable[[int], None] = ignore_progress,
     stop: Callable[[], bool] = never_stop,
     engine: str = "eager",
-    tuning: Tuning = FIXED,
+    tuning: Tuning = NO_TUNING,
 ) -> Trajectory:
     """Move the chains at x by burn_in + steps transitions; keep every thin-th of the last `steps`.
 
-    thin=None keeps no draw, only the last state. See `Walk`. Raises InputError for a `tuning` without room for it, and
-    where proposals diverge and E near the last states is −∞.
+    thin=None keeps only the last state. See `Walk`. Raises InputError if the burn-in is too short for `tuning`, and if
+    proposals diverge because E is −∞ near the last states.
     """
     with frozen(energy), torch.no_grad():
         walk = Walk(sampler, energy, x, rng, burn_in, tuning, progress, stop, engine)
@@ -78,10 +77,10 @@ def run_chains(
 class Walk:
     """Chains that move: a burn-in, then one or more intervals of recorded steps.
 
-    `tuning` defines how burn-in tunes the sampler, which is fixed afterwards. A chain that is no longer finite stays
-    so; see `first_nonfinite_step`. Only a tuning burn-in waits for the device. `stop` is called after every step (every
-    block of a compiled engine); after it returns True no more steps are made. `progress` is called with the number of
-    all steps. The energy must be frozen and in evaluation mode, without gradients.
+    Burn-in tunes the sampler as `tuning` defines; afterwards it is fixed. A chain that is not finite at some step
+    remains so (`first_nonfinite_step`). Only a burn-in with tuning waits for the device. `stop` is called after each
+    step (each block of a compiled engine); no more steps are made after it returns True. `progress` is called with the
+    total number of steps. The energy must be frozen and in evaluation mode, without gradients.
     """
 
     def __init__(
@@ -159,9 +158,9 @@ class Walk:
 
 
 def check_around(energy: nn.Module, x: Float[Tensor, "n *event"]) -> None:
-    """Raise InputError if E is −∞ near these states. Kernels reject such proposals, so no draw would show it.
+    """Raise InputError if E is −∞ near these states. Draws do not show it, because kernels reject such proposals.
 
-    States are moved by normal noise 0.3, 1 and 3 times as wide as they are. No generator of a run is used.
+    States are moved by normal noise with 0.3, 1 and 3 times their standard deviation. No generator of a run is used.
     """
     rng = torch.Generator(x.device).manual_seed(0)
     std = (x - x.mean(0)).square().mean(0).sqrt().nan_to_num()
@@ -171,5 +170,5 @@ def check_around(energy: nn.Module, x: Float[Tensor, "n *event"]) -> None:
 
 
 def reset_interval_counts(tally: Tally) -> Tally:
-    """Return the tally with zero for what is counted between draws."""
+    """Return the tally with the counts between two draws set to 0."""
     return tally._replace(accepted=torch.zeros_like(tally.accepted), diverging=torch.zeros_like(tally.diverging))

@@ -1,6 +1,6 @@
 """Preconditioning as a change of units: a kernel with `scales` s moves y = x/s on E(s·y).
 
-It needs no code in any kernel and is exact whenever the kernel is.
+It needs no code in any kernel, and it is exact if the kernel is exact.
 """
 
 from dataclasses import dataclass

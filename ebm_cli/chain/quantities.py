@@ -14,19 +14,19 @@ MAX_COORDINATES = 256
 def quantities(chains: Chains) -> dict[str, np.ndarray]:
     """Return the coordinates (at most 256, evenly chosen) and the energy by name, each (chain, draw) in float64.
 
-    Values whose squares would overflow or vanish are divided by a power of ten, which their name then states. R̂ and
-    ESS do not depend on the unit.
+    Values whose squares would overflow or vanish are divided by a power of ten. Their name then includes it. R̂ and ESS
+    do not depend on the unit.
     """
     flat = chains.flat()
     chosen = evenly_spaced(flat.shape[2], MAX_COORDINATES)
     functions = {chains.coordinate(i): flat[:, :, i] for i in chosen}
     if chains.potential is not None:
         functions["energy" if "energy" not in functions else "potential"] = chains.potential
-    return dict(_in_range(name, values) for name, values in functions.items())
+    return dict(_rescaled(name, values) for name, values in functions.items())
 
 
 def of_each(function: Callable[[np.ndarray], Any], functions: dict[str, np.ndarray]) -> dict[str, float]:
-    """Return a number of each quantity that varies, if the number is defined."""
+    """Return the value of `function` for each quantity that varies, if it is finite."""
     varying = {name: values for name, values in functions.items() if np.ptp(values) > 0}
     numbers = {name: float(np.asarray(function(values))) for name, values in varying.items()}
     return {name: number for name, number in numbers.items() if np.isfinite(number)}
@@ -54,7 +54,7 @@ def unit_of(values: np.ndarray) -> float:
     return float(10.0 ** max(np.floor(np.log10(largest)), -300))
 
 
-def _in_range(name: str, values: np.ndarray) -> tuple[str, np.ndarray]:
+def _rescaled(name: str, values: np.ndarray) -> tuple[str, np.ndarray]:
     """Return the name and the values in a unit in which squares and their sums are finite and not 0."""
     values = values.astype(np.float64)
     scale = unit_of(values)

@@ -1,4 +1,4 @@
-"""Screening: broken and stuck chains are named and left out, and the usable chains are kept."""
+"""Screening: broken and stuck chains are reported and left out."""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ MAX_NAMES = 4
 
 
 @dataclass(frozen=True)
-class Screened:
-    """Chains, sorted by what is wrong with them.
+class ScreeningResult:
+    """The usable chains, and the faults of the others.
 
     usable: the chains without a fault; None if too few are left.
-    warnings: one sentence per fault, with chain numbers; every estimate takes them over.
-    stuck: names of the chains that never moved.
-    error: why no estimate can be given; empty if one can.
+    warnings: one sentence per fault, with chain numbers. They become cautions of every estimate.
+    stuck: numbers of the chains that never moved.
+    error: why estimates cannot be given; empty if they can.
     """
 
     usable: Chains | None
@@ -29,8 +29,8 @@ class Screened:
     error: str
 
 
-def screen(chains: Chains) -> Screened:
-    """Sort chains into usable ones, ones that are not finite and ones that never moved."""
+def screen(chains: Chains) -> ScreeningResult:
+    """Return the chains that are finite and have moved, and the faults of all others."""
     flat, names = chains.flat(), chains.numbers()
     finite = finite_chains(chains)
     moved = np.array([bool((chain != chain[:1]).any()) for chain in flat])
@@ -45,15 +45,15 @@ def screen(chains: Chains) -> Screened:
     still = constant_coordinates(flat[usable]) if usable and flat.shape[1] > 1 else []
     if name := join_names([chains.coordinate(i) for i in still]):
         warnings.append(f"{name} never moved in any chain, so its distribution is unknown")
-    if same := identical(flat[usable]):
+    if same := identical_pair(flat[usable]):
         first, second = (names[usable[i]] for i in same)
         warnings.append(f"chains {first} and {second} are the same draws, so errors are underestimated")
     error = _error(chains, len(usable), warnings)
-    return Screened(None if error else chains.only(usable), warnings, stuck, error)
+    return ScreeningResult(None if error else chains.only(usable), warnings, stuck, error)
 
 
 def _error(chains: Chains, usable: int, warnings: list[str]) -> str:
-    """Return why no estimate can be given; empty if one can."""
+    """Return why estimates cannot be given; empty if they can."""
     draws = chains.x.shape[1]
     if draws < MIN_DRAWS:
         few = f"{draws} draws per chain are fewer than the {MIN_DRAWS} needed. Increase steps or decrease thin"
@@ -66,19 +66,18 @@ def _error(chains: Chains, usable: int, warnings: list[str]) -> str:
 
 
 def finite_chains(chains: Chains) -> Bool[np.ndarray, " chain"]:
-    """Return which chains are finite in every state and energy."""
+    """Return True for each chain with only finite states and energies."""
     finite: np.ndarray = np.asarray(np.isfinite(chains.flat()).all((1, 2)))
     return finite if chains.potential is None else finite & np.isfinite(chains.potential).all(1)
 
 
-def identical(flat: Float[np.ndarray, "chain draw size"]) -> tuple[int, int] | None:
+def identical_pair(flat: Float[np.ndarray, "chain draw size"]) -> tuple[int, int] | None:
     """Return two chains with the same draws, if any."""
-    seen: dict[bytes, int] = {}
+    first: dict[bytes, int] = {}
     for i, chain in enumerate(flat):
-        content = hashlib.sha256(np.ascontiguousarray(chain).tobytes()).digest()
-        if content in seen:
-            return seen[content], i
-        seen[content] = i
+        j = first.setdefault(hashlib.sha256(np.ascontiguousarray(chain).tobytes()).digest(), i)
+        if j < i:
+            return j, i
     return None
 
 

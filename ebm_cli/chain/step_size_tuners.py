@@ -16,10 +16,10 @@ from ebm_cli.rng import normal_like
 from ebm_cli.sampler import Adjusted, Info, Sampler, Unadjusted
 from ebm_cli.sampler.tempering import Replicas, Tempering
 
-# A step size is never set below this fraction of the first one.
+# Smallest step size, in units of the first step size.
 MIN_STEP_FRACTION = 1e-4
 MAX_HALVINGS = 40
-# Number of power iterations before the first step; each step adds one.
+# Number of power iterations before the first step. Each step adds one iteration.
 N_FIRST_ITERATIONS = 8
 
 
@@ -42,7 +42,7 @@ class DualAveraging:
         self.average = np.log(self.first)
 
     def next(self, accept: Float[np.ndarray, " K"]) -> Float[np.ndarray, " K"]:
-        """Return the next trial step size, given the acceptance rate of the current one."""
+        """Return the next trial step size, given the acceptance rate of the current step size."""
         self.t += 1
         self.sum = self.sum + self.target - np.nan_to_num(accept)
         floor = np.log(MIN_STEP_FRACTION * self.first)
@@ -53,7 +53,7 @@ class DualAveraging:
 
 
 class AcceptanceTuner:
-    """Tunes the step size of a Metropolis-adjusted kernel to a mean acceptance `target`.
+    """Tunes the step size of a Metropolis-adjusted kernel until the mean acceptance is `target`.
 
     The first step size is found by doubling or halving the given one until its acceptance crosses the target, without
     moving a chain (Hoffman and Gelman, 2014, algorithm 4, here with the mean acceptance of all chains).
@@ -66,16 +66,16 @@ class AcceptanceTuner:
         self.gradients = 0.0
 
     def first_sampler(self, sampler: Any, state: Any, rng: torch.Generator) -> Any:
-        """Return the sampler with a first step size for chains in `state`."""
+        """Return the sampler with an initial step size for chains in `state`."""
         steps = np.array(sampler.step_sizes if isinstance(sampler, Tempering) else [sampler.step_size])
         active, direction = np.ones(len(steps), dtype=bool), None
         for _ in range(MAX_HALVINGS):
             trial = with_step_sizes(sampler, steps)
             tried, info = trial.step(self.energy, with_current_step_sizes(state, trial), rng)
             self.gradients += mean_gradients(info.gradients)
-            wish = np.where(np.nan_to_num(mean_acceptance(tried, info)) > self.target, 1.0, -1.0)
-            direction = wish if direction is None else direction
-            active &= wish == direction
+            toward_target = np.where(np.nan_to_num(mean_acceptance(tried, info)) > self.target, 1.0, -1.0)
+            direction = toward_target if direction is None else direction
+            active &= toward_target == direction
             if not active.any():
                 break
             steps = np.where(active, steps * 2.0**direction, steps)
@@ -92,11 +92,12 @@ class AcceptanceTuner:
 
 
 class BiasTuner:
-    """Tunes the step size of an unadjusted kernel to a relative bias `target` in the stiffest direction.
+    """Tunes the step size of an unadjusted kernel until the relative bias in the stiffest direction is `target`.
 
     That direction belongs to the largest eigenvalue of the mean Hessian E[∇²E] over chains. It is found by power
-    iteration on differences of gradients, with one iteration per step: u ← ⟨∇E(x + δu) − ∇E(x)⟩/δ, whose length is the
-    estimate. No second derivatives are needed, so that it exists for piecewise linear networks too.
+    iteration on differences of gradients, with one iteration per step: u ← ⟨∇E(x + δu) − ∇E(x)⟩/δ. The length of u
+    estimates the eigenvalue. Piecewise linear networks have an estimate too, because second derivatives are not used.
+
     gradients: evaluations per chain that only the tuning needed.
     """
 
@@ -140,7 +141,7 @@ class BiasTuner:
 
 
 def make_tuner(sampler: Sampler, energy: nn.Module, tuning: Tuning) -> BiasTuner | AcceptanceTuner:
-    """Return what tunes the step size of this sampler."""
+    """Return the tuner of this sampler's step size."""
     if isinstance(sampler, Unadjusted):
         return BiasTuner(energy, tuning.target_bias)
     best = cast(Adjusted, sampler).best_acceptance
@@ -148,7 +149,7 @@ def make_tuner(sampler: Sampler, energy: nn.Module, tuning: Tuning) -> BiasTuner
 
 
 def mean_gradients(gradients: Tensor | int) -> float:
-    """Return the number of evaluations of a step, as the mean over chains."""
+    """Return the mean number of evaluations of a step over chains."""
     return float(gradients.mean()) if isinstance(gradients, Tensor) else float(gradients)
 
 

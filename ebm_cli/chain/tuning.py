@@ -1,4 +1,4 @@
-"""What burn-in tunes: the keys `adapt`, `target_accept` and `target_bias` of a verb."""
+"""The keys `adapt`, `target_accept` and `target_bias` of a verb. They define what burn-in tunes."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -15,14 +15,14 @@ MIN_BURN_IN = 100
 
 @dataclass(frozen=True)
 class Tuning:
-    """What burn-in tunes.
+    """The part of a sampler that burn-in tunes, and its targets.
 
-    adapt: none; step (the step size); all (also one scale per coordinate); auto, see `resolved`. An automatic ladder of
-    temperatures is spaced by step and by all.
-    target_accept: mean acceptance that the step size of a Metropolis-adjusted kernel aims at (in (0, 1)); None: the
-    best one of the kernel.
-    target_bias: relative bias that the step size of an unadjusted kernel aims at (in (0, 1)).
-    places: True to space replicas for equal swap rates though their places are given.
+    adapt: none; step (the step size); all (also one scale per coordinate); or auto (`resolve`). step and all also space
+        replicas whose places are automatic.
+    target_accept: target of the mean acceptance of a Metropolis-adjusted kernel (in (0, 1)); None: the best acceptance
+        of the kernel.
+    target_bias: target of the relative bias of an unadjusted kernel (in (0, 1)).
+    places: True to space replicas for equal swap rates also if their places are given.
     """
 
     adapt: str = "none"
@@ -39,14 +39,14 @@ class Tuning:
 
     @staticmethod
     def from_config(config: Mapping[str, Any]) -> "Tuning":
-        """Return the tuning that the keys of a verb name."""
+        """Return the tuning from the keys of a verb."""
         return Tuning(config["adapt"], config["target_accept"], config["target_bias"])
 
-    def resolved(self, sampler: Sampler, typed: bool, burn_in: int | str) -> "Tuning":
-        """Return the tuning with what adapt=auto means for a sampler.
+    def resolve(self, sampler: Sampler, typed: bool, burn_in: int | str) -> "Tuning":
+        """Return the tuning with adapt=auto replaced by its meaning for a sampler.
 
-        auto tunes step size and scales of a Metropolis-adjusted kernel, and the step size of an unadjusted one. It
-        tunes nothing if the step size was `typed` or if `burn_in` is too short.
+        auto tunes step size and scales of a Metropolis-adjusted kernel, and the step size of an unadjusted kernel. It
+        tunes nothing if the user typed the step size or if `burn_in` is too short.
         """
         if self.adapt != "auto":
             return self

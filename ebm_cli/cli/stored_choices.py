@@ -18,7 +18,7 @@ from ebm_cli.run.old_formats import FORMAT
 
 def resolve_auto_values(job: Job, run: Run) -> dict[str, Any]:
     """Return the configuration with the values that `auto` stands for, and write it to config.yaml."""
-    from ebm_cli.chain.engine import choose
+    from ebm_cli.chain.engine import resolve_engine
     from ebm_cli.run.machine import resolve
 
     config = dict(job.config)
@@ -27,7 +27,9 @@ def resolve_auto_values(job: Job, run: Run) -> dict[str, Any]:
     if "engine" in config:
         # An invalid engine is reported later, together with all other input errors.
         with suppress(InputError):
-            config["engine"] = choose(config["engine"], machine.device, has_fixed_steps(config), kernel_steps(config))
+            config["engine"] = resolve_engine(
+                config["engine"], machine.device, has_fixed_steps(config), kernel_steps(config)
+            )
     if "made" not in config:
         config["made"] = provenance(job) | ({"files": files} if (files := files_of(config)) else {})
     # Stored paths are absolute. The returned paths are as typed, because errors name them.

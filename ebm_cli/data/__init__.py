@@ -1,6 +1,6 @@
 """Data: the samples that a model is trained on and compared with; one file per data set.
 
-`sample` is a pure function of its generator, so that a resumed run sees the same batches.
+`sample` is a pure function of its generator. Therefore a resumed run has the same batches.
 """
 
 import dataclasses
@@ -40,7 +40,7 @@ class Data(Protocol):
 
     event: the shape of one sample.
     noise: σ of the Gaussian noise in its draws.
-    finite: True for a fixed list of rows, which a model could memorize; False for samples generated at every draw.
+    finite: True for a fixed list of rows that a model could memorize; False for samples generated at every draw.
     """
 
     event: tuple[int, ...]
@@ -71,13 +71,13 @@ class KnownDensity(Protocol):
 
 @dataclass(frozen=True)
 class DataRecord:
-    """What training learned from a user's file. The run stores it, so that later verbs use the same units.
+    """The facts about a user's file that training uses. The run stores them, because later verbs need the same units.
 
     target: class of the data set.
     path: path of the training file.
     values: plain values by which rows are matched, scaled and split.
     fingerprint: rows, columns and hash of the values that were used.
-    held_out: the rows that training never used, as numbers in the units of the file, and their labels if any.
+    held_out: the numbers of the held-out rows in the units of the file, and their labels if any.
     purpose: `rows` takes held-out rows from the record and opens the file only for training rows; `resume` reads the
         file and refuses it if it has changed; `units` reads any file in the units of the record.
     """
@@ -92,17 +92,6 @@ class DataRecord:
     def used_for(self, purpose: Purpose) -> "DataRecord":
         """Return the same record with another purpose."""
         return dataclasses.replace(self, purpose=purpose)
-
-
-@runtime_checkable
-class HasRecord(Protocol):
-    """A data set that learns from a user's file. Its constructor takes `record`, None in a new training run."""
-
-    def record(self) -> DataRecord: ...
-
-    def available_rows(self) -> Batch:
-        """Return samples of the training distribution, from the record if there is one."""
-        ...
 
 
 class FileRows(NamedTuple):
@@ -121,39 +110,37 @@ class FileRows(NamedTuple):
 
 
 @runtime_checkable
-class HasUnits(Protocol):
-    """A data set whose file has its own units."""
+class FileData(Protocol):
+    """A data set from a user's own file. Its constructor takes `record`, None in a new training run.
+
+    unit: description of the unit of the file.
+    log_unit: Σ log of the scale of each coordinate. The log density in the units of the file is the model's minus this.
+    """
+
+    @property
+    def unit(self) -> str: ...
+
+    @property
+    def log_unit(self) -> float: ...
+
+    def record(self) -> DataRecord:
+        """Return the facts about the file that later verbs need."""
+        ...
+
+    def available_rows(self) -> Batch:
+        """Return samples of the training distribution, from the record if it exists."""
+        ...
 
     def encode(self, numbers: np.ndarray) -> Float[Tensor, "n *event"]:
         """Return rows in the units of the file as states."""
         ...
 
-
-@runtime_checkable
-class ReadsFiles(Protocol):
-    """A data set that reads other files in the units that training learned.
-
-    log_unit: Σ log of the scale of each coordinate. The log density in the units of the file is the model's minus this.
-    unit: description of the unit of the file.
-    """
-
-    @property
-    def log_unit(self) -> float: ...
-
-    @property
-    def unit(self) -> str: ...
-
     def read_rows(self, path: str) -> FileRows:
-        """Return all rows of a file; raise InputError if they do not match the training file."""
+        """Return all rows of another file; raise InputError if they do not match the training file."""
         ...
 
-
-@runtime_checkable
-class NamesRows(Protocol):
-    """A data set whose rows have names in the user's own file."""
-
     def origin(self, split: Split) -> tuple[str, list[Any]] | None:
-        """Return the kind of name (`row` or `file`) and one name per row of a split, None if unknown."""
+        """Return the kind of name (`row` or `file`) and one name per row of a split; None if unknown."""
         ...
 
 

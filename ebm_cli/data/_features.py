@@ -21,11 +21,11 @@ N_FEATURES = 64
 
 @dataclass(frozen=True)
 class Features:
-    """One feature map per fold; map f never saw the training rows of fold f.
+    """One feature map per fold. Map f is not trained on the training rows of fold f.
 
     name: description of the features.
     networks: maps from (n, *event) to (n, size).
-    fold_of: fold of each training row; None if the maps saw no rows.
+    fold_of: fold of each training row; None for maps without training.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Features:
         return len(self.networks)
 
     def held_out_rows(self, fold: int, rows: int) -> Int[np.ndarray, " some"]:
-        """Return the numbers of the training rows that map `fold` did not see."""
+        """Return the numbers of the training rows that map `fold` is not trained on."""
         return np.arange(rows) if self.fold_of is None else np.flatnonzero(self.fold_of == fold)
 
     def __call__(self, fold: int, x: Float[Tensor, "n *event"]) -> Float[np.ndarray, "n size"]:
@@ -48,7 +48,7 @@ class Features:
 def features_of(data: Data, rows: Batch) -> Features:
     """Return the feature network of the data set, or the identity for a set without labels or that is not pictures.
 
-    rows: some rows of the set, which show whether it has labels.
+    rows: some rows of the set, with labels if the set has labels.
     """
     if rows.y is None or len(data.event) != 3:
         return identity_features()
@@ -73,8 +73,8 @@ def classifier_features(data: Data) -> Features:
     networks: list[Callable[[Tensor], Tensor]] = []
     for fold, (rows, other_rows) in enumerate(folds):
         fold_of[other_rows] = fold
-        seen = torch.as_tensor(rows, device=train.x.device)
-        networks.append(whiten(train_classifier(data, train, seen, fold), data, train.x[seen]))
+        chosen = torch.as_tensor(rows, device=train.x.device)
+        networks.append(whiten(train_classifier(data, train, chosen, fold), data, train.x[chosen]))
     name = f"features: {N_FEATURES} whitened penultimate units of a small classifier, {FOLDS} folds"
     return Features(name, networks, fold_of)
 
@@ -82,9 +82,9 @@ def classifier_features(data: Data) -> Features:
 def whiten(network: nn.Module, data: Data, clean: Float[Tensor, "n *event"]) -> nn.Module:
     """Return the network followed by the linear map that gives noisy training rows unit covariance.
 
-    Without it a few directions, in which classes are far apart, contribute nearly all of the distance and its noise (a
-    quarter of the floor at 360 rows, compared with a tenth). Directions of less than a thousandth of the largest
-    variance are scaled as if they had that variance.
+    Without this map, a few directions in which classes are far apart contribute nearly all of the distance. The noise
+    of the distance is then a quarter of the floor at 360 rows, compared with a tenth. Variances below a thousandth of
+    the largest variance are set to this bound.
     """
     generator = rng.generator(0, "whitening", clean.device)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The contents of a user's file, and how they differ from those that training used."""
+"""The contents of a user's file, and their differences from the training file."""
 
 import hashlib
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Contents(NamedTuple):
-    """What a file contains.
+    """The contents of a file.
 
     numbers: complete rows, (rows, *event), in the units of the file.
     y: their labels, if any.
@@ -39,7 +39,7 @@ class Contents(NamedTuple):
 
 
 def describe_change(then: dict[str, Any], now: dict[str, Any]) -> str:
-    """Describe how the fingerprint of a file differs from that of the training file."""
+    """Describe the difference between the fingerprints of a file, now and at training."""
     for what in ("rows", "columns"):
         if then[what] != now[what]:
             return f"has changed since training, from {then[what]} {what} to {now[what]}"

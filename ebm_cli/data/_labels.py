@@ -1,19 +1,22 @@
-"""Labels of the rows of a table: their levels, and what can be wrong with them."""
+"""Labels of the rows of a table: their levels and their faults."""
 
 from ebm_cli.data._files import join_names
 from ebm_cli.data._table_file import Series
 
 
 def label_texts(column: Series) -> list[str]:
-    """Return the labels as text; whole numbers have no decimal point, so that 1 and 1.0 are one level."""
+    """Return the labels as text. Whole numbers are written without a decimal point: 1 and 1.0 are one level."""
     return [str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in column.tolist()]
 
 
 def levels_of(column: Series) -> list[str]:
     """Return the levels of a label: whole numbers by size, others by name."""
-    return sorted(
-        set(label_texts(column)), key=lambda text: (0, int(text), "") if text.lstrip("-").isdecimal() else (1, 0, text)
-    )
+
+    def order(text: str) -> tuple[bool, int, str]:
+        is_whole = text.lstrip("-").isdecimal()
+        return not is_whole, int(text) if is_whole else 0, text
+
+    return sorted(set(label_texts(column)), key=order)
 
 
 def missing_label_faults(column: Series) -> list[str]:

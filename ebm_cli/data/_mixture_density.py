@@ -36,7 +36,7 @@ def log_mixture(
     x: Float[Tensor, "n d"], means: Float[Tensor, "m d"], log_weights: Float[Tensor, " m"], noise: float
 ) -> Float[Tensor, " n"]:
     """Return log Σᵢ wᵢ N(x; meanᵢ, noise²I) for components, or for the nodes of an integral along a curve."""
-    # Differences are squared one by one, because the product form that cdist may choose cancels.
+    # Differences are squared directly, because the product form that cdist may choose loses digits by cancellation.
     distance = torch.cdist(x, means.to(x.dtype), compute_mode="donot_use_mm_for_euclid_dist")
     log_parts = torch.addcmul(log_weights.to(x.dtype), distance, distance, value=-0.5 / noise**2)
     return torch.logsumexp(log_parts, 1) - x.shape[1] * (math.log(noise) + 0.5 * math.log(2 * math.pi))

@@ -24,7 +24,7 @@ UNREADABLE_FORMATS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 def read_folder(
     path: str, event: tuple[int, int, int]
 ) -> tuple[list[str], UInt8[np.ndarray, "n channels height width"], list[tuple[int, int]]]:
-    """Return name, pixels, and own width and height of every picture; raise InputError that names unreadable ones."""
+    """Return name, pixels, and own width and height of every picture; raise InputError that lists unreadable files."""
     folder = existing_path(path)
     if not folder.is_dir():
         raise InputError(f"path={path} is a file; pictures are read from a folder (a table: data=table)")
@@ -73,7 +73,7 @@ def picture_names(folder: Path) -> list[str]:
 def read_picture(
     file: Path, event: tuple[int, int, int]
 ) -> tuple[UInt8[np.ndarray, "channels height width"], tuple[int, int]]:
-    """Return a picture, cropped in the middle and resized, and its own width and height."""
+    """Return a picture, cropped to its center and resized, and its own width and height."""
     from PIL import Image, ImageOps
 
     channels, height, width = event
@@ -83,7 +83,7 @@ def read_picture(
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(file, formats=readable_formats()) as picture:
             own_size = picture.size
-            # Large JPEGs are decoded at a fraction of their size, at least twice the size needed: several times faster.
+            # Large JPEGs are decoded at a fraction of their size, twice the size needed or more. It is much faster.
             enough = 2 * max(height, width)
             picture.draft(None, (enough, enough))
             opaque = without_transparency(eight_bit_levels(ImageOps.exif_transpose(picture))).convert("RGB")

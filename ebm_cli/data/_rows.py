@@ -3,7 +3,7 @@
 import numpy as np
 
 from ebm_cli import check, rng
-from ebm_cli.data import Batch, Data, HasRecord, Split
+from ebm_cli.data import Batch, Data, FileData, Split
 
 
 def available_rows(data: Data) -> Batch:
@@ -11,7 +11,7 @@ def available_rows(data: Data) -> Batch:
 
     These are the held-out rows that a run stores if the set was opened from its record, otherwise the training rows.
     """
-    return data.available_rows() if isinstance(data, HasRecord) else data.split("train")
+    return data.available_rows() if isinstance(data, FileData) else data.split("train")
 
 
 def noisy_split(data: Data, split: Split, seed: int) -> Batch:

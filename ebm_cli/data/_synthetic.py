@@ -61,7 +61,7 @@ class SyntheticData:
 class PlaneData(SyntheticData, ABC):
     """Base of the labeled sets in the plane: noise-free points plus N(0, noise²I).
 
-    noise: standard deviation σ (> 0, at least `min_noise`).
+    noise: standard deviation σ (> 0, ≥ `min_noise`).
     n: number of training samples, or None for new samples at every draw.
     seed: seed of the samples.
     """

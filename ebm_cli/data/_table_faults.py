@@ -1,6 +1,6 @@
-"""What can be wrong with the columns of a table, and how they can differ from those of the training file.
+"""Faults of the columns of a table, and differences from the columns of the training file.
 
-Each function returns the faults that it finds, as messages about the file.
+Each function returns messages about the file.
 """
 
 import re
@@ -59,7 +59,7 @@ def kind_faults(frame: DataFrame) -> list[str]:
         return []
     return [
         f"has columns that are not numbers: {join_names(found)}; categorical columns are not supported yet: leave them "
-        "out with data.columns=[…], name one as data.label, or encode them as numbers"
+        "out with data.columns=[…], name a column as data.label, or encode them as numbers"
     ]
 
 
@@ -105,7 +105,7 @@ def match_faults(frame: DataFrame, names: Sequence[str]) -> list[str]:
 def column_differences(
     frame: DataFrame, names: list[str], used: list[str], numbers: Float[np.ndarray, "n columns"]
 ) -> list[str]:
-    """Describe how the columns of a file differ from those of the training data.
+    """Describe the differences between the columns of a file and of the training data.
 
     names: the columns that are modeled.
     used: these columns and the label.

@@ -20,7 +20,10 @@ else:
 
 
 class HeaderError(ValueError):
-    """A text file has a line of names that is not expected, or lacks one. header: the option that fits the file."""
+    """Raised if a text file has an unexpected line of names, or lacks a line of names.
+
+    header: the option that fits the file.
+    """
 
     def __init__(self, message: str, header: str) -> None:
         super().__init__(message)
@@ -30,8 +33,8 @@ class HeaderError(ValueError):
 def read_table(path: str, header: str = "names", trained: str | None = None) -> DataFrame:
     """Return the file as a DataFrame; raise InputError if it does not exist or does not match its suffix.
 
-    header: names, or none for a text file without a line of names, whose columns are then x0, x1, …
-    trained: header of the run's training file, None if there is no run.
+    header: names, or none for a text file without a line of names. Its columns are then called x0, x1, …
+    trained: header of the run's training file; None without a run.
     """
     file = existing_path(path)
     if file.is_dir():
@@ -78,7 +81,7 @@ def read_csv(path: Path, header: str) -> DataFrame:
         skipinitialspace=mark != "\t",
         low_memory=False,
     )
-    # pandas renames columns with an empty name or a duplicate one.
+    # pandas renames columns with an empty or a duplicate name.
     frame.columns = names
     return frame
 
@@ -87,11 +90,8 @@ def column_names(head: list[str], mark: str, header: str) -> list[str]:
     """Return the names in the first line, or x0, x1, … for header = none; raise if the line does not fit header."""
     names, *rows = csv.reader(head, delimiter=mark, skipinitialspace=mark != "\t")
     if header == "none":
-        if (
-            all(name.strip() and not is_number_text(name) for name in names)
-            and rows
-            and any(map(is_number_text, rows[0]))
-        ):
+        are_names = all(name.strip() and not is_number_text(name) for name in names)
+        if are_names and rows and any(map(is_number_text, rows[0])):
             first = join_names([repr(name) for name in names], 3)
             raise HeaderError(f"has names in its first line, {first}, which data.header=none takes for a row", "names")
         names, rows = [f"x{i}" for i in range(len(names))], [names, *rows]
@@ -105,7 +105,7 @@ def column_names(head: list[str], mark: str, header: str) -> list[str]:
 
 
 def delimiter(head: list[str]) -> str:
-    """Return the one of , ; tab and | that splits the first lines into equally many fields, and the most; else ,."""
+    """Return the mark among , ; tab and | that splits all first lines into the same and largest number of fields."""
 
     def fields(mark: str) -> int:
         counts = {len(row) for row in csv.reader(head, delimiter=mark)}

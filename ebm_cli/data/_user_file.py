@@ -16,7 +16,7 @@ from ebm_cli.data._file_contents import Contents, describe_change
 from ebm_cli.data._finite import FiniteData
 from ebm_cli.data._rows import check_split, split_rows
 
-# From a number of rows to the numbers of the training rows.
+# A function from the number of all rows to the numbers of the training rows.
 TrainingRows = Callable[[int], np.ndarray]
 
 # Names of settings in a stored record whose key has another name.
@@ -26,9 +26,9 @@ KEYS = {"held_out": "holdout_fraction"}
 class UserFile(FiniteData, ABC):
     """Base of the sets that are read from a file.
 
-    Without a record the file is read and split, and `learn` takes from its training rows what later verbs need. With a
-    record, its values replace those, see `DataRecord`. A set provides `learn`, `read` and `encode`, and sets its own
-    attributes before it calls this constructor.
+    Without a record the file is read and split, and `learn` computes values from its training rows, such as their
+    scale. With a record (`DataRecord`), its stored values are used instead. A set provides `learn`, `read` and
+    `encode`, and sets its own attributes before it calls this constructor.
 
     path: path of the file.
     held_out: fraction of the rows that is held out (in (0, 1)).
@@ -57,7 +57,7 @@ class UserFile(FiniteData, ABC):
         self._record = record
         self._stored: Batch | None = None
         self._names: dict[Split, list[Any]] = {}
-        # The name of another file, all of whose rows replace the held-out rows.
+        # The name of another file. All of its rows replace the held-out rows.
         self.other_file = ""
         self.notes: list[str] = []
         if record is not None and record.purpose == "rows":
@@ -94,7 +94,7 @@ class UserFile(FiniteData, ABC):
         """Return rows in the units of the file as states."""
 
     def record(self) -> DataRecord:
-        """Return what training learned from the file, for the run's folder."""
+        """Return the facts about the file that the run's folder stores."""
         if self._record is not None and self._record.purpose != "units":
             return self._record
         numbers, y = self._held_out.numbers, self._held_out.y
@@ -116,7 +116,7 @@ class UserFile(FiniteData, ABC):
         return self._splits[split]
 
     def available_rows(self) -> Batch:
-        """Return the training rows, or the held-out rows of the record by which later verbs open the set."""
+        """Return the training rows; the held-out rows of the record if the set was opened from a record."""
         return self.split("train") if self._stored is None else self._stored
 
     def origin(self, split: Split) -> tuple[str, list[Any]] | None:
@@ -128,12 +128,8 @@ class UserFile(FiniteData, ABC):
         fixed = record.values["settings"]
         changed = [key for key, value in self._settings.items() if fixed.get(key, value) != value]
         if changed:
-            raise InputError(
-                *(
-                    f"{KEYS.get(key, key)} belongs to the run, where it is {fixed[key]}: it cannot be changed here"
-                    for key in changed
-                )
-            )
+            own = "belongs to the run, where it is"
+            raise InputError(*(f"{KEYS.get(k, k)} {own} {fixed[k]}: it cannot be changed here" for k in changed))
         self.values, self._fingerprint = record.values, record.fingerprint
         self._own_file: Contents | None = None
         numbers, y = record.held_out["numbers"].numpy(), record.held_out.get("y")
@@ -154,7 +150,7 @@ class UserFile(FiniteData, ABC):
         return self._use("held_out", contents)
 
     def _read_training_rows(self) -> Batch:
-        """Return the training rows of the record's file, which must exist and be unchanged."""
+        """Return the training rows of the record's file; raise InputError unless it exists and is unchanged."""
         record = self._record
         assert record is not None
         try:
@@ -173,7 +169,7 @@ class UserFile(FiniteData, ABC):
         return self._use("train", contents.select(train))
 
     def _use(self, split: Split, contents: Contents) -> Batch:
-        """Take the contents as a split; return its states and labels."""
+        """Store the names of the contents as a split; return its states and labels."""
         self._names[split] = contents.names
         x = self.encode(contents.numbers)
         return Batch(x, clean=x, y=None if contents.y is None else torch.as_tensor(contents.y, device=x.device))

@@ -24,16 +24,16 @@ LEVELS = 127.5
 class Images(UserFile):
     """All pictures under a folder, cut to one shape and scaled to [−1, 1], plus dequantization noise N(0, noise²I).
 
-    A picture is rotated as its EXIF data says, placed on white if it is transparent, cropped in the middle to the
-    aspect ratio and resized. Of several frames the first is used. Hidden files, files without the suffix of a picture,
+    A picture is rotated by its EXIF data, placed on white if it is transparent, cropped to its center with the aspect
+    ratio, and resized. Only the first of several frames is used. Hidden files, files without the suffix of a picture,
     and files in the folder of a run or a sweep below `path` are left out.
 
     path: the folder.
     size: pixels per side (≥ 2), or [height, width].
     channels: 1 for gray, 3 for color.
     holdout_fraction: fraction of the pictures that is held out (in (0, 1)).
-    noise: σ in the scaled units (≥ 0); one of 255 gray levels is 0.0078.
-    seed: seed of the split, which depends on the names of the pictures in alphabetical order.
+    noise: σ in the scaled units (≥ 0); a gray level of 255 is 0.0078.
+    seed: seed of the split. The split depends on the names of the pictures in alphabetical order.
     record: record of an earlier run.
 
     Raises InputError for a picture that cannot be read.

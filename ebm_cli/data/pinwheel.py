@@ -21,8 +21,8 @@ class Pinwheel(SyntheticData):
 
     R(a) rotates by the angle a. A rotation whose angle depends only on ‖z‖ preserves area. Therefore the density has a
     closed form: p(x) = ⅕ Σₖ N(zₖ; (1, 0), …)/4 with zₖ = R(−2πk/5 − rate·exp ‖x/2‖) x/2. Johnson et al. 2016 (arXiv
-    1603.06277) rotate by exp z₁, which has no closed form. Beyond ‖z‖ = 10 the angle is constant, because it could not
-    be resolved there.
+    1603.06277) rotate by exp z₁, without a closed form. Beyond ‖z‖ = 10 the angle is constant, because its changes
+    could not be resolved.
 
     radial: standard deviation along an arm (> 0).
     tangential: standard deviation across an arm (> 0).

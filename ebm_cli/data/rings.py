@@ -1,4 +1,4 @@
-"""Four concentric circles: components without a path between them, and a hole in the middle."""
+"""Four concentric circles: components without a path between them, and a hole at the center."""
 
 import math
 

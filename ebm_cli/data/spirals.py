@@ -15,8 +15,8 @@ MAX_ANGLE = 3 * math.pi
 class Spirals(PlaneData):
     """Two arms ±(t cos t, t sin t)/3 of equal weight, t = 3π√u, u ~ U(0, 1), plus N(0, noise²I); labels: which arm.
 
-    t has the density 2t/(3π)², so the points are about equally dense along an arm. An arm ends at radius π. The density
-    is the integral over t by Gauss–Legendre quadrature with 40/noise nodes, at least 128; exact to rounding. The bound
+    t has the density 2t/(3π)², so the points are about equally dense along an arm. The outer radius is π. The density
+    is the integral over t by Gauss–Legendre quadrature with max(128, 40/noise) nodes; exact to rounding. The bound
     noise ≥ 0.05 limits their number. The arms merge near noise = 0.5.
     """
 

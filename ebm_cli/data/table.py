@@ -40,8 +40,8 @@ class Table(UserFile):
     holdout_fraction: fraction of the rows that is held out (in (0, 1)).
     noise: σ of Gaussian noise in the scaled units (≥ 0).
     seed: seed of the split.
-    record: record of an earlier run. Its columns, location and scale replace those of the file; columns are matched by
-        name.
+    record: record of an earlier run. Its columns, location and scale are used instead of the file's; columns are
+        matched by name.
 
     Raises InputError with all faults of the file.
     """
@@ -152,9 +152,9 @@ class Table(UserFile):
         return self._contents(frame, numbers, complete, values["levels"] if labeled else None, notes)
 
     def _read_matching(self, path: str, values: dict[str, Any], label: str | None) -> tuple[DataFrame, list[str]]:
-        """Return another file with the column names of the run, and a note if these are matched by position.
+        """Return another file with the column names of the run, and a note if columns are matched by position.
 
-        They are if only one of the two files has names, and `header` says so.
+        That is done if only a single file of both has names, and `header` is set accordingly.
         """
         # A run of an older version did not store the header of its file.
         trained = values.get("header", self._header)
@@ -176,7 +176,7 @@ class Table(UserFile):
         return frame.loc[:, [str(name) != label for name in frame.columns] if chosen is None else chosen]
 
     def _complete_rows(self, frame: DataFrame, numbers: np.ndarray, labeled: bool) -> np.ndarray:
-        """Return True for each row without missing or infinite values among those that are used."""
+        """Return True for each row without missing or infinite values in the columns that are used."""
         complete = np.isfinite(numbers).all(1)
         if labeled and self._label is not None:
             complete = complete & frame.loc[:, self._label].notna().to_numpy(bool)

@@ -13,9 +13,9 @@ NODES = 256
 
 
 class TwoMoons(PlaneData):
-    """Two unit half circles of equal weight, angle t ~ U(0, π), plus N(0, noise²I); labels: which of the two.
+    """Two unit half circles of equal weight, angle t ~ U(0, π), plus N(0, noise²I); labels: 0 upper, 1 lower.
 
-    The upper moon is (cos t − ½, sin t − ¼), the lower one (½ − cos t, ¼ − sin t): the set of scikit-learn with both
+    The upper moon is (cos t − ½, sin t − ¼), the lower moon (½ − cos t, ¼ − sin t): the set of scikit-learn with both
     means moved to 0. The density is the integral over t by Gauss–Legendre quadrature with 256 nodes; exact to rounding
     for noise ≥ 0.02.
     """

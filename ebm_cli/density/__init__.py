@@ -1,7 +1,7 @@
 """Densities fitted to the data: baselines of the held-out log-likelihood, and base distributions of paths.
 
-Each file has `fit(data) -> Density`. All use only the training split, choose their sizes on a fifth of it, and are
-densities of samples as they are scored: with the data's noise σ, in the model's units.
+Each file has `fit(data) -> Density`. Fits use only the training split and choose their sizes by a fifth of it. The
+densities are of samples with the data's noise σ, in the model's units, because these are scored.
 """
 
 import math
@@ -34,7 +34,7 @@ MAX_ROWS_PER_CALL = 2000
 class Baseline:
     """A fitted density over states of shape `event`.
 
-    name: one of NAMES.
+    name: a name in NAMES.
     words: describes the density and the sizes that were chosen.
     seconds: duration of the fit.
     """
@@ -52,13 +52,13 @@ class Baseline:
 
 
 def fit_baselines(
-    data: Data, names: Iterable[str], seed: int, tell: Callable[[str], None], stop: Callable[[], bool] = never_stop
+    data: Data, names: Iterable[str], seed: int, report: Callable[[str], None], stop: Callable[[], bool] = never_stop
 ) -> list[Baseline]:
     """Return the named baselines in the order given.
 
-    names: among NAMES; InputError for any other. The flow needs the extra `baselines` and is left out without it.
-    seed: of random numbers of a fit. The split that chooses sizes is the same for every seed.
-    tell: called with a message for each baseline that is left out, and for flat directions.
+    names: names in NAMES; InputError for any other name. The flow needs the extra `baselines`, else it is left out.
+    seed: seed of the fits. The split that chooses sizes does not depend on it.
+    report: called with a message about each baseline that is left out, and about flat directions.
     stop: polled before each fit, and by the flow while it trains.
     """
     names = list(dict.fromkeys(names))
@@ -66,15 +66,15 @@ def fit_baselines(
         check.one_of("baselines", name, NAMES)
     if "flow" in names and find_spec("zuko") is None:
         names.remove("flow")
-        tell("baseline flow is left out: it needs zuko, pip install 'ebm-cli[baselines]'")
+        report("baseline flow is left out: it needs zuko, pip install 'ebm-cli[baselines]'")
     if not names:
         return []
     fit_data = make_fit_data(data, seed)
     flat = flat_directions(fit_data)
     if flat:
-        tell(
-            f"baselines: training rows do not vary in {flat} of {math.prod(data.event)} directions and have no noise, "
-            "so that no density is defined there; data.noise > 0 gives one"
+        report(
+            f"baselines: training rows do not vary in {flat} of {math.prod(data.event)} directions and have no noise. "
+            "Therefore they have no density. Set data.noise > 0 to give them a density"
         )
     found = []
     for name in names:

@@ -23,10 +23,10 @@ MIN_VARIANCE = 1e-6
 class FitData:
     """Training samples without noise, flattened, in double precision.
 
-    fit: four fifths of them, to which candidates are fitted.
-    check: the last fifth, by which one candidate is chosen.
-    noise: σ of the noise that scored samples have (≥ 0); 0 if the set has no samples without noise.
-    seed: of random numbers of a fit.
+    fit: four fifths of the samples, to which candidates are fitted.
+    check: the last fifth, by which a candidate is chosen.
+    noise: σ of the noise of scored samples (≥ 0); 0 if the noise is already in the samples.
+    seed: seed of the fit.
     """
 
     fit: Float[Tensor, "n d"]
@@ -55,7 +55,7 @@ class FitData:
 
 
 def make_fit_data(data: Data, seed: int) -> FitData:
-    """Return the training split in two parts, at most 20,000 rows of it; the same parts for every seed."""
+    """Return up to 20,000 rows of the training split, in two parts. The parts do not depend on the seed."""
     batch = data.split("train")
     rows, noise = (batch.x, 0.0) if batch.clean is None else (batch.clean, data.noise)
     rows = rows.detach().flatten(1).double().cpu()
@@ -68,19 +68,19 @@ def make_fit_data(data: Data, seed: int) -> FitData:
 
 
 def split_fit_data(rows: Float[Tensor, "n d"], noise: float, seed: int) -> FitData:
-    """Return flattened rows in two parts, the same for every seed."""
+    """Return flattened rows in two parts. The parts do not depend on the seed."""
     fit, check = split_rows(len(rows), VALIDATION_FRACTION, 0)
     return FitData(rows[torch.as_tensor(fit)], rows[torch.as_tensor(check)], noise, seed)
 
 
 def covariance(rows: Float[Tensor, "n d"]) -> Float[Tensor, "d d"]:
-    """Return the maximum-likelihood covariance of one or more rows."""
+    """Return the maximum-likelihood covariance of rows (≥ 1)."""
     centered = rows - rows.mean(0)
     return centered.T @ centered / len(rows)
 
 
 def with_min_variance(matrix: Float[Tensor, "d d"], noise: float, largest: float) -> Float[Tensor, "d d"]:
-    """Return C + σ²I with eigenvalues of at least a millionth of the data's largest variance, so that it has a density.
+    """Return C + σ²I with eigenvalues ≥ MIN_VARIANCE·largest. Without this bound the Gaussian may have no density.
 
     largest: the largest variance of a coordinate.
     """

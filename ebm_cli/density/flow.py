@@ -1,4 +1,4 @@
-"""A neural spline flow: the strongest trained baseline. It needs zuko, an extra of the package."""
+"""A neural spline flow: the most flexible baseline. It needs zuko, an extra of the package."""
 
 import copy
 from collections.abc import Callable
@@ -17,7 +17,7 @@ WEIGHT_DECAY = 1e-2
 DROPOUT = 0.2
 MAX_GRADIENT_NORM = 5.0
 EMA_DECAY = 0.99
-# Steps between validations, validations without improvement that end a learning rate, and its maximum number of steps.
+# Steps between validations; validations without improvement, and steps, after which a learning rate is finished.
 VALIDATE_EVERY, PATIENCE, MAX_STEPS = 50, 6, 4000
 
 
@@ -50,9 +50,9 @@ class Flow(nn.Module):
 def fit(data: FitData, stop: Callable[[], bool]) -> Flow:
     """Return three autoregressive rational-quadratic splines (Durkan et al., 2019, arXiv 1906.04032; zuko's NSF).
 
-    Trained by maximum likelihood of four fifths of the rows, with new noise at each step, over three falling learning
-    rates. The result is the moving average of the weights with the best validation score; a learning rate ends when
-    the score stops improving.
+    The flow is trained by maximum likelihood of four fifths of the rows, with new noise at each step, at three
+    decreasing learning rates. Each learning rate is used until the validation score stops improving. The result is the
+    moving average of the weights with the best validation score.
 
     stop: polled at every validation; if true, the best weights so far are returned.
     """
@@ -62,8 +62,8 @@ def fit(data: FitData, stop: Callable[[], bool]) -> Flow:
     return Flow(best, mean, std)
 
 
-def untrained(data: FitData) -> Flow:
-    """Return a flow of the same shapes, into which the weights of a fitted flow can be loaded."""
+def build_flow(data: FitData) -> Flow:
+    """Return an untrained flow of the same shapes. The weights of a fitted flow can be loaded into it."""
     with rng.seeded_layers(data.seed, "baseline/flow"):
         return Flow(build_network(data).eval(), *mean_and_std(data))
 

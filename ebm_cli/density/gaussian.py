@@ -11,7 +11,7 @@ SHRINKAGE = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
 def fit(data: FitData) -> NormalMixture:
     """Return N(x; m, (1 − α)C + α·diag C + σ²I), C the covariance of rows without noise, α the best in validation.
 
-    Ledoit and Wolf, 2004, with the diagonal as target; without bias if α = 0, which many rows choose.
+    Ledoit and Wolf, 2004, with the diagonal as target. There is no bias if α = 0, the usual choice for many rows.
     """
     rows = data.validation_rows()
     scores = [float(shrunk_gaussian(data.fit, data.noise, α).log_prob(rows).mean()) for α in SHRINKAGE]

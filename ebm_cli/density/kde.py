@@ -22,7 +22,7 @@ VALIDATION_ROWS = 600
 class KernelDensity:
     """log (1/n) Σᵢ N(x; cᵢ, A diag(s²) Aᵀ): the same normal kernel at every center.
 
-    centers: cᵢA/s, so that only a distance remains to be computed.
+    centers: cᵢA/s. In these units the exponent is a squared distance.
     axes: A, orthogonal.
     std: s.
     """
@@ -49,7 +49,7 @@ def fit(data: FitData) -> KernelDensity:
     def score(shape: str, h: float) -> tuple[float, str, float]:
         return float(kernel_density(data.fit, data.noise, shape, h).log_prob(rows).mean()), shape, h
 
-    # Without noise and width there is no density.
+    # A kernel without noise and width does not have a density.
     widths = WIDTHS if data.noise else WIDTHS[1:]
     best = (-torch.inf, SHAPES[0], 0.0)
     for shape in SHAPES:

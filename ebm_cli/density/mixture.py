@@ -13,9 +13,9 @@ from ebm_cli.density.normals import Density, NormalMixture, PrincipalDensity
 from ebm_cli.rng import derive
 
 COMPONENTS = (1, 2, 3, 5, 8, 12, 16, 20, 25, 30, 40, 50, 70, 100)
-# The search for the number of components ends after this many larger numbers without an improvement.
+# The search for the number of components stops after this many larger numbers without an improvement.
 PATIENCE = 2
-# Improvement in nats that a larger number needs; otherwise the smaller one is chosen.
+# Improvement in nats for which a larger number of components is chosen.
 MIN_IMPROVEMENT = 0.003
 # Ridges on the diagonal of each covariance, in mean variances.
 RIDGES = (0.01, 0.03, 0.001, 0.1)
@@ -44,7 +44,7 @@ def fit(data: FitData) -> Density:
     k = best[1]
     found = [scores(rows, checked, data.noise, k, ridge, seed) for ridge in RIDGES[1:]]
     _, k, ridge, pooled = max(best, *itertools.chain(*found))
-    # Both parts in random order, because the limit would otherwise leave out the last one.
+    # Both parts are in random order. Otherwise the limit would leave out rows of the last part.
     whole = data.whole
     whole = whole[torch.randperm(len(whole), generator=torch.Generator().manual_seed(0))][:MAX_ROWS]
     return pooled_mixture(whole, components(whole, k, ridge, seed), data.noise, pooled)
@@ -53,7 +53,7 @@ def fit(data: FitData) -> Density:
 def scores(
     rows: Tensor, checked: Tensor, noise: float, k: int, ridge: float, seed: int
 ) -> list[tuple[float, int, float, float]]:
-    """Return the validation score of one fit for every ν, with the choices that it belongs to."""
+    """Return the validation score of one fit for each ν, together with k, ridge and ν."""
     found = components(rows, k, ridge, seed)
     return [
         (float(pooled_mixture(rows, found, noise, ν).log_prob(checked).mean()), k, ridge, ν)

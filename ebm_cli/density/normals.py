@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ebm_cli.rng import normal_like
+
 LOG_2PI = math.log(2 * math.pi)
 
 
@@ -37,6 +39,12 @@ class NormalMixture:
             for log_weight, log_det, mean, root in zip(self.log_weights, log_dets, self.means, self.roots, strict=True)
         ]
         return torch.stack(parts).logsumexp(0) - 0.5 * x.shape[1] * LOG_2PI
+
+    def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n d"]:
+        """Return n independent draws."""
+        k = torch.multinomial(self.log_weights.exp(), n, replacement=True, generator=rng)
+        ξ = normal_like(self.means.new_empty(n, self.means.shape[1]), rng)
+        return self.means[k] + (self.roots[k] @ ξ[:, :, None])[:, :, 0]
 
 
 @dataclass(frozen=True)

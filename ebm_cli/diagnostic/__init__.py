@@ -26,7 +26,7 @@ from torch import nn
 
 from ebm_cli.chain.chains import Chains
 from ebm_cli.chain.quantities import bulk_ess, of_each, quantities, rank_r_hat
-from ebm_cli.chain.screening import Screened, screen
+from ebm_cli.chain.screening import ScreeningResult, screen
 from ebm_cli.data import Data
 from ebm_cli.diagnostic._hessian_trace import HessianTrace, hessian_trace
 from ebm_cli.estimate import Result
@@ -52,11 +52,11 @@ class ChainContext:
     """Chains, and what is known about their origin. Values are None or empty if unknown.
 
     chains: the draws.
-    energy, temperature, sampler: what the chains followed.
-    start: their initial states.
-    data: what the energy was trained on.
+    energy, temperature, sampler: the target distribution and the kernel of the chains.
+    start: the source of their initial states.
+    data: the training data of the energy.
     history: the lines that its training logged.
-    shared: results that are computed once per run, see `SharedResults`.
+    shared: results that are computed once per run.
     """
 
     chains: Chains
@@ -69,13 +69,13 @@ class ChainContext:
     shared: SharedResults = field(default_factory=SharedResults)
 
     @cached_property
-    def screened(self) -> Screened:
-        """The chains, sorted into usable, broken and stuck ones."""
+    def screened(self) -> ScreeningResult:
+        """The usable chains, and the faults of the others."""
         return screen(self.chains)
 
     @cached_property
     def quantities(self) -> dict[str, np.ndarray]:
-        """The functions of a state that are examined, of the usable chains; empty if there are none."""
+        """The values of each examined function of the state in the usable chains; empty without usable chains."""
         return {} if self.screened.usable is None else quantities(self.screened.usable)
 
     @cached_property
@@ -119,6 +119,6 @@ class ChainContext:
 
 @runtime_checkable
 class Diagnostic(Protocol):
-    """A callable from chains and their origin to estimates and what a picture of them needs."""
+    """A callable that examines chains."""
 
     def __call__(self, context: ChainContext) -> Result: ...

@@ -1,4 +1,4 @@
-"""The classes of labeled images as modes, by a classifier that is corrected for the classes that it confuses."""
+"""The classes of labeled images as modes, by a classifier and a correction for its errors."""
 
 import numpy as np
 import torch
@@ -14,10 +14,11 @@ FOLDS = 3
 
 
 def by_classes(energy: nn.Module, few: Float[np.ndarray, "chain draw *event"], data: Data, train: Batch) -> ModeShares:
-    """Return the classes, by a classifier's probabilities p.
+    """Return the fractions o of the classes, by a classifier's probabilities p.
 
-    E[p_j] = Σᵢ oᵢ C_ij with C_ij the mean of p_j over unseen rows of class i, so o = E[p]·C⁻¹ (Rogan and Gladen, 1978,
-    Am. J. Epidemiology 107, 71). A chain's fraction can fall below 0; the mean is clipped there.
+    E[p_j] = Σᵢ oᵢ C_ij with C_ij the mean of p_j over rows of class i outside of the classifier's training set.
+    Therefore o = E[p]·C⁻¹ (Rogan and Gladen, 1978, Am. J. Epidemiology 107, 71). The fraction of one chain can be
+    below 0; the mean over chains is clipped to [0, 1].
     """
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
     from sklearn.model_selection import cross_val_predict
@@ -26,13 +27,13 @@ def by_classes(energy: nn.Module, few: Float[np.ndarray, "chain draw *event"], d
     labels = train.y.cpu().numpy()
     count, draws = few.shape[:2]
     # One network costs a third of the three that a distance between features needs.
-    seen = torch.arange(len(labels), device=train.x.device) % FOLDS != 0
-    network = train_classifier(data, data.split("train"), seen.nonzero()[:, 0], fold=0)
-    # Features separate the rows that a network was trained on by class, unlike those of draws.
-    unseen, names = train.x[~seen], labels[~seen.cpu().numpy()]
+    is_fitted = torch.arange(len(labels), device=train.x.device) % FOLDS != 0
+    network = train_classifier(data, data.split("train"), is_fitted.nonzero()[:, 0], fold=0)
+    # Rows of the network's training set are separated better than draws, so only the other rows are compared.
+    other_rows, names = train.x[~is_fitted], labels[~is_fitted.cpu().numpy()]
     x = states_of(energy, few.reshape(count * draws, *few.shape[2:])).to(train.x)
     with torch.no_grad():
-        real, drawn = (network(part).double().cpu().numpy() for part in (unseen, x))
+        real, drawn = (network(part).double().cpu().numpy() for part in (other_rows, x))
     rule = LinearDiscriminantAnalysis()
     predicted = cross_val_predict(rule, real, names, cv=FOLDS, method="predict_proba")
     classes, counts = np.unique(labels, return_counts=True)
@@ -45,7 +46,7 @@ def by_classes(energy: nn.Module, few: Float[np.ndarray, "chain draw *event"], d
         draws=draws,
         method=(
             f"classes of the data, by a classifier with {confused.diagonal().mean():.1%} accuracy on unseen rows, "
-            "corrected for the classes that it confuses"
+            "corrected for its errors"
         ),
         references={"data rows": counts / counts.sum()},
         exact=False,

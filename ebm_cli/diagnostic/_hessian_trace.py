@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ebm_cli.energy import device_of, frozen
-from ebm_cli.rng import generator
+from ebm_cli.energy import frozen
+from ebm_cli.rng import generator, signs_like
+from ebm_cli.wells.descent import states_of
 
 MAX_EXACT_DIMENSION = 16
 CHUNK = 4096
@@ -25,9 +26,7 @@ class HessianTrace:
 def hessian_trace(energy: nn.Module, x: Float[np.ndarray, "chain draw *event"]) -> HessianTrace:
     """Return the chain means of ‖∇E‖² and ΔE: exact up to 16 dimensions, else Hutchinson's estimate (1990)."""
     chains, draws = x.shape[:2]
-    dtype = next((p.dtype for p in energy.parameters()), torch.get_default_dtype())
-    flat = x.reshape(chains * draws, *x.shape[2:])
-    states = torch.as_tensor(flat, dtype=dtype, device=device_of(energy))
+    states = states_of(energy, x.reshape(chains * draws, *x.shape[2:]))
     rng = generator(0, "effective_temperature", states.device)
     with frozen(energy):
         parts = [square_and_laplacian(energy, part, rng) for part in states.split(CHUNK)]
@@ -46,9 +45,8 @@ def square_and_laplacian(
     if not grad.requires_grad:
         return square, laplacian
     for probe in _probes(x, rng):
-        (row,) = torch.autograd.grad((grad * probe).sum(), x, retain_graph=True, allow_unused=True)
-        if row is not None:
-            laplacian += (row * probe).flatten(1).sum(1)
+        (row,) = torch.autograd.grad((grad * probe).sum(), x, retain_graph=True, materialize_grads=True)
+        laplacian += (row * probe).flatten(1).sum(1)
     return square, laplacian
 
 
@@ -58,5 +56,4 @@ def _probes(x: Float[Tensor, "n *event"], rng: torch.Generator) -> Float[Tensor,
     if size <= MAX_EXACT_DIMENSION:
         eye = torch.eye(size, dtype=x.dtype, device=x.device)
         return eye.view(size, 1, *x.shape[1:]).expand(size, *x.shape)
-    signs = torch.randint(0, 2, x.shape, generator=rng, device=x.device)
-    return (2 * signs - 1).to(x.dtype)[None]
+    return signs_like(x, rng)[None]

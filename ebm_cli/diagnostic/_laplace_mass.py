@@ -1,15 +1,15 @@
 """The masses and widths of wells by importance sampling from widened Laplace Gaussians."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
+from ebm_cli.density.normals import NormalMixture
 from ebm_cli.diagnostic._laplace_search import Wells
-from ebm_cli.rng import generator, normal_like
+from ebm_cli.rng import generator
 from ebm_cli.wells.descent import values
 
 # Factors by which Laplace's covariances are widened, and the probability of one broad Gaussian over all wells.
@@ -38,37 +38,48 @@ class WeightedModeEstimates:
 
 
 @dataclass(frozen=True)
-class Proposal:
-    """A mixture of Gaussians: weights, means and Cholesky factors of the covariances."""
+class Sweep:
+    """Predictions and measurements over temperatures.
 
-    weight: Float[Tensor, " components"]
-    mean: Float[Tensor, "components d"]
-    factor: Float[Tensor, "components d d"]
+    temperatures: in increasing order.
+    now: the position of the run's own T among them.
+    predicted, measured: results at each temperature.
+    visits: the chains' own fractions at the run's T, and their standard errors over chains.
+    errors: excess of the worst fraction's error over the tolerance at each temperature; None if nothing measures it.
+    tolerance: accepted error of a fraction.
+    """
 
-    def draw(self, n: int, rng: torch.Generator) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"]]:
-        """Return n draws and their log density."""
-        d = self.mean.shape[1]
-        k = torch.multinomial(self.weight, n, replacement=True, generator=rng)
-        ξ = normal_like(self.mean.new_empty(n, d), rng)
-        y = self.mean[k] + (self.factor[k] @ ξ[:, :, None])[:, :, 0]
-        z = torch.linalg.solve_triangular(self.factor, (y - self.mean[:, None]).mT, upper=False).square().sum(1)
-        log_det = self.factor.diagonal(dim1=1, dim2=2).log().sum(1)
-        log_q = torch.logsumexp(self.weight.log()[:, None] - z / 2 - log_det[:, None], 0)
-        return y, log_q - d / 2 * math.log(2 * math.pi)
+    wells: Wells
+    temperatures: list[float]
+    now: int
+    predicted: list[Float[np.ndarray, " k"]]
+    measured: list[WeightedModeEstimates]
+    visits: tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]
+    errors: list[float | None]
+    tolerance: float
+
+    @property
+    def breakdown(self) -> list[float]:
+        """The lowest temperature at which a fraction is off by more than the tolerance; empty if none is."""
+        return [T for T, e in zip(self.temperatures, self.errors, strict=True) if e is not None and e > 0][:1]
 
 
-def proposal(wells: Wells, temperature: float) -> Proposal:
-    """Return Gaussians at the minima with 1, 1.6 and 3 times Laplace's covariance, and a broad one."""
+def proposal(wells: Wells, temperature: float) -> NormalMixture:
+    """Return a mixture of one broad Gaussian and three Gaussians at each minimum.
+
+    The three have 1, 1.6 and 3 times Laplace's covariance.
+    """
     minima = wells.modes.minima.flatten(1).double()
     laplace = wells.log_masses(temperature).softmax(0)
-    # Half of the draws are divided evenly among the wells, to measure light ones as well.
+    # Half of the draws are divided evenly among the wells, to measure light wells as well.
     weight = (1 - BROAD_WEIGHT) * (0.5 * laplace + 0.5 / len(minima)).repeat(len(SCALES)) / len(SCALES)
     covariance = temperature * torch.linalg.inv(wells.hessian)
     mean = (laplace[:, None] * minima).sum(0)
     between = (minima - mean).T @ (laplace[:, None] * (minima - mean))
     whole = between + (laplace[:, None, None] * covariance).sum(0)
-    return Proposal(
-        torch.cat([weight, weight.new_tensor([BROAD_WEIGHT])]),
+    return NormalMixture(
+        "proposal",
+        torch.cat([weight, weight.new_tensor([BROAD_WEIGHT])]).log(),
         torch.cat([minima.repeat(len(SCALES), 1), mean[None]]),
         torch.linalg.cholesky(torch.cat([*(scale * covariance for scale in SCALES), 2 * whole[None]])),
     )
@@ -81,10 +92,11 @@ def importance(energy: nn.Module, wells: Wells, temperature: float, draws: int) 
     """
     modes, T = wells.modes, temperature
     rng = generator(0, "laplace_wells", modes.minima.device)
-    y, log_q = proposal(wells, T).draw(draws, rng)
+    q = proposal(wells, T)
+    y = q.draw(draws, rng)
     x = y.to(modes.minima).view(draws, *modes.minima.shape[1:])
-    log_w = -values(energy, x).double() / T - log_q
-    w = torch.where(log_w.isfinite(), log_w, -math.inf).softmax(0)
+    log_w = -values(energy, x).double() / T - q.log_prob(y)
+    w = torch.where(log_w.isfinite(), log_w, -torch.inf).softmax(0)
     mode = torch.as_tensor(wells.assign(energy, x, T), device=w.device)
     lowest = torch.as_tensor(np.unique(modes.mode, return_index=True)[1], device=w.device)
     offset = y - modes.minima.flatten(1).double()[lowest[mode]]

@@ -26,8 +26,8 @@ class Wells:
 
     modes: the minima, sorted into modes.
     hessian: at each minimum.
-    basins: on a grid; None above three dimensions.
-    reach: step of descents between minima.
+    basins: their basins on a grid; None above three dimensions.
+    reach: maximum length of a descent step.
     """
 
     modes: Modes
@@ -49,7 +49,7 @@ class Wells:
         return None if self.basins is None else self.basins.weights(temperature)
 
     def assign(self, energy: nn.Module, x: Float[Tensor, "n *event"], temperature: float) -> Int[np.ndarray, " n"]:
-        """Return the mode of each state: that of its grid point, or the one that descent reaches."""
+        """Return the mode of each state, by its grid point or, without a grid, by descent."""
         if self.basins is not None:
             return self.basins.assign(x.double().cpu().numpy())
         return self.modes.mode_by_descent(energy, x, temperature, self.reach)
@@ -60,7 +60,7 @@ def find_wells(
 ) -> Wells | str:
     """Return the wells that draws and training rows descend to, or why Laplace's formula cannot be applied.
 
-    barrier: minima separated by a lower one are one mode, in T (> 0).
+    barrier: minima separated by a lower barrier are one mode, in T (> 0).
     temperatures: the run's, and the highest for which basins are needed.
     """
     event, (now, highest) = chains.event, temperatures
@@ -82,6 +82,6 @@ def find_wells(
         worst = int(lowest.argmin())
         return (
             f"the Hessian of E at minimum {worst + 1} is not positive definite (lowest eigenvalue "
-            f"{float(lowest[worst]):.2g}): Laplace's formula needs positive curvature, as smooth energies have"
+            f"{float(lowest[worst]):.2g}). Laplace's formula needs the positive curvature of a smooth energy"
         )
     return Wells(modes, hessian, basins, reach)

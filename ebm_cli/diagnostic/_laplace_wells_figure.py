@@ -7,8 +7,8 @@ from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 
 from ebm_cli import figure
+from ebm_cli.diagnostic._laplace_mass import Sweep
 from ebm_cli.diagnostic._laplace_search import Wells
-from ebm_cli.diagnostic.laplace_wells import Sweep
 from ebm_cli.estimate import Picture
 
 MAX_MODES = 6
@@ -32,8 +32,8 @@ def draw(sweep: Sweep) -> Picture:
         axes.axvline(T[sweep.now], color=figure.BLACK, linewidth=0.8, linestyle=":")
         axes.set_xticks(T, [f"{each:.3g}" for each in T])
         axes.minorticks_off()
-        if sweep.departs:
-            axes.axvspan(sweep.departs[0], T[-1] * MARGIN, color="0.5", alpha=0.15, linewidth=0)
+        if sweep.breakdown:
+            axes.axvspan(sweep.breakdown[0], T[-1] * MARGIN, color="0.5", alpha=0.15, linewidth=0)
     left.set(ylabel="fraction of the mass", ylim=(-0.03, 1.03), title="temperature changes the weights")
     right.set(ylabel="⟨(x − xᵢ)ᵀHᵢ(x − xᵢ)⟩/(dT) in each mode", title="and widens the wells")
     keys(left, wells.basins is not None)
@@ -45,14 +45,14 @@ def caption(sweep: Sweep, order: Int[np.ndarray, " k"]) -> str:
     """Return what is plotted, the main numbers, and what to look for."""
     numbers = ", ".join(f"{k + 1}: {sweep.predicted[sweep.now][k]:.3f}" for k in order)
     off = "never off in this sweep"
-    if sweep.departs:
-        off = f"off by more than {sweep.tolerance:g} from T = {sweep.departs[0]:.3g} on (gray)"
+    if sweep.breakdown:
+        off = f"off by more than {sweep.tolerance:g} from T = {sweep.breakdown[0]:.3g} on (gray)"
     effective = min(each.effective for each in sweep.measured)
     return (
         f"Fraction of the mass in each mode (left) and its width compared with T·H⁻¹ (right) over T. Laplace at "
         f"T = {sweep.temperatures[sweep.now]:.3g}: {numbers}; {off}. Points are independent draws from widened Laplace "
-        f"Gaussians, weighted (at least {effective:.0f} effective). Modes are numbered by depth. Look for lines and "
-        "points that agree within errors at low T, and diamonds that agree with both."
+        f"Gaussians, weighted (minimum effective number: {effective:.0f}). Modes are numbered by depth. Look for lines "
+        "and points that are equal within errors at low T, and diamonds at the same height."
     )
 
 

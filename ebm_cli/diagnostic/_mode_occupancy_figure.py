@@ -8,24 +8,21 @@ from ebm_cli import figure
 from ebm_cli.chain.chains import evenly_spaced
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.diagnostic._mode_shares import ModeShares
-from ebm_cli.diagnostic.mode_occupancy import Shown
 from ebm_cli.estimate import Picture
 
 COLORS = (figure.ORANGE, figure.GREEN)
 MAX_BARS = 24
 MAX_NUMBERS = 8
 MAX_POINTS = 1500
-DEEPEST = 12
 
 
-def draw(shown: Shown) -> Picture:
-    """Draw bars with errors; a mode that is missing is marked."""
-    found = shown.found
+def draw(found: ModeShares, missing: list[int], context: ChainContext) -> Picture:
+    """Draw bars with errors, and in the plane the positions of the modes; missing modes are marked."""
     plane = found.points is not None
     drawn, axes = figure.new(1 + plane, width=9.0 if plane else 6.4, height=3.6)
-    bars(axes[-1], found, shown.missing)
+    bars(axes[-1], found, missing)
     if found.points is not None:
-        positions(axes[0], shown.context, found.points[:MAX_BARS], found.numbers)
+        positions(axes[0], context, found.points[:MAX_BARS], found.numbers)
     return drawn, caption(found)
 
 
@@ -37,8 +34,8 @@ def caption(found: ModeShares) -> str:
     more = f" and {len(occupancy) - MAX_NUMBERS} more" if len(occupancy) > MAX_NUMBERS else ""
     return (
         f"Fraction of draws in each mode, with standard errors over {len(found.fractions)} independent chains "
-        f"({numbers}{more}). Modes: {found.method}. Look for bars of a mode that agree within their errors, and no "
-        "empty bar next to a reference."
+        f"({numbers}{more}). Modes: {found.method}. Look for equal bars of each mode within their errors, and for no "
+        "missing bar next to a reference."
     )
 
 
@@ -70,8 +67,7 @@ def positions(axes: Axes, context: ChainContext, points: Float[np.ndarray, "k 2"
     x = x[evenly_spaced(len(x), MAX_POINTS)]
     box = figure.extent(np.concatenate([x, points, points]))
     u, v, e = figure.energy_on_grid(context.energy, box, 120)
-    level = np.minimum((e - e.min()) / context.temperature, DEEPEST)
-    axes.contourf(u, v, level, levels=np.arange(0, DEEPEST + 0.5, 1), cmap="Greys", alpha=0.6)
+    figure.contours(axes, u, v, (e - e.min()) / context.temperature)
     axes.scatter(x[:, 0], x[:, 1], s=4, color=figure.SKY, linewidths=0, alpha=0.5)
     for number, (x1, x2) in zip(numbers, points, strict=False):
         circle = {"boxstyle": "circle,pad=0.25", "facecolor": "white", "edgecolor": figure.BLACK, "linewidth": 0.8}

@@ -13,23 +13,24 @@ from ebm_cli.data._rows import noisy_available_rows
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.wells.basins import find_basins
 from ebm_cli.wells.descent import distances, rms_radius, states_of
-from ebm_cli.wells.modes import find_modes, mode_fractions
+from ebm_cli.wells.modes import find_modes, mode_fractions, place_of
 
 MAX_ROWS = 2000
 MAX_DESCENDED_ROWS = 500
-MAX_NAMED_DIMENSION = 4
 
 
 @dataclass(frozen=True)
 class ModeShares:
     """The fraction of each chain's draws in each mode, and the reference fractions.
 
-    names, numbers: of the modes, for reasons and for the picture.
-    fractions: of each chain, from `draws` draws.
-    method: how modes were found, in words.
+    names, numbers: labels of the modes, for reasons and for the picture.
+    fractions: fraction of each chain's draws in each mode.
+    draws: number of draws per chain.
+    method: a description of how modes were found.
     references: fractions by their origin; the first decides whether a mode is missing.
-    exact: True if that reference has no error; else it comes from `rows` rows.
-    points: the positions of the modes in the plane, if they are there.
+    exact: True if the first reference is exact.
+    rows: number of data rows from which it comes otherwise.
+    points: the positions of the modes, if states are points in the plane.
     """
 
     names: list[str]
@@ -63,7 +64,7 @@ def by_components(energy: GaussianMixture, chains: Chains) -> ModeShares:
         log_parts = energy.logits - x.shape[1] * energy.log_stds - squares / 2
         responsibility = log_parts.double().softmax(1).cpu().numpy()
     return ModeShares(
-        **named(means),
+        **mode_labels(means),
         fractions=responsibility.reshape(count, draws, -1).mean(1),
         draws=draws,
         method="components of the mixture, by responsibility",
@@ -86,11 +87,10 @@ def by_basins(
     order = np.argsort(-weights)
     references = {"exact weight": weights[order]}
     if rows is not None:
-        references["data rows"] = mode_fractions(found.assign(rows.double().cpu().numpy())[None], len(weights))[
-            0, order
-        ]
+        of_rows = mode_fractions(found.assign(rows.double().cpu().numpy())[None], len(weights))[0]
+        references["data rows"] = of_rows[order]
     return ModeShares(
-        **named(found.modes.lowest.double().cpu().numpy()[order]),
+        **mode_labels(found.modes.lowest.double().cpu().numpy()[order]),
         fractions=mode_fractions(found.assign(x).reshape(count, draws), len(weights))[:, order],
         draws=draws,
         method=f"basins of E, joined below {barrier:g} T; weights by quadrature",
@@ -115,7 +115,7 @@ def by_descent(
     weights = None if rows is None else mode_fractions(mode[None, count * draws :], len(modes))[0]
     order = np.argsort(-(fractions.mean(0) if weights is None else weights), kind="stable")
     return ModeShares(
-        **named(modes.lowest.flatten(1).double().cpu().numpy()[order]),
+        **mode_labels(modes.lowest.flatten(1).double().cpu().numpy()[order]),
         fractions=fractions[:, order],
         draws=draws,
         method=f"minima that draws{'' if rows is None else ' and data rows'} descend to, joined below {barrier:g} T",
@@ -125,21 +125,18 @@ def by_descent(
     )
 
 
-def named(points: Float[np.ndarray, "k d"]) -> dict:
-    """Return names and numbers of modes, from 1, and their positions in the plane if they are there."""
-    places = [f" near ({', '.join(f'{value:.1f}' for value in point + 0.0)})" for point in points]
-    if points.shape[1] > MAX_NAMED_DIMENSION:
-        places = [""] * len(points)
+def mode_labels(points: Float[np.ndarray, "k d"]) -> dict:
+    """Return names and numbers of modes, from 1, and their positions if these are points in the plane."""
     return {
-        "names": [f"mode {k}{place}" for k, place in enumerate(places, 1)],
+        "names": [f"mode {k}{place_of(point)}" for k, point in enumerate(points, 1)],
         "numbers": list(range(1, len(points) + 1)),
         "points": points if points.shape[1] == 2 else None,
     }
 
 
-def rows_of(data: Data | None, most: int) -> Tensor | None:
-    """Return at most `most` training rows with their noise, evenly chosen; None without data."""
+def rows_of(data: Data | None, max_rows: int) -> Tensor | None:
+    """Return up to `max_rows` training rows with their noise, evenly chosen; None without data."""
     if data is None:
         return None
     x = noisy_available_rows(data, 0).x
-    return x[evenly_spaced(len(x), most)]
+    return x[evenly_spaced(len(x), max_rows)]

@@ -1,4 +1,4 @@
-"""The search for valleys: states from far and near descend to minima, which are joined into modes."""
+"""The search for valleys: states from far and near descend to minima. These are joined into modes."""
 
 from dataclasses import dataclass
 
@@ -23,9 +23,9 @@ FIRST_DESCENT_STEPS = 60
 
 @dataclass(frozen=True)
 class DescentResult:
-    """Where states from far and near came to rest.
+    """The modes that states from far and near descend to.
 
-    states: at T.
+    states: states after annealing to T.
     mode: the mode of each state.
     rows, first, last: the modes of data rows, and of the first and last draws of the chains.
     """
@@ -45,20 +45,20 @@ def search(
     chains: Chains,
     starts: int,
     reach: float,
-    hottest: float,
+    temperature_ratio: float,
 ) -> DescentResult:
     """Descend from low-energy points far and near, from rows and from draws, and join the minima into modes.
 
     starts: points at which E is evaluated.
     reach: radius beyond the data's, in standard deviations (> 0).
-    hottest: temperature at which annealing starts, in T (≥ 1).
+    temperature_ratio: temperature at which annealing starts, in T (≥ 1).
     """
     rng = generator(0, "spurious_valleys", rows.device)
     far = low_energy_candidates(energy, rows, starts, reach, rng)
     first, last = (states_of(energy, chains.x[:MAX_CHAINS, draw]) for draw in (0, -1))
     step = 0.1 * rms_radius(rows)
-    settled, _ = descend(energy, torch.cat([far, first, last]), temperature, step, steps=FIRST_DESCENT_STEPS)
-    states = anneal_to_temperature(energy, settled, temperature, hottest, rows, rng)
+    low, _ = descend(energy, torch.cat([far, first, last]), temperature, step, steps=FIRST_DESCENT_STEPS)
+    states = anneal_to_temperature(energy, low, temperature, temperature_ratio, rows, rng)
     minima, e = descend(energy, torch.cat([states, rows[:MAX_CHAINS]]), temperature, step)
     modes = merge_minima(energy, minima, e, temperature, BARRIER, near=0.02 * rms_radius(rows))
     mode = modes.assign(minima)

@@ -1,19 +1,18 @@
 """Autocorrelation of chains, and the number of steps until it has decayed."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from scipy.fft import irfft, next_fast_len, rfft
 
 from ebm_cli import check
-from ebm_cli.chain.screening import Screened
+from ebm_cli.chain.screening import ScreeningResult
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.estimate import Estimate, Picture, Result, all_refused, refused
 
 NAME, UNITS = "iat_max", {"iat_max": "steps"}
-# Multiples of τ per chain below which there is a caution, and no value.
+# Multiples of τ per chain below which τ gets a caution, and below which it is refused.
 MIN_RELIABLE, MIN_KNOWN = 50, 4
 MIN_CHAINS_FOR_JACKKNIFE = 8
 MAX_CURVES, MIN_LAGS = 64, 20
@@ -23,9 +22,9 @@ MAX_CURVES, MIN_LAGS = 64, 20
 class IatEstimate:
     """An integrated autocorrelation time.
 
-    tau: in draws.
+    tau: τ in draws.
     se: its standard error.
-    window: the lag up to which it was summed.
+    window: largest lag of the sum.
     rho: autocorrelation at each lag.
     """
 
@@ -35,16 +34,8 @@ class IatEstimate:
     rho: Float[np.ndarray, " lags"]
 
 
-class Shown(NamedTuple):
-    """The autocorrelation of each quantity, the quantity with the largest τ, and steps per draw."""
-
-    times: dict[str, IatEstimate]
-    slowest: str
-    thin: int
-
-
 class Autocorrelation:
-    """τ = 1 + 2 Σ_{t=1}^{M} ρ_t, ρ_t the autocorrelation at lag t over all chains, M the smallest with M ≥ window·τ.
+    """τ = 1 + 2 Σ_{t=1}^{M} ρ_t, ρ_t the autocorrelation at lag t over all chains, M the smallest lag ≥ window·τ.
 
     Sokal, 1997 ("Monte Carlo methods in statistical mechanics"), sections 3 and 6. ρ_t pools chains around their
     joint mean, so chains with different means count as correlated. An AR(1) chain has τ = (1 + ρ)/(1 − ρ); truncation
@@ -62,7 +53,7 @@ class Autocorrelation:
         screened = context.screened
         if screened.usable is None:
             return all_refused(UNITS, screened.error)
-        # Rounding of its mean would make a constant look as if it varied.
+        # Constants are left out, because after rounding of their mean they would seem to vary.
         varying = {name: values for name, values in context.quantities.items() if np.ptp(values) > 0}
         times = {name: integrated_time(values, self.window) for name, values in varying.items()}
         times = {name: time for name, time in times.items() if time is not None}
@@ -70,10 +61,10 @@ class Autocorrelation:
             return all_refused(UNITS, "every coordinate is constant in every chain")
         slowest = max(times, key=lambda name: times[name].tau)
         estimate = in_steps(times[slowest], slowest, screened)
-        return Result({NAME: estimate}, Shown(times, slowest, screened.usable.thin), picture)
+        return Result({NAME: estimate}, (times, slowest, screened.usable.thin), picture)
 
 
-def in_steps(time: IatEstimate, name: str, screened: Screened) -> Estimate:
+def in_steps(time: IatEstimate, name: str, screened: ScreeningResult) -> Estimate:
     """Return τ in kernel steps; with a caution, or refused, if chains are short compared with it."""
     chains = screened.usable
     assert chains is not None
@@ -85,8 +76,8 @@ def in_steps(time: IatEstimate, name: str, screened: Screened) -> Estimate:
         return refused([*reasons, short], "steps")
     if draws < MIN_RELIABLE * time.tau:
         reasons.append(
-            f"{draws} draws per chain are only {draws / time.tau:.0f} times τ of {name} (at least {MIN_RELIABLE} are "
-            f"needed), so τ may be too small. Type {longer}"
+            f"{draws} draws per chain are only {draws / time.tau:.0f} times τ of {name} (minimum: {MIN_RELIABLE}), so "
+            f"τ may be too small. Type {longer}"
         )
     estimate = Estimate(time.tau * chains.thin, se=time.se * chains.thin, unit="steps", if_not_mixed="caution")
     return estimate.with_caution(reasons)

@@ -1,9 +1,6 @@
 """Effective temperature: the temperature of the states that the chains visit, from ∇E and ΔE."""
 
-from typing import NamedTuple
-
 import numpy as np
-from jaxtyping import Float
 
 from ebm_cli import check
 from ebm_cli.diagnostic import ChainContext
@@ -18,24 +15,15 @@ MIN_STATES = 2000
 ACCEPTED, MAX_ACCEPTED = 0.05, 0.1
 
 
-class Shown(NamedTuple):
-    """‖∇E‖²/ΔE of each chain, T_conf with its standard error, and T."""
-
-    per_chain: Float[np.ndarray, " chain"]
-    value: float
-    se: float
-    temperature: float
-
-
 class EffectiveTemperature:
     """T_conf = ⟨‖∇E‖²⟩/⟨ΔE⟩, equal to T at equilibrium for any smooth confining energy.
 
     Rugh, 1997 (Phys. Rev. Lett. 78, 772), in its configurational form (Butler et al., 1998). SGLD on E = a/2·x² gives
     T/(1 − aη/2). ΔE is the exact trace of the Hessian up to 16 dimensions, else Hutchinson's estimate with one random
-    sign vector per state. The standard error is a jackknife over chains. Refused if ΔE vanishes, as for piecewise
+    sign vector per state. The standard error is a jackknife over chains. Refused if ΔE is 0, for example for piecewise
     linear networks, and if its mean is not clearly positive. `cautions` defines when there is a caution.
 
-    draws: evenly spaced states per chain (≥ 1). Few chains use more, about 2,000 in total.
+    draws: evenly spaced states per chain (≥ 1). If there are few chains, each has more, about 2,000 in total.
     """
 
     spaces = CONTINUOUS
@@ -49,7 +37,7 @@ class EffectiveTemperature:
         if reason or screened.usable is None or T is None:
             return all_refused({NAME: None}, reason)
         trace = context.hessian_trace(max(self.draws, MIN_STATES // len(screened.usable.x)))
-        if reason := undefined(trace):
+        if reason := why_undefined(trace):
             return all_refused({NAME: None}, reason)
         value, se = ratio(trace)
         if not np.isfinite([value, se]).all():
@@ -58,11 +46,10 @@ class EffectiveTemperature:
         if T > 0:
             estimate = estimate.with_meaning(f"chains are at {value / T:.3g} times T (1 is perfect)")
         reasons = [*screened.warnings, *cautions(value, se, context)]
-        shown = Shown(trace.squares / trace.laplacians, value, se, T)
-        return Result({NAME: estimate.with_caution(reasons)}, shown, picture)
+        return Result({NAME: estimate.with_caution(reasons)}, (trace.squares / trace.laplacians, value, se, T), picture)
 
 
-def undefined(trace: HessianTrace) -> str:
+def why_undefined(trace: HessianTrace) -> str:
     """Return why the ratio is undefined; empty if it is defined."""
     laplacians = trace.laplacians
     if not (np.isfinite(trace.squares).all() and np.isfinite(laplacians).all()):
@@ -86,7 +73,8 @@ def ratio(trace: HessianTrace) -> tuple[float, float]:
 def cautions(value: float, se: float, context: ChainContext) -> list[str]:
     """Return why value ± se does not show that the chains are at T; empty if it does.
 
-    It does if the error is at most 5 % of T, and the difference is at most 10 % and at most 4 errors or 5 % of T.
+    It does if three conditions hold: the error is at most 5 % of T, the difference is at most 10 % of T, and the
+    difference is at most 5 % of T or 4 errors.
     """
     T, chains, smaller = context.temperature or 0.0, context.chains, context.smaller_step()
     if T <= 0:
@@ -108,15 +96,14 @@ def picture(result: Result) -> Picture:
     """Draw the histogram of the ratio per chain, with T and T_conf."""
     from ebm_cli import figure
 
-    shown: Shown = result.arrays
+    per_chain, value, se, T = result.arrays
     drawn, (axes,) = figure.new(height=3.2)
-    axes.hist(shown.per_chain[np.isfinite(shown.per_chain)], bins=30, color=figure.BLUE)
-    axes.axvline(shown.temperature, color=figure.GREEN, linestyle="--", label=f"T = {shown.temperature:g}")
-    label = f"T_conf = {shown.value:.3f} ± {shown.se:.3f}"
-    axes.axvline(shown.value, color=figure.RED, label=label)
+    axes.hist(per_chain[np.isfinite(per_chain)], bins=30, color=figure.BLUE)
+    axes.axvline(T, color=figure.GREEN, linestyle="--", label=f"T = {T:g}")
+    axes.axvline(value, color=figure.RED, label=f"T_conf = {value:.3f} ± {se:.3f}")
     axes.set(xlabel="‖∇E‖²/ΔE, ratio of means in each chain", ylabel="chains")
     axes.legend()
     return drawn, (
-        f"Configurational temperature of each chain. T_conf = {shown.value:.4f} ± {shown.se:.4f}; "
-        f"T = {shown.temperature:g}. Look for two lines that agree."
+        f"Configurational temperature of each chain. T_conf = {value:.4f} ± {se:.4f}; T = {T:g}. "
+        "Look for two lines at the same place."
     )

@@ -1,7 +1,6 @@
 """Effective sample size: the number of independent draws with the same error as the chains."""
 
 import math
-from typing import NamedTuple
 
 from ebm_cli import check
 from ebm_cli.diagnostic import ChainContext
@@ -10,15 +9,6 @@ from ebm_cli.estimate import Estimate, Picture, Result, all_refused, refused
 # ESS per chain that an estimate of the ESS itself needs (Vehtari et al., 2021, section 4).
 MIN_ESS_PER_CHAIN = 25.0
 UNITS = {"ess_bulk_min": None, "ess_per_gradient": None}
-
-
-class Shown(NamedTuple):
-    """Bulk ESS of each quantity, its smallest, the draws in all, and the ESS below which there is a caution."""
-
-    per_quantity: dict[str, float]
-    slowest: str
-    draws: int
-    caution_below: float
 
 
 def shortage(context: ChainContext, minimum: float) -> float:
@@ -57,7 +47,7 @@ class ESS:
                 f"the ESS of {slowest} is below {self.min_ess_per_chain:g} per chain ({count} chains), so it is not "
                 f"reliable. Type {longer}"
             )
-        worth = f"{count * draws} draws are worth about {ess:.0f} independent ones"
+        worth = f"{count * draws} draws are worth about {ess:.0f} independent draws"
         estimates = {
             "ess_bulk_min": Estimate(ess, meaning=worth, if_not_mixed="refused").with_caution(reasons),
             "ess_per_gradient": refused("the file does not contain how many gradients its chains took"),
@@ -65,21 +55,19 @@ class ESS:
         if chains.gradients:
             each = Estimate(ess / (chains.gradients * count), if_not_mixed="refused")
             estimates["ess_per_gradient"] = each.with_caution(reasons)
-        return Result(estimates, Shown(values, slowest, count * draws, self.min_ess_per_chain * count), picture)
+        return Result(estimates, (values, slowest, count * draws, self.min_ess_per_chain * count), picture)
 
 
 def picture(result: Result) -> Picture:
     """Draw the ESS of each quantity."""
     from ebm_cli import figure
 
-    shown: Shown = result.arrays
+    values, slowest, draws, caution_below = result.arrays
     drawn, (axes,) = figure.new()
-    figure.plot_values(axes, shown.per_quantity, "bulk ESS")
-    label = f"reliable from {shown.caution_below:g} on"
-    axes.axvline(shown.caution_below, color=figure.RED, linestyle="--", label=label)
+    figure.plot_values(axes, values, "bulk ESS")
+    axes.axvline(caution_below, color=figure.RED, linestyle="--", label=f"reliable from {caution_below:g} on")
     axes.legend()
     return drawn, (
-        f"Bulk effective sample size of each coordinate and the energy. The smallest is "
-        f"{shown.per_quantity[shown.slowest]:.4g} ({shown.slowest}) of {shown.draws} draws. "
-        "Look for values to the right of the dashed line."
+        f"Bulk effective sample size of each coordinate and the energy. The smallest is {values[slowest]:.4g} "
+        f"({slowest}) of {draws} draws. Look for values to the right of the dashed line."
     )

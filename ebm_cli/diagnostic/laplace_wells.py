@@ -1,7 +1,5 @@
 """Laplace wells: masses and widths of wells over temperature, predicted from each minimum and measured."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from jaxtyping import Float
 from torch import nn
@@ -9,7 +7,7 @@ from torch import nn
 from ebm_cli import check
 from ebm_cli.chain.chains import Chains
 from ebm_cli.diagnostic import ChainContext
-from ebm_cli.diagnostic._laplace_mass import MIN_EFFECTIVE, WeightedModeEstimates, importance
+from ebm_cli.diagnostic._laplace_mass import MIN_EFFECTIVE, Sweep, WeightedModeEstimates, importance
 from ebm_cli.diagnostic._laplace_search import Wells, find_wells
 from ebm_cli.energy import CONTINUOUS
 from ebm_cli.estimate import Estimate, IfNotMixed, Picture, Result, all_refused, refused
@@ -20,44 +18,17 @@ UNITS = {"laplace_occupancy": None, "laplace_width": None, "laplace_departure": 
 MAX_DRAWS_PER_CHAIN = 20
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """Predictions and measurements over temperatures.
-
-    temperatures: rising.
-    now: the place of the run's own T among them.
-    predicted, measured: at each temperature.
-    visits: the chains' own fractions at the run's T, and their standard errors over chains.
-    errors: how far the worst fraction of each temperature is beyond the tolerance; None if nothing measures it.
-    tolerance: accepted error of a fraction.
-    """
-
-    wells: Wells
-    temperatures: list[float]
-    now: int
-    predicted: list[Float[np.ndarray, " k"]]
-    measured: list[WeightedModeEstimates]
-    visits: tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]
-    errors: list[float | None]
-    tolerance: float
-
-    @property
-    def departs(self) -> list[float]:
-        """The lowest temperature at which a fraction is off by more than the tolerance; empty if none is."""
-        return [T for T, e in zip(self.temperatures, self.errors, strict=True) if e is not None and e > 0][:1]
-
-
 class LaplaceWells:
     """massᵢ ∝ exp(−Eᵢ/T)·(2πT)^{d/2}·det(Hᵢ)^{−½} and covariance T·Hᵢ⁻¹ at each minimum i, over a sweep of T.
 
-    Laplace, 1774; exact as T → 0, off by a fraction of order T if wells are not quadratic. It is compared with
-    quadrature over basins (up to three dimensions) and with importance sampling: independent draws from Gaussians at
-    the minima, of 1, 1.6 and 3 times Laplace's covariance, and one broad Gaussian, weighted by exp(−E/T)/q. These draws
-    need no mixing; the error of a fraction p is √Σ w̃²(1ₖ − p)² and its bias of order 1/effective draws (Hesterberg,
-    1995). `laplace_width` is ⟨(x − xᵢ)ᵀHᵢ(x − xᵢ)⟩/(dT) in mode i at the run's T, 1 if Laplace holds.
-    `laplace_departure` is the lowest T of the sweep at which a fraction is off by more than `tolerance` and four
-    errors; an empty list if there is none. Minima are those that the chains' draws and training rows descend to, or a
-    grid's. Above three dimensions a minimum is missed if neither comes near it.
+    Laplace, 1774; exact as T → 0, with an error of order T if wells are not quadratic. The masses are compared with
+    quadrature over basins (up to three dimensions) and with importance sampling. For the latter, independent draws from
+    Gaussians at the minima and from one broad Gaussian are weighted by exp(−E/T)/q. These draws need no mixing. The
+    error of a fraction p is √Σ w̃²(1ₖ − p)² and its bias is of order 1/effective draws (Hesterberg, 1995).
+    `laplace_width` is ⟨(x − xᵢ)ᵀHᵢ(x − xᵢ)⟩/(dT) in mode i at the run's T; it is 1 if Laplace's formula is exact.
+    `laplace_departure` is the lowest T of the sweep at which the error of a fraction exceeds `tolerance` and four
+    standard errors; an empty list if the formula holds at every T. Minima are found by descent from the chains' draws
+    and training rows, or on a grid. Above three dimensions a minimum is missed if neither draws nor rows are near it.
 
     temperatures: multiples of the run's T (> 0).
     barrier: minima separated by a lower one are one mode, in T (> 0).
@@ -115,8 +86,8 @@ class LaplaceWells:
         if measured.is_reliable and np.isfinite(measured.width).all():
             widths = Estimate(measured.width.tolist(), se=measured.width_se.tolist()).with_caution(warnings)
         if any(error is not None for error in sweep.errors):
-            departure = Estimate(sweep.departs).with_caution(warnings)
-        # Without a grid, the minima are those near the chains' draws.
+            departure = Estimate(sweep.breakdown).with_caution(warnings)
+        # Without a grid, only minima near the chains' draws are found.
         flag: IfNotMixed = "caution" if sweep.wells.basins is None else "kept"
         fractions = Estimate(sweep.predicted[sweep.now].tolist(), if_not_mixed=flag).with_caution(reasons)
         return {"laplace_occupancy": fractions, "laplace_width": widths, "laplace_departure": departure}
@@ -128,7 +99,7 @@ def excess(
     exact: Float[np.ndarray, " k"] | None,
     tolerance: float,
 ) -> float | None:
-    """Return how far the worst fraction is beyond the tolerance; None if nothing measures it."""
+    """Return by how much the error of the worst fraction exceeds the tolerance; None if nothing measures it."""
     if exact is not None:
         return float(abs(predicted - exact).max() - tolerance)
     if not measured.is_reliable:

@@ -1,7 +1,5 @@
 """Mode occupancy: the fraction of the chains' draws in each mode, compared with the fraction that should be there."""
 
-from typing import NamedTuple
-
 import numpy as np
 from jaxtyping import Float
 from torch import nn
@@ -25,29 +23,22 @@ MAX_LISTED = 4
 NO_REFERENCE = "the expected mode weights are unknown: they need data, or a model with at most two dimensions"
 
 
-class Shown(NamedTuple):
-    """Modes with their fractions, the places of those that are missing, and the chains that were divided."""
-
-    found: ModeShares
-    missing: list[int]
-    context: ChainContext
-
-
 class ModeOccupancy:
-    """oₖ = fraction of draws in mode k; its error is that of the mean over chains, which are independent.
+    """oₖ = fraction of draws in mode k, with the standard error over independent chains.
 
-    Modes and their reference, the first of these that applies: a Gaussian mixture's components at T = 1, each draw
-    divided by responsibility, so that E[oₖ] = wₖ exactly; basins of E in one or two dimensions with ∫ exp(−E/T) over
-    each by quadrature; the classes of labeled images by discriminant analysis of `features`, with the fractions of the
-    training rows; minima that draws and training rows descend to, with the fractions of the rows. Minima with less than
-    barrier·T between them are one mode. `modes_missing` lists modes whose reference is at least `min_weight` and whose
-    occupancy is below `missing` times that, beyond four errors. Above two dimensions, a mode is not found if neither
-    draws nor rows come near it.
+    Modes and their reference weights are of the first kind below that applies:
+    components of a Gaussian mixture at T = 1: each draw is divided by responsibility, so E[oₖ] = wₖ exactly;
+    basins of E in one or two dimensions: ∫ exp(−E/T) over each basin by quadrature;
+    classes of labeled images, by discriminant analysis of `features`: the fractions of the training rows;
+    minima that draws and training rows descend to: the fractions of the training rows.
+    Minima are one mode if the barrier between them is below barrier·T. `modes_missing` lists modes with a reference
+    weight ≥ `min_weight` and an occupancy below `missing` times the reference, by more than four errors. Above two
+    dimensions, a mode is not found if neither draws nor rows come near it.
 
-    barrier: minima separated by a lower one are one mode, in T (> 0).
+    barrier: minima separated by a lower barrier are one mode, in T (> 0).
     min_weight: reference weight below which a mode is never missing (in [0, 1]).
     missing: fraction of the reference below which a mode is missing (in [0, 1]).
-    draws: states per chain that are descended or classified (≥ 1).
+    draws: states per chain that are classified, or from which descent starts (≥ 1).
     """
 
     spaces = CONTINUOUS
@@ -75,7 +66,7 @@ class ModeOccupancy:
             "occupancy": occupancy.with_caution(reasons),
             "modes_missing": self._modes_missing(found, missing).with_caution(reasons),
         }
-        return Result(estimates, Shown(found, missing, context), picture)
+        return Result(estimates, (found, missing, context), picture)
 
     def _mode_shares(self, context: ChainContext, energy: nn.Module, temperature: float, chains: Chains) -> ModeShares:
         data, event = context.data, chains.event
@@ -93,11 +84,11 @@ class ModeOccupancy:
         return by_descent(energy, temperature, few, data, self.barrier)
 
     def _compare(self, found: ModeShares) -> tuple[list[int], list[int]]:
-        """Return the modes that are missing, and those that differ from an exact weight by four errors and 0.05."""
+        """Return the missing modes, and the modes that differ from an exact weight by four errors and by 0.05."""
         if not found.references:
             return [], []
         occupancy, weight = found.occupancy, next(iter(found.references.values()))
-        # The fractions of a mode that no draw has met do not vary: the counts' own error is the smallest possible.
+        # In a mode without draws the fractions do not vary. The error of a count is a lower bound for their error.
         floor = weight * (1 - weight) / (len(found.fractions) * found.draws)
         own = 0.0 if found.exact else weight * (1 - weight) / found.rows
         error: Float[np.ndarray, " k"] = 4 * np.sqrt(np.maximum(found.se**2, floor) + own)
@@ -138,4 +129,4 @@ def picture(result: Result) -> Picture:
     """Draw the occupancy of each mode next to its references."""
     from ebm_cli.diagnostic._mode_occupancy_figure import draw
 
-    return draw(result.arrays)
+    return draw(*result.arrays)

@@ -12,18 +12,18 @@ UNITS: dict[str, str | None] = {"gap": "energy", "noise_gap": "energy", "chain_a
 MIN_ROWS, BATCHES = 8, 10
 NO_LOG = "these chains have no training log. Type run=RUN of an ebm sample from a trained run"
 NO_MODEL_PHASE = (
-    "this run was trained without chains, so there is no model phase to compare with. Type objective=contrastive"
+    "this run was trained without chains, so a model phase to compare with is missing. Type objective=contrastive"
 )
 
 
 class Phases:
-    """gap = ⟨E⟩_model − ⟨E⟩_data and noise_gap = ⟨E⟩_noise − ⟨E⟩_data at the end of training; chain_age then.
+    """gap = ⟨E⟩_model − ⟨E⟩_data, noise_gap = ⟨E⟩_noise − ⟨E⟩_data, and chain_age at the end of training.
 
     Maximum likelihood balances both phases (Hinton, 2002, Neural Computation 14, 1771), so the gap fluctuates around 0.
-    An energy that is lower for noise than for data has a valley that no training chain has found. Errors are of ten
-    batch means of consecutive logged steps, to include the correlation of persistent chains. Caution if the gap differs
-    from 0 by more than 4 standard errors and more than T, and if noise is not above the data. Gaps are in the energy's
-    units, ages in kernel steps.
+    An energy that is lower for noise than for data has a valley that no training chain has found. Standard errors are
+    from ten batch means of consecutive logged steps, to include the correlation of persistent chains. Caution if the
+    gap differs from 0 by more than 4 standard errors and more than T, and if noise is not above the data. Gaps are in
+    the energy's units, ages in kernel steps.
 
     tail_fraction: fraction of the logged steps, at the end, to average over (in (0, 1]).
     """
@@ -71,7 +71,7 @@ def noise_gap(rows: list[dict[str, Any]]) -> Estimate:
     estimate = mean_of_consecutive(values)
     if not isinstance(estimate.value, float) or estimate.value > 0:
         return estimate
-    valley = "noise has no higher energy than the data: it is in a valley that no chain found"
+    valley = "noise does not have a higher energy than the data: it is in a valley that no chain found"
     return estimate.with_caution([f"{valley}. Type start=noise, or start.restart with a value > 0"])
 
 

@@ -1,7 +1,5 @@
 """R̂: agreement between chains."""
 
-from typing import NamedTuple
-
 from ebm_cli import check
 from ebm_cli.chain.screening import join_chain_names
 from ebm_cli.diagnostic import ChainContext
@@ -12,21 +10,13 @@ NAME = "r_hat_max"
 CAUTION_ABOVE, FAIL_ABOVE = 1.01, 1.1
 
 
-class Shown(NamedTuple):
-    """R̂ of each quantity, the quantity with the largest, and both bounds."""
-
-    per_quantity: dict[str, float]
-    worst: str
-    caution_above: float
-    fail_above: float
-
-
 class RHat:
     """R̂ = √(var⁺/W), the maximum over coordinates and energy: rank-normalized, split and folded.
 
     Vehtari et al., 2021 (Bayesian Analysis 16, 667), section 4, by ArviZ's function. var⁺ pools the variance within
-    and between half-chains, and W is the variance within; R̂ = 1 if all agree. Refused with a chain that never moved,
-    for which R̂ is undefined. R̂ cannot detect a mode that no chain has visited; the mixing verdict uses more evidence.
+    and between half-chains, and W is the variance within. R̂ is 1 if all half-chains have one distribution. Refused if
+    a chain never moved, because R̂ is then undefined. R̂ cannot detect a mode that no chain has visited; the mixing
+    verdict uses more evidence.
 
     caution_above: R̂ above which there is a caution (> 1, usually 1.01).
     fail_above: R̂ of the second line in the picture (> caution_above, usually 1.1).
@@ -58,8 +48,8 @@ class RHat:
             longer = screened.usable.longer((values[worst] ** 2 - 1) / (self.caution_above**2 - 1))
             reasons.append(f"R̂ of {worst} is above {self.caution_above:g}. Type {longer}")
         estimate = Estimate(values[worst], meaning=self._meaning(values[worst]), if_not_mixed="caution")
-        shown = Shown(values, worst, self.caution_above, self.fail_above)
-        return Result({NAME: estimate.with_caution(reasons)}, shown, picture)
+        arrays = (values, worst, self.caution_above, self.fail_above)
+        return Result({NAME: estimate.with_caution(reasons)}, arrays, picture)
 
     def _meaning(self, value: float) -> str:
         how = "agree" if value <= self.caution_above else "do not yet agree" if value <= self.fail_above else "disagree"
@@ -70,15 +60,14 @@ def picture(result: Result) -> Picture:
     """Draw R̂ of each quantity."""
     from ebm_cli import figure
 
-    shown: Shown = result.arrays
-    value = shown.per_quantity[shown.worst]
+    values, worst, caution_above, fail_above = result.arrays
     drawn, (axes,) = figure.new()
-    figure.plot_values(axes, shown.per_quantity, "rank-normalized R̂")
-    axes.axvline(shown.caution_above, color=figure.GREEN, linestyle="--", label=f"mixed: {shown.caution_above:g}")
-    if value > shown.caution_above:
-        axes.axvline(shown.fail_above, color=figure.RED, linestyle=":", label=f"not mixed: {shown.fail_above:g}")
+    figure.plot_values(axes, values, "rank-normalized R̂")
+    axes.axvline(caution_above, color=figure.GREEN, linestyle="--", label=f"mixed: {caution_above:g}")
+    if values[worst] > caution_above:
+        axes.axvline(fail_above, color=figure.RED, linestyle=":", label=f"not mixed: {fail_above:g}")
     axes.legend()
     return drawn, (
-        f"R̂ of each coordinate and the energy. The largest is {value:.4f} ({shown.worst}). Look for values to the "
+        f"R̂ of each coordinate and the energy. The largest is {values[worst]:.4f} ({worst}). Look for values to the "
         "left of the green line. R̂ cannot detect a mode that no chain has visited."
     )

@@ -1,18 +1,16 @@
 """Spurious valleys: regions far from every data row to which the model gives mass."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from ebm_cli import check
-from ebm_cli.data import Data
 from ebm_cli.diagnostic import ChainContext
-from ebm_cli.diagnostic._valley_mass import FAR_QUANTILE, Valley, weigh
-from ebm_cli.diagnostic._valley_search import DescentResult, search, training_rows
+from ebm_cli.diagnostic._valley_mass import FAR_QUANTILE, MAX_LISTED, ValleySummary, spurious_valleys
+from ebm_cli.diagnostic._valley_search import search, training_rows
 from ebm_cli.energy import CONTINUOUS
 from ebm_cli.estimate import Estimate, Picture, Result, all_refused
 from ebm_cli.rng import generator
@@ -21,47 +19,29 @@ from ebm_cli.wells.low_energy import SHELL_SIZE, anneal_to_temperature, repeat_r
 
 NAME = "spurious_valleys"
 NEAR_CHAINS = 1000
-MAX_LISTED = 3
 NO_DATA = "without data no valley can be called spurious. Type run=RUN, or data=NAME"
 
 
-@dataclass(frozen=True)
-class Shown:
-    """What the picture shows: the model, the data rows, states at rest and the valleys.
-
-    first, last: the fractions of the chains' first and last draws in the valleys.
-    """
-
-    energy: nn.Module
-    temperature: float
-    data: Data
-    rows: Float[Tensor, "rows *event"]
-    found: DescentResult
-    valleys: list[Valley]
-    starts: int
-    first: float
-    last: float
-
-    @property
-    def count(self) -> str:
-        """The number of valleys in words."""
-        return f"{len(self.valleys)} {'valley' if len(self.valleys) == 1 else 'valleys'}"
-
-
 class SpuriousValleys:
-    """The number of valleys with at least `min_mass` of the model's mass and under a tenth of that of the data.
+    """The number of valleys without data that have a fraction ≥ `min_mass` of the model's mass.
 
-    Search: `starts` points, radius even from 0 to √d + `reach` standard deviations of the data, directions even, half
-    of them stretched by the data's covariance; in each shell the hundredth of lowest E for its radius; descent,
-    Langevin steps from `initial_temperature_ratio`·T cooled to T, descent again; the chains' first and last draws
-    likewise. Minima with less than T between them are one valley. Mass: log ∫ exp(−E/T) over a valley's basin, and
-    over the rest near the data, by bridge sampling (Meng and Wong, 1996, Statistica Sinica 6, 831) between chains
-    that start there and a Gaussian mixture fitted to half of them. Data are absent if under a tenth of the model's
-    fraction of data rows descends there, and if the valley's draws are farther from the nearest row than 95 % of the
-    model's draws near the data. A valley that covers less than about one in `starts`/10 of all directions is missed:
-    in 16 dimensions and 6 to 10 standard deviations away all of 20 that are 0.6 as wide as the data are found, 11 at
-    0.5, 1 at 0.4. Above some 50 dimensions chains that start near the data do not reach equilibrium in time, and
-    masses are right to a few nats.
+    Search: `starts` points are drawn with uniform radius, from 0 to √d + `reach` standard deviations of the data, and
+    uniform direction. Half of them are stretched by the data's covariance. In each shell, the 1 % of points with the
+    lowest E for their radius are kept. They descend, make Langevin steps from `initial_temperature_ratio`·T cooled to
+    T, and descend again. The same is done with the chains' first and last draws. Minima are one valley if the barrier
+    between them is below T.
+
+    Mass: log ∫ exp(−E/T) over a valley's basin, and over the rest near the data, is found by bridge sampling (Meng and
+    Wong, 1996, Statistica Sinica 6, 831) between chains that start there and a Gaussian mixture fitted to half of them.
+
+    A valley is without data if two conditions hold. The fraction of data rows that descend into it is below a tenth of
+    the model's fraction. The valley's draws are farther from the nearest row than 95 % of the model's draws near the
+    data.
+
+    Limits: a valley is missed if it covers less than about 10/`starts` of all directions. For example, in 16 dimensions
+    and 6 to 10 standard deviations away, 20 of 20 valleys 0.6 times as wide as the data are found, 11 of 20 at 0.5 and
+    1 of 20 at 0.4. Above some 50 dimensions chains that start near the data do not reach equilibrium in time. Masses
+    are then correct only to a few nats.
 
     starts: evaluations of E (≥ 1000).
     reach: radius of the search beyond the data's, in standard deviations (> 0).
@@ -95,41 +75,41 @@ class SpuriousValleys:
         found = search(energy, T, rows, chains, self.starts, self.reach, self.initial_temperature_ratio)
         rng = generator(1, NAME, rows.device)
         near = anneal_to_temperature(energy, repeat_rows(rows, NEAR_CHAINS), T, 1.0, rows, rng)
-        valleys = weigh(energy, T, rows, near, found, self.min_mass)
+        valleys = spurious_valleys(energy, T, rows, near, found, self.min_mass)
         numbers = [valley.number for valley in valleys]
         first, last = (float(np.isin(mode, numbers).mean()) for mode in (found.first, found.last))
-        shown = Shown(energy, T, data, rows, found, valleys, self.starts, first, last)
-        reasons = [*context.screened.warnings, *leaving_data_warning(near, rows), *valley_reasons(shown)]
-        return Result({NAME: count_of(shown).with_caution(reasons)}, shown, picture)
+        summary = ValleySummary(energy, T, data, rows, found, valleys, self.starts, first, last)
+        reasons = [*context.screened.warnings, *leaving_data_warning(near, rows), *valley_reasons(summary)]
+        return Result({NAME: count_of(summary).with_caution(reasons)}, summary, picture)
 
 
-def count_of(shown: Shown) -> Estimate:
+def count_of(summary: ValleySummary) -> Estimate:
     """Return the number of valleys with its meaning."""
-    valleys = shown.valleys
-    # A valley that was found exists; that there is none also depends on where the chains have been.
+    valleys = summary.valleys
+    # A valley that was found exists whether or not chains are mixed. A count of 0 also depends on their mixing.
     if not valleys:
         meaning = "no region without data was found to hold mass of the model (0 is perfect)"
         return Estimate(0.0, meaning=meaning, if_not_mixed="refused")
     held = f"{sum(valley.mass for valley in valleys) * 100:.1f} % of the model's mass"
-    meaning = f"{held} is in {shown.count} without data (0 is perfect)"
+    meaning = f"{held} is in {summary.count} without data (0 is perfect)"
     return Estimate(float(len(valleys)), meaning=meaning, if_not_mixed="caution")
 
 
-def valley_reasons(shown: Shown) -> list[str]:
+def valley_reasons(summary: ValleySummary) -> list[str]:
     """Return the heaviest valleys and what to do about them."""
-    if not shown.valleys:
+    if not summary.valleys:
         return []
-    more = len(shown.valleys) - MAX_LISTED
+    more = len(summary.valleys) - MAX_LISTED
     return [
-        *(valley.describe() for valley in shown.valleys[:MAX_LISTED]),
+        *(valley.describe() for valley in summary.valleys[:MAX_LISTED]),
         *([f"{more} more valleys without data"] if more > 0 else []),
-        f"these valleys contain {shown.first:.1%} of the chains' first draws and {shown.last:.1%} of their last. "
+        f"these valleys contain {summary.first:.1%} of the chains' first draws and {summary.last:.1%} of their last. "
         "Continue training with start=replay or more objective.steps",
     ]
 
 
 def leaving_data_warning(near: Float[Tensor, "n *event"], rows: Float[Tensor, "rows *event"]) -> list[str]:
-    """Return a warning if chains that start at data rows leave them: valleys are not the model's problem then."""
+    """Return a warning if chains that start at data rows leave them: then valleys are not the main problem."""
     gap = float(distances(near, rows).min(1).values.median())
     own = distances(rows, rows).fill_diagonal_(math.inf).min(1).values
     usual = float(torch.quantile(own, FAR_QUANTILE))
@@ -143,7 +123,7 @@ def leaving_data_warning(near: Float[Tensor, "n *event"], rows: Float[Tensor, "r
 
 
 def picture(result: Result) -> Picture:
-    """Draw the valleys over the energy in the plane, as images, or by energy and distance to the data."""
+    """Draw the valleys: in the plane, as images, or by energy and distance to the data."""
     from ebm_cli.diagnostic._spurious_valleys_figure import draw
 
     return draw(result.arrays)

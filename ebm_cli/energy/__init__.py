@@ -112,7 +112,7 @@ def energy_and_grad(
         with torch.no_grad():
             return energy.energy_and_grad(x)
     if torch.compiler.is_compiling():
-        # The compiler traces functional differentiation, which is slower than autograd in code that is not compiled.
+        # The compiler traces functional differentiation. In code that is not compiled, it is slower than autograd.
         grad, (_, e) = torch.func.grad_and_value(_total_energy(energy, condition), has_aux=True)(x)
         return e.detach(), grad
     x = x.detach().requires_grad_(True)
@@ -125,7 +125,7 @@ def energy_and_grad(
 
 
 def _total_energy(energy: nn.Module, condition: dict[str, Any]) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    """Return the function from x to Σ E, which is differentiated, and E."""
+    """Return the function from x to Σ E, for differentiation, and E."""
 
     def total(x: Tensor) -> tuple[Tensor, Tensor]:
         e = energy(x, **condition)
@@ -135,7 +135,7 @@ def _total_energy(energy: nn.Module, condition: dict[str, Any]) -> Callable[[Ten
 
 
 def check_bounded(e: Float[Tensor, " n"], x: Float[Tensor, "n *event"]) -> None:
-    """Raise InputError if E is −∞ at one of these states."""
+    """Raise InputError if E is −∞ at any of these states."""
     below = e == -math.inf
     if bool(below.any()):
         at = x[below.to(x.device)][0].flatten()
@@ -174,7 +174,7 @@ def frozen(energy: nn.Module) -> Iterator[None]:
 def evaluation_mode(energy: nn.Module) -> Iterator[None]:
     """Put layers in evaluation mode inside the block, with trainable parameters; restore the modes after it.
 
-    Modules that compute weights from others (spectral normalization) keep their mode, because they learn when used.
+    Modules that compute weights from others (spectral normalization) keep their mode, because their state must change.
     """
     parametrizations = {m for part in energy.modules() if isinstance(part, ParametrizationList) for m in part.modules()}
     training = [m for m in energy.modules() if m.training and m not in parametrizations]

@@ -60,13 +60,13 @@ def weights_of(parts: list[TrainedComponent], given: list[float] | None) -> list
 
 
 def temperatures_of(parts: list[TrainedComponent], given: list[float] | None) -> list[float]:
-    """Return one temperature > 0 per part, by default that of its training."""
+    """Return one temperature > 0 per part, by default the temperature of its training."""
     if given is not None:
         return check_one_per_part("temperatures", given, parts)
     for part in parts:
         if part.temperature <= 0:
             raise InputError(
-                f"temperatures must be given: {part.name} was trained at {part.temperature:g}, which has no density"
+                f"temperatures must be given: {part.name} was trained at {part.temperature:g}, without a density"
             )
     return [part.temperature for part in parts]
 

@@ -8,24 +8,25 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.data import Data
 from ebm_cli.data._pictures import image_shape
-from ebm_cli.energy._network import Tail, spectrally_normalised
+from ebm_cli.energy._network import Tail, apply_spectral_norm
 
 
 class ConfinedNetwork(nn.Module):
     """Base of E(x) = f(x) + confinement/2·‖x‖² − log b(x), f a network.
 
-    f grows at most linearly. Therefore Z(T) is finite for every T > 0 if confinement > 0 or base_components ≥ 1;
-    otherwise it may be infinite, and chains may diverge. A subclass builds its layers after this constructor and then
-    calls `normalize`.
+    f does not grow faster than linearly. Therefore Z(T) is finite for all T > 0 if confinement > 0 or
+    base_components ≥ 1; otherwise it may be infinite, and chains may diverge. A subclass builds its layers after this
+    constructor and then sets `scale` by `apply_spectral_norm`.
 
     width: units or channels of the first layer (≥ 1).
     depth: number of layers or stages (≥ `min_depth`).
     confinement: curvature of the quadratic term (≥ 0).
-    base_components: number of Gaussians of b (≥ 0); see `_network`.
+    base_components: number of Gaussians of b (≥ 0), fitted to data (`Tail`).
     event: shape of one state.
     """
 
     min_depth: ClassVar[int] = 1
+    scale: float
 
     def __init__(
         self,
@@ -42,17 +43,13 @@ class ConfinedNetwork(nn.Module):
         self.event = event
         self.tail = Tail(confinement, base_components, event, data)
 
-    def normalize(self, spectral_norm: float | None) -> None:
-        """Apply spectral normalization to all layers (spectral_norm > 0, or None for no normalization)."""
-        self.scale = spectrally_normalised(self, spectral_norm)
-
 
 class ImageNetwork(ConfinedNetwork):
     """Base of the confined networks for images; a subclass provides `add_layers` and `features`.
 
-    Parameters are those of `ConfinedNetwork`; width counts channels, depth counts halvings of the image.
+    Other parameters are defined in `ConfinedNetwork`; width counts channels, depth counts halvings of the image.
 
-    spectral_norm: see `_network` (> 0, or None).
+    spectral_norm: factor of the network after spectral normalization (> 0), or None for no normalization.
     event: (channels, height, width).
     """
 
@@ -72,7 +69,7 @@ class ImageNetwork(ConfinedNetwork):
         shape = image_shape(f"energy {self.name}", event)
         super().__init__(width, depth, confinement, base_components, event, data)
         self.add_layers(width, depth, *shape)
-        self.normalize(spectral_norm)
+        self.scale = apply_spectral_norm(self, spectral_norm)
 
     def add_layers(self, width: int, depth: int, channels: int, rows: int, columns: int) -> None:
         """Build the layers for images of this shape."""

@@ -1,4 +1,4 @@
-"""Convolutions of an image down to half its size, and back up with the features of both sizes."""
+"""Convolutions of an image down to half its size, and up to its full size with the features of both sizes."""
 
 import torch
 from jaxtyping import Float
@@ -9,9 +9,9 @@ from ebm_cli import check
 
 
 class ConvEncoder(nn.Module):
-    """Local features of an image, at its own size and at half of it; `back` maps the former to a picture.
+    """Local features of an image, at full and at half size. `back` maps the features at full size to a picture.
 
-    channels: features at its own size, with twice as many at half of it (≥ 1).
+    channels: number of features at full size (≥ 1). At half size there are 2·channels.
     convolutions: number of convolutions at each size (≥ 1).
     channel_dropout: fraction of whole channels dropped in training mode (in [0, 1)).
 
@@ -41,11 +41,12 @@ class ConvEncoder(nn.Module):
 class UNetDecoder(nn.Module):
     """The second half of a U-Net (Ronneberger, Fischer and Brox, 2015, arXiv 1505.04597).
 
-    h is arranged at half the size and joined with the features of ConvEncoder there, and then at full size.
+    h is arranged as an image of half the size and joined with the features of ConvEncoder, first at half and then at
+    full size.
 
     width: size of h.
     lower: channels and sides at half the size.
-    channel_dropout: see ConvEncoder.
+    channel_dropout: fraction of whole channels dropped in training mode (in [0, 1)).
     """
 
     def __init__(self, width: int, lower: tuple[int, int, int], channel_dropout: float) -> None:
@@ -62,14 +63,14 @@ class UNetDecoder(nn.Module):
         self, h: Float[Tensor, "n width"], a: Float[Tensor, "n a h w"], b: Float[Tensor, "n b h/2 w/2"]
     ) -> Float[Tensor, "n a h w"]:
         wide, rows, columns = self.lower
-        # The channels are last in memory, as in b.
+        # The channels are last in memory, like the channels of b.
         grid = silu(self.lay_out(h)).view(-1, rows, columns, wide).permute(0, 3, 1, 2)
         half = self.drop(silu(self.join_half(torch.cat([grid, b], 1))))
         return silu(self.join_full(torch.cat([silu(self.up(half)), a], 1)))
 
 
 def extra_convolutions(channels: int, convolutions: int) -> nn.Sequential:
-    """Return the convolutions at one size that follow the first one."""
+    """Return the convolutions that follow the first convolution at the same size."""
     layers: list[nn.Module] = []
     for _ in range(convolutions - 1):
         layers += [nn.Conv2d(channels, channels, 3, padding=1), nn.SiLU()]

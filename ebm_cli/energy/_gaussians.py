@@ -44,7 +44,7 @@ class Gaussians(nn.Module):
 
     def _log_parts(self, x: Float[Tensor, "n size"]) -> tuple[Float[Tensor, "n K size"], Float[Tensor, "n K"]]:
         """Return Fₖᵀ(x − mₖ) and log wₖ N(x; mₖ, Cₖ)."""
-        # One product for all components, about a common center so that little cancels.
+        # One product serves all components. A common center reduces cancellation.
         K, size = self.means.shape
         center = self.means.mean(0)
         shift = torch.einsum("ki,kij->kj", self.means - center, self.factors)
@@ -84,7 +84,7 @@ def gaussian_base(components: int, event: tuple[int, ...], data: Data | None) ->
 def fitted_gaussians(name: str, components: int, data: Data) -> Gaussians:
     """Return a mixture fitted to the noised training rows, flattened.
 
-    name: the key that InputError names if there are no more rows than components.
+    name: the key that InputError names if there are too few rows for the components.
     """
     rows = noisy_available_rows(data, 0).x[:MAX_ROWS].flatten(1).double().cpu().numpy()
     if len(rows) <= components:
@@ -97,14 +97,14 @@ def fitted_gaussians(name: str, components: int, data: Data) -> Gaussians:
     return Gaussians({key: torch.as_tensor(v, dtype=torch.get_default_dtype()) for key, v in numbers.items()})
 
 
-def mixed(narrow: Gaussians, wide: Gaussians, fraction: float) -> Gaussians:
+def mix(narrow: Gaussians, wide: Gaussians, fraction: float) -> Gaussians:
     """Return (1 − fraction)·narrow + fraction·wide."""
     parts = {name: torch.cat([value, wide.get_buffer(name)]) for name, value in narrow.named_buffers()}
     parts["log_scales"] = torch.cat([narrow.log_scales + math.log(1 - fraction), wide.log_scales + math.log(fraction)])
     return Gaussians(parts)
 
 
-def widened(gaussians: Gaussians, factor: float) -> Gaussians:
+def widen(gaussians: Gaussians, factor: float) -> Gaussians:
     """Return the mixture with standard deviations `factor` times as large."""
     log_scales = gaussians.log_scales - gaussians.means.shape[1] * math.log(factor)
     return Gaussians({"means": gaussians.means, "factors": gaussians.factors / factor, "log_scales": log_scales})

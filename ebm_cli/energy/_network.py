@@ -1,4 +1,4 @@
-"""What energies made of a network share: the terms that confine them, and spectral normalisation of their layers."""
+"""Parts of energies made of a network: confining terms, and spectral normalization of the layers."""
 
 from itertools import pairwise
 
@@ -12,14 +12,15 @@ from ebm_cli.energy._gaussians import gaussian_base
 
 
 class Tail(nn.Module):
-    """confinement/2·‖x‖² − log b(x), b(x) = Σₖ wₖ N(x; mₖ, Cₖ): what is beside the network in an energy.
+    """confinement/2·‖x‖² − log b(x), b(x) = Σₖ wₖ N(x; mₖ, Cₖ): the terms that are added to a network.
 
-    A network with bounded slope grows at most linearly, so that Z(T) is finite for every T > 0 as soon as
-    confinement > 0 or base ≥ 1. b is fitted once to the noised training rows by expectation maximisation (scikit-learn;
-    with one component the maximum-likelihood Gaussian); each Cₖ has a thousandth of the mean variance on its diagonal.
-    It is no part of what is trained afterwards: the network learns what b lacks.
+    A network with bounded slope does not grow faster than linearly. Therefore Z(T) is finite for all T > 0 if
+    confinement > 0 or base ≥ 1. b is fitted once to the noisy training rows by expectation maximization; a single
+    component is the maximum-likelihood Gaussian. A thousandth of the mean variance is added to the diagonal of each Cₖ.
+    b is not trained afterwards, so the network is trained to represent the difference between b and the data.
 
-    confinement: ≥ 0. base: components ≥ 0, 0 for no base; more need data.
+    confinement: curvature of the quadratic term (≥ 0).
+    base: number of components of b (≥ 0); if it is > 0, data are needed.
     """
 
     def __init__(self, confinement: float, base: int, event: tuple[int, ...], data: Data | None) -> None:
@@ -36,21 +37,25 @@ class Tail(nn.Module):
 
 
 def perceptron(size: int, width: int, depth: int, out: int, bias: bool = True) -> nn.Sequential:
-    """`depth` hidden layers of `width` SiLU units, and a last one of `out` numbers; bias: whether that has one."""
+    """Return `depth` hidden layers of `width` SiLU units, and a linear layer with `out` outputs.
+
+    bias: True if the linear layer has a bias.
+    """
     layers: list[nn.Module] = []
     for fan_in, fan_out in pairwise([size] + [width] * depth):
         layers += [nn.Linear(fan_in, fan_out), nn.SiLU()]
     return nn.Sequential(*layers, nn.Linear(width, out, bias=bias))
 
 
-def spectrally_normalised(net: nn.Module, spectral_norm: float | None) -> float:
-    """Divide every layer's weight by its largest singular value; the factor by which the outcome is to be multiplied.
+def apply_spectral_norm(net: nn.Module, spectral_norm: float | None) -> float:
+    """Divide every layer's weight by its largest singular value. Return the factor for the output of the network.
 
-    Miyato et al., 2018 (arXiv 1802.05957), by torch's power iteration, one round a training step. With SiLU, whose
-    slope is at most 1.1, ‖∇f‖ ≤ spectral_norm·1.1^depth for fully connected layers; a convolution's weight counts as
-    the matrix of its kernels, whose norm the operator exceeds by at most √(kernel height·kernel width).
+    Miyato et al., 2018 (arXiv 1802.05957), by torch's power iteration with one iteration per training step. The slope
+    of SiLU is never above 1.1. Therefore ‖∇f‖ ≤ spectral_norm·1.1^depth for fully connected layers. The weight of a
+    convolution is normalized as the matrix of its kernels. The norm of the operator may be larger than the norm of this
+    matrix, by a factor of up to √(kernel height·kernel width).
 
-    spectral_norm: > 0, or None to leave the layers as they are.
+    spectral_norm: the factor (> 0), or None to leave the layers unchanged.
     """
     if spectral_norm is None:
         return 1.0

@@ -1,4 +1,4 @@
-"""Noise levels of noise-conditional energies, and the distributions that lead from each level to the one below."""
+"""Noise levels of noise-conditional energies, and the distributions that lead from each level to the next lower one."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,8 +34,8 @@ def check_rising(sigma: Any) -> None:
 def require_noise_level(energy: nn.Module, name: str, example: float) -> float:
     """Return the default noise level of `energy`; raise InputError if it is not noise-conditional.
 
-    name: of what needs the levels.
-    example: a default level that would suit them.
+    name: name of the part that needs the levels, for the message.
+    example: a suitable default level, for the message.
     """
     own = getattr(energy, "noise_level", None)
     if own is None:
@@ -44,10 +44,10 @@ def require_noise_level(energy: nn.Module, name: str, example: float) -> float:
 
 
 class Recovery(nn.Module):
-    """U(z) = E(x, ν) + T‖x − x̃‖²/(2δ²), x = x̃ + rz, so that exp(−U/T) is the density of x given x̃ = x + δξ.
+    """U(z) = E(x, ν) + T‖x − x̃‖²/(2δ²) with x = x̃ + rz. exp(−U/T) is the density of x given x̃ = x + δξ.
 
-    The prior is exp(−E/T)/Z and the likelihood N(x̃; x, δ²I), whose normalizer is one known number per row. Samplers
-    that stack copies of the rows evaluate all copies at once.
+    The prior is exp(−E/T)/Z and the likelihood is N(x̃; x, δ²I), with a known normalizer per row. Samplers that stack
+    copies of the rows evaluate all copies at once.
 
     noised: x̃.
     ν, δ, r: one per row (> 0).
@@ -104,7 +104,10 @@ class NoiseSchedule:
 
     @staticmethod
     def from_energy(energy: nn.Module, sigma: list[float], name: str) -> "NoiseSchedule":
-        """Return the levels of an energy; raise InputError if it is not noise-conditional. name: what needs them."""
+        """Return the levels of an energy; raise InputError if it is not noise-conditional.
+
+        name: name of the part that needs the levels, for the message.
+        """
         check_rising(sigma)
         return NoiseSchedule(sigma, require_noise_level(energy, name, sigma[0] / 10))
 
@@ -116,7 +119,7 @@ class NoiseSchedule:
 
     @property
     def n_levels(self) -> int:
-        """Return K, the number of distributions that lead from a level to the one below."""
+        """Return K, the number of distributions that lead from a level to the next lower level."""
         return len(self.sigma)
 
     @cached_property

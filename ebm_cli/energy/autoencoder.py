@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.data import Data
 from ebm_cli.energy._convolutions import ConvEncoder, UNetDecoder
-from ebm_cli.energy._network import Tail, spectrally_normalised
+from ebm_cli.energy._network import Tail, apply_spectral_norm
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """The sizes of one network; see `Autoencoder`."""
+    """The sizes of one network, with the names of `Autoencoder`."""
 
     width: int
     depth: int
@@ -72,11 +72,12 @@ class Autoencoder(Member):
 
     r reconstructs x from features h(x), o scores the features. If r is the denoiser of data with noise σ, −∇E is the
     score of the noisy distribution (Vincent, 2011, "A connection between score matching and denoising autoencoders").
-    Therefore score matching at that σ starts close to its solution. r and o grow at most linearly, so Z(T) is finite
-    for every T > 0 if confinement > 0 or base ≥ 1.
+    Therefore score matching at that σ starts close to its solution. r and o do not grow faster than linearly, so Z(T)
+    is finite for all T > 0 if confinement > 0 or base_components ≥ 1.
 
-    In training mode each row is used by only one member, in equal blocks, so that members learn independently. A batch
-    must be `ensemble_size` times as large for each member to use as many rows. Otherwise E is the mean of all members.
+    In training mode members are trained independently: each uses a different block of the rows, of equal size. To give
+    each member the rows that a single network has, the batch must be `ensemble_size` times as large. In evaluation mode
+    E is the mean of all members.
 
     width: units per hidden layer (≥ 1).
     depth: number of hidden layers (≥ 1).
@@ -89,7 +90,7 @@ class Autoencoder(Member):
     sigma: σ in units of x (> 0).
     confinement: curvature of the quadratic term (≥ 0).
     base_components: number of Gaussians of b (≥ 0).
-    spectral_norm: factor of r and o (> 0), or None. See `_network` for these three.
+    spectral_norm: factor of r and o after spectral normalization (> 0), or None for no normalization.
     event: shape of one state.
     """
 
@@ -113,13 +114,13 @@ class Autoencoder(Member):
         sizes = Architecture(width, depth, channels, convolutions, dropout, channel_dropout, unet)
         check.count("ensemble_size", ensemble_size)
         check.positive("sigma", sigma)
-        # The first member is the module itself, so that the weights of a single network keep their names.
+        # The first member is the module itself. Thus the weights of a single network have the same names as before.
         super().__init__(sizes, event)
         self.others = nn.ModuleList(Member(sizes, event) for _ in range(ensemble_size - 1))
         self.event = event
         self.sigma = sigma
         self.tail = Tail(confinement, base_components, event, data)
-        self.scale = spectrally_normalised(self, spectral_norm)
+        self.scale = apply_spectral_norm(self, spectral_norm)
 
     def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
         members = [self.member_energy, *(member.member_energy for member in self.others)]

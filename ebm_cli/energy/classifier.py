@@ -1,4 +1,4 @@
-"""Classifier energy: a network with one logit per class, which also defines a density over states."""
+"""Classifier energy: a network with one logit per class that also defines a density over states."""
 
 import math
 
@@ -11,7 +11,7 @@ from ebm_cli.check import InputError
 from ebm_cli.data import Data
 from ebm_cli.data._rows import available_rows
 from ebm_cli.energy._confined import ConfinedNetwork
-from ebm_cli.energy._network import perceptron
+from ebm_cli.energy._network import apply_spectral_norm, perceptron
 
 
 class Classifier(ConfinedNetwork):
@@ -22,9 +22,9 @@ class Classifier(ConfinedNetwork):
 
     width: units per hidden layer (≥ 1).
     depth: number of hidden layers (≥ 1).
-    classes: number of classes (≥ 2), or None for that of the labels of the training rows.
-    confinement, base, event: see `ConfinedNetwork`.
-    spectral_norm: see `_network` (> 0, or None).
+    classes: number of classes (≥ 2), or None for the number of labels of the training rows.
+    confinement, base_components, event: defined in `ConfinedNetwork`.
+    spectral_norm: factor of g after spectral normalization (> 0), or None for no normalization.
 
     Raises InputError if the labels of the data do not match the classes.
     """
@@ -43,7 +43,7 @@ class Classifier(ConfinedNetwork):
         super().__init__(width, depth, confinement, base_components, event, data)
         self.classes = number_of_classes(classes, data)
         self.net = perceptron(math.prod(event), width, depth, self.classes)
-        self.normalize(spectral_norm)
+        self.scale = apply_spectral_norm(self, spectral_norm)
 
     def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
         return -self.logits(x).logsumexp(1)
@@ -59,10 +59,10 @@ def number_of_classes(classes: int | None, data: Data | None) -> int:
     y = None if data is None else available_rows(data).y
     if y is None:
         if classes is None:
-            raise InputError("classes must be given, because there are no labels to take their number from")
+            raise InputError("classes must be given, because their number cannot be taken from labels")
         return classes
     labels = torch.unique(y)
-    # A table stores all levels; its held-out rows may lack one.
+    # A table stores all levels. Its held-out rows may not contain all of them.
     levels = getattr(data, "levels", None)
     n_labels = int(labels.max()) + 1 if levels is None else len(levels)
     if int(labels.min()) < 0 or n_labels < 2:

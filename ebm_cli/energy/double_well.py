@@ -10,8 +10,8 @@ from ebm_cli import check
 class DoubleWell(nn.Module):
     """E(x) = barrier·(x₁² − 1)² + tilt·x₁ + ½ Σ_{i>1} xᵢ².
 
-    Wells near x₁ = ±1 with curvature 8·barrier, separated by `barrier` at x₁ = 0; `tilt` raises the right one.
-    Z has no closed form. Quadrature in x₁ gives it, because the other coordinates are independent N(0, T).
+    Wells near x₁ = ±1 with curvature 8·barrier, separated by `barrier` at x₁ = 0; `tilt` > 0 raises the right well.
+    Z is not known in closed form. Quadrature in x₁ gives it, because the other coordinates are independent N(0, T).
 
     barrier: height of the barrier, in units of energy (> 0).
     tilt: slope along x₁.

@@ -11,7 +11,7 @@ from ebm_cli.rng import normal_like
 
 
 class Funnel(nn.Module):
-    """E(x) = x₁²/(2s²) + ½ Σ_{i>1} (xᵢ² e^{−x₁} + x₁), so that x₁ ~ N(0, s²) and xᵢ | x₁ ~ N(0, e^{x₁}) at T = 1.
+    """E(x) = x₁²/(2s²) + ½ Σ_{i>1} (xᵢ² e^{−x₁} + x₁). At T = 1, x₁ ~ N(0, s²) and xᵢ | x₁ ~ N(0, e^{x₁}).
 
     Neal, 2003 (Annals of Statistics 31, 705), section 8, with s = 3 and d = 10. At any T, xᵢ | x₁ ~ N(0, T e^{x₁})
     and x₁ ~ N(m, s²T) with m = s²(d − 1)(T − 1)/2, by completing the square. Hence

@@ -1,4 +1,4 @@
-"""Mixture of trained runs: states that are likely under at least one of them."""
+"""Mixture of trained runs: states that are likely under any of them."""
 
 import math
 
@@ -13,17 +13,17 @@ from ebm_cli.estimate import Estimate
 
 
 class Mixture(nn.Module):
-    """E(x) = −log Σᵢ wᵢ exp(−Eᵢ(x)/Tᵢ)/Zᵢ, so that at T = 1 p = Σᵢ wᵢ pᵢ, pᵢ = exp(−Eᵢ/Tᵢ)/Zᵢ, is normalized.
+    """E(x) = −log Σᵢ wᵢ exp(−Eᵢ(x)/Tᵢ)/Zᵢ. At T = 1, p = Σᵢ wᵢ pᵢ with pᵢ = exp(−Eᵢ/Tᵢ)/Zᵢ is normalized.
 
-    The weights have no meaning without Zᵢ. Therefore log Zᵢ is computed once, at construction: in closed form if the
-    part has one, by quadrature in up to three dimensions, otherwise as a bracket. An error of δ nats in log Zᵢ scales
-    the odds of part i by e^{−δ}. Raises InputError if log Zᵢ is refused or has only one bound. Du, Li and Mordatch,
-    2020 (arXiv 2004.06030), eq. 5, omit the Zᵢ; `unnormalised` does the same.
+    The weights have no meaning without Zᵢ. Therefore log Zᵢ is computed once, at construction: in closed form if it is
+    known, by quadrature in up to three dimensions, otherwise as a bracket. An error of δ nats in log Zᵢ scales the odds
+    of part i by e^{−δ}. Raises InputError if log Zᵢ is refused or only one bound is known. Du, Li and Mordatch, 2020
+    (arXiv 2004.06030), eq. 5, omit the Zᵢ; `unnormalised` does the same.
 
     runs: two or more runs of one event shape.
     weights: wᵢ per run (> 0), scaled to sum to 1, or None for equal weights.
-    temperatures: Tᵢ per run (> 0), or None for those of the training.
-    unnormalised: True for log Zᵢ = 0, so that the weights are proportional to wᵢZᵢ, which are unknown.
+    temperatures: Tᵢ per run (> 0), or None for the temperatures of the training.
+    unnormalised: True for log Zᵢ = 0. The weights are then proportional to the unknown wᵢZᵢ.
     budget: maximum number of gradients for each log Zᵢ (≥ 1).
     target: width of the bracket of log Zᵢ, in nats, at which to stop (> 0).
     """

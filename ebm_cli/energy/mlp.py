@@ -9,22 +9,22 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.data import Data
 from ebm_cli.energy._confined import ConfinedNetwork
-from ebm_cli.energy._network import perceptron
+from ebm_cli.energy._network import apply_spectral_norm, perceptron
 
 
 class MLP(ConfinedNetwork):
     """E(x) = f(x) + confinement/2·‖x‖² − log b(x), f a perceptron with SiLU units.
 
-    A perceptron learns slow variation first and sharp edges hardly at all. Fourier features of x in addition to x,
-    Tancik et al., 2020 (arXiv 2006.10739), let it learn both.
+    A perceptron fits slow variation first, and sharp edges hardly at all. With Fourier features of x in addition to x
+    (Tancik et al., 2020, arXiv 2006.10739), it can fit both.
 
     width: units per hidden layer (≥ 1).
     depth: number of hidden layers (≥ 1).
     frequencies: number of Fourier features (≥ 0).
     bandwidth: standard deviation of their frequencies, in radians per unit of x (> 0).
     noise_level: default σ of the noise-level input log σ (> 0), or None for no such input.
-    confinement, base, event: see `ConfinedNetwork`.
-    spectral_norm: see `_network` (> 0, or None).
+    confinement, base_components, event: defined in `ConfinedNetwork`.
+    spectral_norm: factor of f after spectral normalization (> 0), or None for no normalization.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class MLP(ConfinedNetwork):
         size = math.prod(event)
         self.waves = FourierFeatures(size, frequencies, bandwidth) if frequencies else None
         self.net = perceptron(size + 2 * frequencies + (noise_level is not None), width, depth, 1)
-        self.normalize(spectral_norm)
+        self.scale = apply_spectral_norm(self, spectral_norm)
 
     def forward(
         self, x: Float[Tensor, "n *event"], condition: Float[Tensor, " n"] | None = None

@@ -18,7 +18,7 @@ N_RAYS, N_STEPS, FIRST_STEP, STEP_DECAY = 256, 40, 0.5, 0.9
 
 
 class Negation(nn.Module):
-    """E(x) = E_A(x)/T_A − α E_B(x)/T_B + confinement/2·‖x‖², so that at T = 1 p ∝ p_A/p_B^α · exp(−confinement/2·‖x‖²).
+    """E(x) = E_A(x)/T_A − α E_B(x)/T_B + confinement/2·‖x‖². At T = 1, p ∝ p_A/p_B^α · exp(−confinement/2·‖x‖²).
 
     Du, Li and Mordatch, 2020 (arXiv 2004.06030), eq. 8. Z is infinite if E does not grow. With quadratic tails of
     curvature c, c_A/T_A − α c_B/T_B + confinement must be > 0. Raises InputError if E does not increase by more than
@@ -28,7 +28,7 @@ class Negation(nn.Module):
 
     runs: two runs of one event shape, A and B.
     alpha: α (in (0, 1)).
-    temperatures: T_A and T_B (> 0), or None for those of the training.
+    temperatures: T_A and T_B (> 0), or None for the temperatures of the training.
     confinement: curvature of the quadratic term that is added (≥ 0).
     """
 
@@ -74,12 +74,12 @@ def refuse_improper(energy: nn.Module, event: tuple[int, ...]) -> None:
                     raise InputError(
                         f"runs: this combination is not normalizable: along {n_improper} of {len(u)} directions the "
                         f"energy grows too slowly between radius {r:g} and {FAR_RADIUS:g} (by {float(rise.min()):.3g}, "
-                        f"at least {needed:.3g} needed). Decrease alpha or increase confinement"
+                        f"{needed:.3g} needed). Decrease alpha or increase confinement"
                     )
 
 
 def lowest_rays(energy: nn.Module, event: tuple[int, ...]) -> Float[Tensor, "rays *event"]:
-    """Return unit vectors along and against every axis, and random ones after descent of E(R·u) on the sphere."""
+    """Return unit vectors along and against each axis, and random unit vectors after descent of E(R·u)."""
     here, d = device_of(energy), math.prod(event)
     dtype = torch.get_default_dtype()
     drawn = torch.randn(N_RAYS, d, generator=torch.Generator("cpu").manual_seed(0), dtype=dtype, device="cpu")

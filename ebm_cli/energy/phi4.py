@@ -1,4 +1,4 @@
-"""φ⁴ theory on a lattice: each site chooses a sign and prefers that of its neighbors."""
+"""φ⁴ theory on a lattice: each site chooses a sign and prefers the sign of its neighbors."""
 
 import torch
 from jaxtyping import Float
@@ -11,8 +11,9 @@ class Phi4(nn.Module):
     """E(φ) = Σ_x [½ Σ_μ (φ_{x+μ} − φ_x)² + ½m²φ_x² + ¼λφ_x⁴], periodic in every direction μ.
 
     The lattice action of scalar field theory (Montvay and Münster, 1994, section 2.1, with λ/4 for their λ). For m² < 0
-    each site has two wells at ±√(−m²/λ). A wall between signs has an energy proportional to its length. Z has no
-    closed form; on a ring of sites the transfer matrix e^{−V(φ)/2T} e^{−(φ−φ')²/2T} e^{−V(φ')/2T} gives it, Z = tr Kᴸ.
+    each site has two wells at ±√(−m²/λ). A wall between signs has an energy proportional to its length. Z is not known
+    in closed form. On a ring of L sites it is Z = tr Kᴸ with the transfer matrix
+    K = e^{−V(φ)/2T} e^{−(φ−φ')²/2T} e^{−V(φ')/2T}.
 
     mass_squared: m².
     coupling: λ (> 0).
@@ -38,6 +39,6 @@ class Phi4(nn.Module):
         grad = x * (self.mass_squared + self.coupling * x.square())
         for direction in range(1, x.dim()):
             grad = grad + 2 * x - x.roll(1, direction) - x.roll(-1, direction)
-        # x·∇E counts the quartic term 4 times and the quadratic ones twice.
+        # x·∇E counts the quartic term 4 times and the quadratic terms twice.
         e = 0.5 * (x * grad) - 0.25 * self.coupling * x.square().square()
         return e.flatten(1).sum(1), grad

@@ -8,15 +8,15 @@ from ebm_cli.energy._composition import TrainedComponent, common_event, common_s
 
 
 class Product(nn.Module):
-    """E(x) = Σᵢ wᵢ Eᵢ(x)/Tᵢ, so that at T = 1 p ∝ Πᵢ pᵢ^{wᵢ}, pᵢ ∝ exp(−Eᵢ/Tᵢ).
+    """E(x) = Σᵢ wᵢ Eᵢ(x)/Tᵢ. At T = 1, p ∝ Πᵢ pᵢ^{wᵢ} with pᵢ ∝ exp(−Eᵢ/Tᵢ).
 
     Hinton, 2002 (Neural Computation 14, 1771), eq. 1, a product of experts. The log Z of each part is a constant
-    and cancels. E is dimensionless: temperature 1 gives the product. Z is finite if those of the parts are, because
-    wᵢ > 0.
+    and cancels. E is dimensionless: temperature 1 gives the product. Z is finite if the Z of all parts are finite,
+    because wᵢ > 0.
 
     runs: two or more runs of one event shape.
     weights: wᵢ per run (> 0), or None for 1 each.
-    temperatures: Tᵢ per run (> 0), or None for those of the training.
+    temperatures: Tᵢ per run (> 0), or None for the temperatures of the training.
     """
 
     def __init__(

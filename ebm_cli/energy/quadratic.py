@@ -18,7 +18,7 @@ class Quadratic(GaussianEnergy):
     stationary variance is (T/a)/(1 − aη/2).
 
     a: one curvature for all coordinates, or a list with one per coordinate (> 0).
-    event: shape of one state; by default that of the list `a`.
+    event: shape of one state; by default the shape of the list `a`.
     """
 
     def __init__(self, a: float | list[float], event: tuple[int, ...] | None) -> None:

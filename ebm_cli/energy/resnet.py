@@ -9,7 +9,7 @@ from ebm_cli.energy._confined import ImageNetwork
 class ResNet(ImageNetwork):
     """E(x) = f(x) + confinement/2·‖x‖² − log b(x), f a residual network with SiLU units and no batch statistics.
 
-    He et al., 2016 (arXiv 1603.05027), pre-activation blocks, as in the energies of Du and Mordatch, 2019 (arXiv
+    The pre-activation blocks of He et al., 2016 (arXiv 1603.05027), used for energies by Du and Mordatch, 2019 (arXiv
     1903.08689). A 3×3 convolution to `width` channels; `depth` stages (≥ 0), each a block h + g(h), its mean over 2×2
     pixels (odd sides are rounded up) and twice the channels; a last block; the sum over the image, times a vector.
     With blocks, spectral_norm bounds each layer, not ‖∇f‖. See `ImageNetwork` for the parameters.

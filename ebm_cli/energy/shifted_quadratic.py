@@ -18,7 +18,7 @@ class ShiftedQuadratic(GaussianEnergy):
     negative log-likelihood moves θ to the mean of the data.
 
     mean: initial mean, one number for all coordinates or a list with one per coordinate.
-    event: shape of one state; by default that of the list `mean`.
+    event: shape of one state; by default the shape of the list `mean`.
     """
 
     def __init__(self, mean: float | list[float], event: tuple[int, ...] | None) -> None:

@@ -22,6 +22,7 @@ CYCLE: tuple[str, ...] = tuple(STYLE["axes.prop_cycle"].by_key()["color"])
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = CYCLE
 BLACK = "#000000"
 MAX_NAMED_VALUES = 12
+MAX_LEVEL = 12
 
 
 def new(columns: int = 1, width: float = 6.4, height: float = 3.6) -> tuple[Figure, list[Axes]]:
@@ -134,6 +135,12 @@ def energy_on_grid(
         x = torch.as_tensor(points, dtype=torch.get_default_dtype(), device=device_of(energy))
         e = torch.cat([energy(part) for part in x.split(65536)])
     return u, v, e.cpu().numpy().reshape(size, size)
+
+
+def contours(axes: Axes, u: np.ndarray, v: np.ndarray, level: Float[np.ndarray, "rows columns"]) -> Any:
+    """Fill contours of a level (≥ 0) in gray, one per unit up to MAX_LEVEL."""
+    levels = np.arange(0, MAX_LEVEL + 0.5, 1)
+    return axes.contourf(u, v, np.minimum(level, MAX_LEVEL), levels=levels, cmap="Greys", alpha=0.6)
 
 
 def plot_values(axes: Axes, values: dict[str, float], xlabel: str) -> None:

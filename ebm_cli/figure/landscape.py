@@ -13,7 +13,6 @@ from ebm_cli.data._rows import available_rows
 from ebm_cli.estimate import Picture
 
 GRID_POINTS = 160
-MAX_LEVEL = 12
 
 
 def landscape(energy: nn.Module, temperature: float, data: Data | None, x: Float[np.ndarray, "n 2"]) -> Picture:
@@ -80,8 +79,7 @@ def draw_states(
     drawn: Figure, axes: Axes, u: np.ndarray, v: np.ndarray, level: np.ndarray, x: Float[np.ndarray, "n 2"]
 ) -> None:
     """Draw states over contours of E/T, one contour per T above the lowest."""
-    levels = np.arange(0, MAX_LEVEL + 0.5, 1)
-    filled = axes.contourf(u, v, np.minimum(level, MAX_LEVEL), levels=levels, cmap="Greys", alpha=0.65)
+    filled = figure.contours(axes, u, v, level)
     axes.scatter(x[:, 0], x[:, 1], s=7, color=figure.ORANGE, linewidths=0, alpha=0.7)
     axes.set_title("chains over the energy" if len(x) else "energy")
-    drawn.colorbar(filled, ax=axes, label=f"(E − min E)/T, cut at {MAX_LEVEL}")
+    drawn.colorbar(filled, ax=axes, label=f"(E − min E)/T, cut at {figure.MAX_LEVEL}")

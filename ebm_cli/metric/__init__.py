@@ -32,13 +32,14 @@ from ebm_cli import partition
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Data
 from ebm_cli.data._features import Features, features_of
-from ebm_cli.estimate import Result
+from ebm_cli.estimate import Estimate, Result, refused
 from ebm_cli.partition import Integrand, LogZResult
 from ebm_cli.partition.budget import Budget
 from ebm_cli.partition.settings import LogZSettings
 from ebm_cli.run.terminal import NullTerminal, Terminal
 
 NEEDS_DATA = "needs data to compare with. Type run=RUN of a trained model, or data=NAME"
+NOT_FINITE = "the energy of {} is not finite"
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,11 @@ class EvaluationContext:
     data: the set that the model is compared with.
     samples: final states of the model's chains, one per row; None if no metric needs any.
     held_out, train: rows of the data with the set's own noise, the same in every run.
-    train_missing: why there are no training rows, if a run's file cannot be found.
-    known: noised rows of the training data's distribution; None for `train`.
-    warnings: what is wrong with the samples; every estimate from them takes them over.
-    partitions: log Z for every settings that a metric asked for.
-    budget, target: for each log Z, see `Budget`.
+    train_missing: why training rows are missing, if a run's file cannot be found.
+    known: noisy rows of the training data's distribution; None if `train` contains them.
+    warnings: problems of the samples. They become cautions of every estimate from the samples.
+    partitions: the results for log Z so far, by their settings.
+    budget, target: limits of each log Z (`Budget`).
     terminal: where progress is shown.
     """
 
@@ -78,14 +79,14 @@ class EvaluationContext:
         Budget(self.budget, self.target)
 
     @property
-    def compared(self) -> str:
-        """What `held_out` contains, in words: the data's held-out rows, or all rows of another file."""
+    def held_out_name(self) -> str:
+        """The name of the rows in `held_out`: the data's held-out rows, or all rows of another file."""
         name = getattr(self.data, "other_file", "")
         return f"rows of {name}" if name else "held-out rows"
 
     @property
     def noise(self) -> str:
-        """How the data's noise enters, for a caption."""
+        """A description of the data's noise, for a caption."""
         σ = self.data.noise if self.data is not None else 0.0
         return f"both sides have the data's noise, σ = {σ:g}" if σ else "the data have no noise"
 
@@ -109,7 +110,7 @@ class EvaluationContext:
         return features_of(self.data, self.held_out)
 
     def log_z(self, settings: LogZSettings) -> LogZResult:
-        """Return the model's log Z by this settings, computed once for all metrics."""
+        """Return the model's log Z by these settings, computed once for all metrics."""
         if settings not in self.partitions:
             σ = 0.0 if self.data is None else self.data.noise
             rows = self.train if self.known is None else self.known
@@ -122,7 +123,7 @@ class EvaluationContext:
 
 @runtime_checkable
 class Metric(Protocol):
-    """A callable from a model and what it is compared with to estimates and what a picture of them needs.
+    """A callable that compares a model with data or with the truth.
 
     needs_samples: True if chains must be run for it.
     """
@@ -137,13 +138,25 @@ def rows(x: Tensor) -> Float[np.ndarray, "n size"]:
     return x.flatten(1).double().cpu().numpy()
 
 
-def shuffled(x: Tensor, most: int) -> Tensor:
-    """Return at most `most` rows in random order, the same order for the same number of rows."""
-    return x[np.random.default_rng(0).permutation(len(x))[:most].tolist()]
+def shuffled(x: Tensor, max_rows: int) -> Tensor:
+    """Return up to `max_rows` rows in random order, the same order for the same number of rows."""
+    return x[np.random.default_rng(0).permutation(len(x))[:max_rows].tolist()]
+
+
+def mean_over_rows(values: Float[np.ndarray, " n"], unit: str, problem: str) -> Estimate:
+    """Return the mean over rows with its standard error; refused if some rows have no finite value.
+
+    problem: the reason for a refusal, with {} for the number of such rows.
+    """
+    finite = np.isfinite(values)
+    if not finite.all():
+        return refused(problem.format(f"{(~finite).sum()} of {len(values)} rows"), unit)
+    se = float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else None
+    return Estimate(float(values.mean()), se=se, unit=unit)
 
 
 def binomial_se(successes: float, trials: int) -> float:
-    """Return √(p(1 − p)/trials) with p = (successes + 1)/(trials + 2), which is > 0 for none and for all."""
+    """Return √(p(1 − p)/trials) with p = (successes + 1)/(trials + 2). It is > 0 even if all trials succeed or fail."""
     p = (successes + 1) / (trials + 2)
     return (p * (1 - p) / trials) ** 0.5
 

@@ -2,33 +2,41 @@
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from ebm_cli import figure
-from ebm_cli.metric.distance_to_truth import Box, Shown, densities
+from ebm_cli.metric import EvaluationContext
+from ebm_cli.metric._density_grid import Box, densities
 
 # Levels of the cumulative distributions that the window contains.
 LEVELS = (0.0005, 0.9995)
 
 
-def draw(shown: Shown) -> Figure:
-    """Draw both densities, side by side in the plane, over each other on the line."""
-    box = visible(shown)
-    p, log_q, *_ = densities(shown.context, box, shown.size)
+def draw(
+    context: EvaluationContext, p: Float[Tensor, " cells"], q: Float[Tensor, " cells"], box: Box, size: int
+) -> Figure:
+    """Draw both densities: next to each other in the plane, over each other in one dimension.
+
+    p, q: the densities of the data and of the model on a grid of `size` cells per side over `box`.
+    """
+    window = visible_window((p, q), box, size)
+    p, log_q, *_ = densities(context, window, size)
     both = (p.cpu().numpy(), log_q.exp().cpu().numpy())
-    if len(box) == 1:
+    if len(window) == 1:
         drawn, (axes,) = figure.new()
-        x = np.linspace(*box[0], shown.size)
+        x = np.linspace(*window[0], size)
         axes.plot(x, both[0], color=figure.BLUE, label="data")
         axes.plot(x, both[1], color=figure.RED, linestyle="--", label="model")
         axes.set(xlabel="x", ylabel="density")
         axes.legend()
         return drawn
-    tall = (box[1][1] - box[1][0]) / (box[0][1] - box[0][0])
+    tall = (window[1][1] - window[1][0]) / (window[0][1] - window[0][0])
     drawn, panels = figure.new(2, width=7.6, height=min(max(2.9 * tall, 1.2), 6.0) + 0.8)
-    sides = [np.linspace(*side, shown.size) for side in box]
+    sides = [np.linspace(*side, size) for side in window]
     for axes, density, title in zip(panels, both, ("data", "model"), strict=True):
-        shape = density.reshape(shown.size, shown.size).T
+        shape = density.reshape(size, size).T
         axes.pcolormesh(*sides, shape, vmin=0, vmax=float(both[0].max()), cmap="cividis", rasterized=True)
         axes.set(title=title, xlabel="x₁", ylabel="x₂", aspect="equal")
         axes.grid(False)
@@ -36,12 +44,11 @@ def draw(shown: Shown) -> Figure:
     return drawn
 
 
-def visible(shown: Shown) -> Box:
-    """Return the window: all but 0.1 % of the data and, as far as `figure.window` widens it, of the model."""
-    size, dims = shown.size, len(shown.box)
-    edges = np.array(shown.box)
+def visible_window(densities: tuple[Float[Tensor, " cells"], Float[Tensor, " cells"]], box: Box, size: int) -> Box:
+    """Return the window that contains all but 0.1 % of the data. `figure.window` widens it to show the model."""
+    dims, edges = len(box), np.array(box)
     corners = []
-    for density in (shown.p, shown.q):
+    for density in densities:
         mass = (density / density.sum()).reshape([size] * dims)
         sides = [mass.sum([other for other in range(dims) if other != axis] or None) for axis in range(dims)]
         rising = [(side if dims > 1 else mass).cumsum(0) for side in sides]

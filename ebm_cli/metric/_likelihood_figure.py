@@ -9,15 +9,15 @@ from matplotlib.figure import Figure
 
 from ebm_cli import figure
 from ebm_cli.estimate import show
-from ebm_cli.metric.nll import LikelihoodRow
+from ebm_cli.metric._likelihood_rows import LikelihoodRow
 
-# Densities farther below the best than this many times the median are drawn as arrows: they would flatten the others.
+# A density that is this many times the median distance below the best is drawn as an arrow. It would flatten the rest.
 MAX_MEDIANS_BELOW = 6.0
 LABEL_WIDTH = 34
 
 
 def likelihoods(rows: Sequence[LikelihoodRow]) -> Figure:
-    """Draw dots for every density: held-out filled, training hollow, and the bounds of log Z as a bar."""
+    """Draw a filled dot for held-out rows, a hollow dot for training rows, and a bar for the bounds of log Z."""
     ordered = sorted(rows, key=lambda row: -row.held_out)
     low, high = limits(ordered)
     drawn, (axes,) = figure.new(width=7.2, height=1.15 + 0.36 * len(ordered))
@@ -69,7 +69,7 @@ def line(axes: Axes, row: LikelihoodRow, place: int, low: float) -> None:
 
 
 def numbers(axes: Axes, rows: Sequence[LikelihoodRow]) -> None:
-    """Write the numbers at the right edge."""
+    """Write each mean, its error and the duration of the fit at the right edge."""
     timed = any(row.seconds is not None for row in rows)
     right = axes.secondary_yaxis("right")
     texts = [show(row.held_out, row.se) + (f"   {seconds(row.seconds)}" if timed else "") for row in rows]

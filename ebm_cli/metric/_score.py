@@ -1,6 +1,7 @@
 """Scores of the rows of a user's own file: energy, log-density in the file's units, and a conformal p-value."""
 
-from typing import Any, NamedTuple
+import dataclasses
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -8,38 +9,34 @@ from torch import Tensor
 
 from ebm_cli.data import FileRows
 from ebm_cli.estimate import Estimate, Picture, Result, refused
-from ebm_cli.metric import EvaluationContext
+from ebm_cli.metric import NOT_FINITE, EvaluationContext, mean_over_rows
 from ebm_cli.metric._score_rows import ScoredRows
+from ebm_cli.metric._score_table import SCORES
+from ebm_cli.metric.nll import nll_estimate
 from ebm_cli.partition import LogZResult
 from ebm_cli.partition.settings import DEFAULT_SETTINGS
 from ebm_cli.run.terminal import Stopped
 from ebm_cli.wells.modes import values
 
-SCORES = "scores.csv"
-# A row is rare if its p-value is at most this.
+# The largest p-value of a rare row.
 RARE = 0.05
 BINS = 40
-NO_HELD_OUT = "there are no held-out rows to compare with. Type run=RUN of a model that was trained on data"
+NO_HELD_OUT = "held-out rows to compare with are missing. Type run=RUN of a model that was trained on data"
 # Prefix of a column whose name the file has already.
 PREFIX = "ebm_"
-
-
-class Shown(NamedTuple):
-    """Energies of the scored rows and of the held-out rows, and the fraction of rare rows."""
-
-    scored: Float[np.ndarray, " n"]
-    held_out: Float[np.ndarray, " m"]
-    rare: float
 
 
 def score(context: EvaluationContext, scored: ScoredRows) -> Result:
     """Score every row of a file, in the file's own order, next to the file's own columns.
 
-    energy: E(x). log_density: log p(x) = −E(x)/T − log Z − Σ log s, s the file's units per unit of the model's
-    coordinates, in nats; log_density_lower and log_density_upper use the bounds of log Z instead of its value.
+    energy: E(x).
+    log_density: log p(x) = −E(x)/T − log Z − Σ log s in nats, s the file's units per unit of the model's coordinates.
+        log_density_lower and log_density_upper use the bounds of log Z instead of its value.
     p_value: (1 + number of held-out rows with E ≥ E(x))/(1 + number of held-out rows), the conformal p-value of
-    p(x) (Vovk, Gammerman and Shafer, 2005, eq. 2.20): for a row from the distribution of the held-out ones,
-    P(p ≤ α) ≤ α. All rows are scored without noise. Rows with missing values have no score.
+        p(x) (Vovk, Gammerman and Shafer, 2005, eq. 2.20). For a row from the distribution of the held-out rows,
+        P(p ≤ α) ≤ α.
+
+    All rows are scored without noise. Rows with missing values have no score.
     """
     rows, log_unit, unit = scored
     T, e = context.temperature, energies(context, rows.x)
@@ -47,7 +44,7 @@ def score(context: EvaluationContext, scored: ScoredRows) -> Result:
     columns = {"energy": e} | log_densities(e, T, found.estimate, log_unit)
     estimates = {
         "rows_scored": Estimate(float(len(e))),
-        "energy": mean_over_rows(e, "energy"),
+        "energy": mean_over_rows(e, "energy", NOT_FINITE),
         "log_density": mean_log_density(e, T, found.estimate, log_unit),
         "rare_fraction": refused(NO_HELD_OUT),
     }
@@ -66,11 +63,11 @@ def score(context: EvaluationContext, scored: ScoredRows) -> Result:
         "of rows like these"
     )
     drawn = picture if np.isfinite(np.concatenate([e, reference])).any() else None
-    return Result(estimates, Shown(e, reference, rare), drawn, notes, {SCORES: with_own_columns(rows, columns, notes)})
+    return Result(estimates, (e, reference, rare), drawn, notes, {SCORES: with_own_columns(rows, columns, notes)})
 
 
 def log_z(context: EvaluationContext) -> LogZResult:
-    """Return log Z, refused if the run is stopped before it was found. Energies and p-values do not need it."""
+    """Return log Z; refused if the run is stopped before it is found. Energies and p-values do not need it."""
     try:
         return context.log_z(DEFAULT_SETTINGS)
     except Stopped:
@@ -90,11 +87,11 @@ def energies(context: EvaluationContext, x: Float[Tensor, "n *event"]) -> Float[
 
 
 def conformal(e: Float[np.ndarray, " n"], held_out: Float[np.ndarray, " m"]) -> Float[np.ndarray, " n"]:
-    """Return (1 + number of held-out rows that are no likelier than each row)/(1 + m)."""
-    # An energy that is not a number counts as less likely than all.
+    """Return for each row (1 + number of held-out rows with the same or a higher energy)/(1 + m)."""
+    # A row whose energy is not a number counts as less likely than all others.
     e, held_out = (np.where(np.isnan(each), np.inf, each) for each in (e, held_out))
-    no_likelier = len(held_out) - np.searchsorted(np.sort(held_out), e, side="left")
-    return (1 + no_likelier) / (1 + len(held_out))
+    higher_or_equal = len(held_out) - np.searchsorted(np.sort(held_out), e, side="left")
+    return (1 + higher_or_equal) / (1 + len(held_out))
 
 
 def log_densities(
@@ -105,35 +102,24 @@ def log_densities(
     return {name: -e / T - value - log_unit for name, value in log_zs.items() if isinstance(value, float)}
 
 
-def mean_over_rows(e: Float[np.ndarray, " n"], unit: str) -> Estimate:
-    """Return the mean over rows with its standard error."""
-    if not np.isfinite(e).all():
-        return refused(f"the energy of {(~np.isfinite(e)).sum()} of {len(e)} rows is not finite", unit)
-    return Estimate(float(e.mean()), se=float(e.std(ddof=1) / len(e) ** 0.5) if len(e) > 1 else None, unit=unit)
-
-
 def mean_log_density(e: Float[np.ndarray, " n"], T: float, log_z: Estimate, log_unit: float) -> Estimate:
     """Return the mean log-density of the rows, with the bounds and the verdict of log Z."""
-    without_z = mean_over_rows(-e / T, "nats")
-    if not isinstance(log_z.value, float) or not isinstance(without_z.value, float):
-        return refused(f"no log Z: {log_z.reason}" if without_z.verdict == "ok" else without_z.reason, "nats")
-    lower, upper = (
-        None if bound is None else without_z.value - bound - log_unit for bound in (log_z.upper, log_z.lower)
-    )
-    value = without_z.value - log_z.value - log_unit
-    shown = (f"log Z: {log_z.reason}",) if log_z.verdict == "caution" else ()
-    return Estimate(value, without_z.se, lower, upper, "nats", log_z.verdict, shown)
+    nll = nll_estimate(e / T, log_z, 1.0, "nats")
+    if not isinstance(nll.value, float):
+        return nll
+    lower, upper = (None if bound is None else -bound - log_unit for bound in (nll.upper, nll.lower))
+    return dataclasses.replace(nll, value=-nll.value - log_unit, lower=lower, upper=upper)
 
 
 def describe_unit(log_unit: float) -> str:
-    """Return how the file's units change a log-density, in words."""
+    """Describe how the file's units change a log-density."""
     if log_unit == 0:
         return "these are the model's units too"
     return f"the model's own units give {abs(log_unit):.6g} nats {'more' if log_unit > 0 else 'less'}"
 
 
 def with_own_columns(rows: FileRows, columns: dict[str, np.ndarray], notes: list[str]) -> Any:
-    """Return the file's own columns, then ours; cells of rows without a score are empty."""
+    """Return the file's own columns, then the scores; cells of rows without a score are empty."""
     table = rows.table.copy()
     for name, scores in columns.items():
         full = np.full(len(rows.complete), np.nan)
@@ -142,7 +128,7 @@ def with_own_columns(rows: FileRows, columns: dict[str, np.ndarray], notes: list
         while own in table.columns:
             own = PREFIX + own
         if own != name:
-            notes.append(f"score: the file has a column {name!r} of its own, so this one is called {own!r}")
+            notes.append(f"score: the file has its own column {name!r}, so the new column is called {own!r}")
         table.insert(len(table.columns), own, full)
     return table
 

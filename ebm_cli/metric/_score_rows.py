@@ -1,4 +1,4 @@
-"""The rows of a user's own file that are to be scored, as states of the model."""
+"""The rows of a user's own file as states of the model, to be scored."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import nn
 
 from ebm_cli.check import InputError
-from ebm_cli.data import Data, FileRows, ReadsFiles, images, is_image
+from ebm_cli.data import Data, FileData, FileRows, images, is_image
 from ebm_cli.data._files import existing_path
 from ebm_cli.data._picture_folder import read_folder
 from ebm_cli.energy import device_of
@@ -30,7 +30,7 @@ class ScoredRows(NamedTuple):
 def rows_of(energy: nn.Module, event: tuple[int, ...], data: Data | None, path: str) -> ScoredRows:
     """Return the rows of a file as states of the model. Raises InputError for a file that does not fit."""
     try:
-        if isinstance(data, ReadsFiles):
+        if isinstance(data, FileData):
             found = ScoredRows(data.read_rows(path), data.log_unit, data.unit)
         else:
             found = plain_rows(path, event, data)
@@ -46,17 +46,17 @@ def as_score(message: str) -> str:
 
 
 def plain_rows(path: str, event: tuple[int, ...], data: Data | None) -> ScoredRows:
-    """Return the pictures of a folder, or an array (rows, *event) in the model's units; the data have no columns."""
+    """Return the pictures of a folder, or an array (rows, *event) in the model's units, for data without columns."""
     import pandas as pd
 
     found = existing_path(path)
     if found.is_dir():
         return picture_rows(path, event)
     if found.suffix != ".npy":
-        what = "data that name no columns" if data is None else f"{type(data).__name__}, which names no columns"
+        name = "the data" if data is None else f"the data set {type(data).__name__}"
         raise InputError(
-            f"path={path} cannot be matched with {what}: give an array of shape (rows, "
-            f"{', '.join(map(str, event))}) as .npy{', or a folder of pictures' if len(event) == 3 else ''}"
+            f"path={path} cannot be matched with {name}, because its columns have no names: give an array of shape "
+            f"(rows, {', '.join(map(str, event))}) as .npy{', or a folder of pictures' if len(event) == 3 else ''}"
         )
     x = read_array(path, found, event)
     complete = np.asarray(np.isfinite(x).reshape(len(x), -1).all(1))

@@ -1,7 +1,5 @@
 """Classifier two-sample test: the accuracy of a classifier that separates samples from held-out rows."""
 
-from typing import NamedTuple
-
 import numpy as np
 from jaxtyping import Float, Int
 from sklearn.decomposition import PCA
@@ -19,24 +17,16 @@ TREES, MIN_LEAF_ROWS, EXPLAINED_VARIANCE = 100, 5, 0.9
 LEVEL = 0.05
 
 
-class Shown(NamedTuple):
-    """The classifier's score of each tested row, its label (1 for samples), and who the rows are."""
-
-    score: Float[np.ndarray, " tested"]
-    label: Int[np.ndarray, " tested"]
-    rows: str
-
-
 class C2ST:
-    """t = (1/N) Σᵢ 1[1[f(zᵢ) > ½] = lᵢ], f a classifier of samples (l = 1) from held-out rows (l = 0).
+    """t = (1/N) Σᵢ 1[1[f(zᵢ) > ½] = lᵢ], f a classifier that separates samples (l = 1) from held-out rows (l = 0).
 
     Lopez-Paz and Oquab, 2017 (arXiv 1610.06545): f is trained on one half of both, and N/2 rows per side of the other
-    half are classified. E t is ½ for equal distributions and at most ½ + tv/2. The standard error is the binomial one,
-    given f. `c2st_p_value` is (1 + #{t_perm ≥ t})/(1 + permutations) over permutations of the test half's labels: exact
-    given f, P(p ≤ α) ≤ α for equal distributions and any f.
+    half are classified. E t is ½ for equal distributions and never above ½ + tv/2. The standard error is the binomial
+    error for a fixed f. `c2st_p_value` is (1 + #{t_perm ≥ t})/(1 + permutations) over permutations of the test half's
+    labels. It is exact: P(p ≤ α) ≤ α for equal distributions and any f.
 
     f is 100 extremely randomized trees (Geurts, Ernst and Wehenkel, 2006) on the rows and their principal components.
-    Equal numbers of both sides, 40 to 2,000, split by a seed of their own.
+    Both sides have the same number of rows, 40 to 2,000, and are split in the same way in every run.
 
     permutations: number of permutations (≥ 19, with which p can reach 0.05).
     """
@@ -53,9 +43,9 @@ class C2ST:
         if n < MIN_ROWS:
             remedy = "Increase samples" if len(samples) < MIN_ROWS else "Hold out more rows"
             sizes = f"got {len(samples)} and {len(held_out.x)}"
-            return all_refused(UNITS, f"needs {MIN_ROWS} samples and {context.compared}, {sizes}. {remedy}")
+            return all_refused(UNITS, f"needs {MIN_ROWS} samples and {context.held_out_name}, {sizes}. {remedy}")
         score, label = second_half_scores(rows(shuffled(samples, n)), rows(shuffled(held_out.x, n)))
-        right, tested = correct(score, label), len(label)
+        right, tested = n_correct(score, label), len(label)
         value, se, p = right / tested, binomial_se(right, tested), p_value(score, label, self.permutations)
         accuracy = f"a classifier separates samples from data in {100 * value:.0f} % of cases (50 % is perfect)"
         differ = "samples differ from data" if p <= LEVEL else "no difference between samples and data was found"
@@ -64,12 +54,12 @@ class C2ST:
             "c2st": Estimate(value, se=se, meaning=accuracy).with_caution(context.warnings),
             "c2st_p_value": Estimate(p, meaning=chance).with_caution(context.warnings),
         }
-        who = f"{tested // 2} samples and as many {context.compared} ({context.noise})"
-        return Result(estimates, Shown(score, label, who), picture)
+        tested_rows = f"{tested // 2} samples and the same number of {context.held_out_name} ({context.noise})"
+        return Result(estimates, (score, label, tested_rows), picture)
 
 
 def classifier() -> Pipeline:
-    """Return trees on columns and principal components: trees see one column at a time, components combine them."""
+    """Return trees on columns and principal components. A tree splits one column at a time; components combine them."""
     columns = make_union(FunctionTransformer(), PCA(EXPLAINED_VARIANCE, svd_solver="full"))
     return make_pipeline(columns, ExtraTreesClassifier(TREES, min_samples_leaf=MIN_LEAF_ROWS, random_state=0))
 
@@ -84,7 +74,7 @@ def second_half_scores(
     return score, np.repeat([1, 0], len(x) - half)
 
 
-def correct(score: Float[np.ndarray, " tested"], label: Int[np.ndarray, " tested"]) -> int:
+def n_correct(score: Float[np.ndarray, " tested"], label: Int[np.ndarray, " tested"]) -> int:
     """Return N·t, the number of rows that are classified correctly."""
     return int(((score > 0.5) == label).sum())
 
@@ -92,8 +82,8 @@ def correct(score: Float[np.ndarray, " tested"], label: Int[np.ndarray, " tested
 def p_value(score: Float[np.ndarray, " tested"], label: Int[np.ndarray, " tested"], permutations: int) -> float:
     """Return (1 + #{t_perm ≥ t})/(1 + permutations)."""
     random = np.random.default_rng(0)
-    observed = correct(score, label)
-    as_good = sum(correct(score, random.permutation(label)) >= observed for _ in range(permutations))
+    observed = n_correct(score, label)
+    as_good = sum(n_correct(score, random.permutation(label)) >= observed for _ in range(permutations))
     return (1 + as_good) / (1 + permutations)
 
 
@@ -101,7 +91,7 @@ def picture(result: Result) -> Picture:
     """Draw the histogram of the score for each side."""
     from ebm_cli import figure
 
-    (score, label, who), accuracy = result.arrays, result.estimates["c2st"]
+    (score, label, tested_rows), accuracy = result.arrays, result.estimates["c2st"]
     drawn, (axes,) = figure.new()
     bins = np.linspace(0, 1, 41).tolist()
     axes.hist(score[label == 0], bins=bins, density=True, alpha=0.55, color=figure.BLUE, label="held-out rows")
@@ -111,7 +101,7 @@ def picture(result: Result) -> Picture:
     axes.set(xlabel="score: 0 a held-out row, 1 a sample", ylabel="density")
     axes.legend()
     return drawn, (
-        f"Scores of {who} by {TREES} randomized trees that were trained on others. Classifier accuracy "
+        f"Scores of {tested_rows} by {TREES} randomized trees that were trained on other rows. Classifier accuracy "
         f"{accuracy.value:.1%} ± {accuracy.se:.1%} (p = {result.estimates['c2st_p_value'].value:.3g}). If samples and "
         "held-out data had the same distribution, the histograms would overlap and accuracy would be near 50 %."
     )

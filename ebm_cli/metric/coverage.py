@@ -5,10 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 from scipy.spatial.distance import cdist
-from torch import Tensor
 
 from ebm_cli import check
-from ebm_cli.data import Data
 from ebm_cli.estimate import Estimate, Picture, Result, all_refused
 from ebm_cli.metric import EvaluationContext, binomial_se, shuffled
 
@@ -36,17 +34,6 @@ class Distances(NamedTuple):
         return self.nearest_sample() - self.radius(k)
 
 
-class Shown(NamedTuple):
-    """What the picture shows: the data set, samples and rows, their distances in each fold, k, and words."""
-
-    data: Data
-    samples: Tensor
-    rows: Tensor
-    folds: list[Distances]
-    neighbors: int
-    words: str
-
-
 class Coverage:
     """coverage = (1/m) Σᵢ 1[min_j d(yᵢ, xⱼ) ≤ ρₖ(yᵢ)], ρₖ the distance to the k-th nearest other held-out row.
 
@@ -55,10 +42,11 @@ class Coverage:
 
         1 − Π_{i<k} (m − 1 − i)/(n + m − 1 − i),
 
-    given as `coverage_expected`: below it modes are missing. Samples without data near them have no effect. Distances
-    are those of frechet's features, the mean over its folds; at most 2,000 rows per side. The standard error is the
-    standard deviation over 50 random halves of both sides, and at least the binomial one: 1.0 to 1.4 times the standard
-    deviation over seeds (n and m from 100 to 360, 2 and 20 columns), as held-out rows share samples and neighbors.
+    reported as `coverage_expected`. A lower coverage shows that modes are missing. Samples without data near them have
+    no effect. Distances are between the features that `frechet` uses, and coverage is the mean over its folds, with at
+    most 2,000 rows per side. The standard error is the larger of the standard deviation over 50 random halves of both
+    sides and the binomial error. It is 1.0 to 1.4 times the standard deviation over seeds (n and m from 100 to 360, 2
+    and 20 columns), because held-out rows have samples and neighbors in common.
 
     neighbours: k (≥ 1).
     """
@@ -74,23 +62,30 @@ class Coverage:
         x, y, k = shuffled(samples, MAX_ROWS), shuffled(held_out.x, MAX_ROWS), self.neighbours
         n, m = len(x), len(y)
         if m < 2 * (k + 1):
-            few = f"needs at least {2 * (k + 1)} {context.compared}, got {m}"
+            few = f"needs at least {2 * (k + 1)} {context.held_out_name}, got {m}"
             return all_refused(UNITS, f"{few}. Decrease metric.coverage.neighbours")
         features, data = context.features, context.data
         folds = [distances(features(fold, x), features(fold, y)) for fold in range(features.folds)]
         value = float(np.mean([fold.gap(k) <= 0 for fold in folds]))
         se, expected = max(std_over_halves(folds, k), binomial_se(value * m, m)), expected_coverage(n, m, k)
-        near = f"{100 * value:.0f} % of {context.compared} have a sample nearby ({100 * expected:.0f} % is perfect)"
+        near = (
+            f"{100 * value:.0f} % of {context.held_out_name} have a sample nearby ({100 * expected:.0f} % is perfect)"
+        )
         estimates = {
             "coverage": Estimate(value, se=se, meaning=near).with_caution(context.warnings),
             "coverage_expected": Estimate(expected),
         }
         words = (
-            f"{value:.1%} of {m} {context.compared} have one of {n} samples within reach of their {k} nearest "
+            f"{value:.1%} of {m} {context.held_out_name} have a sample (of {n}) within reach of their {k} nearest "
             f"neighbors (± {se:.1%}); equal distributions give {expected:.1%}. {features.name}; {context.noise}."
         )
         assert data is not None
-        return Result(estimates, Shown(data, x, y, folds, k, words), picture)
+        distances_of_rows = {
+            f"to held-out row number {k}": np.mean([fold.radius(k) for fold in folds], axis=0),
+            "to a sample": np.mean([fold.nearest_sample() for fold in folds], axis=0),
+        }
+        gap = np.mean([fold.gap(k) for fold in folds], axis=0)
+        return Result(estimates, (data, x, y, gap, distances_of_rows, words), picture)
 
 
 def distances(x: Float[np.ndarray, "n size"], y: Float[np.ndarray, "m size"]) -> Distances:
@@ -99,10 +94,11 @@ def distances(x: Float[np.ndarray, "n size"], y: Float[np.ndarray, "m size"]) ->
 
 
 def std_over_halves(folds: list[Distances], k: int) -> float:
-    """Return the standard deviation of coverage over random halves of both sides; the folds share their halves.
+    """Return the standard deviation of coverage over random halves of both sides; all folds use the same halves.
 
-    The delete-half jackknife (Shao and Wu, 1989): the mean over half of the rows varies around the mean over all rows
-    as much as that varies around the truth. Drawing with replacement would put copies of a row into its own ball.
+    This is the delete-half jackknife (Shao and Wu, 1989): the mean over half of the rows varies around the mean over
+    all rows by the same amount by which the mean over all rows varies around the truth. Drawing with replacement would
+    put copies of a row into its own ball.
     """
     random = np.random.default_rng(0)
     m, n = folds[0].to_samples.shape
@@ -124,4 +120,4 @@ def picture(result: Result) -> Picture:
     """Draw the rows that are not covered: points in the plane, else images, else distances."""
     from ebm_cli.metric._coverage_figure import draw
 
-    return draw(result.arrays)
+    return draw(*result.arrays)

@@ -1,18 +1,15 @@
 """Distance to the truth in one or two dimensions: the model's density compared with the data's, by quadrature."""
 
-from typing import NamedTuple
-
-import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.data import KnownDensity
-from ebm_cli.energy import CONTINUOUS, device_of
+from ebm_cli.energy import CONTINUOUS
 from ebm_cli.estimate import Estimate, Picture, Result, all_refused
 from ebm_cli.metric import EvaluationContext
+from ebm_cli.metric._density_grid import Box, densities
 
 UNITS = {"kl": "nats", "tv": None}
 MAX_OUTSIDE_MASS = 1e-4
@@ -20,25 +17,14 @@ MAX_DISAGREEMENT = 0.01
 # Half-widths of the boxes that are tried, in half-ranges of the data.
 FACTORS = (1.3, 2.0, 4.0, 8.0, 15.0, 30.0)
 NO_BOX = "no box up to 30 times the data's range contains the model's mass. Increase energy.confinement"
-Box = list[tuple[float, float]]
-
-
-class Shown(NamedTuple):
-    """The model, and the density of the data and of the model on a grid, with its box and resolution."""
-
-    context: EvaluationContext
-    p: Float[Tensor, " cells"]
-    q: Float[Tensor, " cells"]
-    box: Box
-    size: int
 
 
 class DistanceToTruth:
     """kl = ∫ p log(p/q) dx in nats and tv = ½∫ |p − q| dx, p the data's density, q = exp(−E/T)/Z.
 
-    Both by the midpoint rule on a square grid around the data, grown until it contains all but 0.01 % of the model's
-    mass; no chains are run. lower and upper are the values at half and full resolution, the larger last; refused if
-    they differ by more than 1 % of tv's range or if no box contains the model.
+    Both are computed by the midpoint rule on a square grid around the data. The grid grows until it contains all but
+    0.01 % of the model's mass. No chains are run. lower and upper are the values at half and at full resolution.
+    Refused if the two values of tv differ by more than 0.01, or if no box contains the model.
 
     resolution: cells per side (≥ 32).
     """
@@ -67,7 +53,7 @@ class DistanceToTruth:
             "kl": Estimate(kl[0], lower=min(kl), upper=max(kl), unit="nats", meaning=likely),
             "tv": Estimate(tv[0], lower=min(tv), upper=max(tv), meaning=differ),
         }
-        return Result(estimates, Shown(context, p, q.exp(), box, self.resolution), picture)
+        return Result(estimates, (context, p, q.exp(), box, self.resolution), picture)
 
 
 def check_applies(context: EvaluationContext) -> None:
@@ -82,7 +68,7 @@ def check_applies(context: EvaluationContext) -> None:
 
 
 def box_of(context: EvaluationContext) -> Box | None:
-    """Return the sides of the smallest box that contains data and model; None if there is none."""
+    """Return the sides of the smallest box that contains data and model; None if no box does."""
     assert context.held_out is not None
     x = context.held_out.x
     center, half = (x.amax(0) + x.amin(0)) / 2, (x.amax(0) - x.amin(0)) / 2
@@ -97,29 +83,6 @@ def box_of(context: EvaluationContext) -> Box | None:
     return None
 
 
-def densities(
-    context: EvaluationContext, box: Box, size: int
-) -> tuple[Float[Tensor, " cells"], Float[Tensor, " cells"], float, Tensor]:
-    """Return p and log q at the midpoints of a grid, the cell's volume, and which cells are at the edge.
-
-    q is normalized over the grid.
-    """
-    assert isinstance(context.data, KnownDensity)
-    sides = [torch.linspace(low, high, 2 * size + 1, dtype=torch.float64)[1::2] for low, high in box]
-    points = torch.stack([side.flatten() for side in torch.meshgrid(*sides, indexing="ij")], 1)
-    cell = float(np.prod([(high - low) / size for low, high in box]))
-    here = device_of(context.energy)
-    parts = points.to(dtype=torch.get_default_dtype(), device=here).split(65536)
-    with torch.no_grad():
-        e = torch.cat([context.energy(part) for part in parts]).double().cpu()
-        log_p = torch.cat([context.data.log_prob(part) for part in points.split(8192)]).double()
-    log_q = -e / context.temperature
-    log_q = log_q - torch.logsumexp(log_q, 0) - np.log(cell)
-    index = torch.stack([i.flatten() for i in torch.meshgrid(*[torch.arange(size)] * len(box), indexing="ij")], 1)
-    outer = ((index < size // 4) | (index >= size - size // 4)).any(1)
-    return log_p.exp(), log_q, cell, outer
-
-
 def divergence(p: Float[Tensor, " cells"], log_q: Float[Tensor, " cells"], cell: float) -> tuple[float, float]:
     """Return KL(p‖q) and TV(p, q) on a grid; p is renormalized over it."""
     p = p / (p.sum() * cell)
@@ -129,11 +92,11 @@ def divergence(p: Float[Tensor, " cells"], log_q: Float[Tensor, " cells"], cell:
 
 
 def picture(result: Result) -> Picture:
-    """Draw both densities, side by side in the plane, over each other on the line."""
+    """Draw both densities: next to each other in the plane, over each other in one dimension."""
     from ebm_cli.metric._distance_to_truth_figure import draw
 
     kl, tv = (result.estimates[name].value for name in UNITS)
-    return draw(result.arrays), (
+    return draw(*result.arrays), (
         f"Density of the data (left) and of the model (right): tv {tv:.3f}, kl {kl:.3f} nats. Look for no visible "
         "difference."
     )

@@ -1,4 +1,4 @@
-"""Fréchet distance between model samples and held-out rows, as a multiple of what real rows reach."""
+"""Fréchet distance between model samples and held-out rows, compared with the distance between real rows."""
 
 import numpy as np
 from jaxtyping import Float
@@ -16,10 +16,11 @@ class Frechet:
     """d² = ‖μ₁ − μ₂‖² + tr(C₁ + C₂ − 2(C₁C₂)^{1/2}) of two Gaussians fitted to features.
 
     Dowson and Landau, 1982; Heusel et al., 2017 for its use. Features are the whitened penultimate layer of a small
-    classifier of the data set's labels; without labels, the rows themselves. Three classifiers, each trained without a
-    third of the training rows, so that the floor (as many training rows as held-out ones, mean over 21 subsets of
-    thirds that a classifier was not trained on) is scored as samples are. Biased upwards at finite n by about tr C/n
-    per side, in samples and floor alike: read `frechet_ratio`, 1 for samples as good as new real rows.
+    classifier of the data set's labels; without labels, the rows themselves. There are three classifiers, each trained
+    without a third of the training rows. `frechet_floor` is the same distance for real rows: the mean over 21 subsets
+    of n training rows, with n the number of held-out rows, each from the third that its classifier was not trained on.
+    Both distances are too large by about tr C/n per side at finite n. Their ratio, `frechet_ratio`, is 1 for samples
+    as good as new real rows.
 
     bootstrap: resamplings for the standard error (≥ 2).
     """
@@ -41,7 +42,7 @@ class Frechet:
             values.append(distance(*both))
             errors.append(bootstrap_se(distance, both, seed=fold, repeats=self.bootstrap))
         value, base = float(np.mean(values)), float(np.mean(floors))
-        # The folds share samples: their errors are averaged, not divided by √folds.
+        # The folds use the same samples. Therefore their errors are averaged, not divided by √folds.
         se, base_se = float(np.mean(errors)), float(np.std(floors, ddof=1) / len(floors) ** 0.5)
         ratio = value / base
         ratio_se = ratio * ((se / value) ** 2 + (base_se / base) ** 2) ** 0.5
@@ -57,7 +58,7 @@ class Frechet:
                 "frechet_floor": Estimate(base, se=base_se),
                 "frechet_ratio": Estimate(ratio, se=ratio_se, meaning=meaning).with_caution(reasons),
             },
-            notes=[f"frechet: {features.name}; {n} {context.compared}; {context.noise}"],
+            notes=[f"frechet: {features.name}; {n} {context.held_out_name}; {context.noise}"],
         )
 
 
@@ -76,7 +77,7 @@ def floor(features: Features, held_out: Batch, train: Batch, n: int) -> list[flo
     values = []
     for subset in range(SUBSETS):
         fold = subset % features.folds
-        unseen = features.held_out_rows(fold, len(train.x))
-        chosen = random.choice(unseen, size=min(n, len(unseen)), replace=False)
+        others = features.held_out_rows(fold, len(train.x))
+        chosen = random.choice(others, size=min(n, len(others)), replace=False)
         values.append(distance(features(fold, train.x[chosen.tolist()]), features(fold, held_out.x)))
     return values

@@ -13,11 +13,13 @@ from ebm_cli.partition.settings import LogZSettings, log_z_settings
 class LogZ(LogZSettings):
     """log Z(T) = log ∫ exp(−E(x)/T) dx in nats: by quadrature in up to three dimensions, else between two bounds.
 
-    Annealed paths lead from a density fitted to training rows (to short chains of the model without data) to the model
-    (Neal, 2001), and back. lower comes from forward paths and upper from reverse paths, each with probability 97.5 %;
-    for quadrature, from half the resolution. If chains of the model are not mixed, there is no upper bound. Uses no
-    samples and needs no data. An energy with a closed form is estimated as well, and the closed form is reported.
-    Fields: see `LogZSettings`.
+    Annealed paths lead from a base density to the model (Neal, 2001), and from the model to the base density. The base
+    is fitted to training rows or, without data, to short chains of the model. lower comes from the forward paths and
+    upper from the reverse paths; each holds with probability 97.5 %. For quadrature, the bounds come from half the
+    resolution. There is an upper bound only if chains of the model are mixed. No samples and no data are needed. If the
+    energy has a closed form, it is reported next to the estimate.
+
+    Fields are defined in `LogZSettings`.
     """
 
     spaces = CONTINUOUS

@@ -20,9 +20,9 @@ NEEDS_FINITE = (
 class Memorization:
     """P(d_sample < d_held_out) + ½P(=), d the distance to the nearest clean training row.
 
-    The Mann–Whitney statistic of the two sets of distances, in [0, 1]: ½ if samples are as far from the training set as
-    new data, 1 if each is a copy, and far below ½ if they are far from any data. After Meehan, Chaudhuri and Dasgupta,
-    2020 (arXiv 2004.05675). Caution above 0.75.
+    This is the Mann–Whitney statistic of the two sets of distances, in [0, 1], after Meehan, Chaudhuri and Dasgupta,
+    2020 (arXiv 2004.05675). It is ½ if samples and new data are equally far from the training set, 1 if all samples are
+    copies, and far below ½ if samples are far from any data. Caution above 0.75.
     """
 
     needs_samples = True
@@ -33,7 +33,7 @@ class Memorization:
             raise InputError(NEEDS_FINITE)
         reference = rows(train.clean if train.clean is not None else train.x)
         ours, theirs = nearest(rows(samples), reference), nearest(rows(held_out.x), reference)
-        value, se = closer(ours, theirs)
+        value, se = probability_of_less(ours, theirs)
         reasons = list(context.warnings)
         if value - 2 * se > CAUTION_ABOVE:
             reasons.append(f"samples are closer to training rows than held-out rows are (above {CAUTION_ABOVE})")
@@ -49,7 +49,7 @@ def nearest(x: Float[np.ndarray, "n size"], reference: Float[np.ndarray, "m size
     return np.concatenate([cdist(part, reference).min(1) for part in np.array_split(x, max(1, len(x) // CHUNK))])
 
 
-def closer(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " m"]) -> tuple[float, float]:
+def probability_of_less(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " m"]) -> tuple[float, float]:
     """Return P(a < b) + ½P(a = b), and its standard error by Hanley and McNeil, 1982."""
     n, m = len(a), len(b)
     value = 1 - float(mannwhitneyu(a, b).statistic) / (n * m)
@@ -68,5 +68,5 @@ def picture(result: Result) -> Picture:
     axes.set(xlabel="distance to the nearest training row", ylabel="density")
     return drawn, (
         f"Distance of samples and of held-out rows to the nearest training row ({noise}). Memorization is "
-        f"{estimate.value:.3f} ± {estimate.se:.3f}. Look for histograms that overlap, and 0.5."
+        f"{estimate.value:.3f} ± {estimate.se:.3f}. Look for overlapping histograms and a value near 0.5."
     )

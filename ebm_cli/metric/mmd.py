@@ -15,11 +15,11 @@ MIN_ROWS, MAX_ROWS = 3, 2000
 class MMD:
     """MMD² = E k(x, x') + E k(y, y') − 2 E k(x, y), k a Gaussian kernel; unbiased, so it may be negative.
 
-    Gretton et al., 2012 (JMLR 13), eq. 3. The kernel's width is `width` times the median distance between held-out
-    rows. 0 for equal distributions. The standard error is a jackknife over rows of both sets, too large by a factor
-    near 1.4 for equal distributions and right otherwise.
+    Gretton et al., 2012 (JMLR 13), eq. 3. Its expectation is 0 for equal distributions. The standard error is a
+    jackknife over the rows of both sets. It is too large by a factor of about 1.4 for equal distributions, and
+    asymptotically correct otherwise.
 
-    width: in median distances (> 0).
+    width: standard deviation of the kernel, in median distances between held-out rows (> 0).
     """
 
     needs_samples = True
@@ -36,7 +36,7 @@ class MMD:
         distances = cdist(y, y)
         scale = self.width * float(np.median(distances[np.triu_indices(len(y), 1)]))
         value, se = mmd(kernel(cdist(x, x), scale), kernel(distances, scale), kernel(cdist(x, y), scale))
-        meaning = f"samples differ from data: {value / se if se else np.inf:.2g} errors above 0, which is perfect"
+        meaning = f"samples differ from data: {value / se if se else np.inf:.2g} errors above 0 (0 is perfect)"
         if value <= 2 * se:
             meaning = "no difference between samples and data was found (0 is perfect)"
         return Result({NAME: Estimate(value, se=se, meaning=meaning).with_caution(context.warnings)})

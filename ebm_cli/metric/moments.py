@@ -1,4 +1,4 @@
-"""First and second moments of samples, compared with held-out rows: the minimum that a model must get right."""
+"""First and second moments of samples, compared with held-out rows. Any useful model reproduces them."""
 
 import numpy as np
 from jaxtyping import Float
@@ -11,8 +11,8 @@ from ebm_cli.metric import EvaluationContext, bootstrap_se, rows
 class Moments:
     """mean_error = ‖μ − μ_d‖/√tr C_d;  std_ratio = √(tr C/tr C_d).
 
-    μ, C of the samples and μ_d, C_d of the held-out rows. For equal distributions std_ratio is 1 and mean_error near
-    √(1/n + 1/m), its floor; below twice that it is no larger than by chance.
+    μ and C: mean and covariance of the n samples. μ_d and C_d: mean and covariance of the m held-out rows. For equal
+    distributions std_ratio is 1, and mean_error is near √(1/n + 1/m). Up to twice that value, chance explains it.
 
     bootstrap: resamplings for the standard errors (≥ 2).
     """
@@ -32,7 +32,7 @@ class Moments:
         floor = sum(1 / len(x) for x in both) ** 0.5
         means = f"means of samples and data differ by {error / floor:.2g} times what chance gives, {floor:.2g}"
         if error < 2 * floor:
-            means = f"means of samples and data differ no more than by chance, which gives {floor:.2g}: good"
+            means = f"means of samples and data differ no more than by chance ({floor:.2g}): good"
         stds = "samples have the standard deviation of the data (1 is perfect)"
         if abs(ratio - 1) > 2 * ratio_se:
             stds = f"samples have {ratio:.3g} times the standard deviation of the data (1 is perfect)"
@@ -50,5 +50,5 @@ def mean_error(x: Float[np.ndarray, "n size"], y: Float[np.ndarray, "m size"]) -
 
 
 def std_ratio(x: Float[np.ndarray, "n size"], y: Float[np.ndarray, "m size"]) -> float:
-    """Return the standard deviation of samples divided by that of the data."""
+    """Return the standard deviation of the samples in standard deviations of the data."""
     return float(np.sqrt(x.var(0, ddof=1).sum() / y.var(0, ddof=1).sum()))

@@ -1,1 +1,1 @@
-"""Mixing: the one verdict on a set of chains."""
+"""Mixing: one verdict on a set of chains."""

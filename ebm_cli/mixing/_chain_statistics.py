@@ -21,12 +21,12 @@ MIN_CYCLE, MIN_CYCLE_OF_ONE = 0.2, 0.5
 class ChainStatistics:
     """One function of the state over all chains, in normal scores.
 
-    r_hat: see `rank_r_hat`.
+    r_hat: R̂ of the function (`rank_r_hat`).
     limit: the bound that r_hat exceeds by chance with probability 1e-3.
     tau: integrated autocorrelation time within chains, in draws.
-    drift: mean of the second half minus mean of the first.
+    drift: mean of the second half minus mean of the first half.
     drift_z: drift in standard errors.
-    cycle: autocorrelation left at lags from a quarter to a half of the chain length, 0 if chance explains it.
+    cycle: largest autocorrelation at lags from a quarter to a half of the chain length, 0 if chance explains it.
     """
 
     r_hat: float
@@ -38,7 +38,7 @@ class ChainStatistics:
 
 
 def chain_statistics(values: Float[np.ndarray, "chain draw"], functions: int, r_hat: float) -> ChainStatistics:
-    """Return the worse of the statistics of the normal scores, and of those of the distance from the median.
+    """Return the worse of two results: for normal scores of the values, and of their distances from the median.
 
     functions: number of functions of the state that are examined together.
     """
@@ -56,7 +56,7 @@ def chain_statistics(values: Float[np.ndarray, "chain draw"], functions: int, r_
 
 
 def normal_scores(values: Float[np.ndarray, "chain draw"]) -> Float[np.ndarray, "chain draw"]:
-    """Return Φ⁻¹((rank − 3/8)/(S + 1/4)) over all S draws (Blom, 1958), which has moments for any tail."""
+    """Return Φ⁻¹((rank − 3/8)/(S + 1/4)) over all S draws (Blom, 1958). The scores have moments for any tail."""
     ranks = rankdata(values, method="average").reshape(values.shape)
     return ndtri((ranks - 0.375) / (values.size + 0.25))
 
@@ -83,10 +83,10 @@ def _of_scores(z: Float[np.ndarray, "chain draw"], functions: int, r_hat: float)
 
 
 def time_within(covariance: Float[np.ndarray, "chain lags"], draws: int) -> float:
-    """Return τ within chains by Sokal's window; at least 1, so that chains that oscillate are not called fast.
+    """Return τ within chains by Sokal's window. τ < 1 is set to 1, because oscillating chains are not fast.
 
-    Values around a chain's own mean have a covariance that is too small by that mean's variance, τ/draws times the
-    value at lag 0. It is added until τ converges.
+    The covariance around a chain's own mean is too small by the variance of that mean, τ/draws times the covariance at
+    lag 0. This term is added in each iteration.
     """
     plain = covariance.sum(0) / covariance[:, 0].sum()
     tau = 1.0
@@ -99,10 +99,11 @@ def time_within(covariance: Float[np.ndarray, "chain lags"], draws: int) -> floa
 
 
 def chance_limit(chains: int, draws: int, tau: float, functions: int) -> float:
-    """Return the bound of R̂ for split chains of one distribution, with probability 1 − 1e-3 over all functions.
+    """Return the bound below which R̂ of mixed chains is with probability 1 − 1e-3, for all functions together.
 
-    R̂² = (n − 1)/n + B/W with n draws per half-chain, W the variance within. For normal values B·n/(τW) is χ² over its
-    degrees of freedom, 2·chains − 1, and W is smaller than the distribution's variance by the fraction τ/n.
+    R̂² = (n − 1)/n + B/W with n draws per half-chain, B the variance between half-chains and W the variance within. For
+    normal values B·n/(τW) is χ² divided by its degrees of freedom, 2·chains − 1, and W is smaller than the
+    distribution's variance by the fraction τ/n.
     """
     n, freedom = draws // 2, 2 * chains - 1
     fraction = min(tau / n, 0.5)
@@ -111,10 +112,10 @@ def chance_limit(chains: int, draws: int, tau: float, functions: int) -> float:
 
 
 def cycle(covariance: Float[np.ndarray, "chain lags"]) -> float:
-    """Return the largest |ρ| at late lags, of all chains together or of one, if it is large and not by chance.
+    """Return the largest |ρ| at late lags, over the pooled chains and each chain; 0 if it is small or due to chance.
 
-    By chance ρ at lag t has variance Σρ²/(draws − t) beyond the autocorrelation time (Bartlett, 1946). The sum is over
-    early lags only, as late lags of a cycle would count as chance.
+    Beyond the autocorrelation time, the estimate of ρ at lag t has variance Σρ²/(draws − t) (Bartlett, 1946). The sum
+    is only over early lags, because late lags of a cycle would increase it.
     """
     chains, lags = covariance.shape
     late = covariance[:, lags // 2 :]

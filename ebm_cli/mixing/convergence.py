@@ -15,9 +15,9 @@ from ebm_cli.mixing._chain_statistics import LEVEL, ChainStatistics, chain_stati
 
 # Autocorrelation times per chain that the tests need.
 MIN_TIMES = 20
-# Drift between halves that is inconclusive, and that is not mixed, in standard deviations.
+# Smallest drift between halves that is inconclusive, and that shows a lack of mixing, in standard deviations.
 MIN_DRIFT, FAIL_DRIFT = 0.1, 0.3
-# Factors by which chains may have to be longer if they drift, or if some are stuck for half of their length.
+# Factors by which chains should be longer if they drift, or if some are stuck for half of their length.
 FACTOR_IF_DRIFTING, FACTOR_IF_STUCK = 2.0, 4.0
 
 
@@ -28,8 +28,8 @@ class Evidence:
     against: why chains are not mixed.
     inconclusive: why mixing cannot be decided.
     worst: the function with the largest R̂; empty if none varies.
-    factor: how many times as long the chains must be, at least, for both lists to be empty.
-    likely: how many times as long would be enough, by the differences between chains; early chains overstate it.
+    factor: minimum factor by which the chains must be longer for both lists to be empty.
+    likely: factor that is probably enough, by the differences between chains. It is too large for short chains.
     """
 
     against: list[str] = field(default_factory=list)
@@ -40,12 +40,12 @@ class Evidence:
 
 
 def evidence(context: ChainContext) -> Evidence:
-    """Return the evidence against mixing in usable chains, for every function of the state.
+    """Return the evidence against mixing in the usable chains, over all functions of the state.
 
-    Four tests, each at a level of 1e-3 over all functions together, so that many coordinates raise no false alarm:
-    R̂ (Vehtari et al., 2021, Bayesian Analysis 16, 667) above both the customary bound and what chains of this length
-    give by chance; halves that differ; autocorrelation that does not decay; a part of the state that stops moving.
-    They need 20 autocorrelation times per chain; shorter chains are inconclusive.
+    There are four tests: R̂ (Vehtari et al., 2021, Bayesian Analysis 16, 667) is above both the customary bound and its
+    range by chance; the halves of the chains differ; the autocorrelation does not decay; a coordinate stops moving.
+    Each has a level of 1e-3 over all functions together, to avoid false alarms if there are many coordinates. The tests
+    need 20 autocorrelation times per chain; shorter chains are inconclusive.
     """
     chains, functions = context.screened.usable, context.quantities
     assert chains is not None
@@ -66,7 +66,7 @@ def evidence(context: ChainContext) -> Evidence:
     if times < MIN_TIMES:
         result.inconclusive.append(
             f"inconclusive: chains are too short. {chains.x.shape[1]} draws per chain are only {times:.0f} "
-            f"autocorrelation times of {slowest} (at least {MIN_TIMES} are needed). Type {chains.longer(result.likely)}"
+            f"autocorrelation times of {slowest} (minimum: {MIN_TIMES}). Type {chains.longer(result.likely)}"
         )
     check_drift(found, result, chains)
     if times >= MIN_TIMES:
@@ -75,7 +75,7 @@ def evidence(context: ChainContext) -> Evidence:
 
 
 def needed_factor(found: dict[str, ChainStatistics], times: float, stuck: bool) -> float:
-    """Return how many times as long the chains must be at least.
+    """Return the minimum factor by which the chains must be longer.
 
     times: autocorrelation times per chain.
     """
@@ -84,12 +84,12 @@ def needed_factor(found: dict[str, ChainStatistics], times: float, stuck: bool) 
         FACTOR_IF_STUCK if stuck else 1.0,
         FACTOR_IF_DRIFTING if drifting_function(found) else 1.0,
     )
-    # In short chains R̂ does not show how long they have to be.
+    # R̂ of short chains does not show which length is needed.
     return max(factor, *map(factor_by_r_hat, found.values())) if times >= MIN_TIMES else factor
 
 
 def likely_factor(factor: float, functions: list[np.ndarray]) -> float:
-    """Return how many times as long the chains likely must be, also by the ESS of these functions."""
+    """Return the factor by which the chains probably must be longer, from `factor` and the ESS of these functions."""
     if factor <= 1:
         return factor
     by_ess = (MIN_TIMES * len(values) / bulk_ess(values) for values in functions)
@@ -97,23 +97,23 @@ def likely_factor(factor: float, functions: list[np.ndarray]) -> float:
 
 
 def factor_by_r_hat(found: ChainStatistics) -> float:
-    """Return how many times as long the chains must be: R̂² − 1 falls as 1/length once they mix."""
+    """Return the factor by which the chains must be longer. For mixed chains R̂² − 1 is proportional to 1/length."""
     if found.r_hat <= max(CAUTION_ABOVE, found.limit):
         return 1.0
     return (found.r_hat**2 - 1) / (CAUTION_ABOVE**2 - 1)
 
 
 def check_r_hat(found: dict[str, ChainStatistics], worst: str, result: Evidence, chains: Chains) -> None:
-    """Add what R̂ shows. The largest may be explained by chance while that of another function is not."""
+    """Add the evidence of R̂. Chance may explain the largest R̂, but not the R̂ of another function."""
     beyond = {name: each for name, each in found.items() if each.r_hat > max(CAUTION_ABOVE, each.limit)}
     if not beyond:
         return
     name = worst if worst in beyond else max(beyond, key=lambda name: beyond[name].r_hat)
     value, longer = beyond[name].r_hat, chains.longer(result.likely)
-    # A table gives one R̂ for a set of chains, the largest. That of another function would be a second one.
+    # A table shows only the largest R̂ of a set of chains. The value for another function would contradict it.
     shown = f"R̂ = {digits(value, 4)} of {name}" if name == worst else f"R̂ of {name}"
     if value > FAIL_ABOVE:
-        remedy = f"Type {longer}, or sampler=tempering, which crosses barriers"
+        remedy = f"Type {longer}, or sampler=tempering to cross barriers"
         result.against.append(f"not mixed: the chains disagree. {shown} is above {FAIL_ABOVE:g}. {remedy}")
     else:
         what = "the chains may still differ"
@@ -121,7 +121,7 @@ def check_r_hat(found: dict[str, ChainStatistics], worst: str, result: Evidence,
 
 
 def drifting_function(found: dict[str, ChainStatistics]) -> str:
-    """Return the function whose halves differ most, by a tenth of a standard deviation and not by chance; else ""."""
+    """Return the function with the largest drift; empty if no drift is significant and above MIN_DRIFT."""
     bound = float(norm.isf(LEVEL / (4 * len(found))))
     real = {name: abs(each.drift) for name, each in found.items() if abs(each.drift_z) > bound}
     name = max(real, key=lambda name: real[name], default="")
@@ -155,7 +155,10 @@ def check_cycle(found: dict[str, ChainStatistics], result: Evidence) -> None:
 
 
 def check_stuck(chains: Chains, varying: dict[str, np.ndarray], smaller: str) -> list[str]:
-    """Return chains that do not move for a whole half in a coordinate, more often than their stays explain."""
+    """Report chains that stay in place for half of the draws in a coordinate, unless chance explains it.
+
+    Chance explains it if single steps often stay in place.
+    """
     for name, values in varying.items():
         half = values.shape[1] // 2
         stays = (values[:, 1:] == values[:, :-1]).mean(1)

@@ -35,9 +35,9 @@ def ranks(chains: Chains, values: np.ndarray, name: str) -> Picture:
     frequency = np.stack([np.bincount(row, minlength=BINS) for row in places]) * BINS / values.shape[1]
     shown = frequency[:MAX_CHAINS]
     drawn, (axes,) = figure.new(height=min(1.8 + 0.16 * len(shown), 4.4))
-    most = max(2.0, float(shown.max()))
-    image = axes.imshow(shown, aspect="auto", cmap="RdBu_r", norm=TwoSlopeNorm(1, 0, most))
-    ticks = [0, 0.5, 1, (1 + most) / 2, most]
+    largest = max(2.0, float(shown.max()))
+    image = axes.imshow(shown, aspect="auto", cmap="RdBu_r", norm=TwoSlopeNorm(1, 0, largest))
+    ticks = [0, 0.5, 1, (1 + largest) / 2, largest]
     drawn.colorbar(image, ax=axes, label="draws, relative to a mixed chain", ticks=ticks, format="%.2g")
     rows = evenly_spaced(len(shown), MAX_LABELS)
     axes.set_yticks(rows, [str(chains.numbers()[row]) for row in rows])

@@ -86,7 +86,7 @@ def with_tuned_values(sampler: Sampler, metrics: dict[str, Any]) -> Sampler:
 
 
 def describe_tuning(rows: dict[str, Estimate]) -> list[str]:
-    """Return a line with the tuned values, as they would be typed, if anything was tuned."""
+    """Return a line with the tuned values, in the form in which a user types them, if anything was tuned."""
     words = []
     for name, group in [*((name, "sampler") for name in TUNED), ("temperatures", "path"), ("betas", "path")]:
         value = rows[name].value if name in rows else None

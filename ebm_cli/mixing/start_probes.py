@@ -1,4 +1,4 @@
-"""Probes: extra chains that start farther out, to test whether the result depends on where chains start."""
+"""Probes: extra chains that start farther out, to test whether the result depends on the starting points."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from ebm_cli.chain.chains import Chains
 from ebm_cli.chain.loop import Trajectory, run_chains
 from ebm_cli.data import Data
 from ebm_cli.energy import device_of, space_of
-from ebm_cli.mixing.visited import Visited
+from ebm_cli.mixing.visited import VisitedRegion
 from ebm_cli.rng import generator
 from ebm_cli.run.terminal import never_stop
 from ebm_cli.sampler import Sampler
 from ebm_cli.start import Start
-from ebm_cli.wells.descent import descend, rms_radius, values
+from ebm_cli.wells.descent import descend, rms_radius, states_of, values
 
-# Widths of the probes' start in standard deviations of the chains, in turn.
+# Widths of the probes' initial distributions, in standard deviations of the chains. Probes take them in turn.
 PROBE_WIDTHS = (3.0, 5.0, 10.0)
 # A start this many times as wide as the chains needs no probes.
 OVERDISPERSED = 5.0
@@ -31,7 +31,7 @@ PROBE_STATES = 16
 START_DRAWS = 256
 # The interquartile range of a normal distribution, in standard deviations.
 NORMAL_IQR = 1.349
-# A region with less than this fraction of the chains' mass is not a mode that they lack.
+# A region with less than this fraction of the chains' mass does not count as a missed mode.
 NEGLIGIBLE_MASS = 1e-3
 # Rounds of descent from far out, and steps per round.
 DESCENT_ROUNDS, STEPS_PER_ROUND = 20, 8
@@ -40,9 +40,10 @@ MAX_NAMED_DIMENSION = 3
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """The outcome of the probes, and the reason for it in words.
+    """The outcome of the probes.
 
     outcome: converged to the chains' region, separate from it, or inconclusive.
+    message: the reason for this outcome.
     """
 
     outcome: Literal["converged", "separate", "inconclusive"]
@@ -50,17 +51,17 @@ class ProbeResult:
 
 
 def robust_std(x: Float[np.ndarray, "n size"]) -> Float[np.ndarray, " size"]:
-    """Return the standard deviation per coordinate by quartiles, which no tail moves; by variance if they are equal."""
+    """Return the standard deviation per coordinate from its quartiles; from its variance if the quartiles are equal."""
     low, high = np.quantile(x, [0.25, 0.75], axis=0)
     robust = (high - low) / NORMAL_IQR
     return np.where(robust > 0, robust, x.std(0))
 
 
 def start_overdispersion(start: Start | None, chains: Chains, seed: int, device: torch.device) -> float | None:
-    """Return how many times as wide as the chains their start is, in the coordinate in which it is narrowest.
+    """Return the standard deviation of the start, in standard deviations of the chains; the minimum over coordinates.
 
-    None if unknown, without a start or from a buffer. 0 if the center of the start differs from the chains' by more
-    than its own standard deviation, so that all chains came from one side.
+    None if it is unknown, without a start or for a start with a buffer. 0 if the median of the start differs from that
+    of the chains by more than the start's standard deviation: then all chains came from one side.
     """
     if start is None or isinstance(start, nn.Module):
         return None
@@ -85,15 +86,15 @@ def probe(
     seed: int,
     stop: Callable[[], bool] = never_stop,
 ) -> ProbeResult:
-    """Run chains from farther out with the same kernel, and compare their last half with the chains.
+    """Run extra chains from farther out with the same kernel, and compare their last half with the chains.
 
-    They start at normal noise around the chains' center, 3, 5 and 10 times as wide as the chains; with data, half of
-    them start at data rows. There are half as many probes as chains (at least 16) and they are half as long (or
-    shorter), so they cost at most as much as the chains, by default a quarter. A state counts as visited if it is as
-    close to some chains as chains are to each other (see `Visited`). Probes that stay where chains were not, and
-    neither come nearer nor fall in energy, show that the chains' distribution depends on their start; unless their
-    energy shows that the region holds less than a thousandth of the chains' mass, exp(−ΔE/T) times the ratio of
-    volumes.
+    Probes start at normal noise around the chains' center, 3, 5 and 10 times as wide as the chains; with data, half of
+    them start at data rows. Their number is half the number of chains (minimum: 16), and their length is half of the
+    chains' length or less. Their cost is a quarter of the chains' by default, and never larger than the chains'.
+
+    Probes show that the chains' distribution depends on the starting points if they stay outside of the visited region
+    (`VisitedRegion`) and neither come nearer nor fall in energy. Such a region does not count if it has less than a
+    thousandth of the chains' mass, by exp(−ΔE/T) times the ratio of volumes.
     """
     total = chains.x.shape[1] * chains.thin
     count = min(max(MIN_PROBES, int(len(chains.x) * PROBE_FRACTION)), MAX_PROBES)
@@ -120,16 +121,15 @@ def overdispersed_starts(
 ) -> Float[Tensor, "n *event"]:
     """Return the probes' initial states. In a discrete space each coordinate takes any of the values that occur."""
     flat = chains.flat().reshape(-1, chains.flat().shape[2])
-    dtype = next((p.dtype for p in energy.parameters()), torch.get_default_dtype())
     shape = (count, flat.shape[1])
     if space_of(energy) != "continuous":
-        values = torch.as_tensor(np.unique(flat[:1000]), dtype=dtype, device=rng.device)
+        values = states_of(energy, np.unique(flat[:1000]))
         return values[torch.randint(len(values), shape, generator=rng, device=rng.device)].view(count, *chains.event)
-    center, own = (torch.as_tensor(v, dtype=dtype, device=rng.device) for v in (np.median(flat, 0), robust_std(flat)))
-    noise = torch.randn(shape, generator=rng, dtype=dtype, device=rng.device)
-    # In pairs on both sides of the center, so that no side is missed by chance.
+    center, own = states_of(energy, np.stack([np.median(flat, 0), robust_std(flat)]))
+    noise = torch.randn(shape, generator=rng, dtype=center.dtype, device=rng.device)
+    # Probes are in pairs on opposite sides of the center. Therefore no side is missed by chance.
     noise[1::2] = -noise[: 2 * (count // 2) : 2]
-    widths = torch.tensor(PROBE_WIDTHS, dtype=dtype, device=rng.device)
+    widths = torch.tensor(PROBE_WIDTHS, dtype=center.dtype, device=rng.device)
     scale = widths[torch.arange(count, device=rng.device) // 2 % len(PROBE_WIDTHS)]
     x = (center + own * scale[:, None] * noise).view(count, *chains.event)
     if data is not None:
@@ -140,10 +140,10 @@ def overdispersed_starts(
 def below_highest_energy(
     energy: nn.Module, x: Float[Tensor, "n *event"], chains: Chains, temperature: float
 ) -> Float[Tensor, "n *event"]:
-    """Return the states after steepest descent of those above all energies of the chains, until none is.
+    """Return the states after steepest descent from each state that is above all energies of the chains.
 
-    Far out, gradients are large, and a step size that suits the chains may never be accepted there. Descent ends in the
-    basin of each state, so another mode is found as without it.
+    Far out, gradients are large, and proposals with the chains' step size may never be accepted there. Descent stays in
+    the basin of each state. Therefore it does not hide another mode.
     """
     if chains.potential is None or space_of(energy) != "continuous":
         return x
@@ -158,9 +158,9 @@ def below_highest_energy(
 
 
 def classify_probes(done: Trajectory, chains: Chains, temperature: float, label: str) -> ProbeResult:
-    """Return whether the probes are where the chains were, and if not, whether they still approach.
+    """Return the outcome of the probes, by the distance of their states from the region that the chains visited.
 
-    label: the probes in words.
+    label: a description of the probes.
     """
     x = done.x.flatten(2).double().cpu().numpy()
     e = done.energy.double().cpu().numpy()
@@ -169,7 +169,7 @@ def classify_probes(done: Trajectory, chains: Chains, temperature: float, label:
         return ProbeResult("inconclusive", f"{(~finite).sum()} of {label} became not finite")
     x, e = x[:, finite], e[:, finite]
     scale = np.maximum(robust_std(chains.flat().reshape(-1, x.shape[2])), 1e-12)
-    visited = Visited(chains.flat() / scale)
+    visited = VisitedRegion(chains.flat() / scale)
     distance = visited.distance(x.reshape(-1, x.shape[2]) / scale).reshape(x.shape[:2])
     away: np.ndarray = np.median(distance[len(x) // 2 :], axis=0) > visited.near
     if not away.any():
@@ -177,7 +177,7 @@ def classify_probes(done: Trajectory, chains: Chains, temperature: float, label:
         return ProbeResult("converged", f"{label}, {farther}, reached the same region")
     approaching = has_decreased(distance, 0.2 * distance.mean(0))
     stays = away & ~approaching & ~has_decreased(e, np.full(len(away), temperature))
-    # A single probe may be the last to arrive.
+    # A single probe outside may only be late.
     if stays.sum() < 2:
         late = f"{away.sum()} of {label} had not reached the original chains' region when they ended"
         return ProbeResult("inconclusive", f"{late}. Type {chains.longer(2)}")
@@ -216,12 +216,12 @@ def separate_message(
     if chains.potential is not None:
         gap = float(e.mean() - np.mean(chains.potential)) if temperature > 0 else 0.0
         level = f", with energy {abs(gap):.3g} {'higher' if gap > 0 else 'lower'} than the original chains"
-    remedy = "Start chains in every mode (start=data), or type sampler=tempering, which crosses barriers"
+    remedy = "Start chains in every mode (start=data), or type sampler=tempering to cross barriers"
     return f"{who} settled in a different region{where}{level}. {remedy}"
 
 
 def has_decreased(values: Float[np.ndarray, "draw n"], by: Float[np.ndarray, " n"]) -> np.ndarray:
-    """Return which columns are lower in their second half, by more than `by` and 3 standard errors of the change."""
+    """Return True for each column with a lower mean in its second half, by more than `by` and 3 standard errors."""
     early, late = np.array_split(values, 2)
     error = np.sqrt(early.var(0) / len(early) + late.var(0) / len(late))
     return early.mean(0) - late.mean(0) > np.maximum(by, 3 * error)

@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Float
 
-# A generalized Pareto tail of shape k has moments below order 1/k. The error of the mean needs the second, that of the
-# standard deviation the fourth.
+# A generalized Pareto tail of shape k has moments below order 1/k. The error of the mean needs the second moment, the
+# error of the standard deviation the fourth.
 MAX_SHAPE = {"mean": 0.5, "std": 0.25}
 MOMENT = {"mean": "variance", "std": "fourth moment"}
 WORDS = {"mean": "mean", "std": "standard deviation"}
@@ -14,8 +14,8 @@ MIN_DRAWS = 100
 def heaviest_tail(flat: Float[np.ndarray, "chain draw size"]) -> tuple[float, float]:
     """Return the largest k̂ over coordinates, of a generalized Pareto fit to either tail, and its standard error.
 
-    Zhang and Stephens, 2009, on the 3√S (at most a fifth) most extreme of S draws, as Vehtari et al., 2024 (JMLR 25,
-    72), use it, by ArviZ's function. The error is the asymptotic (1 + k)/√(draws in the tail). −∞ for under 100 draws.
+    The fit of Zhang and Stephens, 2009, uses the min(3√S, S/5) most extreme of S draws (Vehtari et al., 2024, JMLR 25,
+    72), by ArviZ's function. The asymptotic error is (1 + k)/√(draws in the tail). −∞ below 100 draws.
     """
     draws = flat.shape[0] * flat.shape[1]
     if draws < MIN_DRAWS:
@@ -26,7 +26,7 @@ def heaviest_tail(flat: Float[np.ndarray, "chain draw size"]) -> tuple[float, fl
 
 
 def shape(values: Float[np.ndarray, "chain draw"]) -> float:
-    """Return k̂ of the heavier tail; −∞ for a tail of one value, to which ArviZ fits no distribution."""
+    """Return k̂ of the heavier tail; −∞ if ArviZ cannot fit a distribution because all values are equal."""
     from arviz_stats.base.array import array_stats
 
     if not np.ptp(values) > 0:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from torch import nn
 
 from ebm_cli.chain.chains import Chains, evenly_spaced
@@ -17,20 +16,21 @@ from ebm_cli.energy import device_of, energy_and_grad, frozen, space_of
 from ebm_cli.estimate import Estimate, refused, show
 from ebm_cli.mixing.convergence import Evidence, evidence
 from ebm_cli.mixing.start_probes import OVERDISPERSED, ProbeResult, probe, start_overdispersion
-from ebm_cli.mixing.visited import Visited
+from ebm_cli.mixing.visited import VisitedRegion
 from ebm_cli.run.terminal import never_stop
 from ebm_cli.sampler import Sampler
 from ebm_cli.sampler.tempering import Tempering
+from ebm_cli.wells.descent import states_of
 
 # States per chain at which the temperature is measured; few chains use more.
 STATES_PER_CHAIN = 20
-# Differences of the temperature from T that are inconclusive, and that are not mixed, in T.
+# Smallest difference of the temperature from T that is inconclusive, and that shows a lack of mixing, in T.
 MIN_DIFFERENCE, FAIL_DIFFERENCE = 0.1, 0.5
 CHUNK = 4096
 # Fraction of the states of chains without round trips that the other chains must have visited.
 MIN_VISITED = 0.95
 MIXED = "1 means mixed: the chains agree with each other and forget their initial states"
-UNDECIDED = "1 means mixed, which is not certain here"
+UNDECIDED = "1 means mixed, but this is not certain here"
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,12 @@ class MixingResult:
 
 
 def assess_mixing(context: ChainContext, seed: int, stop: Callable[[], bool] = never_stop) -> MixingResult:
-    """Return 1 for chains that are mixed: they agree, are stationary and at T, and do not depend on their start.
+    """Return the verdict: ok for mixed chains, caution if the evidence is inconclusive, refused for unmixed chains.
 
-    ok: no evidence against it. caution: inconclusive. refused: not mixed. `evidence` needs only the chains. Chains that
-    are all in one mode agree as well. Therefore, unless the starting points were 5 times as wide as the chains, extra
-    chains are started farther out with the same kernel (`probe`), if the energy and the sampler are known and there was
-    no evidence against mixing before.
+    Mixed chains have one distribution, are stationary and at T, and do not depend on their starting points. `evidence`
+    tests the chains themselves. It cannot detect that all chains are in one of several modes. Therefore extra chains
+    are started farther out with the same kernel (`probe`), unless the starting points were 5 times as wide as the
+    chains. Probes need a known energy and sampler, and they are run only without evidence against mixing.
     """
     screened = context.screened
     if screened.stuck:
@@ -98,9 +98,9 @@ def check_start_dependence(
     if width is None:
         why = "the starting points are unknown"
     elif width == 0:
-        why = "the starting points were not spread around the region that the chains sample"
+        why = "the starting points were not all around the region that the chains sample"
     else:
-        why = f"the starting points were only {width:.2g} times as wide as the chains (at least {OVERDISPERSED:g})"
+        why = f"the starting points were only {width:.2g} times as wide as the chains (minimum: {OVERDISPERSED:g})"
     return probes, [f"mixing: {why}, so extra chains were started farther out. Result: {probes.message}"]
 
 
@@ -115,11 +115,8 @@ def probes_of(
     if not isinstance(sampler, Tempering) or not sampler.path.has_draws:
         return probe(energy, sampler, chains, data, seed, stop)
     path = sampler.path.between(energy, sampler.temperature)
-    here = device_of(energy)
-    length = torch.tensor(sampler.step_sizes[0], device=here)
-    x = torch.as_tensor(chains.x.reshape(-1, *chains.event), device=here).to(
-        next((p.dtype for p in energy.parameters()), torch.get_default_dtype())
-    )
+    x = states_of(energy, chains.x.reshape(-1, *chains.event))
+    length = x.new_tensor(sampler.step_sizes[0])
     z = path.space.coordinates(x) / length
     moved = dataclasses.replace(chains, x=z.view(*chains.x.shape[:2], -1).double().cpu().numpy())
     if moved.potential is not None:
@@ -144,7 +141,7 @@ def check_round_trips(chains: Chains, found: Evidence) -> None:
         return
     without, reached = (np.flatnonzero(each).tolist() for each in (chains.round_trips == 0, chains.round_trips))
     if without and len(reached) > 1:
-        visited = Visited(chains.only(reached).flat())
+        visited = VisitedRegion(chains.only(reached).flat())
         own = chains.only(without).flat()
         away = visited.distance(own[:, :: max(1, own.shape[1] // STATES_PER_CHAIN)].reshape(-1, own.shape[2]))
         if (away > visited.near).mean() > 1 - MIN_VISITED:
@@ -155,10 +152,11 @@ def check_round_trips(chains: Chains, found: Evidence) -> None:
 
 
 def check_temperature(context: ChainContext, chains: Chains, found: Evidence) -> None:
-    """Add a difference of both temperatures of the chains from T, beyond 4 standard errors and a tenth of T.
+    """Add the evidence of two temperatures of the chains that both differ from T by 4 standard errors and a tenth of T.
 
-    T_conf = ⟨‖∇E‖²⟩/⟨ΔE⟩ (Rugh, 1997) is too high if curvature is concentrated in kinks; the virial ⟨(x − m)·∇E⟩/d
-    (Clausius, 1870), m the mean, is not. One of them is no evidence. A difference of more than half of T is not mixed.
+    T_conf = ⟨‖∇E‖²⟩/⟨ΔE⟩ (Rugh, 1997) is too high if curvature is concentrated in kinks. The virial ⟨(x − m)·∇E⟩/d
+    (Clausius, 1870), m the mean, is not. Therefore a single difference is not evidence. Chains are not mixed if the
+    difference exceeds half of T.
     """
     energy, T = context.energy, context.temperature
     if energy is None or not T or space_of(energy) != "continuous":
@@ -180,12 +178,10 @@ def check_temperature(context: ChainContext, chains: Chains, found: Evidence) ->
 
 
 def virial(energy: nn.Module, chains: Chains, draws: int) -> tuple[float, float]:
-    """Return ⟨(x − m)·∇E⟩/d over at most `draws` states per chain, with its standard error over chains."""
+    """Return ⟨(x − m)·∇E⟩/d over up to `draws` states per chain, with its standard error over chains."""
     flat = chains.flat()
     chosen = evenly_spaced(flat.shape[1], draws)
-    x = chains.x[:, chosen]
-    dtype = next((p.dtype for p in energy.parameters()), torch.get_default_dtype())
-    states = torch.as_tensor(x.reshape(-1, *chains.event), dtype=dtype, device=device_of(energy))
+    states = states_of(energy, chains.x[:, chosen].reshape(-1, *chains.event))
     with frozen(energy):
         grads = [energy_and_grad(energy, part)[1].flatten(1).double().cpu().numpy() for part in states.split(CHUNK)]
     centered = flat[:, chosen].reshape(-1, flat.shape[2]) - flat.mean((0, 1))

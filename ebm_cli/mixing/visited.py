@@ -7,12 +7,13 @@ from scipy.spatial.distance import cdist
 MAX_STATES, MAX_GROUPS = 2000, 32
 
 
-class Visited:
-    """The states of chains, and `near`, the distance from them up to which a state counts as visited.
+class VisitedRegion:
+    """The states of chains, and `near`, the largest distance of a visited state from the chains.
 
-    The distance of a state is that within which a tenth of the chains come (in at most 32 groups, so that each has many
-    states): a region that one chain in fifty has found is not yet known to all. `near` is 1.5 times the longest
-    distance of a chain's states from those of all others, in the median over chains, because some may be outliers.
+    The distance of a state from the chains is the tenth percentile over chains of the distance to a chain's nearest
+    state. Therefore a region that only one chain in fifty has found does not count as visited. Chains are pooled into
+    up to 32 groups, to have many states in each. `near` is 1.5 times the median over groups of a second distance: the
+    largest distance of a group's states from the states of all other groups. The median ignores outliers.
     """
 
     def __init__(self, flat: Float[np.ndarray, "chain draw size"]) -> None:
@@ -26,6 +27,6 @@ class Visited:
         self.near = 1.5 * float(np.median(np.maximum.reduceat(between.min(1), self.first)))
 
     def distance(self, x: Float[np.ndarray, "n size"]) -> Float[np.ndarray, " n"]:
-        """Return the distance of each state within which a tenth of the chains come, at least one."""
+        """Return the distance of each state from the chains."""
         groups = np.minimum.reduceat(cdist(x, self.states), self.first, axis=1)
         return np.sort(groups, axis=1)[:, -(-groups.shape[1] // 10) - 1]

@@ -62,7 +62,7 @@ class ProvidesStart(Protocol):
 def check_compatible(
     objective: Objective, energy: nn.Module, event: tuple[int, ...], regularizers: Iterable[tuple[str, object]]
 ) -> None:
-    """Raise InputError if the energy or one of the named regularizers cannot be used with this objective."""
+    """Raise InputError if the energy or any of the named regularizers cannot be used with this objective."""
     without_chains = [
         f"regularizer.{name} needs chains from the first step on, but this objective has none. Use "
         "objective=contrastive"

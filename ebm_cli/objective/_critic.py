@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from ebm_cli.data import Data
 from ebm_cli.data._rows import noisy_split
 from ebm_cli.energy._network import perceptron
+from ebm_cli.rng import signs_like
 
 DIRECTIONS = 8
 
@@ -14,8 +15,8 @@ DIRECTIONS = 8
 class Critic(nn.Module):
     """c(z) with z the flattened state, in units of the mean and standard deviation of the training samples.
 
-    kind: quadratic, or mlp, of `depth` hidden layers of `width` units. Only differences of c matter, therefore its last
-        layer has no bias.
+    kind: quadratic, or mlp, of `depth` hidden layers of `width` units. The last layer does not have a bias, because
+        only differences of c matter.
     """
 
     mean: Tensor
@@ -26,7 +27,7 @@ class Critic(nn.Module):
         rows = noisy_split(data, "train", 0).x.flatten(1)
         size = rows.shape[1]
         self.register_buffer("mean", rows.mean(0))
-        # One scale for all coordinates, so that a coordinate that hardly varies is not amplified.
+        # All coordinates have the same scale. Otherwise a coordinate that hardly varies would be amplified.
         self.register_buffer("std", rows.var(0).mean().sqrt())
         self.net = QuadraticForm(size) if kind == "quadratic" else perceptron(size, width, depth, 1, bias=False)
 
@@ -49,9 +50,10 @@ class QuadraticForm(nn.Module):
 def gradient_variance(
     energy: nn.Module, x: Float[Tensor, "n *event"], f: Float[Tensor, " n"], T: float
 ) -> Float[Tensor, ""]:
-    """Return Σ over parameters of Var(f·s)/n, s = −(∇_θE − mean ∇_θE)/T: of the mean of n independent terms.
+    """Return Σ over parameters of Var(f·s)/n, s = −(∇_θE − mean ∇_θE)/T: the variance of the mean of n terms.
 
-    Estimated from derivatives along a few random sign vectors v, the same at every call, because E[(vᵀa)²] = ‖a‖².
+    It is estimated from derivatives along a few random sign vectors v, by E[(vᵀa)²] = ‖a‖². The vectors are the same at
+    every call.
     """
     parameters = [p for p in energy.parameters() if p.requires_grad]
     rng = torch.Generator(x.device).manual_seed(0)
@@ -59,8 +61,7 @@ def gradient_variance(
     grads = torch.autograd.grad((weight * energy(x)).sum(), parameters, create_graph=True, materialize_grads=True)
     terms = []
     for _ in range(DIRECTIONS):
-        signs = [2 * torch.randint(2, g.shape, generator=rng, device=g.device).to(g.dtype) - 1 for g in grads]
-        along = torch.stack([(g * v).sum() for g, v in zip(grads, signs, strict=True)]).sum()
+        along = torch.stack([(g * signs_like(g, rng)).sum() for g in grads]).sum()
         (slope,) = torch.autograd.grad(along, weight, retain_graph=True)
         terms.append(f * (slope.mean() - slope) / T)
     return torch.stack(terms).var(1).mean() / len(f)

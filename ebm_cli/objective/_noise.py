@@ -12,7 +12,7 @@ from ebm_cli.check import InputError, one_of
 from ebm_cli.data import Data
 from ebm_cli.density import flow
 from ebm_cli.density.fit_data import make_fit_data
-from ebm_cli.energy._gaussians import Gaussians, fitted_gaussians, mixed, widened
+from ebm_cli.energy._gaussians import Gaussians, fitted_gaussians, mix, widen
 from ebm_cli.run.terminal import never_stop
 
 KINDS = ("gaussian", "mixture", "flow")
@@ -32,7 +32,7 @@ class Noise(Protocol):
 def fit_noise(kind: str, components: int, broad: float, data: Data) -> "Gaussians | FlowNoise":
     """Return a distribution fitted to the data; raise InputError for another kind or too few training samples.
 
-    kind: one of KINDS; flow needs zuko.
+    kind: gaussian, mixture or flow; flow needs zuko.
     components: number of Gaussians of a mixture (≥ 1).
     broad: weight of one Gaussian fitted to the data and made twice as wide (in [0, 1)).
     """
@@ -40,13 +40,13 @@ def fit_noise(kind: str, components: int, broad: float, data: Data) -> "Gaussian
     if kind == "flow":
         return FlowNoise(broad, data)
     narrow = fitted_gaussians("components", 1 if kind == "gaussian" else components, data)
-    return mixed(narrow, widened(fitted_gaussians("components", 1, data), BROAD_FACTOR), broad) if broad else narrow
+    return mix(narrow, widen(fitted_gaussians("components", 1, data), BROAD_FACTOR), broad) if broad else narrow
 
 
 class FlowNoise(nn.Module):
     """(1 − broad)·q + broad·N(m, 4C), with q the spline flow of `density.flow`, fitted before the first draw.
 
-    The fit takes a minute or more. It is part of the checkpoint, so that a resumed run does not repeat it. The flow
+    The fit takes a minute or more. It is part of the checkpoint. Therefore a resumed run does not repeat it. The flow
     computes on the CPU, in double precision.
     """
 
@@ -56,11 +56,11 @@ class FlowNoise(nn.Module):
         super().__init__()
         if find_spec("zuko") is None:
             raise InputError("noise=flow needs zuko: pip install 'ebm-cli[baselines]'")
-        self.wide = widened(fitted_gaussians("components", 1, data), BROAD_FACTOR)
+        self.wide = widen(fitted_gaussians("components", 1, data), BROAD_FACTOR)
         self.broad = broad
-        # The fit is the same for every seed of the run, as it is for mixtures.
+        # The fit does not depend on the seed of the run, like the fit of a mixture.
         self.rows = make_fit_data(data, 0)
-        self.flow = flow.untrained(self.rows)
+        self.flow = flow.build_flow(self.rows)
         self.register_buffer("fitted", torch.tensor(False))
 
     def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n size"]:

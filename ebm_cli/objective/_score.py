@@ -1,4 +1,4 @@
-"""What score matching objectives have in common: the differentiable gradient, the outcome and the Fisher divergence."""
+"""Parts of score matching objectives: the differentiable gradient, the outcome and the Fisher divergence."""
 
 from typing import Any, NamedTuple
 
@@ -92,5 +92,6 @@ def refuse_repeats(data: Data) -> None:
     else:
         return
     raise InputError(
-        f"data.noise must be > 0 for score matching, which has no minimum for these data: {what}. Try data.noise=0.1"
+        f"data.noise must be > 0 for score matching: it does not have a minimum for these data, because {what}. Try "
+        "data.noise=0.1"
     )

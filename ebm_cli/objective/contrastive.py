@@ -13,16 +13,50 @@ from ebm_cli.sampler import Sampler
 from ebm_cli.start import Start
 
 
-class Contrastive(Objective):
+class ChainObjective(Objective):
+    """Base of the objectives that run chains of k steps in every training step.
+
+    steps: kernel steps k per training step (≥ 1).
+    delay_steps: initial training steps in which chains do not train the model (≥ 0).
+    """
+
+    def __init__(self, steps: int, delay_steps: int, sampler: Sampler, start: Start, engine: str) -> None:
+        super().__init__()
+        check_chains(steps, sampler)
+        check.count("delay_steps", delay_steps, least=0)
+        self.steps, self.delay_steps = steps, delay_steps
+        self.sampler, self.start, self.engine = sampler, start, engine
+
+    def negative_phase(
+        self, energy: nn.Module, batch: Batch, n: int, rng: torch.Generator
+    ) -> tuple[Float[Tensor, "n *event"], dict[str, Tensor]]:
+        """Return the final states of n chains, and the scalars to log."""
+        initial = self.start.draw(n, batch, rng)
+        chains = run_chains(self.sampler, energy, initial.x, self.steps, rng, thin=None, engine=self.engine)
+        x_model = chains.last.x.detach()
+        self.start.keep(initial, x_model, self.steps)
+        scalars = {
+            "acceptance": chains.accept.mean(),
+            "chain_gradients": chains.gradients.mean(),
+            "chain_age": (initial.age + self.steps).double().mean(),
+            "chain_distance": (x_model - initial.x).flatten(1).square().sum(1).mean().sqrt(),
+        }
+        if chains.last.grad is not None:
+            scalars["input_grad_norm"] = chains.last.grad.flatten(1).norm(dim=1).mean()
+        return x_model, scalars
+
+
+class Contrastive(ChainObjective):
     """loss = (mean E(x_data) − mean E(x_model))/T, with x_model the final states of chains of k steps.
 
-    Its gradient, (⟨∂E/∂θ⟩_data − ⟨∂E/∂θ⟩_model)/T, is that of the negative log-likelihood at temperature T if
-    the chains follow the model. The start determines the method: data CD-k, replay persistent CD, noise short-run.
+    If the chains follow the model, its gradient, (⟨∂E/∂θ⟩_data − ⟨∂E/∂θ⟩_model)/T, is the gradient of the negative
+    log-likelihood at temperature T. The start determines the method: data gives CD-k, replay gives persistent CD, and
+    noise gives short-run sampling.
 
-    The bias is that of the chains: of their start for small k, and of the step size for unadjusted samplers. Tempering
-    adds that of its hotter replicas, which start at the state of the chain at every training step. The loss does not
-    measure progress: it is near 0 whenever both phases agree. Both phases use evaluation mode, like the chains.
-    Dropout would make them phases of another model; it acts only on regularizers.
+    The bias comes from the chains: from their start for small k, and from the step size for unadjusted samplers. With
+    tempering, it also comes from the hotter replicas, because they start at the state of the chain at every training
+    step. The loss does not measure progress: it is near 0 whenever both phases are balanced. Both phases use evaluation
+    mode, like the chains. With dropout they would belong to another model, so it acts only on regularizers.
 
     steps: kernel steps k per training step (≥ 1).
     chains: number of chains (≥ 1), or None for the size of the batch.
@@ -36,14 +70,11 @@ class Contrastive(Objective):
     def __init__(
         self, steps: int, chains: int | None, delay_steps: int, sampler: Sampler, start: Start, engine: str
     ) -> None:
-        super().__init__()
-        check_chains(steps, sampler)
+        super().__init__(steps, delay_steps, sampler, start, engine)
         if chains is not None:
             check.count("chains", chains)
-        check.count("delay_steps", delay_steps, least=0)
-        self.steps, self.chains, self.delay_steps = steps, chains, delay_steps
+        self.chains = chains
         self.has_chains = delay_steps == 0
-        self.sampler, self.start, self.engine = sampler, start, engine
         self.register_buffer("waited", torch.zeros((), dtype=torch.int64), persistent=delay_steps > 0)
 
     def forward(self, energy: nn.Module, batch: Batch, rng: torch.Generator) -> Outcome:
@@ -54,7 +85,7 @@ class Contrastive(Objective):
             loss = torch.zeros((), device=e_data.device, dtype=e_data.dtype, requires_grad=True)
             return Outcome(loss=loss, x_data=batch.x, e_data=e_data, clean=batch.clean)
         n = self.chains or len(batch.x)
-        x_model, scalars = negative_phase(self.sampler, self.start, self.steps, energy, batch, n, rng, self.engine)
+        x_model, scalars = self.negative_phase(energy, batch, n, rng)
         with evaluation_mode(energy):
             e_data, e_model = energy(batch.x), energy(x_model)
         loss = (e_data.mean() - e_model.mean()) / self.sampler.temperature
@@ -65,29 +96,3 @@ def check_chains(steps: int, sampler: Sampler) -> None:
     """Raise InputError unless steps ≥ 1 and the sampler has a temperature > 0."""
     check.count("steps", steps)
     temperature_of(sampler)
-
-
-def negative_phase(
-    sampler: Sampler,
-    start: Start,
-    steps: int,
-    energy: nn.Module,
-    batch: Batch,
-    n: int,
-    rng: torch.Generator,
-    engine: str,
-) -> tuple[Float[Tensor, "n *event"], dict[str, Tensor]]:
-    """Return the final states of n chains of this many steps, and the scalars to log."""
-    initial = start.draw(n, batch, rng)
-    chains = run_chains(sampler, energy, initial.x, steps, rng, thin=None, engine=engine)
-    x_model = chains.last.x.detach()
-    start.keep(initial, x_model, steps)
-    scalars = {
-        "acceptance": chains.accept.mean(),
-        "chain_gradients": chains.gradients.mean(),
-        "chain_age": (initial.age + steps).double().mean(),
-        "chain_distance": (x_model - initial.x).flatten(1).square().sum(1).mean().sqrt(),
-    }
-    if chains.last.grad is not None:
-        scalars["input_grad_norm"] = chains.last.grad.flatten(1).norm(dim=1).mean()
-    return x_model, scalars

@@ -23,18 +23,19 @@ class DenoisingRecovery(Objective):
     """loss = (mean E(x_t, ν_t) − mean E(x_t⁻, ν_t))/T, x_t⁻ the final states of chains of p(x_t | x_{t+1}).
 
     Gao, Song, Poole, Wu and Kingma, 2021 (arXiv 2012.08125), eq. 9 and algorithm 1, without their rescaling of x.
-    x_{t+1} = x_t + δ_t ξ, so p(x_t | x_{t+1}) ∝ exp(−E(x_t, ν_t)/T − ‖x_{t+1} − x_t‖²/(2δ_t²)). The gradient is that of
-    −log p(x_t | x_{t+1}) if chains follow it. The Gaussian term makes this conditional narrow, so that short chains
-    suffice. The optimum is still E(x, ν_t) = −T log p_t(x) + const, with p_t the data distribution with noise σ_t; at
-    ν_0, the level of forward(x), it is the data distribution. A smaller δ_t makes the chains easier, but the samples
-    then determine the masses of distant modes less well. t cycles through 0 … K − 1, for equal fractions of the rows.
+    x_{t+1} = x_t + δ_t ξ, so p(x_t | x_{t+1}) ∝ exp(−E(x_t, ν_t)/T − ‖x_{t+1} − x_t‖²/(2δ_t²)). If the chains follow
+    this distribution, the gradient is the gradient of −log p(x_t | x_{t+1}). The Gaussian term makes the distribution
+    narrow. Therefore short chains suffice. The optimum is still E(x, ν_t) = −T log p_t(x) + const, with p_t the data
+    distribution with noise σ_t; at ν_0, the level of forward(x), it is the data distribution. A smaller δ_t makes the
+    chains easier, but the samples then determine the masses of distant modes less well. t cycles through 0 … K − 1, for
+    equal fractions of the rows.
 
-    The bias is that of the chains: of their start for small k, and of the step size for unadjusted samplers. If they
-    start at the data it is 0 at the optimum for exact kernels, for every k; if they start at x_{t+1} it is not. The
+    The bias comes from the chains: from their start for small k, and from the step size for unadjusted samplers. At the
+    optimum, for exact kernels and any k, it is 0 if chains start at the data, and not 0 if they start at x_{t+1}. The
     loss does not measure progress. Logs acceptance and chain_gradients over all levels. Data, model and their energies
     are of level 0.
 
-    sigma: increasing levels σ_1 … σ_K beyond the noise of the data (> 0); see `_levels`.
+    sigma: increasing levels σ_1 … σ_K beyond the noise of the data (> 0); defined in `NoiseSchedule`.
     steps: kernel steps k per training step (≥ 1).
     chain_init: initial states, noised (x_{t+1}) or data (x_t).
     sampling_steps: kernel steps per level when a run is sampled (≥ 1).
@@ -63,13 +64,13 @@ class DenoisingRecovery(Objective):
         self._ladder(energy)
 
     def _ladder(self, energy: nn.Module) -> NoiseSchedule:
-        """Return the levels, built once: the noise_level of an energy never changes."""
+        """Return the levels. They are built once, because the noise_level of an energy never changes."""
         if self.ladder is None:
             self.ladder = NoiseSchedule.from_energy(energy, self.sigma, "objective.sigma")
         return self.ladder
 
     def policy(self, chains: int, steps: int) -> str:  # noqa: ARG002
-        """Describe where chains start."""
+        """Describe the starting points of the chains."""
         where = "a training sample" if self.chain_init == "data" else "a training sample with noise"
         return f"each starts at {where}, at one of {len(self.sigma)} noise levels"
 

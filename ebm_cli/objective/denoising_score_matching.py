@@ -16,12 +16,12 @@ class DenoisingScoreMatching(ScoreObjective):
     """loss = mean ‖x̃ − σ²∇E(x̃)/T − x‖²/(2σ²), x̃ = x + σξ.
 
     Vincent, 2011 (Neural Computation 23, 1661), eq. 11, times σ². Its optimum is the score of the noisy distribution
-    p * N(0, σ²I). Therefore the noise biases a fit to clean samples, but not a fit to noisy ones. With sigma = None, σ
-    is the noise of the data and the noisy distribution is the training target.
+    p * N(0, σ²I). Therefore the noise biases a fit to clean samples, but not a fit to noisy samples. With sigma = None,
+    σ is the noise of the data and the noisy distribution is the training target.
 
     With several σ, each level gets an equal fraction of the rows and the energy takes the level as input, E(x̃, σ)
-    (Song and Ermon, 2019, arXiv 1907.05600, eq. 6, λ(σ) = σ²). High levels shape the energy where data are rare. x are
-    then noise-free samples, if the data provide them, so that the level σ = data.noise is the data distribution.
+    (Song and Ermon, 2019, arXiv 1907.05600, eq. 6, λ(σ) = σ²). High levels shape the energy in regions with few data. x
+    are then noise-free samples, if the data provide them. Thus the level σ = data.noise is the data distribution.
 
     sigma: σ in units of x (> 0), a list of levels, or None.
 
@@ -47,8 +47,8 @@ class DenoisingScoreMatching(ScoreObjective):
         own = require_noise_level(energy, "objective.sigma with several levels", min(self.sigma))
         if not min(self.sigma) <= own <= max(self.sigma):
             raise InputError(
-                f"energy.noise_level={own:g} is not among the levels of objective.sigma, which are "
-                f"{min(self.sigma):g} to {max(self.sigma):g}"
+                f"energy.noise_level={own:g} must be in the range of objective.sigma, {min(self.sigma):g} to "
+                f"{max(self.sigma):g}"
             )
 
     def loss(self, energy: nn.Module, batch: Batch, rng: torch.Generator) -> ScoreLoss:
@@ -63,7 +63,7 @@ class DenoisingScoreMatching(ScoreObjective):
 
     def _loss_of_levels(self, energy: nn.Module, batch: Batch, rng: torch.Generator) -> ScoreLoss:
         x = batch.x if batch.clean is None else batch.clean
-        # The first level is random, so that no level is favored if their number does not divide the batch.
+        # The first level is random. Otherwise low levels would be favored if their number does not divide the batch.
         first = torch.randint(len(self.levels), (), generator=rng, device=x.device)
         σ = self.levels[(first + torch.arange(len(x), device=x.device)) % len(self.levels)].to(x.dtype)
         noisy = x + σ.view(-1, *[1] * (x.dim() - 1)) * normal_like(x, rng)

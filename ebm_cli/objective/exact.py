@@ -17,11 +17,11 @@ class Exact(Objective):
     """loss = mean E(x_data)/T + log Z(T), the negative log-likelihood in nats per sample.
 
     Its gradient is (⟨∂E/∂θ⟩_data − ⟨∂E/∂θ⟩_model)/T with an exact second mean, because ∂log Z/∂θ = −⟨∂E/∂θ⟩_model/T.
-    Contrastive training estimates that mean from chains. log Z comes from the energy's closed form, if any; otherwise,
-    in one to three dimensions, from the sum over a grid that follows the model. See `grid` for its error. There is no
-    bias. Each step evaluates the network at all grid points.
+    Contrastive training estimates that mean from chains. log Z comes from the energy's closed form, if it is known;
+    otherwise, in up to three dimensions, from the sum over a grid that follows the model. `grid` states its error. The
+    gradient is unbiased. Each step evaluates the network at all grid points.
 
-    points, refresh, tolerance: see `grid`.
+    grid_points, recheck_every, tolerance: points, refresh and tolerance of `Grid`.
 
     Raises InputError for an energy without closed form at T in more dimensions, and in training if no grid holds the
     mass of the model.
@@ -48,8 +48,8 @@ class Exact(Objective):
     def check_energy(self, energy: nn.Module, event: tuple[int, ...]) -> None:
         if self.grid is None and closed_form_log_z(energy, self.temperature) is None:
             raise InputError(
-                f"objective=exact needs log Z: a closed form, which this energy has none of at temperature "
-                f"{self.temperature:g}, or at most {MAX_DIMENSIONS} dimensions, got {math.prod(event)}. Use "
+                f"objective=exact needs log Z: this energy has no closed form at temperature {self.temperature:g}, and "
+                f"a grid works in at most {MAX_DIMENSIONS} dimensions, got {math.prod(event)}. Use "
                 "objective=contrastive or another objective without log Z"
             )
 

@@ -1,4 +1,4 @@
-"""A classifier and an energy in one: cross-entropy together with contrastive training."""
+"""A classifier that is also an energy: cross-entropy together with contrastive training."""
 
 from dataclasses import replace
 
@@ -22,11 +22,11 @@ class JointClassifier(Objective):
     """loss = weight · mean −log p(y|x) + (mean E(x_data) − mean E(x_model))/T, E(x) = −log Σ_y exp f(x)[y].
 
     Grathwohl et al., 2020 (arXiv 1912.03263), section 3: log p(x, y) = log p(x) + log p(y|x), p(y|x) = softmax f(x).
-    The first term is the loss of a classifier. The second, see `contrastive` for it and its bias, sets the common
-    level of the logits, which a classifier leaves free. T applies only to p(x). Samples x are of all classes.
+    The first term is the loss of a classifier. It does not determine the common level of the logits. The second term
+    does; `contrastive` describes it and its bias. T applies only to p(x). Samples x are of all classes.
 
     weight: factor of the cross-entropy (> 0).
-    steps, delay_steps: see `contrastive`. Until the chains start, only the classifier is trained.
+    steps, delay_steps: defined in `Contrastive`. Until the chains start, only the classifier is trained.
 
     Logs cross_entropy and accuracy of the batch, and accuracy_held_out. Raises InputError for data without labels and
     for an energy without logits or with fewer logits than classes.
@@ -87,5 +87,5 @@ class JointClassifier(Objective):
 
 
 def accuracy(logits: Float[Tensor, "n classes"], y: Int[Tensor, " n"]) -> Float[Tensor, ""]:
-    """Return the fraction of rows whose largest logit is that of their label."""
+    """Return the fraction of rows for which the logit of their label is the largest."""
     return (logits.argmax(1) == y).to(logits.dtype).mean()

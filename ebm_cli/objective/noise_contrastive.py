@@ -1,4 +1,4 @@
-"""Noise-contrastive estimation: separate data from noise of known density, and learn log Z with the energy."""
+"""Noise-contrastive estimation: separate data from noise of known density, and fit log Z together with the energy."""
 
 import math
 
@@ -27,8 +27,8 @@ class NoiseContrastive(Objective):
     (Ma and Collins, 2018, arXiv 1809.01812, eq. 3). Z cancels. log_z is then the estimate log mean exp s(y) of the
     step.
 
-    Where there is neither data nor noise the energy is not constrained and may hold mass. Therefore a fraction of the
-    fitted noise is twice as wide as the data.
+    In regions without data and noise the energy is not constrained, and the model may have mass there. Therefore a
+    fraction of the fitted noise is twice as wide as the data.
 
     noise: gaussian, mixture, or flow, a neural spline flow (Gao et al., 2020, arXiv 1912.00589, without adapting it to
         the energy), fitted to the training samples; or an object with `log_prob` and `draw`.
@@ -37,8 +37,8 @@ class NoiseContrastive(Objective):
     ratio: ν (≥ 1).
     loss: binary or ranking.
 
-    Logs log_z = log ∫ exp(−E/T) dx, which belongs to the weights of the step and not to their average, and the
-    fraction of samples that are classified correctly.
+    Logs log_z = log ∫ exp(−E/T) dx of the weights of the step, not of their average, and the fraction of samples that
+    are classified correctly.
     """
 
     spaces = CONTINUOUS

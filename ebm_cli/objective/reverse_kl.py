@@ -1,4 +1,4 @@
-"""Reverse KL: minimize KL(p_θ‖p_data), which seeks modes, with a critic that learns log p_θ/p_data."""
+"""Reverse KL: minimize the mode-seeking KL(p_θ‖p_data), with a critic that estimates log p_θ/p_data."""
 
 from typing import Any
 
@@ -11,36 +11,38 @@ from ebm_cli import check
 from ebm_cli.data import Batch, Data
 from ebm_cli.data._rows import noisy_split
 from ebm_cli.energy import frozen
-from ebm_cli.objective import Objective, Outcome
+from ebm_cli.objective import Outcome
 from ebm_cli.objective._critic import Critic, gradient_variance
-from ebm_cli.objective.contrastive import check_chains, negative_phase
+from ebm_cli.objective.contrastive import ChainObjective
 from ebm_cli.objective.noise_contrastive import log_mean_exp
 from ebm_cli.sampler import Sampler
 from ebm_cli.start import Start
 
 
-class ReverseKL(Objective):
+class ReverseKL(ChainObjective):
     """loss = max_f E_θ[f(x)] − log E_data[exp f(x)] ≤ KL(p_θ‖p_data), with equality for f = log p_θ/p_data + const.
 
     Donsker and Varadhan, 1983 (Comm. Pure Appl. Math. 36, 183), in the form of Belghazi et al., 2018 (arXiv
-    1801.04062), theorem 1. The critic is f = c(x) − E(x)/T. The network c learns only log 1/p_data, which stays fixed
-    while the model moves. Critic and model are trained in alternation, the critic on model chains and new data.
+    1801.04062), theorem 1. The critic is f = c(x) − E(x)/T. The network c estimates only log 1/p_data. This function
+    stays fixed while the model changes. Critic and model are trained in alternation, the critic on model chains and new
+    data.
 
     The gradient is a likelihood ratio, ∇_θKL = −Cov_θ(f, ∇_θE)/T (Williams, 1992). It is estimated without bias from n
     independent chains as −Σᵢ(fᵢ − mean f)∇_θE(xᵢ)/((n − 1)T); the baseline of each chain is the mean f of the others.
-    At the optimum f is constant and the gradient has no variance. Logs gradient_variance, summed over the parameters,
-    and gradient_variance_without the baseline, where f is log p_θ/p_data. Far from the optimum the former may be
-    larger: the best baseline is E[f‖s‖²]/E[‖s‖²] with s = ∇_θ log p_θ, not the mean.
+    At the optimum f is constant and the variance of the gradient is 0. Logs gradient_variance, summed over the
+    parameters, and gradient_variance_without the baseline, with f = log p_θ/p_data. Far from the optimum the former may
+    be larger, because the mean is not the best baseline, E[f‖s‖²]/E[‖s‖²] with s = ∇_θ log p_θ.
 
-    Biases: the lag and capacity of the critic; that of the chains, as in contrastive training; log mean exp over n
-    rows is low by about Var(exp f)/(2n E[exp f]²). The data must cover the mass of the model. If few rows dominate
-    E_data[exp f], `overlap` is near 1/n and the bound is loose. dv_bound, the loss, uses rows and chains that the
-    critic has not seen; dv_bound_held_out uses the held-out samples in place of the batch.
+    There are three biases: the lag and capacity of the critic; the bias of the chains, like in contrastive training;
+    and log mean exp over n rows, too small by about Var(exp f)/(2n E[exp f]²). The data must cover the mass of the
+    model. If few rows dominate E_data[exp f], `overlap` is near 1/n and the bound is loose. dv_bound, the loss, uses
+    rows and chains that the critic was not trained on; dv_bound_held_out uses the held-out samples in place of the
+    batch.
 
     steps: kernel steps k per training step (≥ 1).
-    critic: mlp, with `depth` layers (≥ 1) of `width` units (≥ 1), or quadratic, which is exact for Gaussian data.
+    critic: mlp, with `depth` layers (≥ 1) of `width` units (≥ 1), or quadratic (exact for Gaussian data).
     critic_steps: steps of Adam per training step (≥ 1), at rate critic_lr (> 0).
-    critic_ema_decay: decay per step of the averaged critic weights, which give f (in [0, 1)).
+    critic_ema_decay: decay per step of the averaged critic weights that define f (in [0, 1)).
     delay_steps: initial training steps that train only the critic (≥ 0).
     """
 
@@ -61,17 +63,14 @@ class ReverseKL(Objective):
         start: Start,
         engine: str,
     ) -> None:
-        super().__init__()
-        check_chains(steps, sampler)
+        super().__init__(steps, delay_steps, sampler, start, engine)
         check.one_of("critic", critic, ("mlp", "quadratic"))
         check.count("width", width)
         check.count("depth", depth)
         check.count("critic_steps", critic_steps)
         check.positive("critic_lr", critic_lr)
         check.half_open("critic_ema_decay", critic_ema_decay)
-        check.count("delay_steps", delay_steps, least=0)
-        self.steps, self.critic_steps, self.delay_steps = steps, critic_steps, delay_steps
-        self.data, self.sampler, self.start, self.engine = data, sampler, start, engine
+        self.critic_steps, self.data = critic_steps, data
         self.critic = Critic(critic, width, depth, data)
         self.averaged = AveragedModel(self.critic, multi_avg_fn=get_ema_multi_avg_fn(critic_ema_decay))
         # The optimizer of the run has these parameters too, but no loss reaches them, so it does not change them.
@@ -88,7 +87,7 @@ class ReverseKL(Objective):
         n, T = len(batch.x), self.sampler.temperature
         if n < 2:
             raise check.InputError("trainer.batch_size must be >= 2 for objective=reverse_kl, got 1")
-        x_model, scalars = negative_phase(self.sampler, self.start, self.steps, energy, batch, n, rng, self.engine)
+        x_model, scalars = self.negative_phase(energy, batch, n, rng)
         bound, overlap = self.bound(energy, x_model, batch.x)
         self.train_critic(energy, x_model, rng)
         f = self.log_ratio(energy, x_model)

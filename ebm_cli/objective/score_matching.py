@@ -33,8 +33,8 @@ class ScoreMatching(ScoreObjective):
         d = math.prod(event)
         if d > max_dimension:
             raise InputError(
-                f"limit must be >= the {d} dimensions (one backward pass per dimension and step), got {max_dimension}. "
-                "Increase it, or use objective=sliced_score_matching"
+                f"max_dimension must be >= the {d} dimensions (one backward pass per dimension and step), got "
+                f"{max_dimension}. Increase it, or use objective=sliced_score_matching"
             )
         refuse_repeats(data)
 

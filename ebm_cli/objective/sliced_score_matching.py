@@ -1,12 +1,12 @@
 """Sliced score matching: the trace of the second derivatives from random directions."""
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from ebm_cli import check
 from ebm_cli.data import Batch, Data
 from ebm_cli.objective._score import ScoreLoss, ScoreObjective, differentiable_grad, refuse_repeats, squared_norm
+from ebm_cli.rng import signs_like
 from ebm_cli.sampler import Sampler
 
 
@@ -15,7 +15,7 @@ class SlicedScoreMatching(ScoreObjective):
 
     Song et al., 2019 (arXiv 1905.07088), eq. 7, with the score −∇E/T. The variance-reduced form, eq. 8, replaces the
     first term by its mean over v, ½‖∇E‖²/T². Because E[vvᵀ] = I, both have the expectation of score matching and
-    therefore its optimum. With signs (Hutchinson, 1990) the second term has no variance if ∇²E is diagonal. On a
+    therefore its optimum. With signs (Hutchinson, 1990) the variance of the second term is 0 if ∇²E is diagonal. On a
     Gaussian with precisions aᵢ, n samples and one direction each, the estimate of aᵢ has variance (aᵢΣⱼaⱼ + aᵢ²)/n;
     variance-reduced, 2aᵢ²/n.
 
@@ -39,14 +39,9 @@ class SlicedScoreMatching(ScoreObjective):
         x, e, grad = differentiable_grad(energy, batch.x)
         terms = []
         for _ in range(self.projections):
-            v = random_signs(x, rng)
+            v = signs_like(x, rng)
             along = (v * grad).flatten(1).sum(1)
             (curvature,) = torch.autograd.grad(along.sum(), x, create_graph=True, materialize_grads=True)
             slope = squared_norm(grad) if self.variance_reduced else along.square()
             terms.append(0.5 * slope / T**2 - (v * curvature).flatten(1).sum(1) / T)
         return ScoreLoss(torch.stack(terms).mean(), e, grad)
-
-
-def random_signs(x: Float[Tensor, "n *event"], rng: torch.Generator) -> Float[Tensor, "n *event"]:
-    """Return ±1 with equal probability, in the shape, type and device of x."""
-    return 2 * torch.randint(2, x.shape, generator=rng, device=x.device).to(x.dtype) - 1

@@ -38,15 +38,15 @@ def check_betas(betas: object) -> None:
 class Rate:
     """Base of the recipes: η_t = lr·min(1, t/warmup)·decay(t) at training step t = 1, 2, …
 
-    Steps are absolute, so an extended run keeps its schedule. With restart_at = s the schedule ends at step s and
-    restarts there, counted from s, with restart_factor·lr as its lr. This is a warm restart (Loshchilov and Hutter,
+    Steps are absolute, so an extended run keeps its schedule. With restart_at = s the schedule restarts at step s,
+    counted from s, with restart_factor·lr as its lr. This is a warm restart (Loshchilov and Hutter,
     2017, arXiv 1608.03983) for a loss that changes at s. The optimizer keeps its moments.
 
     lr: peak learning rate (> 0).
     warmup: steps of linear warm-up (≥ 0).
     decay: constant (1); cosine (from 1 after warm-up to decay_factor at decay_at); step (1, decay_factor from decay_at
         on).
-    decay_at: step at which the decay ends (≥ 1). `null` in YAML means trainer.steps at the start of the run.
+    decay_at: last step of the decay (≥ 1). `null` in YAML means trainer.steps at the start of the run.
     decay_factor: final decay (in [0, 1]).
     restart_at: step of the restart (in [1, decay_at)), or None.
     restart_factor: peak rate after the restart, relative to lr (in (0, 1]).
@@ -86,7 +86,7 @@ class Rate:
         return self.restart_factor * self._factor(step - self.restart_at, self.decay_at - self.restart_at)
 
     def _factor(self, step: int, decay_at: int) -> float:
-        """Return min(1, t/warmup)·decay(t) for a decay that ends at `decay_at`."""
+        """Return min(1, t/warmup)·decay(t) for a decay up to step `decay_at`."""
         warm = min(1.0, step / self.warmup) if self.warmup else 1.0
         if self.decay == "constant":
             return warm

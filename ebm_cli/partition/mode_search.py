@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli.energy import energy_and_grad
-from ebm_cli.mixing.start_probes import Visited
+from ebm_cli.mixing.visited import VisitedRegion
 from ebm_cli.wells.descent import descend
 from ebm_cli.wells.laplace import hessians
 
@@ -60,7 +60,7 @@ def search_missed_modes(
     charge: called with the cost of Hessians in gradients.
     """
     own, own_u = distinct_minima(*descend(model, x[:, -1], 1.0, MAX_STEP))
-    visited = Visited(x.double().cpu().numpy())
+    visited = VisitedRegion(x.double().cpu().numpy())
     for starts in (lambda: wide_normal_draws(own, rng), lambda: candidate_starts(model, own, points, rng)):
         minima, u = descend(model, starts(), 1.0, MAX_STEP)
         count = len(minima)

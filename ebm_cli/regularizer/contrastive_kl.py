@@ -30,7 +30,7 @@ class ContrastiveKL:
     converge, and is useful only for checks.
 
     weight: factor of the term (not 0).
-    sampler: its temperature is T, its step_size is η and must be that of a Langevin step.
+    sampler: a sampler with Langevin steps. Its temperature is T, its step_size is η.
 
     Raises InputError for an objective without chains.
     """
@@ -47,7 +47,7 @@ class ContrastiveKL:
             raise InputError("weight needs a Langevin step to act through: use sampler=sgld, mala, sghmc or jump_mala")
         check.positive("temperature of the sampler", sampler.temperature)
         self.weight = weight
-        # The sampler of the run itself, so that a step size that is lowered during training is lowered here too.
+        # This is the sampler of the run. If training lowers its step size, the step size of this term is lowered too.
         self.sampler = sampler
 
     def __call__(self, energy: nn.Module, outcome: Outcome, rng: torch.Generator) -> Float[Tensor, ""]:
@@ -67,7 +67,7 @@ def entropy(x: Float[Tensor, "n size"]) -> Float[Tensor, ""]:
     """Return d·mean log εᵢ + log V_d + ψ(n) − ψ(1) in nats.
 
     εᵢ is the distance to the nearest other state and V_d the volume of the unit ball. Kozachenko and Leonenko, 1987;
-    consistent. For equal states εᵢ is the smallest number of their type, so that the estimate stays finite.
+    consistent. For equal states εᵢ is the smallest number of their type. Thus the estimate stays finite.
     """
     n, d = x.shape
     square = torch.cdist(x.detach(), x.detach()).fill_diagonal_(math.inf)

@@ -15,8 +15,8 @@ from ebm_cli.sampler import Sampler
 class Denoising:
     """weight · mean ‖x̃ − σ²∇E(x̃)/T − x‖²/(2σ²), x̃ the noisy training samples and σ the noise of the data.
 
-    Vincent, 2011 (Neural Computation 23, 1661). Its optimum, the score of the noisy distribution, is also that of
-    maximum likelihood. Therefore it adds no bias; it changes only how fast the optimum is approached.
+    Vincent, 2011 (Neural Computation 23, 1661). Its optimum, the score of the noisy distribution, is also the optimum
+    of maximum likelihood. Therefore it adds no bias; it changes only the speed of training.
 
     weight: factor of the loss (> 0).
     """

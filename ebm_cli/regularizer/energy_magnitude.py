@@ -1,4 +1,4 @@
-"""Energy magnitude: keep the level of the energy, which training leaves free, near zero."""
+"""Energy magnitude: keep the level of the energy near zero. Training does not determine it otherwise."""
 
 import torch
 from jaxtyping import Float

@@ -17,13 +17,13 @@ PLACES = ("data", "gaussian", "line")
 class GradientNorm:
     """λ/2 · E_q ‖∇E(x)‖², q the data, a fixed N(0, scale²I), or the line between data and chains.
 
-    The line is x = u·x_data + (1 − u)·x_model, u ~ U(0, 1), as in Gulrajani et al., 2017 (arXiv 1704.00028). The
-    bias is known for E = a/2·‖x‖² with data N(0, s²I), q = N(0, σ²I) and maximum likelihood at T = 1. The minimum moves
+    The line is x = u·x_data + (1 − u)·x_model, u ~ U(0, 1) (Gulrajani et al., 2017, arXiv 1704.00028). The bias is
+    known for E = a/2·‖x‖² with data N(0, s²I), q = N(0, σ²I) and maximum likelihood at T = 1. The minimum moves
     from 1/s² to a* = (−s² + √(s⁴ + 8λσ²))/(4λσ²), a wider Gaussian that relaxes more slowly, in time 1/a*.
     The penalty bounds the mean slope where q has mass. It does not bound the Lipschitz constant of E or of ∇E.
 
     weight: λ, in units of x² over energy (> 0).
-    at: q, one of data, gaussian and line. line needs an objective with chains.
+    at: q: data, gaussian or line. line needs an objective with chains.
     scale: σ of the Gaussian, in units of x (> 0).
     """
 

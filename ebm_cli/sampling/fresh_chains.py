@@ -37,7 +37,7 @@ def tuning_of(config: Config, choice: SamplerChoice, burn_in: int | str) -> Tuni
     chosen, sampler = config["made"]["chosen"], choice.parts.sampler
     own = config.get("run") is not None and "sampler" not in chosen and is_unadjusted(sampler)
     typed = own or "sampler.step_size" in chosen
-    tuning = Tuning.from_config(config).resolved(sampler, typed, burn_in)
+    tuning = Tuning.from_config(config).resolve(sampler, typed, burn_in)
     return replace(tuning, places=choice.found)
 
 

@@ -80,10 +80,8 @@ def draw_samples(context: EvaluationContext, parts: Parts, x: Tensor, plan: Samp
     rows = parts.data.decode(context.held_out.x)
     drawn = figure.states(parts.data.decode(x), parts.event, like=rows)
     real = figure.states(rows, parts.event)
-    length = (
-        f"Draws of {plan.chains} chains of {plan.steps} steps of the model, unselected, at T = {context.temperature:g}."
-    )
-    compared = context.compared[:1].upper() + context.compared[1:]
+    length = f"Draws of {plan.chains} chains of {plan.steps} steps, unselected, at T = {context.temperature:g}."
+    compared = context.held_out_name[:1].upper() + context.held_out_name[1:]
     figure.save(
         run,
         denoised_figure(parts, x)

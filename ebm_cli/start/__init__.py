@@ -1,4 +1,4 @@
-"""Starts: initial states of chains. Every other file in this folder is one of them.
+"""Starts: initial states of chains; one file per start.
 
 CD-k, persistent CD and short-run sampling are one objective with three starts: data, replay, noise.
 """
@@ -43,7 +43,7 @@ class Start(Protocol):
         ...
 
     def keep(self, initial: InitialStates, x: Float[Tensor, "n *event"], steps: int) -> None:
-        """Store the final states of chains, `steps` kernel steps after the initial ones."""
+        """Store the final states of chains, `steps` kernel steps after the initial states."""
         ...
 
 
@@ -51,7 +51,7 @@ class Start(Protocol):
 class Buffered(Protocol):
     """A start that keeps chains from one training step to the next.
 
-    Its state is stored separately from checkpoints, and only for those that training can return to.
+    Its state is stored separately from checkpoints, and only for checkpoints to which training can return.
     """
 
     def holds_chains(self) -> bool:
@@ -85,22 +85,22 @@ def noise_law(distribution: str, space: str) -> str:
 
 
 def noise_states(
-    n: int, event: tuple[int, ...], law: str, scale: float, rng: torch.Generator, dtype: torch.dtype
+    n: int, event: tuple[int, ...], distribution: str, scale: float, rng: torch.Generator, dtype: torch.dtype
 ) -> Float[Tensor, "n *event"]:
     """Return noise with independent coordinates: uniform on [−scale, scale], N(0, scale²), or 0 or 1 for fair coins."""
-    if law == COINS:
+    if distribution == COINS:
         return torch.randint(2, (n, *event), generator=rng, device=rng.device).to(dtype)
-    if law == "uniform":
+    if distribution == "uniform":
         u = torch.rand(n, *event, generator=rng, device=rng.device, dtype=dtype)
         return scale * (2 * u - 1)
     return scale * torch.randn(n, *event, generator=rng, device=rng.device, dtype=dtype)
 
 
-def noise_name(law: str, scale: float) -> str:
-    """Return the name of the distribution of `noise_states`."""
-    if law == COINS:
+def noise_name(distribution: str, scale: float) -> str:
+    """Return a description of the distribution of `noise_states`."""
+    if distribution == COINS:
         return "zeros and ones of equal probability"
-    if law == "uniform":
+    if distribution == "uniform":
         return f"uniform noise on [−{scale:g}, {scale:g}]"
     return f"normal noise of standard deviation {scale:g}"
 

@@ -19,12 +19,12 @@ from ebm_cli.start import InitialStates, Memoryless
 class Descent(Memoryless):
     """x_K ~ N(m, C + σ_K²I), then x_t ~ p(x_t | x_{t+1}) ∝ exp(−E(x_t, ν_t)/T − ‖x_{t+1} − x_t‖²/(2δ_t²)) for t < K.
 
-    Gao et al., 2021 (arXiv 2012.08125), algorithm 2; chains start at x_0. m, C: of the training samples. The sampler of
-    the run makes `steps` steps for each distribution, from x_{t+1}. Biased, because these chains are finite, and
-    because x_K is Gaussian only for σ_K far above the data's standard deviation.
+    Gao et al., 2021 (arXiv 2012.08125), algorithm 2; chains start at x_0. m and C are mean and covariance of the
+    training samples. The sampler of the run makes `steps` steps for each distribution, from x_{t+1}. Biased, because
+    these chains are finite, and because x_K is Gaussian only for σ_K far above the data's standard deviation.
 
-    sigma: rising noise levels, see `NoiseSchedule` (> 0).
-    steps: per level (≥ 1).
+    sigma: increasing noise levels (> 0), defined in `NoiseSchedule`.
+    steps: number of steps per level (≥ 1).
     """
 
     spaces = CONTINUOUS
@@ -33,7 +33,7 @@ class Descent(Memoryless):
         check.count("steps", steps)
         if data is None:
             raise InputError(
-                "data must be chosen for start=descent, whose first states are of a Gaussian fitted to data: data=NAME"
+                "data must be chosen for start=descent: its first states are from a Gaussian fitted to data, data=NAME"
             )
         self.schedule = NoiseSchedule.from_energy(energy, sigma, "sigma")
         self.steps = steps

@@ -10,7 +10,7 @@ from ebm_cli.start import InitialStates, Memoryless, noise_law, noise_name, nois
 
 
 class Noise(Memoryless):
-    """x₀ uniform on [−scale, scale]^d or N(0, scale²I), drawn for every chain; fair coins if states are binary.
+    """x₀ uniform on [−scale, scale]^d or N(0, scale²I), drawn for each chain; fair coins if states are binary.
 
     With a fixed number of steps K this is the short-run generator x_K = G_θ(x₀, ξ) of Nijkamp et al., 2019
     (arXiv 1904.09770).

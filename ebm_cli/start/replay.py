@@ -1,4 +1,4 @@
-"""Chains that continue from where they stopped: persistent contrastive divergence with a replay buffer."""
+"""Chains that continue from their last states: persistent contrastive divergence with a replay buffer."""
 
 import torch
 from jaxtyping import Float
@@ -15,16 +15,16 @@ class Replay(nn.Module):
 
     Tieleman, 2008 (persistent CD); Du and Mordatch, 2019 (arXiv 1903.08689) for the buffer and restarts. A selected
     chain restarts with probability `restart`, every size/(n·restart) steps on average, or after `age_limit` kernel
-    steps; its age then is 0. Chains that continue may be augmented before, as in Du et al., 2021 (arXiv 2012.01316),
-    section 3.3: a shift, a mirror image or some noise takes a chain where its gradient would not. Augmentation does not
-    preserve the model distribution; later MCMC steps must correct for it. The buffer and the ages are stored separately
-    from the checkpoints, only with the two newest, unless training may roll back to others.
+    steps; its age then is 0. Chains that continue may be augmented before (Du et al., 2021, arXiv 2012.01316, section
+    3.3): a shift, a mirror image or some noise moves a chain to states that its gradient would not reach. Augmentation
+    does not preserve the model distribution; later MCMC steps must correct for it. The buffer and the ages are stored
+    separately from the checkpoints, only with the two newest, unless training may return to older checkpoints.
 
-    size: number of chains, at least those of one step (≥ 1).
+    size: number of chains (≥ 1, and ≥ the number of chains of a step).
     chain_init: initial states of chains and of restarts: noise, or data for training samples with noise.
     restart: probability of a restart (in [0, 1]).
-    age_limit: in kernel steps, or None (≥ 1).
-    distribution, scale: of the noise, as in start=noise.
+    age_limit: largest age in kernel steps (≥ 1), or None.
+    distribution, scale: distribution and scale of the noise, with the meaning in start=noise.
     shift: maximum shift of a picture along both axes, with its edge repeated, in pixels (≥ 0).
     flip_probability: probability that a picture is mirrored (in [0, 1]).
     jitter_std: standard deviation of added noise, in units of x (≥ 0).
@@ -80,7 +80,7 @@ class Replay(nn.Module):
         if n > self.size:
             raise check.InputError(f"size must be >= the number of chains {n}, got {self.size}")
         if not bool(self.filled):
-            # Both need the run's generator, which the constructor does not have.
+            # The states need the run's generator. The constructor does not have it.
             self.x.copy_(self._new_states(self.size, rng))
             self.filled.fill_(True)
         rows = torch.randperm(self.size, generator=rng, device=self.x.device)[:n]

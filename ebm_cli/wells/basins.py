@@ -25,6 +25,7 @@ class Basins:
     axes: coordinates along each dimension.
     energy: E at the points.
     mode: number of each point's mode, from 0.
+    modes: the modes.
     """
 
     axes: list[Float[np.ndarray, " points"]]
@@ -33,13 +34,13 @@ class Basins:
     modes: Modes
 
     def weights(self, temperature: float) -> Float[np.ndarray, " k"]:
-        """Return the fraction of exp(−E/T) in each basin, by the trapezoid rule, with an error of a cell at ridges."""
+        """Return the fraction of exp(−E/T) in each basin by a sum over the grid; the error is a cell at ridges."""
         mass = np.exp(-(self.energy - self.energy.min()) / temperature)
         weights = np.bincount(self.mode.ravel(), mass.ravel(), minlength=len(self.modes))
         return weights / weights.sum()
 
     def assign(self, x: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:
-        """Return the mode of the grid point nearest to each state; outside of the grid, of its edge."""
+        """Return the mode of the nearest grid point for each state, inside or outside of the grid."""
         places = []
         for i, axis in enumerate(self.axes):
             place = np.rint((x[:, i] - axis[0]) / (axis[1] - axis[0]))
@@ -50,11 +51,11 @@ class Basins:
 def find_basins(
     energy: nn.Module, x: Float[np.ndarray, "n d"], temperature: float, barrier: float, hottest: float
 ) -> Basins | None:
-    """Return modes and basins of an energy in one to three dimensions; None if exp(−E/T) does not vanish far away.
+    """Return modes and basins of an energy in one, two or three dimensions; None if no box contains exp(−E/T).
 
     The grid contains all but about 10⁻⁵ of the mass at the temperature `hottest` (≥ temperature). The basin of a point
-    is that of the minimum that steepest descent over neighboring points, and then descent, reaches. Minima are joined
-    if the barrier between them is below barrier·T.
+    belongs to the minimum that steepest descent over neighboring points, and then descent in space, reaches. Minima are
+    one mode if the barrier between them is below barrier·T.
     """
     axes = mass_box(energy, x, hottest)
     if axes is None:
@@ -63,16 +64,19 @@ def find_basins(
     lowest, place = np.unique(steepest_descent(e, axes), return_inverse=True)
     points = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes))[lowest]
     cell = [axis[1] - axis[0] for axis in axes]
-    # Steps of at most two cells: descent from a grid's minimum stays in its basin.
+    # With steps of up to two cells, descent from a minimum of the grid stays in its basin.
     minima, minimum_e = descend(energy, states_of(energy, points), temperature, 2 * float(min(cell)))
     modes = merge_minima(energy, minima, minimum_e, temperature, barrier, near=float(np.linalg.norm(cell)))
     return Basins(axes, e, modes.assign(minima)[place].reshape(e.shape), modes)
 
 
 def mass_box(energy: nn.Module, x: Float[np.ndarray, "n d"], temperature: float) -> list[np.ndarray] | None:
-    """Return axes of a box around the states, widened at sides that hold mass, and reduced to mass and states."""
+    """Return axes of a box that contains the mass and the states; None if no box does.
+
+    The box is widened at each side that contains mass.
+    """
     d = x.shape[1]
-    # A diverged state must not take the grid's points from all others.
+    # The outermost states are left out, because the box would be too large for the grid if one of them diverged.
     inner = np.quantile(x, [0.001, 0.999], axis=0)
     pad = 0.5 * rms_radius(states_of(energy, np.clip(x, inner[0], inner[1])))
     low, high = inner[0] - pad, inner[1] + pad
@@ -94,7 +98,7 @@ def mass_box(energy: nn.Module, x: Float[np.ndarray, "n d"], temperature: float)
 def fine_axis(
     axis: Float[np.ndarray, " coarse"], side: Float[np.ndarray, " coarse"], inner: Float[np.ndarray, " 2"], points: int
 ) -> Float[np.ndarray, " points"]:
-    """Return a finer axis over the part that holds mass or states, and two coarse cells around it."""
+    """Return a finer axis over the interval with mass or states, with a margin of two coarse cells."""
     held = np.flatnonzero(side > MAX_SIDE_MASS)
     margin = 2 * (axis[1] - axis[0])
     return np.linspace(min(axis[held[0]], inner[0]) - margin, max(axis[held[-1]], inner[1]) + margin, points)
@@ -110,7 +114,7 @@ def energy_on_grid(energy: nn.Module, axes: list[Float[np.ndarray, " points"]]) 
 def steepest_descent(
     e: Float[np.ndarray, "*grid"], axes: list[Float[np.ndarray, " points"]]
 ) -> Int[np.ndarray, " all"]:
-    """Return the flat index of the point that steepest descent over neighboring points reaches, for every point."""
+    """Return for each point the flat index of the point that steepest descent over neighboring points reaches."""
     steps = [axis[1] - axis[0] for axis in axes]
     number = np.arange(e.size).reshape(e.shape)
     padded, numbers = np.pad(e, 1, constant_values=np.inf), np.pad(number, 1)

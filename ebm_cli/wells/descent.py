@@ -11,7 +11,7 @@ from ebm_cli.sampler import per_chain, select_chains
 MAX_STEPS = 400
 # A row is finished if its next step would lower E by less than this fraction of T.
 MIN_DECREASE = 1e-5
-# Rows are checked after this many steps: a check costs more than a few needless steps.
+# Number of steps between checks of the rows. A check costs more than a few unnecessary steps.
 CHECK_EVERY = 8
 MAX_STATES_PER_CALL = 16384
 
@@ -50,7 +50,7 @@ def descend(
     10⁻⁵ T.
 
     temperature: T (> 0).
-    reach: maximum length of a step, in units of x, which keeps rows in their basin (> 0).
+    reach: maximum length of a step, in units of x (> 0). A small value keeps rows in their basin.
     steps: maximum number of steps.
     """
     x, live = x.clone(), torch.arange(len(x), device=x.device)

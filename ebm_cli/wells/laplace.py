@@ -1,4 +1,4 @@
-"""Laplace's approximation: Hessians of an energy, and the Gaussian integral that fits a minimum."""
+"""Laplace's approximation: Hessians of an energy, and the Gaussian integral around a minimum."""
 
 import math
 
@@ -18,8 +18,8 @@ def hessians(energy: nn.Module, x: Float[Tensor, "n *event"]) -> Float[Tensor, "
         n, d = flat.shape
         if not flat.requires_grad:
             return torch.zeros(n, d, d, dtype=torch.float64, device=x.device)
-        rows = [torch.autograd.grad(flat[:, i].sum(), x, retain_graph=True, allow_unused=True)[0] for i in range(d)]
-    full = torch.stack([torch.zeros_like(flat) if row is None else row.flatten(1) for row in rows], 1).double()
+        rows = [torch.autograd.grad(flat[:, i].sum(), x, retain_graph=True, materialize_grads=True) for i in range(d)]
+    full = torch.stack([row.flatten(1) for (row,) in rows], 1).double()
     return (full + full.mT) / 2
 
 
@@ -28,7 +28,7 @@ def laplace_log_mass(
 ) -> Float[Tensor, " m"]:
     """Return −E/T + d/2·log(2πT) − ½ log det H: log ∫ exp(−E/T) over a well with E expanded to second order.
 
-    Exact for a quadratic well; the relative error falls as T for a smooth one (Laplace, 1774).
+    Exact for a quadratic well. For a smooth well the relative error is proportional to T at low T (Laplace, 1774).
 
     hessian: H, positive definite.
     """

@@ -12,14 +12,14 @@ from ebm_cli.rng import normal_like
 from ebm_cli.sampler.mala import MALA
 from ebm_cli.wells.descent import rms_radius, values
 
-# Points per shell of equal distance, and the number of lowest ones that are kept.
+# Points per shell of equal distance, and number of the lowest points per shell that are kept.
 SHELL_SIZE, N_KEPT = 1000, 10
 # Stages of annealing, and the acceptance that the step size is tuned to.
 N_STAGES, TARGET_ACCEPTANCE = 8, 0.6
 
 
 def repeat_rows(x: Float[Tensor, "n *event"], count: int) -> Float[Tensor, "count *event"]:
-    """Return `count` rows: those of x, repeated."""
+    """Return the rows of x, repeated until there are `count`."""
     return x[torch.arange(count, device=x.device) % len(x)]
 
 
@@ -66,8 +66,8 @@ def anneal_to_temperature(
 ) -> Float[Tensor, "n *event"]:
     """Return states after Metropolis-adjusted Langevin steps from hottest·T down to T; diverged states stay in place.
 
-    The step size is adapted between stages, for an acceptance near 0.6. In each stage some steps are a tenth as long,
-    for wells much stiffer than most.
+    The step size is adapted between stages, for an acceptance near 0.6. Each stage also has a step that is ten times
+    shorter, for very stiff wells.
     """
     step_size = 0.1 * rms_radius(rows) ** 2 / rows[0].numel() / temperature
     for stage in range(N_STAGES):

@@ -11,19 +11,19 @@ from torch import Tensor, nn
 
 from ebm_cli.wells.descent import descend, distances, rms_radius, values
 
-# Distance below which two minima are one, in standard deviations of the states.
+# Distance below which two minima count as the same, in standard deviations of the states.
 MIN_DISTANCE = 0.02
 # Number of nearest minima with which a minimum is compared, and of points between two minima.
 N_NEIGHBORS, N_POINTS = 8, 15
+MAX_NAMED_DIMENSION = 4
 
 
 @dataclass(frozen=True)
 class Modes:
-    """Minima of an energy, lowest first, and the modes that they belong to, numbered by their lowest minimum.
+    """Minima of an energy, in increasing order of E, and their modes.
 
-    minima: (m, *event).
     energy: E of each minimum.
-    mode: number of each minimum's mode, from 0.
+    mode: number of each minimum's mode, from 0, in the order of the modes' lowest minima.
     """
 
     minima: Float[Tensor, "m *event"]
@@ -40,7 +40,7 @@ class Modes:
         return self.minima[first.tolist()]
 
     def assign(self, minima: Float[Tensor, "n *event"]) -> Int[np.ndarray, " n"]:
-        """Return the mode of final states of descents: that of the nearest minimum."""
+        """Return the mode of the minimum nearest to each final state of a descent."""
         return self.mode[distances(minima, self.minima).argmin(1).cpu().numpy()]
 
     def mode_by_descent(
@@ -50,8 +50,16 @@ class Modes:
         return self.assign(descend(energy, x, temperature, reach)[0])
 
 
+def place_of(point: Float[np.ndarray, " d"]) -> str:
+    """Return ' near (x₁, x₂)' for a message about a mode at this point; empty above four dimensions."""
+    if len(point) > MAX_NAMED_DIMENSION:
+        return ""
+    # Adding 0 removes the sign of −0.
+    return f" near ({', '.join(f'{value + 0.0:.1f}' for value in point)})"
+
+
 def mode_fractions(mode: np.ndarray, count: int) -> Float[np.ndarray, "chain k"]:
-    """Return each chain's fraction of draws in each of `count` modes, given the mode of each (chain, draw)."""
+    """Return each chain's fraction of draws in each of `count` modes, given the mode of each draw of each chain."""
     return np.stack([(mode == k).mean(1) for k in range(count)], 1)
 
 
@@ -74,9 +82,10 @@ def merge_minima(
 ) -> Modes:
     """Return the modes of final states of descents.
 
-    States within `near` are one minimum. Two minima are joined if E along the straight line between them, minus E of
-    the higher one, stays below barrier·T; connected minima are a mode. Each minimum is compared with its 8 nearest. A
-    line overestimates the barrier of a bent valley, which is joined from minimum to minimum along it.
+    States within a distance `near` are one minimum. Two minima are joined if their barrier is below barrier·T: the
+    maximum of E along the straight line between them minus the larger E of both. Connected minima are a mode. Each
+    minimum is compared with its 8 nearest. The line overestimates the barrier if a valley is bent. Such a valley is
+    still one mode if it has minima along it.
     """
     order = torch.argsort(e)
     minima, e = minima[order], e[order]
@@ -92,11 +101,11 @@ def merge_minima(
     i, j = i[low].cpu().numpy(), j[low].cpu().numpy()
     joints = coo_array((np.ones(len(i)), (i, j)), shape=(count, count))
     _, group = connected_components(joints, directed=False)
-    return Modes(minima, energies, renumbered(np.asarray(group)))
+    return Modes(minima, energies, renumber(np.asarray(group)))
 
 
 def distinct_rows(x: Float[Tensor, "n *event"], near: float) -> list[int]:
-    """Return numbers of rows that are not within `near` of each other; every row is within `near` of one of them."""
+    """Return numbers of rows with mutual distances above `near`, chosen so that every row is within `near` of some."""
     found, left = [], torch.arange(len(x), device=x.device)
     while len(left):
         head = int(left[0])
@@ -105,8 +114,8 @@ def distinct_rows(x: Float[Tensor, "n *event"], near: float) -> list[int]:
     return found
 
 
-def renumbered(group: Int[np.ndarray, " m"]) -> Int[np.ndarray, " m"]:
-    """Return the groups, numbered in the order in which they first appear."""
+def renumber(group: Int[np.ndarray, " m"]) -> Int[np.ndarray, " m"]:
+    """Number the groups in the order in which they first appear."""
     _, first, inverse = np.unique(group, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse]
 

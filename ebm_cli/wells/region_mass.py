@@ -25,20 +25,20 @@ def log_mass(
 ) -> float:
     """Return log ∫ exp(−E/T) over a region, by the optimal bridge between the model and a mixture q.
 
-    Z = ⟨p/(s₁p + s₂Zq)⟩_q / ⟨q/(s₁p + s₂Zq)⟩_p with p = exp(−E/T) inside and 0 outside, iterated (Meng and Wong, 1996,
-    eq. 4.1). q is a mixture of Gaussians fitted to every other draw inside, and the others represent p. −∞ if fewer
-    than 20 draws are inside. Consistent if q overlaps with the region.
+    Z = ⟨p/(s₁p + s₂Zq)⟩_q / ⟨q/(s₁p + s₂Zq)⟩_p with p = exp(−E/T) inside and 0 outside is iterated (Meng and Wong,
+    1996, eq. 4.1). q is a mixture of Gaussians fitted to half of the draws inside; the other half are draws of p. −∞ if
+    fewer than 20 draws are inside. Consistent if q overlaps with the region.
 
-    x: draws of chains that started in the region; those that have left it are not used.
-    inside: returns which states are in the region.
+    x: draws of chains that started in the region. Draws outside of the region are not used.
+    inside: function that returns True for each state in the region.
     """
     flat = x.flatten(1).double().cpu().numpy()[inside(x)]
     if len(flat) < MIN_DRAWS:
         return -math.inf
-    fitted, kept = flat[::2], flat[1::2]
-    components = max(1, min(MAX_COMPONENTS, len(fitted) // (MIN_DRAWS_PER_PARAMETER * flat.shape[1])))
-    ridge = 1e-3 * float(fitted.var(0).mean()) + 1e-12
-    q = expectation_maximization(fitted, components, ridge, 0, max_iter=50, tol=1e-2)
+    to_fit, of_p = flat[::2], flat[1::2]
+    components = max(1, min(MAX_COMPONENTS, len(to_fit) // (MIN_DRAWS_PER_PARAMETER * flat.shape[1])))
+    ridge = 1e-3 * float(to_fit.var(0).mean()) + 1e-12
+    q = expectation_maximization(to_fit, components, ridge, 0, max_iter=50, tol=1e-2)
     drawn = mixture_draws(q, len(flat))
 
     def log_ratio(points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
@@ -46,11 +46,11 @@ def log_mass(
         return np.nan_to_num(-e.double().cpu().numpy() / temperature - q.score_samples(points), nan=-np.inf)
 
     drawn_inside = inside(states_of(energy, drawn.reshape(-1, *x.shape[1:])))
-    return bridge(log_ratio(kept), np.where(drawn_inside, log_ratio(drawn), -np.inf))
+    return bridge(log_ratio(of_p), np.where(drawn_inside, log_ratio(drawn), -np.inf))
 
 
 def mixture_draws(q: object, n: int) -> Float[np.ndarray, "n d"]:
-    """Return n draws of scikit-learn's mixture."""
+    """Return n draws of a Gaussian mixture of scikit-learn, the same in every run."""
     weights, means, covariances = (np.asarray(getattr(q, f"{name}_")) for name in ("weights", "means", "covariances"))
     rng = np.random.default_rng(0)
     k = rng.choice(len(weights), n, p=weights / weights.sum())

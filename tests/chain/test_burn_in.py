@@ -1,4 +1,4 @@
-"""Adaptation: it meets its target, finds scales and stiffness, freezes what it found, and never collapses."""
+"""Adaptation: it reaches its target, finds scales and stiffness, freezes the result, and never collapses."""
 
 import dataclasses
 from typing import cast
@@ -29,7 +29,7 @@ BIASED = [name for name in ADAPTIVE if name not in ADJUSTED]
 def tuned(
     name: str, rng: torch.Generator, energy: nn.Module | None = None, burn_in: int = 200, adapt: str = "step", **changes
 ) -> Trajectory:
-    """Chains begun far out, tuned over `burn_in` steps."""
+    """Chains that start far out, tuned over `burn_in` steps."""
     short = {"nuts": {"max_depth": 4}, "hmc": {"leapfrog_steps": 4}, "tempering": {"replicas": 3}}.get(name, {})
     sampler = build("sampler", name, {**short, **changes})
     x = 2 * torch.randn(64, 3, generator=rng)
@@ -159,7 +159,7 @@ def test_a_kernel_that_jumps_is_tuned_by_its_local_steps(rng: torch.Generator) -
 def test_auto_tunes_what_it_can_unless_a_step_size_is_typed_or_burn_in_is_short(
     name: str, typed: bool, burn_in: int | str, expected: str
 ) -> None:
-    assert Tuning("auto").resolved(build("sampler", name), typed, burn_in).adapt == expected
+    assert Tuning("auto").resolve(build("sampler", name), typed, burn_in).adapt == expected
 
 
 def test_no_room_to_adapt_and_nothing_to_tune_are_named(rng: torch.Generator) -> None:
@@ -175,7 +175,7 @@ def test_no_room_to_adapt_and_nothing_to_tune_are_named(rng: torch.Generator) ->
         run_chains(build("sampler", "mala"), Quadratic(A, None), x, 10, rng, burn_in=50, tuning=Tuning("step"))
     with pytest.raises(InputError, match=r"^adapt=all needs a sampler with a step size to tune; type adapt=none"):
         run_chains(own, Quadratic(A, None), x, 10, rng, burn_in=500, tuning=Tuning("all"))
-    assert Tuning("auto").resolved(own, False, "auto").adapt == "none"
+    assert Tuning("auto").resolve(own, False, "auto").adapt == "none"
 
 
 def test_scales_of_another_shape_are_named(rng: torch.Generator) -> None:

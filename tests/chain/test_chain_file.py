@@ -1,4 +1,4 @@
-"""Chains on disk: they come back as they went, and what cannot be read is one line of InputError."""
+"""Chains on disk: files are read as they were written, and an unreadable file gives one line of InputError."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Engines: compiled steps make the chains of eager ones, and one that cannot be is refused by name."""
+"""Engines: compiled steps make the same chains as eager steps, and an unusable engine is refused by name."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from ebm_cli.chain import engine
-from ebm_cli.chain.engine import choose
+from ebm_cli.chain.engine import resolve_engine
 from ebm_cli.check import InputError
 from ebm_cli.sampler import CompilableKernel
 from tests.contract import PACKAGE, build, samplers
@@ -71,11 +71,11 @@ def test_compiled_steps_of_every_kernel_make_the_draws_of_eager_ones(name: str, 
 
 def test_auto_compiles_long_runs_of_fixed_steps_where_there_is_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "has_compiler", lambda: True)
-    assert choose("auto", "cpu", True, 1_000_000) == "compiled"
-    assert choose("auto", "cpu", True, 1000) == "eager"
-    assert choose("auto", "cpu", False, 1_000_000) == "eager"
+    assert resolve_engine("auto", "cpu", True, 1_000_000) == "compiled"
+    assert resolve_engine("auto", "cpu", True, 1000) == "eager"
+    assert resolve_engine("auto", "cpu", False, 1_000_000) == "eager"
     monkeypatch.setattr(engine, "has_compiler", lambda: False)
-    assert choose("auto", "cpu", True, 1_000_000) == "eager"
+    assert resolve_engine("auto", "cpu", True, 1_000_000) == "eager"
 
 
 @pytest.mark.parametrize(
@@ -92,4 +92,4 @@ def test_an_engine_that_cannot_be_is_named(
 ) -> None:
     monkeypatch.setattr(engine, "has_compiler", lambda: False)
     with pytest.raises(InputError, match=f"^{message}"):
-        choose(name, "cpu", fixed, 1)
+        resolve_engine(name, "cpu", fixed, 1)

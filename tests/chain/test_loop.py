@@ -1,4 +1,4 @@
-"""The one loop: what it keeps, where it says that chains broke, when it stops, what it leaves as it was."""
+"""The loop: the draws it keeps, the step at which a chain breaks, stopping, and the state it restores."""
 
 import pytest
 import torch

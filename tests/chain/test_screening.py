@@ -1,4 +1,4 @@
-"""Screening: sound chains are kept, the others named with what is wrong with them."""
+"""Screening: sound chains are kept, and the faults of all others are named."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Data: draws from the generator alone, fixed and disjoint parts, densities that are those of the draws."""
+"""Data: draws depend only on the generator, the splits are fixed and disjoint, and densities fit the draws."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Images: every mode, turn and transparency gives the picture that people see, and what is none is refused by name."""
+"""Images: each mode, rotation and transparency gives the visible picture, and other files are refused by name."""
 
 import shutil
 import struct

@@ -1,4 +1,4 @@
-"""Table: a file's own numbers come through scaled and back, and what is no table of numbers is refused by name."""
+"""Table: the numbers of a file are scaled and restored, and files without a table of numbers are refused by name."""
 
 import csv
 import re

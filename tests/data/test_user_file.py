@@ -1,4 +1,4 @@
-"""A run keeps the units, columns and split of its data: later verbs use these, whatever file they are given."""
+"""A run keeps the units, columns and split of its data. Later verbs use these for any file."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Stationary AR(1) chains, whose autocorrelation time is (1 + ρ)/(1 − ρ)."""
+"""Stationary AR(1) chains. Their autocorrelation time is (1 + ρ)/(1 − ρ)."""
 
 import numpy as np
 from scipy.signal import lfilter

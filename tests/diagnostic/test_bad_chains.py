@@ -1,4 +1,4 @@
-"""What every diagnostic owes: bad chains are named and never pass for good ones, healthy ones are never refused."""
+"""The contract of diagnostics: bad chains are named and never accepted, healthy chains are never refused."""
 
 import numpy as np
 import pytest

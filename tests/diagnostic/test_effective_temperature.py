@@ -1,4 +1,4 @@
-"""Effective temperature: T for exact draws, T/(1 − aη/2) for SGLD's, nothing where ΔE says nothing."""
+"""Effective temperature: T for exact draws, T/(1 − aη/2) for SGLD, and refusal if ΔE is 0."""
 
 import numpy as np
 import pytest

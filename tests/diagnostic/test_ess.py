@@ -1,4 +1,4 @@
-"""Effective sample size: the number of draws of iid chains, that number over τ of correlated ones."""
+"""Effective sample size: the number of draws for independent draws, and this number divided by τ for chains."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Laplace wells: formula, weighted draws and quadrature agree at low T; where they part is found."""
+"""Laplace wells: formula, weighted draws and quadrature are equal at low T, and their breakdown is found."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Mode occupancy: exact weights where they are known, errors over chains, and missing modes by name."""
+"""Mode occupancy: exact weights if they are known, errors over chains, and missing modes by name."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def mixture(means: list[list[float]] = MEANS) -> torch.nn.Module:
 
 
 def from_components(component: np.ndarray, seed: int = 0, dims: int = 2) -> np.ndarray:
-    """Draws (chain, draw, 2) of the mixture, from the component that each is told to come from."""
+    """Draws (chain, draw, 2) of the mixture, from its component."""
     means = np.pad(np.array(MEANS), ((0, 0), (0, dims - 2)))
     noise = np.random.default_rng(seed).standard_normal((*component.shape, dims))
     return means[component] + np.array(STDS)[component][..., None] * noise
@@ -158,7 +158,7 @@ def test_labelled_images_are_judged_by_their_classes() -> None:
     assert finding.estimates["modes_missing"].value == [7.0]
     assert "class 7, weight 0.10" in finding.estimates["occupancy"].reason
     truth = np.bincount(held_out.y[held_out.y != 7][:320].numpy(), minlength=10) / 320
-    # Beside the error over chains, that of telling 320 images apart.
+    # In addition to the error over chains, there is the error of the classifier on 320 images.
     assert abs(np.array(finding.estimates["occupancy"].value) - truth).max() < 0.05
 
 

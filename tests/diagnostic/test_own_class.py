@@ -1,4 +1,4 @@
-"""A newcomer's own diagnostic or metric: two short functions are enough, and the numbers need no matplotlib."""
+"""A user's own diagnostic or metric: two short functions are enough, and the numbers do not need matplotlib."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Phases: what a training log says of its two phases and of noise, and nothing where there is no log."""
+"""Phases: the energies of both phases and of noise in a training log, and refusal without a log."""
 
 import numpy as np
 import pytest

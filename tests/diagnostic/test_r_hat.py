@@ -1,4 +1,4 @@
-"""R-hat: 1 for chains that agree, large for chains that do not."""
+"""R̂: 1 for chains of one distribution, large for chains of different distributions."""
 
 import numpy as np
 import pytest

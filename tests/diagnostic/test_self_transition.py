@@ -1,4 +1,4 @@
-"""Self-transition: Σ πᵢ P_ii of a chain whose transition matrix is known."""
+"""Self-transition: Σ πᵢ P_ii of a chain with a known transition matrix."""
 
 import numpy as np
 import pytest

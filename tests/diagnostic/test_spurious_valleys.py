@@ -1,4 +1,4 @@
-"""Spurious valleys: planted ones are found wherever they are, clean models have none."""
+"""Spurious valleys: planted valleys are found at any place, and clean models have none."""
 
 import re
 from collections.abc import Callable
@@ -66,7 +66,7 @@ def gaussian(d: int, random: np.random.Generator) -> nn.Module:
 
 
 def mixture(d: int, random: np.random.Generator) -> nn.Module:
-    """Two to five modes, of about unit spread over all."""
+    """Two to five modes, with a joint standard deviation near 1."""
     count = int(random.integers(2, 6))
     means = random.standard_normal((count, d)).tolist()
     stds, weights = random.uniform(0.3, 0.6, count).tolist(), random.uniform(0.5, 1.0, count).tolist()
@@ -99,7 +99,7 @@ def counted(energy: nn.Module, data: Known, d: int, random: np.random.Generator)
 
 
 def planted(d: int, seed: int, shape: Callable[[int, np.random.Generator], nn.Module]) -> tuple[float, float]:
-    """How many valleys are found where one is planted 6 to 10 standard deviations away; how wide it is."""
+    """Return how many valleys are found if a valley is planted 6 to 10 standard deviations away, and its width."""
     random = np.random.default_rng(seed)
     clean = shape(d, random)
     data = known(clean, d, random)
@@ -159,7 +159,7 @@ def test_none_of_twenty_clean_models_has_one(d: int) -> None:
 
 
 def two(weight: float, s: float = 0.5, at: float = 7.0) -> tuple[nn.Module, Known, np.random.Generator]:
-    """A standard Gaussian in the plane with a dent at (at, 0), and rows of the Gaussian alone."""
+    """A standard Gaussian in the plane with a dent at (at, 0), and rows of only the Gaussian."""
     random = np.random.default_rng(0)
     energy = gaussian(2, random)
     return Planted(energy, torch.tensor([at, 0.0]), s, weight), known(energy, 2, random), random

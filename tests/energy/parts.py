@@ -1,4 +1,4 @@
-"""Parts of a composition with everything about them known."""
+"""Components of a composition with known closed forms."""
 
 from ebm_cli.energy._composition import TrainedComponent
 from ebm_cli.energy.quadratic import Quadratic

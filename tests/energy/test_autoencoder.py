@@ -12,7 +12,7 @@ SIGMA, CONFINEMENT = 0.3, 0.8
 
 
 def built(event: tuple[int, ...] = (3,), **changes: float) -> Autoencoder:
-    """A small one, without dropout, normalisation and base."""
+    """A small autoencoder, without dropout, normalisation and base."""
     small = {"width": 6, "depth": 1, "channels": 0, "dropout": 0.0, "sigma": SIGMA, "confinement": CONFINEMENT}
     return build("energy", "autoencoder", small | changes, event=event)
 

@@ -1,4 +1,4 @@
-"""Capabilities are those of classes: submodules, parameters and buffers of the same name are none, on every Python."""
+"""Capabilities belong to classes: submodules, parameters and buffers of the same name do not count, on any Python."""
 
 from typing import Any
 

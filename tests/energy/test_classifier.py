@@ -1,4 +1,4 @@
-"""Classifier energy: its energy is the log-sum-exp of its logits, and its classes are those of the labels."""
+"""Classifier energy: the energy is the log-sum-exp of the logits, and the classes are the labels."""
 
 import pytest
 import torch

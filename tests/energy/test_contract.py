@@ -1,4 +1,4 @@
-"""What every energy owes: one finite number a row, exact gradients, nothing left behind, and a finite Z."""
+"""The contract of energies: one finite number per row, exact gradients, no side effects, and a finite Z."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Convolutional energy: images alone, of sides that halve evenly, with errors that name the parameter."""
+"""Convolutional energy: only images with sides that halve evenly, with errors that name the parameter."""
 
 import pytest
 import torch

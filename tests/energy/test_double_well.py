@@ -1,4 +1,4 @@
-"""Double well: where its wells and its barrier are, and how high."""
+"""Double well: the positions and heights of its wells and its barrier."""
 
 import pytest
 import torch

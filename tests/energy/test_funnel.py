@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("float64")
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 1.5])
 def test_log_z_and_moments_are_the_integrals(temperature: float) -> None:
-    # A narrow one, so that a grid resolves both its neck and its mouth.
+    # A narrow funnel: a grid resolves both its neck and its mouth.
     energy = build("energy", "funnel", {"spread": 0.4}, event=(2,))
 
     def log_f(x: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Gaussian mixture: normalised, with the moments of its draws, and closed forms at T = 1 alone."""
+"""Gaussian mixture: normalized, with the moments of its draws, and closed forms only at T = 1."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Mixture: normalised by the log Z of its parts, and refused where one of them is not known."""
+"""Mixture: normalized by the log Z of its parts, and refused if any of these is unknown."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""Negation: of Gaussians it is the Gaussian of the difference of precisions, refused where that is none."""
+"""Negation: for Gaussians the precisions are subtracted. It is refused if the difference is not positive."""
 
 from typing import Any
 
@@ -52,7 +52,7 @@ def test_one_improper_axis_of_many_is_found() -> None:
 
 
 class Ridge(nn.Module):
-    """½(uᵀx)²·a for one direction u that is no axis."""
+    """½(uᵀx)²·a for a direction u that is not an axis."""
 
     def __init__(self, u: torch.Tensor, a: float) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ def test_an_improper_direction_that_is_no_axis_is_found(rng: torch.Generator) ->
 
 
 class Logarithm(nn.Module):
-    """E = a·log(1 + ‖x‖²): proper for a > d/2 alone, however slowly it rises."""
+    """E = a·log(1 + ‖x‖²): proper only for a > d/2, although it rises slowly."""
 
     def __init__(self, a: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What network energies share: the base is the density of the data's Gaussian or mixture, and norms are bounded."""
+"""Parts of network energies: the base is the density of the data's Gaussian or mixture, and norms are bounded."""
 
 import math
 
@@ -10,7 +10,7 @@ from torch.nn.utils import parametrize
 from ebm_cli.check import InputError
 from ebm_cli.data._rows import noisy_split
 from ebm_cli.energy import energy_and_grad, evaluation_mode, frozen
-from ebm_cli.energy._network import Tail, spectrally_normalised
+from ebm_cli.energy._network import Tail, apply_spectral_norm
 from tests.contract import build, log_integral, options
 
 NETWORKS = pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_layers_of_norm_one_are_left_under_the_factor_alone(rng: torch.Generator
     layer = nn.Sequential(nn.Linear(5, 5, bias=False))
     with torch.no_grad():
         layer[0].weight.copy_(torch.diag(torch.tensor([3.0, 1.0, 0.5, 0.2, 0.1])))
-    assert spectrally_normalised(layer, 4.0) == 4.0
+    assert apply_spectral_norm(layer, 4.0) == 4.0
     for _ in range(30):
         layer(torch.randn(2, 5, generator=rng))
     assert float(torch.linalg.matrix_norm(layer[0].weight.detach(), 2)) == pytest.approx(1.0, abs=1e-4)

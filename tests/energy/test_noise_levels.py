@@ -1,4 +1,4 @@
-"""Noise levels: their conditional laws, and what is no ladder."""
+"""Noise levels: their conditional distributions, and invalid schedules."""
 
 import pytest
 import torch
@@ -38,13 +38,13 @@ def test_the_conditional_is_bayes_rule_in_its_own_units(rng: torch.Generator) ->
     expected = 0.5 * (x / ν[:, None]).square().sum(1) + T * ((x - noised) / δ[:, None]).square().sum(1) / 2
     torch.testing.assert_close(law(z), expected)
     torch.testing.assert_close(law.coordinates(law.states(z)), z)
-    # Tempering stacks its copies of all rows one after another.
+    # Tempering stacks its copies of all rows.
     torch.testing.assert_close(law(torch.cat([z, 2 * z])), torch.cat([law(z), law(2 * z)]))
 
 
 @pytest.mark.parametrize("t", [0, 1])
 def test_no_noised_law_is_stiffer_than_one_at_the_datas_own_level(t: int) -> None:
-    """The stiffest law with noise ν bends by T/ν²: the units turn it and the Gaussian factor into T/own²."""
+    """The stiffest distribution with noise ν bends by T/ν²: the units turn it and the Gaussian factor into T/own²."""
     ladder = NoiseSchedule([0.5, 1.0], 0.2)
     law = ladder.recovery(Levelled(), torch.zeros(1, 1), torch.tensor([t]), 1.0)
     assert isinstance(law, Recovery)

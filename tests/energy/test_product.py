@@ -1,4 +1,4 @@
-"""Product: of Gaussians it is the Gaussian whose precision is the weighted sum."""
+"""Product: for Gaussians the precision is the weighted sum of the precisions."""
 
 from typing import Any
 
@@ -35,9 +35,7 @@ def test_temperatures_that_are_given_replace_those_of_training(rng: torch.Genera
 
 def test_a_run_trained_at_no_temperature_needs_one() -> None:
     parts = [quadratic(1.0), quadratic(2.0, 0.0)]
-    with pytest.raises(
-        InputError, match=r"^temperatures must be given: run-2.0 was trained at 0, which has no density"
-    ):
+    with pytest.raises(InputError, match=r"^temperatures must be given: run-2.0 was trained at 0, without a density"):
         Product(parts, None, None)
     Product(parts, None, [1.0, 1.0])
 

@@ -1,4 +1,4 @@
-"""Residual network energy: images of any sides, nothing but a shift of the whole picture left out of account."""
+"""Residual network energy: images of any size, and invariance only to shifts of the whole picture."""
 
 import pytest
 import torch

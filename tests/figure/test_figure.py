@@ -14,9 +14,7 @@ from ebm_cli.cli import main
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.diagnostic.self_transition import SelfTransition
 from ebm_cli.figure.columns import marginals, pairs
-from ebm_cli.metric._distance_to_truth_figure import visible
-from ebm_cli.metric.distance_to_truth import Shown
-from tests.metric.subject import subject
+from ebm_cli.metric._distance_to_truth_figure import visible_window
 
 
 @pytest.mark.parametrize("far", [0.5, 14.0, 1e6])
@@ -32,7 +30,7 @@ def test_the_window_of_two_densities_fits_the_data(dimensions: int) -> None:
     x = torch.linspace(-14, 14, 2 * size + 1)[1::2]
     one = [torch.exp(-(x**2) / (2 * width**2)) for width in (0.5, 5.0)]
     p, q = (each if dimensions == 1 else (each[:, None] * each).flatten() for each in one)
-    sides = visible(Shown(subject(None, None), p, q, box, size))
+    sides = visible_window((p, q), box, size)
     # The data reach from −1.65 to 1.65.
     assert len(sides) == dimensions and all(-3.6 < low < -1.7 and 1.7 < high < 3.6 for low, high in sides)
 

@@ -12,7 +12,7 @@ from tests.contract import build
 
 
 def subject(data: Data | None, samples: Tensor | None, **changes: Any) -> EvaluationContext:
-    """What `ebm evaluate` would hand to a metric; `changes` replace its fields."""
+    """The context that `ebm evaluate` would give to a metric; `changes` replace its fields."""
     energy = changes.get("energy") or build("energy", "quadratic", event=data.event if data else (2,))
     fields: dict[str, Any] = {
         "energy": energy,

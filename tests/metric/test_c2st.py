@@ -1,4 +1,4 @@
-"""Classifier two-sample test: a level that holds, an exact permutation law, and power against missing mass."""
+"""Classifier two-sample test: its level, its exact permutation distribution, and its power against missing mass."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def test_the_p_value_is_that_of_fishers_exact_test() -> None:
     score = random.random(120) + 0.1 * label
     called, hits = int((score > 0.5).sum()), int(((score > 0.5) & (label == 1)).sum())
     # Rows called by their label: the hits and those of the 60 others that are not called, 2·hits + 60 − called.
-    assert c2st.correct(score, label) == 2 * hits + 60 - called
+    assert c2st.n_correct(score, label) == 2 * hits + 60 - called
     exact = float(hypergeom(120, 60, called).sf(hits - 1))
     permutations = 2000
     p = c2st.p_value(score, label, permutations)
@@ -57,7 +57,7 @@ def test_the_p_value_of_equal_laws_is_uniform_up_to_its_steps(equal_laws: list[t
 def test_equal_laws_are_told_apart_half_of_the_time_and_the_error_is_the_spread(
     equal_laws: list[tuple[np.ndarray, np.ndarray]],
 ) -> None:
-    values = np.array([c2st.correct(score, label) / len(label) for score, label in equal_laws])
+    values = np.array([c2st.n_correct(score, label) / len(label) for score, label in equal_laws])
     spread = values.std(ddof=1)
     assert abs(values.mean() - 0.5) < 4 * spread / np.sqrt(SEEDS)
     assert abs(spread / binomial_se(40, 80) - 1) < 4 / np.sqrt(2 * (SEEDS - 1))

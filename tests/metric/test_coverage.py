@@ -1,4 +1,4 @@
-"""Coverage: a hand count, its exact expectation for equal laws, an honest error, and what is missing shown."""
+"""Coverage: a count by hand, its expectation for equal distributions, its error, and the picture of missed rows."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Distance to the truth: closed forms and quadrature for Gaussians, refusal where the model has no mass to hold."""
+"""Distance to the truth: closed forms and quadrature for Gaussians, and refusal of a model without a finite mass."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""Fréchet distance: its closed form, features that depend on the data set alone, and a ratio of 1 for real rows."""
+"""Fréchet distance: its closed form, features that depend only on the data set, and a ratio of 1 for real rows."""
 
 from collections.abc import Iterator
 
@@ -49,10 +49,10 @@ class Blanked(Digits):
 
     def __init__(self, rows: np.ndarray) -> None:
         super().__init__(noise=0.15)
-        train = self._rows["train"]
+        train = self._splits["train"]
         x = train.x.clone()
         x[torch.as_tensor(rows)] = 0.0
-        self._rows: dict[Split, Batch] = self._rows | {"train": train._replace(x=x, clean=x)}
+        self._splits: dict[Split, Batch] = self._splits | {"train": train._replace(x=x, clean=x)}
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def features(digits: Digits) -> Features:
 
 @pytest.fixture
 def trained_once(features: Features, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The metric's own features, without training them again for every test."""
+    """The features of the metric, trained once for all tests."""
     monkeypatch.setattr("ebm_cli.metric.features_of", lambda data, train: features)
     yield
 

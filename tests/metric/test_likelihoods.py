@@ -1,9 +1,9 @@
-"""The figure of log-likelihoods: the best on top, nothing hidden, what lies far below marked and not drawn."""
+"""The figure of log-likelihoods: sorted, with all numbers, and with marks for densities that are far below."""
 
 from matplotlib.text import Text
 
 from ebm_cli.metric._likelihood_figure import likelihoods, limits
-from ebm_cli.metric.nll import LikelihoodRow
+from ebm_cli.metric._likelihood_rows import LikelihoodRow
 
 
 def rows(*values: float) -> list[LikelihoodRow]:

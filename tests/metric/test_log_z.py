@@ -1,4 +1,4 @@
-"""log Z as a metric: exact where the truth is known, without data, its method said, its recipe found once."""
+"""log Z as a metric: exact if the truth is known, without data, with its method, and computed once per settings."""
 
 import pytest
 import torch

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from ebm_cli.estimate import Estimate
-from ebm_cli.metric.memorization import closer
+from ebm_cli.metric.memorization import probability_of_less
 from tests.contract import build
 from tests.metric.subject import normal, subject
 
@@ -33,13 +33,13 @@ def test_samples_far_from_any_data_score_zero() -> None:
 
 
 def test_ties_count_half() -> None:
-    value, _ = closer(np.array([1.0, 2.0]), np.array([1.0, 2.0]))
+    value, _ = probability_of_less(np.array([1.0, 2.0]), np.array([1.0, 2.0]))
     assert value == 0.5
 
 
 def test_the_stated_error_is_the_spread_over_seeds() -> None:
     seeds = 200
     random = np.random.default_rng(4)
-    values, errors = np.array([closer(random.random(80), random.random(120)) for _ in range(seeds)]).T
+    values, errors = np.array([probability_of_less(random.random(80), random.random(120)) for _ in range(seeds)]).T
     # A spread over 200 seeds is known to 1/√(2·199) of itself.
     assert abs(values.std(ddof=1) / np.sqrt((errors**2).mean()) - 1) < 4 / np.sqrt(2 * (seeds - 1))

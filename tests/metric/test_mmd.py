@@ -1,4 +1,4 @@
-"""MMD²: unbiased, with an error that is the real one where laws differ."""
+"""MMD²: unbiased, with a correct standard error for different distributions."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Moments: exact for exact samples, at their stated chance level for equal laws."""
+"""Moments: exact for exact samples, at their stated chance level for equal distributions."""
 
 import numpy as np
 import pytest

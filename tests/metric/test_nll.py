@@ -1,4 +1,4 @@
-"""Negative log-likelihood: the Gaussian's own formula, its error, its ends, and refusal with log Z."""
+"""Negative log-likelihood: the Gaussian's formula, its error, its bounds, and refusal if log Z is refused."""
 
 import math
 
@@ -54,10 +54,10 @@ def test_the_ends_are_those_of_log_z_and_a_missing_one_stays_missing() -> None:
     asked = subject(build("data", "gaussian", {"n": 100}), None)
     e = reduced_energies(asked.energy, 1.0, asked.held_out.x)
     mean = float(0.5 * asked.held_out.x.square().sum(1).double().mean())
-    log_z = Estimate(2.0, se=0.1, lower=1.5, unit="nats", verdict="caution", reasons=("no pessimistic end: not mixed",))
+    log_z = Estimate(2.0, se=0.1, lower=1.5, unit="nats", verdict="caution", reasons=("no upper bound: not mixed",))
     found = nll_estimate(e, log_z, 1.0, "nats")
     assert (found.value, found.lower) == (pytest.approx(mean + 2), pytest.approx(mean + 1.5))
-    assert found.upper is None and found.verdict == "caution" and "no pessimistic end" in found.reason
+    assert found.upper is None and found.verdict == "caution" and "no upper bound" in found.reason
 
 
 def test_a_log_z_that_is_refused_refuses_every_score_of_the_model_with_its_reason() -> None:

@@ -1,4 +1,4 @@
-"""Scores of a file's rows are those of an independent computation, in the file's own order and units."""
+"""Scores of the rows of a file equal an independent computation, in the order and units of the file."""
 
 import json
 import math
@@ -158,7 +158,7 @@ def test_pictures_of_a_model_without_a_folder_of_its_own_are_read_in_gray_levels
     with pytest.raises(InputError, match="folder of pictures, but the model's states have shape"):
         rows_of(build("energy", "quadratic", event=(2,)), (2,), build("data", "two_moons"), str(tmp_path))
     (tmp_path / "x.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(InputError, match="TwoMoons, which names no columns: give an array"):
+    with pytest.raises(InputError, match="TwoMoons, because its columns have no names: give an array"):
         rows_of(build("energy", "quadratic", event=(2,)), (2,), build("data", "two_moons"), str(tmp_path / "x.csv"))
 
 

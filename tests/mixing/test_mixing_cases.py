@@ -46,7 +46,7 @@ def kernel(name: str, step_size: float) -> Sampler:
 
 @dataclass(frozen=True)
 class At:
-    """Chains begin around one point, with a given spread."""
+    """Chains start around one point, with a given standard deviation."""
 
     point: tuple[float, ...]
     scale: float
@@ -130,7 +130,7 @@ def rarely_hopping(seed: int) -> ChainContext:
 
 
 def wrong_temperature(seed: int) -> ChainContext:
-    """Draws at T = 1.5 that are said to be at T = 1."""
+    """Draws at T = 1.5 with the label T = 1."""
     x = 1.5**0.5 * normal(seed, 16, 500, 2)
     return of(x, energy=well(), temperature=1.0)
 

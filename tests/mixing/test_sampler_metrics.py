@@ -1,4 +1,4 @@
-"""What kernels tell of themselves: their bias, what burn-in chose, and min_swap_rate that are too rare."""
+"""Metrics of samplers: the bias of a step, the values that burn-in tuned, and low swap rates."""
 
 import json
 from pathlib import Path

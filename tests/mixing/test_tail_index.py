@@ -1,4 +1,4 @@
-"""Tails: the shape of a Pareto tail is found, light tails raise no doubt, and heavy ones doubt what has no moment."""
+"""Tails: the shape of a Pareto tail is found. Heavy tails cause a caution about missing moments; light tails do not."""
 
 import numpy as np
 import pytest

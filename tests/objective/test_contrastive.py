@@ -1,4 +1,4 @@
-"""Contrastive training: its gradient is the difference of the phases, and its chains go on."""
+"""Contrastive training: the gradient is the difference of the phases, and chains continue."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Denoising recovery: where it comes to on Gaussians, its gradient, and what it refuses."""
+"""Denoising recovery: its optimum on Gaussians, its gradient, and the input that it refuses."""
 
 from typing import Any
 

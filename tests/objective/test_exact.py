@@ -1,4 +1,4 @@
-"""Exact maximum likelihood: its log Z against closed forms, and a grid that follows the mass or says that it cannot."""
+"""Exact maximum likelihood: its log Z against closed forms, and a grid that follows the mass or raises an error."""
 
 import math
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("float64")
 
 
 class Hidden(nn.Module):
-    """An energy without what it knows of its own log Z."""
+    """An energy without its closed form of log Z."""
 
     def __init__(self, energy: nn.Module) -> None:
         super().__init__()
@@ -118,5 +118,5 @@ def test_many_dimensions_without_a_closed_form_are_refused_with_the_reason() -> 
     for energy in (Hidden(Quadratic(1.0, (4,))), build("energy", "mlp", event=(4,))):
         with pytest.raises(InputError, match=r"at most 3 dimensions, got 4"):
             objective.check_energy(energy, (4,))
-    with pytest.raises(InputError, match="none of at temperature 2"):
+    with pytest.raises(InputError, match="no closed form at temperature 2"):
         exact(4, 2.0).check_energy(GaussianMixture([[0.0] * 4], [1.0], [1.0]), (4,))

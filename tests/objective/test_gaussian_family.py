@@ -1,4 +1,4 @@
-"""Zero-mean Gaussians, a precision a coordinate: every objective comes to its own optimum, within its own errors.
+"""Zero-mean Gaussians with one precision per coordinate: every objective reaches its optimum within its own errors.
 
 E(x) = ½Σᵢaᵢxᵢ², data N(0, diag(s²)), T = 1. Each test minimises the loss over one sample of n rows and asks how many
 of the estimator's asymptotic standard errors the minimiser lies from the population's. Estimators that minimise a

@@ -1,4 +1,4 @@
-"""The joint classifier: its gradient is the sum of both parts, it learns to tell classes, and it needs labels."""
+"""The joint classifier: its gradient is the sum of both parts, it is trained to classify, and it needs labels."""
 
 from pathlib import Path
 

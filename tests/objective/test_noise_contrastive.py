@@ -1,4 +1,4 @@
-"""Noise-contrastive estimation: its gradient, its log Z, and what is kept of it."""
+"""Noise-contrastive estimation: its gradient, its log Z, and its state in checkpoints."""
 
 import math
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("float64")
 
 
 class Normal:
-    """N(0, I): a law of the user's own."""
+    """N(0, I): a distribution of the user's own."""
 
     def log_prob(self, x: Tensor) -> Tensor:
         return -0.5 * x.square().sum(1) - 0.5 * x.shape[1] * math.log(2 * math.pi)

@@ -1,4 +1,4 @@
-"""Reverse KL: the bound against closed forms, an unbiased gradient with less variance, and modes that are sought."""
+"""Reverse KL: the bound against closed forms, an unbiased gradient with less variance, and mode seeking."""
 
 import math
 from pathlib import Path
@@ -27,7 +27,7 @@ HALF = 3.0
 
 
 class Exact:
-    """Chains begin at exact draws from the model, so that they are independent and follow it."""
+    """Chains start at exact draws from the model. Therefore they are independent and follow it."""
 
     def __init__(self, energy: nn.Module, temperature: float) -> None:
         self.energy = energy

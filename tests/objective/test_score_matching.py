@@ -61,7 +61,9 @@ def test_the_gradient_is_the_slope_of_the_loss(temperature: float, rng: torch.Ge
 
 
 def test_too_many_dimensions_and_temperature_zero_are_refused() -> None:
-    with pytest.raises(InputError, match=r"^limit must be >= the 9 dimensions.*objective=sliced_score_matching"):
+    with pytest.raises(
+        InputError, match=r"^max_dimension must be >= the 9 dimensions.*objective=sliced_score_matching"
+    ):
         matching(d=9, limit=8)
     with pytest.raises(InputError, match=r"^sampler\.temperature must be > 0"):
         matching(0.0)

@@ -1,4 +1,4 @@
-"""Sliced score matching: its expectation is score matching's, and less scattered when variance-reduced."""
+"""Sliced score matching: its expectation is that of score matching, with less variance if variance-reduced."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The rate warms up and decays at absolute steps, for every optimizer and however often a run is extended."""
+"""The rate warms up and decays at absolute steps, for every optimizer and after any extensions of a run."""
 
 import math
 from typing import Any

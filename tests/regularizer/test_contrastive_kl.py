@@ -1,4 +1,4 @@
-"""The term that contrastive divergence drops: its gradient and its entropy against Gaussians' closed forms."""
+"""The term that contrastive divergence omits: its gradient and its entropy against closed forms of Gaussians."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Energy magnitude: the mean square of both phases, and a level that stays where a constant would drift."""
+"""Energy magnitude: the mean square of both phases, and a level of the energy that does not drift."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Gradient norm: its value at each place, and the curvature a*(λ) that training ends on."""
+"""Gradient norm: its value at each place, and the curvature a*(λ) at the optimum of training."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The descent through noise levels: where it ends, and that runs of recovery likelihood are sampled so."""
+"""The descent through noise levels: its final distribution, and its use for runs of recovery likelihood."""
 
 import pytest
 import torch

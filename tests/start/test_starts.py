@@ -1,4 +1,4 @@
-"""Starts: replay goes on where chains stopped, data begins at the batch, noise follows its law."""
+"""Starts: replay continues chains, data starts at the batch, and noise has its distribution."""
 
 import pytest
 import torch

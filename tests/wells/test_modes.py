@@ -1,4 +1,4 @@
-"""Wells: descent ends in the published minima, Laplace is exact for a quadratic, basins on a grid are the true ones."""
+"""Wells: descent reaches the published minima, Laplace is exact for a quadratic, and basins on a grid are correct."""
 
 import math
 
