@@ -13,7 +13,7 @@ from ebm_cli.chain.preconditioning import Units
 from ebm_cli.chain.step_size_tuners import make_tuner, mean_gradients, with_current_step_sizes
 from ebm_cli.chain.tuning import Tuning
 from ebm_cli.sampler import HasLocalKernel, Sampler
-from ebm_cli.sampler.tempering import Tempering
+from ebm_cli.sampler.tempering import Replicas, Tempering
 
 # Fractions of the burn-in after which scales and places are set. The last part tunes only the step size.
 WINDOWS = (0.1, 0.25, 0.5)
@@ -62,6 +62,7 @@ class BurnInResult:
     sampler: Sampler
     gradients: float
     steps: int
+    replicas: Replicas | None = None
 
 
 def burn_in(
@@ -90,7 +91,7 @@ def burn_in(
         return dataclasses.replace(local, sampler=dataclasses.replace(cast(Any, sampler), step_size=step_size))
     tuned: Any = sampler
     has_free_places = isinstance(tuned, Tempering) and (tuning.places or tuned.path.is_automatic)
-    step, gradients = 0, 0.0
+    step, gradients, state = 0, 0.0, None
     for end in [*(int(fraction * steps) for fraction in WINDOWS), steps]:
         units, variance = Units.from_sampler(tuned, x), RunningVariance()
         scaled = units.energy(energy)
@@ -112,4 +113,5 @@ def burn_in(
             tuned = dataclasses.replace(tuned, scales=variance.scales())
         if end < steps and has_free_places:
             tuned = tuned.with_equal_swap_rates(state.swap_rates().mean(1).tolist())
-    return BurnInResult(x, tuned, gradients, step)
+    state = with_current_step_sizes(state, tuned)
+    return BurnInResult(x, tuned, gradients, step, state if isinstance(state, Replicas) else None)

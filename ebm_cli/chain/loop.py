@@ -33,6 +33,7 @@ class Trajectory:
     gradients: evaluations per chain, including burn-in and tuning.
     sampler: the sampler after burn-in.
     replicas: the final replicas, for replica exchange.
+    delta_u: U₀ − U of all replicas at each draw, for replica exchange.
     """
 
     x: Float[Tensor, "draws n *event"]
@@ -46,6 +47,7 @@ class Trajectory:
     gradients: Float[Tensor, " n"]
     sampler: Sampler
     replicas: Replicas | None
+    delta_u: Float[Tensor, "draws K n"] | None
 
 
 NO_TUNING = Tuning()
@@ -105,7 +107,11 @@ class Walk:
         self.units = Units.from_sampler(self.sampler, x)
         inner = self.units.energy(energy)
         self.runner = engine_of(engine, self.sampler, inner, rng)
-        self.state: Any = self.sampler.init(inner, self.units.from_x(burned.x), rng)
+        replicas = burned.replicas
+        # Replicas at other places than the model's continue as well.
+        self.state: Any = (
+            self.sampler.init(inner, self.units.from_x(burned.x), rng) if replicas is None else replicas.uncounted()
+        )
         self.tally = Tally.zero(x)
         self.steps = 0
         self.stopped = tuning.adapt != "none" and stop()
@@ -119,6 +125,7 @@ class Walk:
         n = len(x)
         kept_x, kept_energy, kept_accept = x.new_empty(draws, *x.shape), x.new_empty(draws, n), x.new_empty(draws, n)
         kept_diverging = torch.empty(draws, n, dtype=torch.int64, device=x.device)
+        kept_delta_u: list[Tensor] = []
         filled = 0
         if thin:
             self.tally = reset_interval_counts(self.tally)
@@ -126,6 +133,8 @@ class Walk:
             kept_x[filled], kept_energy[filled] = self.units.to_x(self.state.x), self.state.energy
             kept_accept[filled], kept_diverging[filled] = self.tally.accepted / (thin or 1), self.tally.diverging
             self.tally = reset_interval_counts(self.tally)
+            if isinstance(self.state, Replicas):
+                kept_delta_u.append(self.state.states.delta_u.view(-1, n))
             filled += 1
         self._advance(before + steps - self.steps)
         if filled and bool((kept_diverging[:filled] > 0).any()):
@@ -143,6 +152,7 @@ class Walk:
             gradients=self.tally.gradients + (self.tuning_gradients + 1),
             sampler=self.sampler,
             replicas=self.state if isinstance(self.state, Replicas) else None,
+            delta_u=torch.stack(kept_delta_u) if kept_delta_u else None,
         )
 
     def _advance(self, steps: int) -> bool:

@@ -60,7 +60,9 @@ class Integrand:
 
 @runtime_checkable
 class Coordinates(Protocol):
-    """U(z) = E(x(z))/T of a model in the coordinates z that kernels move."""
+    """U(z) = E(x(z))/T of a model in the coordinates z that kernels move. log_volume: log |det ∂x/∂z|."""
+
+    log_volume: float
 
     def __call__(self, z: Float[Tensor, "n *d"], /) -> Float[Tensor, " n"]: ...
 
@@ -81,6 +83,8 @@ class Coordinates(Protocol):
 
 class UnchangedCoordinates(nn.Module):
     """U(x) = E(x)/T: the coordinates are the states."""
+
+    log_volume = 0.0
 
     def __init__(self, energy: nn.Module, temperature: float) -> None:
         super().__init__()

@@ -67,6 +67,11 @@ class Replicas(NamedTuple):
     def grad(self) -> Tensor:
         return self.model.grad
 
+    def uncounted(self) -> "Replicas":
+        """Return the same states with all counts at 0."""
+        counts = {name: torch.zeros_like(getattr(self, name)) for name in ("swapped", "tried", "round_trips")}
+        return self._replace(**counts)
+
     def swap_rates(self) -> Float[Tensor, "pairs n"]:
         """Return the fraction of tried swaps of replicas k and k + 1 that happened, over the steps of each chain."""
         return self.swapped / self.tried.clamp(min=1)[:, None]

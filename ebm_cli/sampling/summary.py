@@ -1,14 +1,18 @@
 """The rows of metrics.json that summarize chains."""
 
 import numpy as np
+from torch import nn
 
 from ebm_cli.chain.chains import Chains
+from ebm_cli.chain.loop import Trajectory
 from ebm_cli.chain.quantities import unit_of
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.diagnostic.ess import ESS, MIN_ESS_PER_CHAIN
 from ebm_cli.diagnostic.r_hat import CAUTION_ABOVE, FAIL_ABOVE, RHat
 from ebm_cli.estimate import Estimate, IfNotMixed, refused
 from ebm_cli.mixing.tail_index import tail_cautions
+from ebm_cli.partition.replica_log_z import replica_log_z
+from ebm_cli.sampler.tempering import Tempering
 
 # For larger states, all coordinates together have one mean and one standard deviation.
 MAX_COORDINATES = 16
@@ -84,3 +88,15 @@ def mean_over_chains(values: np.ndarray, if_not_mixed: IfNotMixed) -> Estimate:
     values = values.astype(np.float64) / unit
     mean, se = float(values.mean() * unit), float(values.std(ddof=1) / len(values) ** 0.5 * unit)
     return Estimate(mean, se=se, if_not_mixed=if_not_mixed)
+
+
+def log_z_row(trajectory: Trajectory, energy: nn.Module, mixing: Estimate) -> dict[str, Estimate]:
+    """Return log Z, which replica exchange from exact draws gives without a further gradient."""
+    sampler = trajectory.sampler
+    if not isinstance(sampler, Tempering) or not sampler.path.has_draws or trajectory.delta_u is None:
+        return {}
+    if trajectory.delta_u.shape[2] < 2:
+        return {}
+    space = sampler.path.between(energy, sampler.temperature).space
+    betas = np.array(sampler.path.replica_betas())
+    return {"log_z": replica_log_z(betas, trajectory.delta_u.cpu().numpy(), space.log_volume, mixing)}

@@ -19,7 +19,7 @@ from ebm_cli.sampling.model import open_model
 from ebm_cli.sampling.output import write_chains
 from ebm_cli.sampling.sampler_choice import choose_sampler
 from ebm_cli.sampling.sampling_plan import SamplingPlan
-from ebm_cli.sampling.summary import summarize
+from ebm_cli.sampling.summary import log_z_row, summarize
 
 
 def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = None) -> dict[str, Estimate]:
@@ -53,6 +53,7 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
         for note in [*describe_tuning(sampler_rows), *mixing.notes]:
             terminal.say(note)
         estimates = summarize(context) | {"mixing": mixing.estimate} | sampler_rows
+        estimates |= log_z_row(trajectory, parts.energy, mixing.estimate)
         write_record(chains_file, mixing, context.shared)
         traces = {"energy": energy_trace(chains)} if chains.x.shape[1] > 1 else {}
         figure.save(run, state_figures(parts, trajectory) | traces | replica_figures(trajectory))

@@ -1,0 +1,81 @@
+"""log Z from chains of replica exchange that were run anyway, without a further gradient."""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Float
+from scipy.optimize import minimize
+from scipy.special import logsumexp
+
+from ebm_cli.estimate import Estimate
+from ebm_cli.partition.integration import thermodynamic_integral
+from ebm_cli.partition.log_weights import student_factor
+
+
+def replica_log_z(
+    betas: Float[np.ndarray, " K"], delta_u: Float[np.ndarray, "draw K n"], log_volume: float, mixing: Estimate
+) -> Estimate:
+    """Return log Z in nats: the multistate estimate, between the bounds of thermodynamic integration.
+
+    The error is the jackknife's over chains (Tukey, 1958), √((n − 1)/n Σᵢ (θ₍ᵢ₎ − θ̄)²) with θ₍ᵢ₎ without chain i.
+    Refused if the chains are not mixed.
+
+    betas: falling from 1 to 0, one per replica.
+    delta_u: U₀ − U of every replica of n chains.
+    log_volume: log of the volume of a unit cell of the path's coordinates.
+    """
+    rising, of_betas = betas[::-1], delta_u[:, ::-1]
+    bounds = thermodynamic_integral(rising, of_betas, mixing).estimate
+    if bounds.value is None or bounds.lower is None or bounds.upper is None:
+        return bounds
+    n = delta_u.shape[2]
+    free_energies = multistate_free_energies(rising, of_betas)
+    each = np.array(
+        [-multistate_free_energies(rising, np.delete(of_betas, chain, axis=2), free_energies)[-1] for chain in range(n)]
+    )
+    se = float(np.sqrt((n - 1) / n * ((each - each.mean()) ** 2).sum()))
+    value = -float(free_energies[-1])
+    reasons = (f"multistate estimate from {len(betas)} replicas of {n} chains", *bounds.reasons[1:])
+    return dataclasses.replace(
+        bounds,
+        value=value + log_volume,
+        se=student_factor(n) * se,
+        lower=bounds.lower + log_volume,
+        upper=bounds.upper + log_volume,
+        reasons=reasons,
+    )
+
+
+def multistate_free_energies(
+    betas: Float[np.ndarray, " K"],
+    delta_u: Float[np.ndarray, "draw K n"],
+    first: Float[np.ndarray, " K"] | None = None,
+) -> Float[np.ndarray, " K"]:
+    """Return f_k = −log(Z_k/Z₀) of the densities at each β from draws of all of them.
+
+    Shirts and Chodera, 2008 (J. Chem. Phys. 129, 124105), eq. 11: f_k = −log Σ_x exp(β_kv)/Σ_j N_j exp(f_j + β_jv) over
+    all draws x, v = ΔU(x), N_j the number of draws at β_j. It is the minimum of the convex function
+    Σ_x log Σ_j N_j exp(f_j + β_jv) − Σ_j N_jf_j, which BFGS finds.
+
+    first: a first guess; None for zeros.
+    """
+    K, count = len(betas), delta_u.shape[0] * delta_u.shape[2]
+    # A state without energy has density 0 at every β > 0 and is no draw there.
+    with np.errstate(invalid="ignore"):
+        v = np.nan_to_num(delta_u, neginf=-1e300).reshape(-1, 1)
+        tilt = np.where(betas > 0, betas * v, 0.0) + np.log(count)
+
+    def objective(rest: np.ndarray) -> tuple[float, np.ndarray]:
+        f = np.concatenate([[0.0], rest])
+        log_parts = f + tilt
+        total = logsumexp(log_parts, axis=1)
+        gradient = np.exp(log_parts - np.expand_dims(total, 1)).sum(0) - count
+        return float((total.sum() - count * f.sum()) / count), gradient[1:] / count
+
+    start = np.zeros(K - 1) if first is None else first[1:] - first[0]
+    if first is None:
+        # The integral of the mean of v, by the trapezoid rule.
+        means = delta_u.mean((0, 2))
+        start = -np.cumsum(np.diff(betas) * (means[1:] + means[:-1]) / 2)
+    found = minimize(objective, start, jac=True, method="BFGS", options={"gtol": 1e-7})
+    return np.concatenate([[0.0], found.x])
