@@ -37,17 +37,26 @@ def thermodynamic_integral(
     each, half = corrected_trapezoid(betas, mean, slope), every_other(betas)
     rough = each.mean() - corrected_trapezoid(betas[half], mean[half], slope[half]).mean()
     value, se = float(each.mean()), float(np.hypot(student_factor(len(each)) * standard_error(each), rough / 15))
-    below, above = (np.diff(betas) @ part for part in (mean[:-1], mean[1:]))
-    q = student_quantile(len(each))
-    lower = float(below.mean() - q * standard_error(below))
-    upper = float(above.mean() + q * standard_error(above))
+    lower, upper, gap = integration_bounds(betas, mean)
     summary = f"{len(betas)} temperatures, {len(each)} ladders of {len(delta_u)} steps"
     cautions = list(mixing.reasons) if mixing.verdict == "caution" else []
     reasons = (summary,) if cautions else (summary, *mixing.reasons)
     if upper - lower > MAX_WIDTH:
         cautions.append(f"the bounds are {upper - lower:.3g} nats apart: {REMEDY}")
     estimate = Estimate(value, se=se, lower=lower, upper=upper, unit="nats", reasons=reasons).with_caution(cautions)
-    return BracketResult(estimate, float((above - below).mean()))
+    return BracketResult(estimate, gap)
+
+
+def integration_bounds(betas: Float[np.ndarray, " K"], mean: Float[np.ndarray, "K n"]) -> tuple[float, float, float]:
+    """Return the bounds, each moved outward by Student's quantile of its error, and their distance before that.
+
+    mean: the mean of ΔU at each β, of each ladder.
+    """
+    below, above = (np.diff(betas) @ part for part in (mean[:-1], mean[1:]))
+    q = student_quantile(len(below))
+    lower = float(below.mean() - q * standard_error(below))
+    upper = float(above.mean() + q * standard_error(above))
+    return lower, upper, float((above - below).mean())
 
 
 def corrected_trapezoid(

@@ -1,14 +1,12 @@
 """log Z from chains of replica exchange that were run anyway, without a further gradient."""
 
-import dataclasses
-
 import numpy as np
 from jaxtyping import Float
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from ebm_cli.estimate import Estimate
-from ebm_cli.partition.integration import thermodynamic_integral
+from ebm_cli.estimate import Estimate, refused
+from ebm_cli.partition.integration import integration_bounds
 from ebm_cli.partition.log_weights import student_factor
 
 
@@ -18,32 +16,31 @@ def replica_log_z(
     """Return log Z in nats: the multistate estimate, between the bounds of thermodynamic integration.
 
     The error is the jackknife's over chains (Tukey, 1958), √((n − 1)/n Σᵢ (θ₍ᵢ₎ − θ̄)²) with θ₍ᵢ₎ without chain i.
-    Refused if the chains are not mixed.
+    Refused if the chains are not mixed. The bounds are those of `thermodynamic_integral`.
 
     betas: falling from 1 to 0, one per replica.
     delta_u: U₀ − U of every replica of n chains.
     log_volume: log of the volume of a unit cell of the path's coordinates.
     """
-    rising, of_betas = betas[::-1], delta_u[:, ::-1]
-    bounds = thermodynamic_integral(rising, of_betas, mixing).estimate
-    if bounds.value is None or bounds.lower is None or bounds.upper is None:
-        return bounds
-    n = delta_u.shape[2]
+    if mixing.verdict == "refused":
+        return refused(f"no log Z: {mixing.reason}", "nats")
+    if not np.isfinite(delta_u).all():
+        return refused("no log Z: a state of a replica has no finite energy, or left the box of the base", "nats")
+    rising, of_betas, n = betas[::-1], delta_u[:, ::-1], delta_u.shape[2]
     free_energies = multistate_free_energies(rising, of_betas)
-    each = np.array(
-        [-multistate_free_energies(rising, np.delete(of_betas, chain, axis=2), free_energies)[-1] for chain in range(n)]
-    )
+    others = [np.delete(of_betas, chain, axis=2) for chain in range(n)]
+    each = np.array([-multistate_free_energies(rising, other, free_energies)[-1] for other in others])
     se = float(np.sqrt((n - 1) / n * ((each - each.mean()) ** 2).sum()))
-    value = -float(free_energies[-1])
-    reasons = (f"multistate estimate from {len(betas)} replicas of {n} chains", *bounds.reasons[1:])
-    return dataclasses.replace(
-        bounds,
-        value=value + log_volume,
+    lower, upper, _ = integration_bounds(rising, of_betas.mean(0))
+    estimate = Estimate(
+        log_volume - float(free_energies[-1]),
         se=student_factor(n) * se,
-        lower=bounds.lower + log_volume,
-        upper=bounds.upper + log_volume,
-        reasons=reasons,
+        lower=log_volume + lower,
+        upper=log_volume + upper,
+        unit="nats",
+        reasons=(f"multistate estimate from {len(betas)} replicas of {n} chains, with the bounds of integration",),
     )
+    return estimate.with_caution(mixing.reasons if mixing.verdict == "caution" else ())
 
 
 def multistate_free_energies(
