@@ -156,7 +156,7 @@ def test_a_run_killed_twice_before_its_first_checkpoint_logs_each_step_once(here
 def test_a_rollback_cut_short_is_finished_on_resume() -> None:
     assert main(["train", *DIVERGES, "out=whole"]) in (0, 1)
     assert len(rollback.past_rollbacks(Run(Path("whole")))) >= 2
-    for target, number in (("return_to", 2), ("apply", 1)):
+    for target, number in (("return_to", 2), ("with_last_values", 1)):
         broken = Path(f"broken-{target}")
         killed_at(f"ebm_cli.training.rollback.{target}", [*DIVERGES, f"out={broken}"], call=number)
         assert main(["train", f"resume={broken}"]) in (0, 1)
@@ -187,7 +187,7 @@ def test_rollbacks_spread_over_a_run_are_finished_wherever_a_kill_falls() -> Non
     assert main(["train", *words, "out=whole"]) in (0, 1)
     assert [entry["to"] for entry in rollback.past_rollbacks(Run(Path("whole")))] == [4, 0, 8, 12]
     # `rmtree` removes the checkpoint that is passed over.
-    for target, number in (("return_to", 2), ("rmtree", 1), ("apply", 4)):
+    for target, number in (("return_to", 2), ("rmtree", 1), ("with_last_values", 4)):
         broken = Path(f"broken-{target}")
         killed_at(f"ebm_cli.training.rollback.{target}", [*words, f"out={broken}"], call=number)
         assert main(["train", f"resume={broken}"]) in (0, 1)
