@@ -2,8 +2,8 @@
 
     python scripts/demo.py
 
-The last six lines describe the training, the quality, the picture, the report, the meaning of the mixing verdict for
-the pictures, and the folder of the run.
+The last eight lines describe the training, the quality, the likelihood, the round trips of the chains, the picture, the
+report, the meaning of the mixing verdict for the pictures, and the folder of the run.
 """
 
 import json
@@ -36,6 +36,21 @@ def rows(folder: Path) -> Rows:
     return json.loads((folder / "metrics.json").read_text())
 
 
+def bracket(nll: dict[str, Any]) -> str:
+    """Return the held-out negative log-likelihood with its bounds, or why it is refused."""
+    if nll["value"] is None:
+        return f"refused: {nll['reason']}"
+    return f"{nll['value']:.2f} nats per row ({nll['lower']:.2f} to {nll['upper']:.2f})"
+
+
+def round_trips(sampled: Rows) -> str:
+    """Return how many states of the chains came from exact draws of the base distribution."""
+    if "round_trips" not in sampled:
+        return "no replica exchange: no path to the model was found"
+    trips, barrier = (sampled[name]["value"] for name in ("round_trips", "barrier"))
+    return f"{trips:.0f} states came from exact draws of the base, along a path with barrier {barrier:.2f}"
+
+
 def what_mixing_means(mixing: dict[str, Any], sampled: Path) -> str:
     """Explain the mixing verdict for the pictures, with a command to type."""
     if mixing["verdict"] == "ok":
@@ -50,13 +65,15 @@ def main() -> None:
     began = time.monotonic()
     trained = ebm("train", "experiment=digits")
     minutes = (time.monotonic() - began) / 60
-    sampled = ebm("sample", f"run={trained}")
-    evaluated = ebm("evaluate", f"run={trained}")
+    sampled = ebm("sample", f"run={trained}", "chains=24")
+    evaluated = ebm("evaluate", f"run={trained}", "metric=[frechet,nll]", "metric.nll.baselines=[mixture]")
     diagnosed = ebm("diagnose", f"run={sampled}")
-    ratio = rows(evaluated)["frechet_ratio"]
+    ratio, nll = (rows(evaluated)[name] for name in ("frechet_ratio", "nll"))
     good = f"{ratio['meaning']} (frechet_ratio {ratio['value']:.2f} ± {ratio['se']:.2f})"
     print(f"\ntrained  an energy of 8×8 handwritten digits, on 1,437 of scikit-learn's, in {minutes:.1f} minutes")
     print(f"quality  {good}")
+    print(f"nll      {bracket(nll)} of held-out digits")
+    print(f"chains   {round_trips(rows(sampled))}")
     print(f"picture  {sampled}/samples.png")
     print(f"report   {trained}/report.html")
     print(f"mixing   {what_mixing_means(rows(diagnosed)['mixing'], sampled)}")

@@ -21,6 +21,7 @@ from ebm_cli.energy._composition import TrainedComponent
 from ebm_cli.objective import Objective, check_compatible
 from ebm_cli.run.machine import Machine
 from ebm_cli.sampler import CompilableKernel
+from ebm_cli.sampler.tempering import Tempering
 
 GROUPS = ("data", "path", "sampler", "energy", "start", "optimizer", "objective")
 # The methods that make an object one of its group.
@@ -184,9 +185,23 @@ class Assembly:
             check_spaces(self.built, self.nodes)
         with self.problems.under("energy"):
             try_energy(energy, event, needs_gradient=not self.config.get("metric"))
+        with self.problems.under():
+            self.check_path()
         if isinstance(objective, Objective) and not self.problems.messages:
             with self.problems.under():
                 check_compatible(objective, energy, event, self.regularizers().items())
+
+    def check_path(self) -> None:
+        """Raise InputError for a path that training cannot use: it finds no places, and other samplers have none."""
+        sampler = self.built.get("sampler")
+        if self.built.get("objective") is None:
+            return
+        if isinstance(sampler, Tempering) and sampler.path.has_draws and sampler.path.is_automatic:
+            raise InputError("path.betas must be a list in training: ebm sample run=RUN prints one for a trained model")
+        typed = (self.config.get("made") or {}).get("chosen", [])
+        unused = [key for key in typed if key.partition(".")[0] == "path" and not isinstance(sampler, Tempering)]
+        if unused:
+            raise InputError(f"{unused[0]} is used only by sampler=tempering. Type that as well, or leave it out")
 
     def regularizers(self) -> dict[str, Any]:
         """Return the regularizers by the names of their nodes."""

@@ -68,10 +68,15 @@ def check_numbers(job: Job) -> None:
     nodes = {group: config.get(group) for group in ("sampler", "optimizer")}
     members = {f"{g}.{name}": node for g in ("metric", "diagnostic") for name, node in (config.get(g) or {}).items()}
     with permitted(job.permission):
-        buildable = {group: node for group, node in nodes.items() if node and not asks(node)}
+        offered = {}
+        if path := config.get("path"):
+            # A path checks its numbers without data.
+            with problems.under("path"):
+                offered["path"] = make(path, data=None)
+        buildable = {group: node for group, node in nodes.items() if node and asks(node) <= offered.keys()}
         for name, node in (buildable | members).items():
             with problems.under(name, but=INJECTED):
-                make(node)
+                make(node, **offered)
     problems.finish()
 
 

@@ -24,7 +24,7 @@ def replica_metrics(replicas: Replicas, steps: int, gradients_per_step: float) -
     without = float((trips == 0).mean())
     return {
         "swap_rate_min": min_swap_rate(1 - rejection.mean(1)),
-        "communication_barrier": mean_over_chains(
+        "barrier": mean_over_chains(
             rejection.sum(0), "Λ, the sum of rejection rates along the path; a path with 2Λ replicas or more is good"
         ),
         "round_trips": Estimate(float(trips.sum()), meaning=f"{trips.sum():.0f} states came from the far end"),

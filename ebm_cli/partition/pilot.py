@@ -44,7 +44,7 @@ class Schedule:
 class Ladder:
     """kernel: of the replica at β = 1, with trajectories of about a quarter of a normal's period.
 
-    betas: falling from 1 to 0, one per replica. step_factors: of the kernel's step, one per replica.
+    betas: falling from 1 to 0, one per replica. step_factors: of the kernel's step, one per replica that moves.
     """
 
     kernel: HMC
@@ -71,7 +71,7 @@ class Pilot:
         steps = [self.kernel_at(beta).step_size for beta in betas]
         L = int(np.clip(round(QUARTER_PERIOD / steps[0]), MIN_LEAPFROG_STEPS, MAX_LEAPFROG_STEPS))
         kernel = HMC(steps[0], L, STEP_SIZE_JITTER, short=0.0, temperature=1.0, scales=None)
-        return Ladder(kernel, betas, [step / steps[0] for step in steps])
+        return Ladder(kernel, betas, [step / steps[0] for step in steps[:-1]])
 
     def kernel_at(self, beta: float) -> PathKernel:
         """Return the kernel with its step size at β, interpolated geometrically."""

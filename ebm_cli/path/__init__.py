@@ -27,7 +27,10 @@ class Path(Protocol):
         ...
 
     def step_factors(self) -> list[float]:
-        """Return how many times as long as at β = 1 a step of each replica should be, before burn-in tunes it."""
+        """Return how many times as long as at β = 1 a step of each replica should be, before burn-in tunes it.
+
+        A replica that is drawn exactly makes no step.
+        """
         ...
 
     @property

@@ -61,7 +61,7 @@ class BasePath:
         return self.betas
 
     def step_factors(self) -> list[float]:
-        return [1.0] * len(self.replica_betas())
+        return [1.0] * (len(self.replica_betas()) - 1)
 
     @property
     def is_automatic(self) -> bool:

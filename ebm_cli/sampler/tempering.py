@@ -33,10 +33,11 @@ class Replicas(NamedTuple):
 
     states: in the coordinates of the path.
     model: the states of the model's replica, which are the chains: x, E and ∇E.
-    betas, step_factors: of each replica.
+    betas: of each replica.
+    step_factors: of each replica that the kernel moves, all but one that is drawn.
     partners: the partner of each replica in even and in odd steps, itself if it has none.
     odd: True if the next step is odd.
-    accept: mean acceptance of each replica in the last step.
+    accept: mean acceptance of each replica that the kernel moves, in the last step.
     swapped, tried: sums over steps of the swap probability of replicas k and k + 1 in each chain, and the number of
         tries.
     last_end: which end of the path each state has visited last; 0 for none.
@@ -46,10 +47,10 @@ class Replicas(NamedTuple):
     states: PathStates
     model: State
     betas: Float[Tensor, " K"]
-    step_factors: Float[Tensor, " K"]
+    step_factors: Float[Tensor, " moving"]
     partners: Int[Tensor, "2 K"]
     odd: Bool[Tensor, ""]
-    accept: Float[Tensor, " K"]
+    accept: Float[Tensor, " moving"]
     swapped: Float[Tensor, "pairs n"]
     tried: Float[Tensor, " pairs"]
     last_end: Int[Tensor, " Kn"]
@@ -104,7 +105,7 @@ class ReplicaExchange:
             step_factors=z.new_tensor(step_factors),
             partners=torch.stack([swap_partners(K, odd, z.device) for odd in (False, True)]),
             odd=torch.zeros((), dtype=torch.bool, device=z.device),
-            accept=z.new_zeros(K),
+            accept=z.new_zeros(len(step_factors)),
             swapped=z.new_zeros(K - 1, n),
             tried=z.new_zeros(K - 1),
             last_end=whole,
@@ -118,8 +119,8 @@ class ReplicaExchange:
 
     def step(self, replicas: Replicas, rng: torch.Generator) -> tuple[Replicas, Info]:
         """Move every chain once."""
-        K, n = len(replicas.betas), len(replicas.model.energy)
-        rows = (K - 1 if self.has_draws else K) * n
+        n = len(replicas.model.energy)
+        rows = len(replicas.step_factors) * n
         # A kernel that moves some chains further than others evaluates only these, which may then have only one β.
         each = rows if isinstance(self.kernel, CompilableKernel) else n
         moved, info = [], []
@@ -137,7 +138,7 @@ class ReplicaExchange:
         """Return the energy that the kernel moves, in units of each replica's step, the states in it, and their β."""
         n = len(replicas.model.energy)
         states = replicas.states.select(rows)
-        β, s = (each.repeat_interleave(n)[rows] for each in (replicas.betas, replicas.step_factors))
+        β, s = replicas.betas.repeat_interleave(n)[rows], replicas.step_factors.repeat_interleave(n)[rows]
         s = per_chain(s, states.z)
         if len(states.u) == n:
             β, s = β[:1], s[:1]
@@ -161,13 +162,11 @@ class ReplicaExchange:
         states = PathStates(*(swap.apply(part) for part in moved))
         last_end, arrived = visited_ends(swap, replicas.last_end, n)
         paired = partners > torch.arange(K, device=partners.device)
-        accept = info.accept.view(-1, n).mean(1)
-        full = torch.nn.functional.pad(accept, (0, K - len(accept)), value=1.0)
         return replicas._replace(
             states=states,
             model=self.model_state(states.select(slice(n))),
             odd=~replicas.odd,
-            accept=full,
+            accept=info.accept.view(-1, n).mean(1),
             swapped=replicas.swapped + torch.where(paired[:, None], swap.probability, 0.0).to(replicas.swapped)[:-1],
             tried=replicas.tried + paired[:-1],
             last_end=last_end,
@@ -213,8 +212,8 @@ class Tempering(CompilableKernel):
     kernel: any sampler with a Metropolis test, at temperature 1 of each density.
     temperature: T of the model (> 0).
     path: where replicas are, see `path=`.
-    step_factors: how many times as long as the kernel's own a step of each replica is, a list (> 0); null: the path's,
-        until burn-in tunes them.
+    step_factors: how many times as long as the kernel's own a step of each replica is, a list without a replica that is
+        drawn (> 0); null: the path's, until burn-in tunes them.
     scales: see `Tunable`; only for paths in the coordinates of the states.
     """
 
@@ -312,6 +311,6 @@ def check_step_factors(step_factors: object, path: Path) -> None:
         raise check.InputError(f"step_factors must be a list with one number per replica, got {step_factors!r}")
     for factor in step_factors:
         check.positive("step_factors", factor)
-    if len(step_factors) != len(path.replica_betas()):
-        replicas = len(path.replica_betas())
-        raise check.InputError(f"step_factors must have {replicas} numbers, one per replica, got {len(step_factors)}")
+    moving = len(path.replica_betas()) - path.has_draws
+    if len(step_factors) != moving:
+        raise check.InputError(f"step_factors must have {moving} numbers, one per replica, got {len(step_factors)}")

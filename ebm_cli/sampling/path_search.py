@@ -9,7 +9,6 @@ from torch import Tensor
 
 from ebm_cli import rng
 from ebm_cli.assembly.components import Parts
-from ebm_cli.check import InputError
 from ebm_cli.data import Batch
 from ebm_cli.energy import frozen
 from ebm_cli.partition.budget import Budget
@@ -33,20 +32,13 @@ def needs_search(sampler: Sampler) -> bool:
     return isinstance(sampler, Tempering) and isinstance(sampler.path, BasePath) and sampler.path.is_automatic
 
 
-def path_to(parts: Parts) -> Any:
-    """Return the path of the parts' replica exchange to their energy."""
-    sampler = cast(Tempering, parts.sampler)
-    return sampler.path.between(parts.energy, sampler.temperature)
+def find_replicas(parts: Parts, seed: int, chains: int, own_kernel: bool) -> tuple[Tempering, Tensor, str] | None:
+    """Return replica exchange with replicas at equal parts of a pilot's path, the pilot's last states, and the base.
 
-
-def find_replicas(
-    parts: Parts, seed: int, chains: int, own_kernel: bool, required: bool
-) -> tuple[Tempering, Tensor] | None:
-    """Return replica exchange with replicas at equal parts of a pilot's path, and the pilot's last states.
+    None if annealing does not reach the model.
 
     chains: number of states to return.
     own_kernel: True to keep the sampler's kernel, otherwise HMC with a trajectory length that the pilot finds.
-    required: raise InputError if annealing does not reach the model; otherwise return None.
     """
     sampler = cast(Tempering, parts.sampler)
     path = cast(BasePath, sampler.path)
@@ -60,8 +52,6 @@ def find_replicas(
         settings = dataclasses.replace(DEFAULT_SETTINGS, chains=min(max(chains, MIN_POPULATION), MAX_POPULATION))
         pilot, states = run_pilot(counted, settings, rng.generator(seed, "pilot", here))
     if pilot is None:
-        if required:
-            raise InputError("path=base: annealing from the base does not reach the model. Type another path.base")
         return None
     ladder = pilot.ladder(max(3, math.ceil(len(pilot.betas) / REPLICA_SPACING) + 1))
     found = dataclasses.replace(sampler, path=path.with_betas(ladder.betas), step_factors=ladder.step_factors)
@@ -69,4 +59,5 @@ def find_replicas(
         found = dataclasses.replace(found, step_factors=None)
     else:
         found = dataclasses.replace(found, kernel=ladder.kernel)
-    return found, annealing.space.states(states.z[torch.arange(chains) % len(states.z)])
+    x = annealing.space.states(states.z[torch.arange(chains) % len(states.z)])
+    return found, x, annealing.base.description

@@ -10,16 +10,20 @@ from torch import Tensor
 from ebm_cli.assembly.build import make
 from ebm_cli.assembly.components import Parts
 from ebm_cli.assembly.permission import Config
+from ebm_cli.check import InputError
 from ebm_cli.energy import space_of
+from ebm_cli.path import Path
 from ebm_cli.run.folder import Run
 from ebm_cli.run.shipped import defaults
 from ebm_cli.run.terminal import Terminal
 from ebm_cli.sampler.tempering import Tempering
-from ebm_cli.sampling.path_search import find_replicas, needs_search, path_to
+from ebm_cli.sampling.path_search import find_replicas, needs_search
 from ebm_cli.wells.descent import rms_radius
 from ebm_cli.wells.modes import find_modes
 
 PLAIN = "ebm_cli.sampler.hmc.HMC"
+TEMPERING = "ebm_cli.sampler.tempering.Tempering"
+BASE = "ebm_cli.path.base.BasePath"
 # Widths of the states at which descents start, relative to the start.
 WIDTHS = (1.0, 3.0, 10.0)
 # Wells with a lower barrier between them are one, in T.
@@ -45,21 +49,26 @@ def choose_sampler(parts: Parts, config: Config, x: Tensor, trained: Run | None,
     """Return the sampler of new chains, and initial states for it; x: those of the start.
 
     - A sampler that was typed stays. If its path needs places of replicas, a pilot run finds them.
+    - With a typed path, replica exchange along it.
     - For an energy, HMC if descent from the start finds one well, otherwise replica exchange between temperatures.
     - For a run whose objective does not define its own sampling, replica exchange along a path from a density fitted to
       its rows, if a pilot run finds one; otherwise the run's own sampler.
     """
     chosen = set(config["made"]["chosen"])
     typed = {key for key in chosen if key.partition(".")[0] == "sampler"} - ANY_SAMPLER
+    typed_path = any(key.partition(".")[0] == "path" for key in chosen)
     if needs_search(parts.sampler):
-        return with_replicas(parts, config, x, terminal, required=True)
+        return with_replicas(parts, config, x, terminal)
     if typed or not parts.sampler.temperature or space_of(parts.energy) != "continuous":
         return SamplerChoice(parts, x)
+    if typed_path:
+        return along_typed_path(parts, config, x, terminal)
     if trained is None:
         return plain_if_one_well(parts, x, terminal)
     if isinstance(parts.sampler, Tempering) or parts.data is None or defines_sampling(trained):
         return SamplerChoice(parts, x)
-    return with_replicas(along_base(parts), config, x, terminal, required=False, otherwise=parts)
+    along_base = along(parts, make(cast(Config, defaults(BASE)), data=parts.data))
+    return with_replicas(along_base, config, x, terminal, otherwise=parts)
 
 
 def defines_sampling(trained: Run) -> bool:
@@ -69,43 +78,52 @@ def defines_sampling(trained: Run) -> bool:
     return start.endswith("noise.Noise") or objective.endswith("denoising_recovery.DenoisingRecovery")
 
 
-def along_base(parts: Parts) -> Parts:
-    """Return the parts with replica exchange along a path from a density fitted to the data."""
-    path = make(cast(Config, defaults("ebm_cli.path.base.BasePath")), data=parts.data)
-    node = defaults("ebm_cli.sampler.tempering.Tempering") | {"temperature": parts.sampler.temperature}
+def along(parts: Parts, path: Path) -> Parts:
+    """Return the parts with replica exchange along a path."""
+    node = defaults(TEMPERING) | {"temperature": parts.sampler.temperature}
     return dataclasses.replace(parts, sampler=make(cast(Config, node), path=path))
 
 
+def along_typed_path(parts: Parts, config: Config, x: Tensor, terminal: Terminal) -> SamplerChoice:
+    """Return replica exchange along the path on the line."""
+    parts = along(parts, make(config["path"], data=parts.data))
+    if needs_search(parts.sampler):
+        return with_replicas(parts, config, x, terminal)
+    return SamplerChoice(parts, x, {"sampler": defaults(TEMPERING) | {"temperature": parts.sampler.temperature}})
+
+
 def with_replicas(
-    parts: Parts, config: Config, x: Tensor, terminal: Terminal, required: bool, otherwise: Parts | None = None
+    parts: Parts, config: Config, x: Tensor, terminal: Terminal, otherwise: Parts | None = None
 ) -> SamplerChoice:
     """Return replica exchange with the places of replicas that a pilot run finds.
 
-    required: raise InputError if it finds none; otherwise the parts `otherwise` stay.
+    Chains start at the last states of the pilot run unless a start is typed.
+
+    otherwise: the parts to use if it finds none. Raises InputError if there are none.
     """
     own_kernel = any(key.startswith("sampler.kernel") for key in config["made"]["chosen"])
-    found = find_replicas(parts, config["seed"], len(x), own_kernel, required)
+    found = find_replicas(parts, config["seed"], len(x), own_kernel)
+    if found is None and otherwise is None:
+        raise InputError("path.base: annealing from it does not reach the model. Type another path.base, or path=hot")
     if found is None:
         assert otherwise is not None
-        terminal.say(
-            "sampler: no path from a density fitted to the rows reaches the model, so the run's own sampler is used"
-        )
+        terminal.say("sampler: no path from a density fitted to the rows was found; the sampler is that of the run")
         return SamplerChoice(otherwise, x)
-    sampler, states = found
-    where = path_to(parts).base.description
-    terminal.say(
-        f"sampler: replica exchange of {len(sampler.step_sizes)} replicas from {where} fitted to the rows. Type "
-        "sampler=of_run for the run's own sampler"
-    )
-    return SamplerChoice(dataclasses.replace(parts, sampler=sampler), states, nodes_of(sampler), found=True)
+    sampler, states, description = found
+    fitted_to = "short chains of the model" if parts.data is None else "the rows"
+    hint = ". Type sampler=of_run for the sampler of the run" if config.get("run") else ""
+    count = len(sampler.path.replica_betas())
+    terminal.say(f"sampler: replica exchange of {count} replicas from {description}, fitted to {fitted_to}{hint}")
+    start = x if "start" in config["made"]["chosen"] else states
+    return SamplerChoice(dataclasses.replace(parts, sampler=sampler), start, nodes_of(sampler), found=True)
 
 
 def nodes_of(sampler: Tempering) -> Config:
     """Return the configuration of replica exchange along a path from a fitted density."""
-    node = defaults("ebm_cli.sampler.tempering.Tempering")
+    node = defaults(TEMPERING)
     kernel = {"_target_": f"{type(sampler.kernel).__module__}.{type(sampler.kernel).__name__}"}
     kernel |= dataclasses.asdict(cast(object, sampler.kernel))  # pyright: ignore[reportArgumentType]
-    path = defaults("ebm_cli.path.base.BasePath")
+    path = defaults(BASE)
     path |= {key: getattr(sampler.path, key) for key in path if key != "_target_"}
     own = {"temperature": sampler.temperature, "step_factors": sampler.step_factors, "kernel": kernel}
     return {"sampler": node | own, "path": path}

@@ -229,7 +229,7 @@ def test_folder_of_a_sweep_may_hold_a_comma(here: Path) -> None:
 
 
 def test_all_wrong_numbers_of_a_sweep_are_reported_before_its_first_job(here: Path, capsys) -> None:
-    words = ["energy=double_well", "sampler.temperature=1,-1,abc", "sampler.step_size=-3", "steps=0,5"]
+    words = ["energy=double_well", "sampler=mala", "sampler.temperature=1,-1,abc", "sampler.step_size=-3", "steps=0,5"]
     assert main(["sample", "-m", *words]) == 2
     err = capsys.readouterr().err
     for part in ("sampler.temperature", "-1", "abc", "sampler.step_size must be > 0", "steps must be >= 1"):

@@ -17,10 +17,16 @@ TINY = ["experiment=gaussians_8", "energy.width=8", "start.size=16", "trainer.ba
 WRONG = {
     "misspelt verb": ("smaple energy=quadratic", ["smaple", "sample"]),
     "misspelt option": ("sample energy=quadratc", ["energy", "quadratc", "'quadratic'"]),
-    "misspelt key": ("sample energy=double_well sampler.setp_size=1", ["sampler.setp_size", "sampler.step_size"]),
+    "misspelt key": (
+        "sample energy=double_well sampler=mala sampler.setp_size=1",
+        ["sampler.setp_size", "sampler.step_size"],
+    ),
     "misspelt group": ("sample energy=double_well smapler=mala", ["smapler", "sampler"]),
     "two mistakes at once": ("sample energy=quadratc smapler=mala", ["quadratc", "smapler"]),
-    "negative step": ("sample energy=double_well sampler.step_size=-0.1", ["sampler.step_size must be > 0, got -0.1"]),
+    "negative step": (
+        "sample energy=double_well sampler=mala sampler.step_size=-0.1",
+        ["sampler.step_size must be > 0, got -0.1"],
+    ),
     "text for a number": ("sample energy=double_well chains=many", ["chains must be a number", "many"]),
     "no chains": ("sample energy=double_well chains=0", ["chains must be >= 1, got 0"]),
     "thin beyond steps": ("sample energy=double_well steps=10 thin=20", ["thin must be <= steps"]),
@@ -45,7 +51,7 @@ WRONG = {
     "no room to adapt": ("sample energy=double_well adapt=step burn_in=50", ["burn_in must be >= 100", "got 50"]),
     "a ladder that falls": (
         "sample energy=double_well sampler=tempering path.temperatures=[1,4,2]",
-        ["sampler.temperatures must be a rising list"],
+        ["path.temperatures must be a rising list"],
     ),
     "the old key of tuning": ("sample energy=double_well sampler.adapt=step", ["type adapt=step"]),
     "the old key of its target": ("train sampler=mala sampler.target=0.6", ["type target_accept=VALUE"]),

@@ -148,7 +148,7 @@ def test_a_group_that_is_named_replaces_the_recipes_whole():
 
 
 def test_sampling_takes_the_runs_own_sampler_with_one_key_edited_and_its_buffer(whole: Path):
-    words = ["sampler.temperature=0.5", "start=replay", "chains=4", "steps=8", "thin=1", "burn_in=0"]
+    words = ["sampler=of_run", "sampler.temperature=0.5", "start=replay", "chains=4", "steps=8", "thin=1", "burn_in=0"]
     assert main(["sample", f"run={whole}", *words, "out=b"]) == 0
     config = yaml.safe_load(Path("b/config.yaml").read_text())
     trained = yaml.safe_load((whole / "config.yaml").read_text())

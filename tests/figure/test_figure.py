@@ -74,7 +74,12 @@ def test_a_tables_samples_are_drawn_by_their_names_with_vector_copies(
     names = {path.name for path in Path("s/figures").iterdir()}
     assert {"samples.png", "samples.svg", "marginals.png", "marginals.svg"} <= names
     assert ">weight<" in Path("s/figures/samples.svg").read_text() and Path("s/samples.png").exists()
-    assert set(json.loads(Path("s/figures/captions.json").read_text())) == {"samples", "marginals", "energy"}
+    assert set(json.loads(Path("s/figures/captions.json").read_text())) == {
+        "samples",
+        "marginals",
+        "energy",
+        "replicas",
+    }
     capsys.readouterr()
     assert main(["sample", *short, "figures=sgv"]) == 2
     assert "did you mean 'svg'?" in capsys.readouterr().err

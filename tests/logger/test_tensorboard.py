@@ -24,7 +24,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     here = tmp_path_factory.mktemp("runs")
     assert main(["train", *TRAIN, *SMALL, "sampler.temperature=0.5", f"out={here / 'train'}"]) == 0
     words = [f"run={here / 'train'}", "chains=4", "steps=8", "thin=1", "threads=1"]
-    assert main(["sample", *words, f"out={here / 'sample'}"]) == 0
+    assert main(["sample", *words, "sampler=of_run", f"out={here / 'sample'}"]) == 0
     return {"train": here / "train", "sample": here / "sample"}
 
 

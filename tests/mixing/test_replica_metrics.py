@@ -25,8 +25,8 @@ def replicas(trips: list[int]) -> Replicas:
 def test_rows_have_the_sums_and_rates_of_the_counts() -> None:
     rows = replica_metrics(replicas([6, 0]), steps=100, gradients_per_step=3.0)
     # Rejection rates 0.5 and 0.3 of the first pair, 0.2 and 0.2 of the second.
-    assert rows["communication_barrier"].value == pytest.approx(0.6)
-    assert rows["communication_barrier"].se == pytest.approx(0.1)
+    assert rows["barrier"].value == pytest.approx(0.6)
+    assert rows["barrier"].se == pytest.approx(0.1)
     assert rows["swap_rate_min"].value == pytest.approx(0.6)
     assert rows["round_trips"].value == 6 and rows["chains_without_round_trip"].value == 0.5
     assert rows["round_trip_rate"].value == pytest.approx(1000 * 3 / 300)

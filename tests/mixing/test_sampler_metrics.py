@@ -13,7 +13,6 @@ from ebm_cli.diagnostic import ChainContext
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.mixing.sampler_metrics import (
     describe_tuning,
-    min_swap_rate,
     sampler_metrics,
     tuned_values,
     with_tuned_values,
@@ -75,10 +74,13 @@ def test_what_burn_in_chose_is_told_in_words_that_fix_it() -> None:
     assert describe_tuning({}) == [] and with_tuned_values(asked, {}) == asked
 
 
-def test_rare_swaps_are_under_caution() -> None:
-    few = min_swap_rate(torch.tensor([0.5, 0.02, 0.4]))
-    assert few.verdict == "caution" and few.reason == "temperatures 1 and 2 swap rarely. Increase sampler.replicas"
-    assert min_swap_rate(torch.tensor([0.5, 0.4])).verdict == "ok"
+def test_tuned_replicas_are_told_in_words_that_fix_them() -> None:
+    asked = build("sampler", "tempering")
+    found = build("sampler", "tempering", {"temperatures": [1.0, 4.0], "step_factors": [0.5, 2.0]})
+    rows = tuned_values(found)
+    line = "tuned during burn-in, then fixed: sampler.step_factors=[0.5,2] path.temperatures=[1,4]"
+    assert describe_tuning(rows) == [line]
+    assert with_tuned_values(asked, {name: row.to_json() for name, row in rows.items()}) == found
 
 
 def test_refused_places_without_energy_are_told_beside_the_acceptance(rng: torch.Generator) -> None:

@@ -39,12 +39,12 @@ def spend(budget: Budget, wider: float = 1.3, **changes: Any) -> tuple[Estimate,
     return estimate_log_z(path, settings(**QUICK | changes), 0), energy.log_z(1.0), counted
 
 
-def test_rounds_meet_the_target_with_a_bracket_that_holds_the_truth() -> None:
+def test_rounds_meet_the_target_with_a_value_within_its_errors_of_the_truth() -> None:
     single, truth, _, _ = single_round()
     target = 0.5 * (single.upper - single.lower)
     found, _, _ = spend(Budget(None, target))
     assert found.upper - found.lower <= target and found.verdict == "ok"
-    assert found.lower < found.value < found.upper and found.lower < truth < found.upper
+    assert found.lower < found.value < found.upper and abs(found.value - truth) < 4 * found.se
 
 
 @pytest.mark.parametrize("method", ["bridge", pytest.param("smc", marks=pytest.mark.slow), "ti"])

@@ -15,7 +15,7 @@ from tests.partition.paths import Counted, path_to, pilot_of
 D, N = 3, 400
 
 
-BETAS, FACTORS = [1.0, 0.6, 0.2, 0.0], [1.0, 1.25, 1.5, 1.75]
+BETAS, FACTORS = [1.0, 0.6, 0.2, 0.0], [1.0, 1.25, 1.5]
 
 
 def exchange_of(path: CountedPath) -> ReplicaExchange:
