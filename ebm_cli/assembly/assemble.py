@@ -192,16 +192,10 @@ class Assembly:
                 check_compatible(objective, energy, event, self.regularizers().items())
 
     def check_path(self) -> None:
-        """Raise InputError for a path that training cannot use: it finds no places, and other samplers have none."""
-        sampler = self.built.get("sampler")
-        if self.built.get("objective") is None:
-            return
-        if isinstance(sampler, Tempering) and sampler.path.has_draws and sampler.path.is_automatic:
+        """Raise InputError for a path without places of replicas in training, which finds none."""
+        sampler, training = self.built.get("sampler"), self.built.get("objective") is not None
+        if training and isinstance(sampler, Tempering) and sampler.path.has_draws and sampler.path.is_automatic:
             raise InputError("path.betas must be a list in training: ebm sample run=RUN prints one for a trained model")
-        typed = (self.config.get("made") or {}).get("chosen", [])
-        unused = [key for key in typed if key.partition(".")[0] == "path" and not isinstance(sampler, Tempering)]
-        if unused:
-            raise InputError(f"{unused[0]} is used only by sampler=tempering. Type that as well, or leave it out")
 
     def regularizers(self) -> dict[str, Any]:
         """Return the regularizers by the names of their nodes."""

@@ -14,6 +14,7 @@ from ebm_cli.cli.job import Job
 from ebm_cli.cli.run_job import without_dependent_keys
 from ebm_cli.cli.words import WrongWords
 from ebm_cli.run.folder import FIGURES, Run
+from ebm_cli.run.shipped import option_name
 
 # If the data or the recipe of a line is misspelt, the line is composed with another recipe's keys.
 RECIPE_KEYS = ("data", "experiment")
@@ -93,6 +94,7 @@ def verb_checks(job: Job) -> Iterator[tuple[str, Callable[[], object]]]:
         from ebm_cli.training.trainer import Trainer
 
         yield "trainer", partial(construct, Trainer, config["trainer"])
+        yield "", partial(check_path_is_used, job)
     if job.verb == "sample":
         from ebm_cli.sampling.sampling_plan import SamplingPlan
 
@@ -109,6 +111,13 @@ def verb_checks(job: Job) -> Iterator[tuple[str, Callable[[], object]]]:
                 yield "", partial(bound, key, config[key])
         if config["samples"] is not None:
             yield "", partial(count, "samples", config["samples"], least=2)
+
+
+def check_path_is_used(job: Job) -> None:
+    """Raise InputError if the line sets a path, and training uses a sampler that moves along none."""
+    typed = [word.partition("=")[0] for word in job.words if word.partition("=")[0].partition(".")[0] == "path"]
+    if typed and option_name(job.config["sampler"].get("_target_")) != "tempering":
+        raise InputError(f"{typed[0]} is used only by sampler=tempering. Type that as well, or leave it out")
 
 
 def check_parts(job: Job) -> None:

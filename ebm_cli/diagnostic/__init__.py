@@ -31,6 +31,7 @@ from ebm_cli.data import Data
 from ebm_cli.diagnostic._hessian_trace import HessianTrace, hessian_trace
 from ebm_cli.estimate import Result
 from ebm_cli.sampler import Sampler
+from ebm_cli.sampler.tempering import Tempering
 from ebm_cli.start import Start
 
 NO_ENERGY = "a file of chains does not contain the energy. Type run=RUN of ebm sample"
@@ -114,7 +115,7 @@ class ChainContext:
         size = getattr(self.sampler, "step_size", None)
         if isinstance(size, float):
             return f"sampler.step_size={size / 4:.2g}"
-        return "a smaller sampler.step_size" if size is None else "target_accept=0.9"
+        return "target_accept=0.9" if isinstance(self.sampler, Tempering) else "a smaller sampler.step_size"
 
 
 @runtime_checkable

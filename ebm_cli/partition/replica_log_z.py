@@ -23,7 +23,7 @@ def replica_log_z(
     log_volume: log of the volume of a unit cell of the path's coordinates.
     """
     if mixing.verdict == "refused":
-        return refused(f"no log Z: {mixing.reason}", "nats")
+        return refused(mixing.reasons, "nats")
     if not np.isfinite(delta_u).all():
         return refused("no log Z: a state of a replica has no finite energy, or left the box of the base", "nats")
     rising, of_betas, n = betas[::-1], delta_u[:, ::-1], delta_u.shape[2]

@@ -84,7 +84,7 @@ class BasePath:
 
     def between(self, energy: nn.Module, temperature: float) -> AnnealingPath:
         """Return the densities between the base and this model. Raises InputError without rows."""
-        if self.bound.get("to") != (id(energy), temperature):
+        if self.bound.get("energy") is not energy or self.bound["temperature"] != temperature:
             rows = self.rows()
             if rows is None:
                 raise InputError(
@@ -95,7 +95,7 @@ class BasePath:
             x = rows.x.to(device_of(energy))
             integrand = Integrand(energy, temperature, event, x, 0, rows.clean, noise)
             space, base = fitted_path(integrand, x, self.base, self.box)
-            self.bound.update(to=(id(energy), temperature), path=AnnealingPath(space, base))
+            self.bound.update(energy=energy, temperature=temperature, path=AnnealingPath(space, base))
         return self.bound["path"]
 
 

@@ -69,9 +69,9 @@ class HotPath:
         return dataclasses.replace(self, temperatures=[1.0, *places[1:-1], self.ladder[-1]])
 
     def between(self, energy: nn.Module, temperature: float) -> AnnealingPath:
-        if self.bound.get("to") != (id(energy), temperature):
+        if self.bound.get("energy") is not energy or self.bound["temperature"] != temperature:
             path = AnnealingPath(UnchangedCoordinates(energy, temperature), NoBase())
-            self.bound.update(to=(id(energy), temperature), path=path)
+            self.bound.update(energy=energy, temperature=temperature, path=path)
         return self.bound["path"]
 
 

@@ -24,6 +24,8 @@ from ebm_cli.sampler import (
     uniform_like,
 )
 
+# Keys that set the step of a sampler or of a kernel within it.
+STEP_KEYS = {"sampler.step_size", "sampler.kernel.step_size", "sampler.step_factors"}
 # Which end of the path a replica's state has visited last.
 FAR_END, MODEL = 1, 2
 

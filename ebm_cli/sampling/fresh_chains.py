@@ -22,6 +22,7 @@ from ebm_cli.run.checkpoint import chains_of, last_step, read_checkpoint
 from ebm_cli.run.folder import Run
 from ebm_cli.run.terminal import Terminal
 from ebm_cli.sampler import is_unadjusted
+from ebm_cli.sampler.tempering import STEP_KEYS
 from ebm_cli.sampling.sampler_choice import SamplerChoice
 from ebm_cli.sampling.sampling_plan import DRAWS, SamplingPlan
 from ebm_cli.start import Start
@@ -36,7 +37,7 @@ def tuning_of(config: Config, choice: SamplerChoice, burn_in: int | str) -> Tuni
     """Return what burn-in tunes. With adapt=auto, a step size is kept if it was typed or is an unadjusted run's own."""
     chosen, sampler = config["made"]["chosen"], choice.parts.sampler
     own = config.get("run") is not None and "sampler" not in chosen and is_unadjusted(sampler)
-    typed = own or "sampler.step_size" in chosen
+    typed = own or bool(STEP_KEYS & set(chosen))
     tuning = Tuning.from_config(config).resolve(sampler, typed, burn_in)
     return replace(tuning, places=choice.found)
 

@@ -13,6 +13,8 @@ from ebm_cli.run.checkpoint import drop_chains, last_step, newest_checkpoint
 from ebm_cli.run.folder import Run, read_json
 from ebm_cli.run.terminal import WorkFailed
 from ebm_cli.run.writing import write_text
+from ebm_cli.sampler import Sampler
+from ebm_cli.sampler.tempering import Tempering
 from ebm_cli.training.state import TrainState
 
 REMEDIES = (
@@ -70,7 +72,7 @@ class Rollbacks:
             last = max((step for step in run.steps() if step < last), default=last)
         folder, _ = newest_checkpoint(run, last)
         lr = parts.optimizer.lr if isinstance(parts.optimizer, Rate) else None
-        step_size = getattr(parts.sampler, "step_size", None)
+        step_size = getattr(kernel_of(parts.sampler), "step_size", None)
         survived = failure.step - (done[-1]["to"] if done else 0)
         lowered = "rate" if step_size is None or lr is None else what_to_decrease(failure, survived, done)
         entry = {
@@ -80,9 +82,7 @@ class Rollbacks:
             "survived": survived,
             "lowered": lowered,
             "lr": lr * self.factor if lr is not None and lowered == "rate" else lr,
-            "step_size": scale_step_size(step_size, self.factor)
-            if step_size is not None and lowered == "step"
-            else step_size,
+            "step_size": step_size * self.factor if step_size is not None and lowered == "step" else step_size,
         }
         # A rollback is done once it is recorded: if a kill interrupts the rest, `load` finishes it.
         write_text(run.folder / RECORD, json.dumps([*done, entry], indent=1, ensure_ascii=False))
@@ -93,6 +93,11 @@ class Rollbacks:
             f"seed, optimizer.lr {show(entry['lr'])}, sampler.step_size {show(entry['step_size'])} "
             f"(rollback {len(done) + 1} of {self.maximum})"
         )
+
+
+def kernel_of(sampler: Sampler) -> Sampler:
+    """Return the kernel that moves the replicas of replica exchange, and any other sampler itself."""
+    return sampler.kernel if isinstance(sampler, Tempering) else sampler
 
 
 def what_to_decrease(failure: Diverged, survived: int, done: list[dict[str, Any]]) -> str:
@@ -109,11 +114,6 @@ def what_to_decrease(failure: Diverged, survived: int, done: list[dict[str, Any]
     last = done[-1]["lowered"]
     other = "step" if last == "rate" else "rate"
     return last if survived > done[-1]["survived"] else other
-
-
-def scale_step_size(step_size: float | list[float], factor: float) -> float | list[float]:
-    """Return `factor` times the step size, or times the step size of each temperature."""
-    return [each * factor for each in step_size] if isinstance(step_size, list) else step_size * factor
 
 
 def past_rollbacks(run: Run) -> list[dict[str, Any]]:
@@ -164,7 +164,13 @@ def with_last_values(parts: Parts, state: TrainState, run: Run) -> Parts:
         config["optimizer"]["lr"] = lr
         parts = dataclasses.replace(parts, optimizer=recipe)
     if step_size is not None and dataclasses.is_dataclass(parts.sampler):
-        config["sampler"]["step_size"] = step_size
-        parts = parts.with_sampler(dataclasses.replace(cast(Any, parts.sampler), step_size=step_size))
+        sampler: Any = parts.sampler
+        kernel = dataclasses.replace(cast(Any, kernel_of(sampler)), step_size=step_size)
+        if isinstance(sampler, Tempering):
+            config["sampler"]["kernel"]["step_size"] = step_size
+            parts = parts.with_sampler(dataclasses.replace(sampler, kernel=kernel))
+        else:
+            config["sampler"]["step_size"] = step_size
+            parts = parts.with_sampler(kernel)
     run.write_config(config)
     return parts

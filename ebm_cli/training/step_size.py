@@ -24,6 +24,7 @@ from ebm_cli.objective import ProvidesStart
 from ebm_cli.run.folder import Run
 from ebm_cli.run.terminal import Terminal, ignore_progress, never_stop
 from ebm_cli.sampler import Sampler
+from ebm_cli.sampler.tempering import STEP_KEYS, Tempering
 
 N_CHAINS, N_STEPS = 64, 200
 # Numbers of rows to which a density is fitted, and by which its size is chosen. More rows hardly change a step size.
@@ -62,16 +63,20 @@ def fit_step_size(parts: Parts, config: Config, run: Run, terminal: Terminal) ->
     energy = stand_in_energy(parts, parts.data)
     x = parts.data.sample(N_CHAINS, generator).x
     sampler, origin = parts.sampler, "as typed"
-    if "sampler.step_size" not in typed:
+    if not typed & STEP_KEYS:
         tuning = dataclasses.replace(Tuning.from_config(config), adapt="step")
         sampler, origin = tune(sampler, tuning, energy, x, generator), "found on a density fitted to the data"
     parts = parts.with_sampler(sampler)
     stored: Config = run.config() | {"adapt": "none"}
-    stored["sampler"] |= tuned_values(stored["sampler"], sampler)
-    message = f"sampler: step_size {show(getattr(sampler, 'step_size', None))}, {origin}"
+    tuned = tuned_values(sampler)
+    stored["sampler"] |= tuned
+    if isinstance(sampler, Tempering):
+        stored["path"] |= {sampler.path.schedule_key: getattr(sampler.path, sampler.path.schedule_key)}
+    message = f"sampler: {', '.join(f'{key} {show(value)}' for key, value in tuned.items())}, {origin}"
     steps = None if replaced is None else replaced.get("steps")
     if replaced is not None and steps is not None and "objective.steps" not in typed:
-        before = gradients_per_step(make(replaced["sampler"]), energy, x, generator)
+        own = make(replaced["sampler"], path=make(config["path"], data=None))
+        before = gradients_per_step(own, energy, x, generator)
         scaled = max(1, round(steps * before / gradients_per_step(sampler, energy, x, generator)))
         parts.set_chain_steps(scaled)
         stored["objective"] |= {"steps": scaled}
@@ -105,9 +110,9 @@ def tune(sampler: Any, tuning: Tuning, energy: nn.Module, x: Tensor, generator: 
         return burn_in(sampler, tuning, energy, x, N_STEPS, generator, ignore_progress, never_stop).sampler
 
 
-def tuned_values(node: Config, sampler: Any) -> Config:
-    """Return the keys of a sampler's node whose values tuning may have changed."""
-    return {key: getattr(sampler, key) for key in ("step_size", "temperatures") if key in node}
+def tuned_values(sampler: Any) -> Config:
+    """Return the keys of a sampler whose values tuning may have changed."""
+    return {key: getattr(sampler, key) for key in ("step_size", "step_factors") if hasattr(sampler, key)}
 
 
 def gradients_per_step(sampler: Sampler, energy: nn.Module, x: Tensor, generator: torch.Generator) -> float:

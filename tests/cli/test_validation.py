@@ -49,6 +49,13 @@ WRONG = {
         ["engine=compiled needs a kernel whose steps are fixed"],
     ),
     "no room to adapt": ("sample energy=double_well adapt=step burn_in=50", ["burn_in must be >= 100", "got 50"]),
+    "a path for another sampler": (
+        "train sampler=sgld path.replicas=3",
+        ["path.replicas is used only by"],
+    ),
+    "a path without places": ("train sampler=tempering path=base", ["path.betas must be a list in training"]),
+    "a kernel without a test": ("sample energy=double_well sampler.kernel=sgld", ["with a Metropolis test"]),
+    "no such kernel": ("sample energy=double_well sampler.kernel=hmcc", ["sampler.kernel must name one of", "'hmc'"]),
     "a ladder that falls": (
         "sample energy=double_well sampler=tempering path.temperatures=[1,4,2]",
         ["path.temperatures must be a rising list"],

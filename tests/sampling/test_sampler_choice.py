@@ -1,0 +1,68 @@
+"""The sampler of a trained run's chains: along a path from its rows, unless the line or the training says otherwise."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ebm_cli.cli import main
+
+SHORT = ["chains=4", "steps=10", "thin=1", "burn_in=0", "threads=1"]
+TINY = [
+    "experiment=null",
+    "data=gaussians_8",
+    "energy.width=8",
+    "trainer.steps=2",
+    "trainer.batch_size=16",
+    "threads=1",
+]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Runs that were trained with persistent chains, and with short chains from noise."""
+    here = tmp_path_factory.mktemp("trained")
+    for start in ("replay", "noise"):
+        assert main(["train", *TINY, f"start={start}", "sampler=mala", f"out={here / start}"]) == 0
+    return {start: here / start for start in ("replay", "noise")}
+
+
+@pytest.mark.parametrize(
+    ("start", "words", "sampler", "path"),
+    [
+        ("replay", "", "tempering", "base"),
+        ("replay", "sampler.temperature=0.5", "tempering", "base"),
+        ("replay", "sampler=of_run", "mala", "hot"),
+        ("replay", "sampler.step_size=0.1", "mala", "hot"),
+        ("replay", "sampler.temperature=0", "mala", "hot"),
+        ("replay", "path=hot path.replicas=3", "tempering", "hot"),
+        ("replay", "sampler=tempering path=base sampler.kernel=nuts", "tempering", "base"),
+        ("noise", "", "mala", "hot"),
+        ("noise", "path=base path.base=gaussian", "tempering", "base"),
+    ],
+)
+def test_sampler_and_path_are_those_that_the_rules_choose(
+    start: str, words: str, sampler: str, path: str, trained: dict[str, Path], tmp_path: Path
+) -> None:
+    fails = words.endswith("temperature=0")
+    code = main(["sample", f"run={trained[start]}", *SHORT, *words.split(), f"out={tmp_path / 's'}"])
+    if fails:
+        # MALA has no step at T = 0.
+        assert code == 2
+        return
+    assert code == 0
+    config = yaml.safe_load((tmp_path / "s" / "config.yaml").read_text())
+    assert config["sampler"]["_target_"].split(".")[-2] == sampler
+    assert config["path"]["_target_"].split(".")[-2] == path
+    if "nuts" in words:
+        assert config["sampler"]["kernel"]["_target_"].endswith("NUTS")
+    if path == "base":
+        assert config["path"]["betas"][0] == 1 and config["path"]["betas"][-1] == 0
+
+
+def test_a_sample_along_a_path_can_be_typed_again_and_diagnosed(trained: dict[str, Path], tmp_path: Path) -> None:
+    run = f"run={trained['replay']}"
+    assert main(["sample", run, *SHORT, f"out={tmp_path / 's'}"]) == 0
+    assert main(["diagnose", f"run={tmp_path / 's'}", "diagnostic=[r_hat]", f"out={tmp_path / 'd'}"]) == 0
+    words = ["sampler=tempering", "path=base", "path.betas=[1,0.4,0]", "path.base=gaussian"]
+    assert main(["sample", run, *SHORT, *words, f"out={tmp_path / 't'}"]) == 0
