@@ -1,17 +1,19 @@
 """The sampler of new chains if the user typed none: replica exchange, a plain kernel, or the run's own sampler."""
 
 import dataclasses
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import cast
 
 import torch
 from torch import Tensor
 
-from ebm_cli.assembly.build import make
+from ebm_cli.assembly.build import asks, locate, make
 from ebm_cli.assembly.components import Parts
 from ebm_cli.assembly.permission import Config
 from ebm_cli.check import InputError
 from ebm_cli.energy import space_of
+from ebm_cli.objective import ProvidesStart
 from ebm_cli.path import Path
 from ebm_cli.run.folder import Run
 from ebm_cli.run.shipped import defaults
@@ -72,10 +74,14 @@ def choose_sampler(parts: Parts, config: Config, x: Tensor, trained: Run | None,
 
 
 def defines_sampling(trained: Run) -> bool:
-    """Return True if a run was trained to be sampled by its own short chains, as its start or objective says."""
+    """Return True if a run was trained to be sampled by short chains from noise, or by the start of its objective."""
     config = trained.whole_config()
-    start, objective = (str((config.get(group) or {}).get("_target_")) for group in ("start", "objective"))
-    return start.endswith("noise.Noise") or objective.endswith("denoising_recovery.DenoisingRecovery")
+    objective, start = ((config.get(group) or {}) for group in ("objective", "start"))
+    moves_chains = {"sampler", "start"} <= asks(objective)
+    short_run = moves_chains and str(start.get("_target_")).endswith("noise.Noise")
+    with suppress(InputError):
+        return short_run or isinstance(locate(objective.get("_target_")), ProvidesStart)
+    return short_run
 
 
 def along(parts: Parts, path: Path) -> Parts:
