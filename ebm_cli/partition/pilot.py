@@ -70,7 +70,7 @@ class Pilot:
         betas = self.schedule(replicas - 1).betas[::-1]
         steps = [self.kernel_at(beta).step_size for beta in betas]
         L = int(np.clip(round(QUARTER_PERIOD / steps[0]), MIN_LEAPFROG_STEPS, MAX_LEAPFROG_STEPS))
-        kernel = HMC(steps[0], L, STEP_SIZE_JITTER, short=0.0, temperature=1.0, scales=None)
+        kernel = HMC(steps[0], L, STEP_SIZE_JITTER, short=0.0, log_step_std=0.0, temperature=1.0, scales=None)
         return Ladder(kernel, betas, [step / steps[0] for step in steps[:-1]])
 
     def kernel_at(self, beta: float) -> PathKernel:
@@ -86,7 +86,7 @@ def initial_kernel(settings: LogZSettings) -> PathKernel:
     if settings.kernel == "nuts":
         return NUTS(QUARTER_PERIOD / 2, max_depth=6, temperature=1.0, scales=None)
     L = settings.leapfrog_steps
-    return HMC(QUARTER_PERIOD / L, L, step_size_jitter=0.3, short=0.0, temperature=1.0, scales=None)
+    return HMC(QUARTER_PERIOD / L, L, step_size_jitter=0.3, short=0.0, log_step_std=0.0, temperature=1.0, scales=None)
 
 
 def run_pilot(path: CountedPath, settings: LogZSettings, rng: torch.Generator) -> tuple[Pilot | None, PathStates]:

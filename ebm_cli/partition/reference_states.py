@@ -26,7 +26,7 @@ def explore(integrand: Integrand) -> Float[Tensor, "n *event"]:
     d = integrand.size
     plain = WhitenedEnergy(integrand, torch.zeros(d, device=here), torch.eye(d, device=here))
     z = torch.randn(N_CHAINS, d, generator=rng, device=here)
-    kernel = HMC(0.1, leapfrog_steps=5, step_size_jitter=0.3, short=0.0, temperature=1.0, scales=None)
+    kernel = HMC(0.1, leapfrog_steps=5, step_size_jitter=0.3, short=0.0, log_step_std=0.0, temperature=1.0, scales=None)
     half, tuning = N_STEPS // 2, Tuning("step")
     done = run_chains(kernel, plain, z, half, rng, burn_in=half, tuning=tuning, thin=half // N_DRAWS)
     return plain.states(done.x.flatten(0, 1))

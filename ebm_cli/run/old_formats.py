@@ -30,7 +30,7 @@ DEFAULTS_FOR_OLD_FORMATS = {
     "ebm_cli.sampler.sgld.SGLD": UNSCALED,
     "ebm_cli.sampler.sghmc.SGHMC": UNSCALED,
     "ebm_cli.sampler.mala.MALA": UNSCALED,
-    "ebm_cli.sampler.hmc.HMC": {"short": 0.0},
+    "ebm_cli.sampler.hmc.HMC": {"short": 0.0, "log_step_std": 0.0},
     "ebm_cli.data.table.Table": {"columns": None, "label": None, "header": "names", "missing": "refuse"},
     "ebm_cli.optimizer.adam.Adam": RATE,
     "ebm_cli.optimizer.adamw.AdamW": RATE,
@@ -69,6 +69,7 @@ def with_path(config: dict[str, Any]) -> dict[str, Any]:
         "leapfrog_steps": 1,
         "step_size_jitter": 0.0,
         "short": node.get("short", 0.0),
+        "log_step_std": 0.0,
         "temperature": 1.0,
         "scales": None,
     }

@@ -29,13 +29,15 @@ class HMC(CompilableKernel):
     H = E + ½‖v‖². Duane et al., 1987; Neal, 2011 (arXiv 1206.1901), section 3.2. A leapfrog step is
     v ← v − ε'/2·∇E(x), x ← x + ε'v, v ← v − ε'/2·∇E(x). ε' = ε(1 + j·u), with a new u uniform on (−1, 1) for each
     chain and trajectory, breaks the resonances of a fixed length. With probability `short` ε' is smaller by a
-    log-uniform factor of up to 33, for regions much narrower than most. Exact: π ∝ exp(−E/T) is stationary at any ε, L
-    and j, by detailed balance. A proposal that is not finite is rejected.
+    log-uniform factor of up to 33, for regions much narrower than most. A log-normal factor, exp(s·N(0, 1)), serves
+    distributions of many widths, such as funnels. Exact: π ∝ exp(−E/T) is stationary at any ε, L, j and s, by detailed
+    balance. A proposal that is not finite is rejected.
 
     step_size: ε, a time, in units of x over √energy; stable below 2/√curvature (> 0).
     leapfrog_steps: L, one gradient each (≥ 1).
     step_size_jitter: j (in [0, 1)).
     short: probability of a smaller step (in [0, 1]).
+    log_step_std: s, the standard deviation of log ε' of each chain and trajectory (≥ 0).
     temperature: T (> 0).
     scales: see `Tunable`. An acceptance of 0.65 to 0.8 mixes fastest (Beskos et al., 2013; Betancourt, Byrne and
         Girolami, 2014).
@@ -49,6 +51,7 @@ class HMC(CompilableKernel):
     leapfrog_steps: int
     step_size_jitter: float
     short: float
+    log_step_std: float
     temperature: float
     scales: list[float] | None
 
@@ -57,6 +60,7 @@ class HMC(CompilableKernel):
         check.count("leapfrog_steps", self.leapfrog_steps)
         check.half_open("step_size_jitter", self.step_size_jitter)
         check.share("short", self.short)
+        check.non_negative("log_step_std", self.log_step_std)
         check.positive("temperature", self.temperature)
         check_scales(self.scales)
 
@@ -70,14 +74,18 @@ class HMC(CompilableKernel):
         return self.leapfrog_steps
 
     def noise(self, state: State, rng: torch.Generator) -> tuple[Tensor, ...]:
-        which = (uniform_like(state.energy, rng),) if self.short > 0 else ()
-        return normal_like(state.x, rng), uniform_like(state.energy, rng), uniform_like(state.energy, rng), *which
+        factors = []
+        if self.short > 0:
+            factors.append(shortening_factors(uniform_like(state.energy, rng), self.short))
+        if self.log_step_std > 0:
+            factors.append((self.log_step_std * normal_like(state.energy, rng)).exp())
+        return normal_like(state.x, rng), uniform_like(state.energy, rng), uniform_like(state.energy, rng), *factors
 
     def update(self, energy: nn.Module, state: State, noise: tuple[Tensor, ...]) -> tuple[State, Info]:
-        ξ, jitter, u, *which = noise
+        ξ, jitter, u, *factors = noise
         ε = jittered(self.step_size, self.step_size_jitter, jitter)
-        for r in which:
-            ε = ε * shortening_factors(r, self.short)
+        for factor in factors:
+            ε = ε * factor
         return transition(energy, state, ξ, u, ε, self.leapfrog_steps, self.temperature)
 
 

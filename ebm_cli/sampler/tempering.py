@@ -176,11 +176,11 @@ class ReplicaExchange:
         ), self.chain_info(info, n)
 
     def chain_info(self, info: Info, n: int) -> Info:
-        """Return what a step reports per chain: the model's acceptance, and the cost of all replicas."""
+        """Return what a step reports per chain: the proposals of the model's replica, and the cost of all replicas."""
         per_replica = info.gradients
         rows = len(info.accept) // n
         gradients = per_replica * rows if isinstance(per_replica, int) else per_replica.view(rows, n).sum(0)
-        return Info(info.accept[:n], info.diverging.view(rows, n).any(0), gradients + int(self.has_draws))
+        return Info(info.accept[:n], info.diverging[:n], gradients + int(self.has_draws))
 
 
 def joined(info: list[Info]) -> Info:

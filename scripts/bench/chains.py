@@ -44,7 +44,7 @@ LEAPFROG = 8
 MEANS, STDS, WEIGHTS = [[-2.0, 0.0], [2.0, 0.0]], [0.7, 0.7], [0.5, 0.5]
 KERNELS: dict[str, Sampler] = {
     "mala": MALA(0.3, 1.0, None),
-    "hmc": HMC(FLIGHT, LEAPFROG, 0.0, 0.0, 1.0, None),
+    "hmc": HMC(FLIGHT, LEAPFROG, 0.0, 0.0, 0.0, 1.0, None),
     "nuts": NUTS(FLIGHT, 10, 1.0, None),
 }
 SMALL, LARGE = "mixture, 2-D, 1,000 chains", "mixture, 2-D, 100,000 chains"

@@ -186,7 +186,9 @@ def plane_variances(energy: MullerBrown) -> Tensor:
 
 def tempering() -> Tempering:
     """Return replica exchange with MALA between eight temperatures."""
-    kernel = HMC(0.14, leapfrog_steps=1, step_size_jitter=0.0, short=0.0, temperature=1.0, scales=None)
+    kernel = HMC(
+        0.14, leapfrog_steps=1, step_size_jitter=0.0, short=0.0, log_step_std=0.0, temperature=1.0, scales=None
+    )
     return Tempering(kernel, 1.0, None, None, HotPath("auto", 8, 30.0))
 
 
@@ -197,7 +199,7 @@ def first_kernels(target: Target) -> dict[str, list[Any]]:
         "sghmc": [SGHMC(1e-3, share, 1.0, None) for share in SHARES],
         "underdamped": [Underdamped(1e-2, friction, 1.0, None) for friction in FRICTIONS],
         "mala": [MALA(1e-2, 1.0, None)],
-        "hmc": [HMC(1e-2, flight, 0.2, 0.0, 1.0, None) for flight in FLIGHTS],
+        "hmc": [HMC(1e-2, flight, 0.2, 0.0, 0.0, 1.0, None) for flight in FLIGHTS],
         "nuts": [NUTS(1e-2, 10, 1.0, None)],
         "tempering": [tempering()],
     }

@@ -17,7 +17,7 @@ from tests.contract import build
 from tests.partition.integrand import integrand, normal_rows
 from tests.partition.paths import Counted, path_to
 
-KERNEL = HMC(0.3, leapfrog_steps=3, step_size_jitter=0.3, short=0.0, temperature=1.0, scales=None)
+KERNEL = HMC(0.3, leapfrog_steps=3, step_size_jitter=0.3, short=0.0, log_step_std=0.0, temperature=1.0, scales=None)
 
 
 @pytest.mark.usefixtures("float64")

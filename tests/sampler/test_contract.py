@@ -92,7 +92,9 @@ def test_a_biased_kernel_has_the_moments_of_its_own_law(
         assert z_mean < 4 and z_variance < 4 * 2**0.5
 
 
-@pytest.mark.parametrize(("name", "changes"), [*((name, {}) for name in ADJUSTED), ("hmc", {"short": 0.7})])
+@pytest.mark.parametrize(
+    ("name", "changes"), [*((name, {}) for name in ADJUSTED), ("hmc", {"short": 0.7}), ("hmc", {"log_step_std": 1.0})]
+)
 def test_one_step_from_the_target_is_the_target(name: str, changes: dict, rng: torch.Generator, float64: None) -> None:
     energy, sampler = mixture(), moderate(name, changes)
     before, x = energy.draw(PAIRS, 1.0, rng), energy.draw(PAIRS, 1.0, rng)

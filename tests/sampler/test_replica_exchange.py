@@ -20,7 +20,7 @@ BETAS, FACTORS = [1.0, 0.6, 0.2, 0.0], [1.0, 1.25, 1.5]
 
 def exchange_of(path: CountedPath) -> ReplicaExchange:
     """Return replica exchange by HMC."""
-    kernel = HMC(0.4, leapfrog_steps=3, step_size_jitter=0.3, short=0.0, temperature=1.0, scales=None)
+    kernel = HMC(0.4, leapfrog_steps=3, step_size_jitter=0.3, short=0.0, log_step_std=0.0, temperature=1.0, scales=None)
     return ReplicaExchange(path, kernel, 1.0, has_draws=True)
 
 

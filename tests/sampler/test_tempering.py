@@ -122,3 +122,16 @@ def test_a_state_that_comes_from_the_far_end_is_one_round_trip() -> None:
     last_end, arrived = visited_ends(swap, torch.tensor([MODEL, MODEL, FAR_END, FAR_END]), 2)
     assert arrived.tolist() == [True, False]
     assert last_end.tolist() == [MODEL, MODEL, FAR_END, FAR_END]
+
+
+@pytest.mark.slow
+def test_steps_of_many_lengths_get_through_the_funnel() -> None:
+    kernel = config("sampler", "hmc") | {"leapfrog_steps": 4, "step_size": 0.3, "log_step_std": 1.5}
+    sampler, energy = tempering({"replicas": 16}, kernel=kernel), build("energy", "funnel", event=(10,))
+    rng, n = torch.Generator().manual_seed(0), 64
+    x, tuning = 2 * torch.rand(n, 10, generator=rng) - 1, Tuning("step", 0.6)
+    done = run_chains(sampler, energy, x, 8000, rng, burn_in=2000, tuning=tuning, thin=20)
+    # x₁ ~ N(0, 3²), so that P(x₁ < −5) = Φ(−5/3).
+    for each, exact in ((done.x[..., 0].square(), 9.0), ((done.x[..., 0] < -5).double(), 0.0478)):
+        mean = each.mean(0)
+        assert abs(float(mean.mean()) - exact) < 4 * float(mean.std()) / n**0.5
