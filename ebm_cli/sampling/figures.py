@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ebm_cli import figure
 from ebm_cli.assembly.components import Parts
-from ebm_cli.chain.chains import Chains
+from ebm_cli.chain.chains import Chains, evenly_spaced
 from ebm_cli.chain.loop import Trajectory
 from ebm_cli.data import is_image
 from ebm_cli.data._rows import noisy_available_rows
@@ -18,6 +18,7 @@ from ebm_cli.figure.columns import marginals, pairs
 from ebm_cli.figure.landscape import landscape
 from ebm_cli.mixing.replica_metrics import barrier_figure
 from ebm_cli.run.folder import Run
+from ebm_cli.sampler.tempering import Tempering
 
 MAX_IMAGES, MAX_TRACES = 60, 64
 
@@ -52,8 +53,8 @@ def copy_grid(run: Run) -> None:
 
 
 def state_figures(parts: Parts, trajectory: Trajectory) -> dict[str, Picture]:
-    """Draw the final states: columns, a grid of images, or points over the energy's contours."""
-    x = trajectory.last.x
+    """Draw states of the model: columns, a grid of images, or points over the energy's contours."""
+    x, which = shown_states(trajectory)
     finite = x[torch.isfinite(x.flatten(1)).all(1)]
     T = parts.sampler.temperature
     if len(finite) and len(parts.event) == 1 and (parts.event[0] > 2 or hasattr(parts.data, "columns")):
@@ -69,11 +70,24 @@ def state_figures(parts: Parts, trajectory: Trajectory) -> dict[str, Picture]:
     drawn = {
         "samples": (
             figure.states(shown, parts.event, MAX_IMAGES),
-            f"Final states of the first {min(len(finite), MAX_IMAGES)} of {len(finite)} chains, not selected, at "
-            f"T = {T:g}. They should look like the data.",
+            f"{which} (at most {MAX_IMAGES}), not selected, at T = {T:g}. They should look like the data.",
         )
     }
     return drawn | denoised_figure(parts, finite)
+
+
+def shown_states(trajectory: Trajectory) -> tuple[Tensor, str]:
+    """Return the states that figures show, and which they are.
+
+    These are the final states of chains. Few chains of replica exchange from exact draws show several draws each, which
+    are independent of each other if they are far apart.
+    """
+    sampler, last = trajectory.sampler, trajectory.last.x
+    each = min(len(trajectory.x), -(-MAX_IMAGES // max(len(last), 1)))
+    if each < 2 or not (isinstance(sampler, Tempering) and sampler.path.has_draws):
+        return last, f"Final states of {len(last)} chains"
+    draws = trajectory.x[evenly_spaced(len(trajectory.x), each + 1)[1:]]
+    return draws.flatten(0, 1), f"{each} draws of each of {len(last)} chains, evenly spaced along them"
 
 
 def replica_figures(trajectory: Trajectory) -> dict[str, Picture]:
