@@ -60,6 +60,12 @@ class Chains:
         """Return what to type for chains that are longer by this factor."""
         return f"steps={rounded_up(max(times, 1.1) * self.x.shape[1] * self.thin)}"
 
+    def across_barriers(self) -> str:
+        """Return what to type for chains that cross barriers."""
+        if self.round_trips is None:
+            return "sampler=tempering to cross barriers"
+        return "path=hot with more path.replicas, or a wider path.base"
+
     def after_burn_in(self) -> str:
         """Return what to type to leave out twice the present length of the chains as burn-in."""
         return f"burn_in={rounded_up(2 * self.x.shape[1] * self.thin)}"

@@ -29,7 +29,7 @@ class Trajectory:
     last: the final state.
     first_nonfinite_step: the step at which a chain was first not finite; −1 for never.
     steps: number of kernel steps, including burn-in.
-    tuned_steps: number of steps in which the sampler was tuned, the first ones.
+    burn_in_steps: number of steps of the burn-in, the first ones; swaps and round trips are counted after it.
     gradients: evaluations per chain, including burn-in and tuning.
     sampler: the sampler after burn-in.
     replicas: the final replicas, for replica exchange.
@@ -43,7 +43,7 @@ class Trajectory:
     last: State | EnergyState
     first_nonfinite_step: Int[Tensor, " n"]
     steps: int
-    tuned_steps: int
+    burn_in_steps: int
     gradients: Float[Tensor, " n"]
     sampler: Sampler
     replicas: Replicas | None
@@ -117,6 +117,9 @@ class Walk:
         self.stopped = tuning.adapt != "none" and stop()
         if tuning.adapt == "none":
             self._advance(burn_in)
+        self.uncounted_steps = self.tuned_steps + self.steps
+        if isinstance(self.state, Replicas):
+            self.state = self.state.uncounted()
 
     def record(self, steps: int, thin: int | None) -> Trajectory:
         """Move all chains by `steps` transitions and keep every thin-th state; only the last state for None."""
@@ -148,7 +151,7 @@ class Walk:
             last=self.units.state(self.state),
             first_nonfinite_step=torch.where(first >= 0, first + self.tuned_steps, first),
             steps=self.tuned_steps + self.steps,
-            tuned_steps=self.tuned_steps,
+            burn_in_steps=self.uncounted_steps,
             gradients=self.tally.gradients + (self.tuning_gradients + 1),
             sampler=self.sampler,
             replicas=self.state if isinstance(self.state, Replicas) else None,

@@ -113,7 +113,7 @@ def check_r_hat(found: dict[str, ChainStatistics], worst: str, result: Evidence,
     # A table shows only the largest R̂ of a set of chains. The value for another function would contradict it.
     shown = f"R̂ = {digits(value, 4)} of {name}" if name == worst else f"R̂ of {name}"
     if value > FAIL_ABOVE:
-        remedy = f"Type {longer}, or sampler=tempering to cross barriers"
+        remedy = f"Type {longer}, or {chains.across_barriers()}"
         result.against.append(f"not mixed: the chains disagree. {shown} is above {FAIL_ABOVE:g}. {remedy}")
     else:
         what = "the chains may still differ"

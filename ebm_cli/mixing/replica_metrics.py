@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ebm_cli import figure
-from ebm_cli.estimate import Estimate, Picture
+from ebm_cli.estimate import Estimate, Picture, refused
 from ebm_cli.sampler.tempering import Replicas
 
 # Neighbors that swap less often pass hardly anything on.
@@ -17,21 +17,32 @@ def replica_metrics(replicas: Replicas, steps: int, gradients_per_step: float) -
     steps: over which swaps and round trips are counted.
     gradients_per_step: of one chain with all its replicas.
     """
-    rejection = 1 - replicas.swap_rates().double().cpu().numpy()
     trips = replicas.round_trips.double().cpu().numpy()
+    if not bool((replicas.tried > 0).all()):
+        few = refused(f"in {steps} steps, some neighbors have not tried to swap. Increase steps")
+        return dict.fromkeys(("swap_rate_min", "barrier", "round_trip_rate"), few) | trip_counts(trips)
+    rejection = 1 - replicas.swap_rates().double().cpu().numpy()
     per_gradients = 1000 / (steps * gradients_per_step)
     theory = 1000 * theoretical_rate(rejection.mean(1)) / gradients_per_step
-    without = float((trips == 0).mean())
     return {
         "swap_rate_min": min_swap_rate(1 - rejection.mean(1)),
         "barrier": mean_over_chains(
             rejection.sum(0), "Λ, the sum of rejection rates along the path; a path with 2Λ replicas or more is good"
         ),
-        "round_trips": Estimate(float(trips.sum()), meaning=f"{trips.sum():.0f} states came from the far end"),
         "round_trip_rate": mean_over_chains(
-            trips * per_gradients, f"theory at these swap rates: {theory:.3g}", "per 1,000 gradients"
+            trips * per_gradients,
+            f"theory at these swap rates: {theory:.3g}; much less means slow replicas",
+            "per 1,000 gradients",
         ),
-        "chains_without_round_trip": Estimate(without, meaning=f"{100 * without:.0f} % of chains made none"),
+    } | trip_counts(trips)
+
+
+def trip_counts(trips: Float[np.ndarray, " n"]) -> dict[str, Estimate]:
+    """Return the number of states that came from the far end, and the fraction of chains that none has reached."""
+    without = float((trips == 0).mean())
+    return {
+        "round_trips": Estimate(float(trips.sum()), meaning=f"{trips.sum():.0f} states came from the far end"),
+        "chains_without_round_trip": Estimate(without, meaning=f"{100 * without:.3g} % of chains made none"),
     }
 
 

@@ -33,7 +33,7 @@ def sampler_metrics(
     sampler = trajectory.sampler
     rows = tuned_values(sampler) if tuning.adapt != "none" else {}
     if trajectory.replicas is not None:
-        steps = trajectory.steps - trajectory.tuned_steps
+        steps = trajectory.steps - trajectory.burn_in_steps
         per_step = float(trajectory.gradients.mean()) / max(trajectory.steps, 1)
         rows |= replica_metrics(trajectory.replicas, max(steps, 1), per_step)
     if is_unadjusted(sampler) and sampler.temperature > 0 and context.energy is not None:
@@ -94,4 +94,6 @@ def describe_tuning(rows: dict[str, Estimate]) -> list[str]:
             words.append(f"{group}.{name}=[{show(value).replace(' ', '')}]")
         elif value is not None:
             words.append(f"{group}.{name}={value:.6g}")
+    if "betas" in rows:
+        words = ["sampler=tempering", "path=base", *words]
     return ["tuned during burn-in, then fixed: " + " ".join(words)] if words else []

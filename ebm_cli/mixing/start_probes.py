@@ -216,7 +216,7 @@ def separate_message(
     if chains.potential is not None:
         gap = float(e.mean() - np.mean(chains.potential)) if temperature > 0 else 0.0
         level = f", with energy {abs(gap):.3g} {'higher' if gap > 0 else 'lower'} than the original chains"
-    remedy = "Start chains in every mode (start=data), or type sampler=tempering to cross barriers"
+    remedy = f"Start chains in every mode (start=data), or type {chains.across_barriers()}"
     return f"{who} settled in a different region{where}{level}. {remedy}"
 
 

@@ -25,20 +25,22 @@ def replica_log_z(
     if mixing.verdict == "refused":
         return refused(mixing.reasons, "nats")
     if not np.isfinite(delta_u).all():
-        return refused("no log Z: a state of a replica has no finite energy, or left the box of the base", "nats")
+        left = "a state of a replica has no finite energy, or left the box of the base"
+        return refused(f"no log Z: {left}. Type path.base=gaussian, or a wider path.box", "nats")
     rising, of_betas, n = betas[::-1], delta_u[:, ::-1], delta_u.shape[2]
     free_energies = multistate_free_energies(rising, of_betas)
     others = [np.delete(of_betas, chain, axis=2) for chain in range(n)]
     each = np.array([-multistate_free_energies(rising, other, free_energies)[-1] for other in others])
     se = float(np.sqrt((n - 1) / n * ((each - each.mean()) ** 2).sum()))
     lower, upper, _ = integration_bounds(rising, of_betas.mean(0))
+    bounds_in_words = f"by integration between {log_volume + lower:.4g} and {log_volume + upper:.4g}"
     estimate = Estimate(
         log_volume - float(free_energies[-1]),
         se=student_factor(n) * se,
         lower=log_volume + lower,
         upper=log_volume + upper,
         unit="nats",
-        reasons=(f"multistate estimate from {len(betas)} replicas of {n} chains, with the bounds of integration",),
+        reasons=(f"multistate estimate from {len(betas)} replicas of {n} chains; {bounds_in_words}",),
     )
     return estimate.with_caution(mixing.reasons if mixing.verdict == "caution" else ())
 

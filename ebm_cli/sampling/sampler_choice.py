@@ -121,7 +121,9 @@ def with_replicas(
     count = len(sampler.path.replica_betas())
     terminal.say(f"sampler: replica exchange of {count} replicas from {description}, fitted to {fitted_to}{hint}")
     start = x if "start" in config["made"]["chosen"] else states
-    return SamplerChoice(dataclasses.replace(parts, sampler=sampler), start, nodes_of(sampler), found=True)
+    # A step with exact draws is not fixed arithmetic.
+    parts = dataclasses.replace(parts, sampler=sampler, engine="eager")
+    return SamplerChoice(parts, start, nodes_of(sampler) | {"engine": "eager"}, found=True)
 
 
 def nodes_of(sampler: Tempering) -> Config:

@@ -15,6 +15,7 @@ from ebm_cli.run.machine import resolve
 from ebm_cli.run.terminal import Stopped, Terminal, WorkFailed
 from ebm_cli.sampling.figures import copy_grid, energy_trace, replica_figures, state_figures
 from ebm_cli.sampling.fresh_chains import initial_states, record_chains, to_chains, tuning_of
+from ebm_cli.sampling.missed_modes import with_mode_search
 from ebm_cli.sampling.model import open_model
 from ebm_cli.sampling.output import write_chains
 from ebm_cli.sampling.sampler_choice import choose_sampler
@@ -50,6 +51,7 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
             raise WorkFailed(all_diverged(trajectory))
         sampler_rows = sampler_metrics(trajectory, context, tuning, generator)
         mixing = assess_mixing(context, config["seed"], terminal.stopping)
+        mixing = with_mode_search(mixing, trajectory, parts.energy, config["seed"])
         for note in [*describe_tuning(sampler_rows), *mixing.notes]:
             terminal.say(note)
         estimates = summarize(context) | {"mixing": mixing.estimate} | sampler_rows
