@@ -9,7 +9,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ebm_cli.check import nearest
+from ebm_cli.check import nearest_hint
 from ebm_cli.cli.keys import LIST_GROUPS, groups, verb_groups
 from ebm_cli.run import shipped
 from ebm_cli.run.nested import flatten, value_at
@@ -44,7 +44,7 @@ def option_errors(override: Override, known: dict[str, dict[str, Path]], verb: s
         if name is None and group != "experiment":
             yield f"{group} must name one of {options}, got null"
         elif name is not None and str(name) not in [*known[group], OF_RUN]:
-            hint = nearest(str(name), known[group])
+            hint = nearest_hint(str(name), known[group])
             if "." in str(name):
                 hint = f"; a class of your own: {custom_word(group)} {class_key(group)}={name}"
             yield f"{group} has no option {str(name)!r}{hint} (options: {options})"
@@ -139,11 +139,11 @@ def suggestion(override: Override, config: dict[str, Any], verb: str) -> str:
             both = f", or '{path[0]}=[{','.join([*chosen, close[0]])}]' with those chosen now" if chosen else ""
             return f"; choose it first: '{path[0]}=[{close[0]}]'{both}"
     tops = list(dict.fromkeys([*verb_groups(verb), *config]))
-    if hint := nearest(key, known if len(path) > 1 else [*tops, *(name for name in known if "." not in name)]):
+    if hint := nearest_hint(key, known if len(path) > 1 else [*tops, *(name for name in known if "." not in name)]):
         return hint
     if same := [name for name in known if name.rpartition(".")[2] == path[-1]]:
         return f"; did you mean {same[0]!r}?"
-    return nearest(path[0], tops) or f"; the keys are {', '.join(tops)}"
+    return nearest_hint(path[0], tops) or f"; the keys are {', '.join(tops)}"
 
 
 def plain_dict(config: DictConfig) -> dict[str, Any]:

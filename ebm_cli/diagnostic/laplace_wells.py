@@ -45,8 +45,8 @@ class LaplaceWells:
         for multiple in multiples:
             check.positive("temperatures", multiple)
         check.positive("barrier", barrier)
-        check.count("draws", draws, least=MIN_EFFECTIVE)
-        check.share("tolerance", tolerance)
+        check.count("draws", draws, minimum=MIN_EFFECTIVE)
+        check.fraction("tolerance", tolerance)
         self.temperatures = sorted({1.0, *map(float, multiples)})
         self.barrier = barrier
         self.draws = draws

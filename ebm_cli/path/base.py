@@ -144,6 +144,6 @@ def check_betas(betas: object) -> None:
         check.one_of("betas", betas, ["auto"])
         return
     for beta in betas:
-        check.share("betas", beta)
+        check.fraction("betas", beta)
     if len(betas) < 2 or betas[0] != 1 or betas[-1] != 0 or any(a <= b for a, b in pairwise(betas)):
         raise InputError(f"betas must be a list that falls from 1 to 0, such as [1,0.3,0], got {betas}")

@@ -37,7 +37,7 @@ class HotPath:
     bound: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        check.count("replicas", self.replicas, least=2)
+        check.count("replicas", self.replicas, minimum=2)
         check.number("hottest", self.hottest)
         if self.hottest <= 1:
             raise check.InputError(f"hottest must be > 1, got {self.hottest}")
