@@ -27,7 +27,7 @@ GROUPS = ("data", "path", "sampler", "energy", "start", "optimizer", "objective"
 # The methods that make an object one of its group.
 METHODS = {
     "data": ("sample", "split", "decode"),
-    "path": ("between",),
+    "path": ("annealing_path",),
     "sampler": ("init", "step"),
     "start": ("draw",),
     "objective": ("__call__",),

@@ -114,7 +114,7 @@ def probes_of(
     """
     if not isinstance(sampler, Tempering) or not sampler.path.has_draws:
         return probe(energy, sampler, chains, data, seed, stop)
-    path = sampler.path.between(energy, sampler.temperature)
+    path = sampler.path.annealing_path(energy, sampler.temperature)
     x = states_of(energy, chains.x.reshape(-1, *chains.event))
     length = x.new_tensor(sampler.step_sizes[0])
     z = path.space.coordinates(x) / length

@@ -24,7 +24,7 @@ from ebm_cli.sampler import (
     uniform_like,
 )
 
-# Keys that set the step of a sampler or of a kernel within it.
+# Keys that set the step of a sampler or of its kernel. If one was typed, adapt=auto leaves unadjusted kernels untuned.
 STEP_KEYS = {"sampler.step_size", "sampler.kernel.step_size", "sampler.step_factors"}
 # Which end of the path a replica's state has visited last.
 FAR_END, MODEL = 1, 2
@@ -264,7 +264,7 @@ class Tempering(CompilableKernel):
 
     def exchange(self, energy: nn.Module) -> ReplicaExchange:
         """Return the step for this energy."""
-        path = self.path.between(energy, self.temperature)
+        path = self.path.annealing_path(energy, self.temperature)
         return ReplicaExchange(path, self.kernel, self.temperature, self.path.has_draws)
 
     def with_equal_swap_rates(self, swap_rates: list[float]) -> "Tempering":
