@@ -116,7 +116,7 @@ def probes_of(
         return probe(energy, sampler, chains, data, seed, stop)
     path = sampler.path.annealing_path(energy, sampler.temperature)
     x = states_of(energy, chains.x.reshape(-1, *chains.event))
-    length = x.new_tensor(sampler.step_sizes[0])
+    length = x.new_tensor(sampler.replica_step_factors[0])
     z = path.space.coordinates(x) / length
     moved = dataclasses.replace(chains, x=z.view(*chains.x.shape[:2], -1).double().cpu().numpy())
     if moved.potential is not None:
