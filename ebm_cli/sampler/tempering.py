@@ -41,7 +41,7 @@ class Replicas(NamedTuple):
     odd: True if the next step is odd.
     accept: mean acceptance of each replica that the kernel moves, in the last step.
     swapped: sum over steps of the probability that replicas k and k + 1 of a chain swap.
-    tried: number of these steps.
+    tried: number of steps in which they try it.
     last_end: the end of the path that each state has visited last: FAR_END, MODEL or 0.
     round_trips: number of states that have come from the far end to the model's replica of each chain.
     """
