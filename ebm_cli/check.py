@@ -12,31 +12,34 @@ SIZE = re.compile(rf"\d+(\.\d+)?({'|'.join(UNITS)})")
 
 
 class InputError(ValueError):
-    """What the user gave is wrong; one message a line, each naming the thing, its bound and the value."""
+    """The user's input is wrong: one message per line, each with the name of the thing, its bound and the value."""
 
     def __init__(self, *messages: str) -> None:
         super().__init__("\n".join(messages))
         self.messages = messages
 
-    def under(self, prefix: str, but: Iterable[str] = ()) -> "InputError":
-        """The same messages, each with `prefix` before the name of the thing; names in `but` stay as they are."""
-        stay = set(but)
+    def under(self, prefix: str, unprefixed: Iterable[str] = ()) -> "InputError":
+        """Return the error with `prefix.` before each message, which begins with the name of the thing.
+
+        unprefixed: names that stay as they are, such as those of other groups.
+        """
+        stay = set(unprefixed)
         return InputError(*(m if m.split(" ")[0].split(".")[0] in stay else f"{prefix}.{m}" for m in self.messages))
 
 
 class Problems:
-    """All that is wrong with a user's input, so that it is reported at once."""
+    """Collects the errors in a user's input, so that all of them are reported at once."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []
 
     @contextmanager
-    def under(self, prefix: str = "", but: Iterable[str] = ()) -> Iterator[None]:
-        """Keep the messages of an InputError that the block raises, each under `prefix`; see `InputError.under`."""
+    def under(self, prefix: str = "", unprefixed: Iterable[str] = ()) -> Iterator[None]:
+        """Collect the messages of an InputError that the block raises, as `InputError.under` gives them."""
         try:
             yield
         except InputError as error:
-            self.messages += (error.under(prefix, but) if prefix else error).messages
+            self.messages += (error.under(prefix, unprefixed) if prefix else error).messages
 
     def finish(self) -> None:
         """Raise one InputError with all messages, each once, if there are any."""
@@ -45,7 +48,7 @@ class Problems:
 
 
 def every(*checks: Callable[[], object]) -> None:
-    """Make all of these checks; raise one InputError with what all of them refuse."""
+    """Make all of these checks; raise one InputError with the messages of all that fail."""
     problems = Problems()
     for check in checks:
         with problems.under():
@@ -73,37 +76,37 @@ def non_negative(name: str, value: Any) -> None:
         raise InputError(f"{name} must be >= 0, got {value}")
 
 
-def count(name: str, value: Any, least: int = 1) -> None:
-    """Raise InputError unless `value` is a whole number, at least `least`."""
+def count(name: str, value: Any, minimum: int = 1) -> None:
+    """Raise InputError unless `value` is a whole number ≥ minimum."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise InputError(f"{name} must be a whole number, got {value!r}")
-    if value < least:
-        raise InputError(f"{name} must be >= {least}, got {value}")
+    if value < minimum:
+        raise InputError(f"{name} must be >= {minimum}, got {value}")
 
 
-def count_or_auto(name: str, value: Any, least: int = 1) -> None:
-    """Raise InputError unless `value` is auto or a whole number, at least `least`."""
+def count_or_auto(name: str, value: Any, minimum: int = 1) -> None:
+    """Raise InputError unless `value` is auto or a whole number ≥ minimum."""
     if isinstance(value, str) and value != "auto":
         raise InputError(f"{name} must be auto or a whole number, got {value!r}")
     if value != "auto":
-        count(name, value, least)
+        count(name, value, minimum)
 
 
 def count_or_size(name: str, value: Any) -> None:
     """Raise InputError unless `value` is a whole number ≥ 1 or a size such as 200MB."""
     if not isinstance(value, str):
         count(name, value)
-    elif not SIZE.fullmatch(value) or size(value) == 0:
+    elif not SIZE.fullmatch(value) or size_in_bytes(value) == 0:
         raise InputError(f"{name} must be a whole number or a size such as 200MB, got {value!r}")
 
 
-def size(text: str) -> float:
-    """The bytes of a size such as 200MB."""
+def size_in_bytes(text: str) -> float:
+    """Return the number of bytes of a size such as 200MB."""
     number, unit = re.findall(r"([\d.]+)(\w+)", text)[0]
     return float(number) * UNITS[unit]
 
 
-def share(name: str, value: Any) -> None:
+def fraction(name: str, value: Any) -> None:
     """Raise InputError unless 0 ≤ value ≤ 1."""
     number(name, value)
     if not 0 <= value <= 1:
@@ -117,7 +120,7 @@ def half_open(name: str, value: Any) -> None:
         raise InputError(f"{name} must be in [0, 1), got {value}")
 
 
-def inside(name: str, value: Any) -> None:
+def open_interval(name: str, value: Any) -> None:
     """Raise InputError unless 0 < value < 1."""
     number(name, value)
     if not 0 < value < 1:
@@ -128,10 +131,12 @@ def one_of(name: str, value: Any, options: Iterable[str]) -> None:
     """Raise InputError, with the nearest option, unless `value` is one of `options`."""
     options = list(options)
     if value not in options:
-        raise InputError(f"{name} must be one of {', '.join(options)}, got {value!r}{nearest(str(value), options)}")
+        raise InputError(
+            f"{name} must be one of {', '.join(options)}, got {value!r}{nearest_hint(str(value), options)}"
+        )
 
 
-def nearest(name: str, options: Iterable[str]) -> str:
-    """'; did you mean …?' with the option closest to `name`, or nothing when none is close."""
+def nearest_hint(name: str, options: Iterable[str]) -> str:
+    """Return '; did you mean …?' with the option closest to `name`; empty if none is close."""
     close = difflib.get_close_matches(name, list(options), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""

@@ -150,7 +150,7 @@ def marginals(log_f: Float[Tensor, " points"], side: int, d: int) -> Float[Tenso
 def check_grid(points: int | None, refresh: int, tolerance: float) -> None:
     """Raise InputError unless these describe a grid."""
     if points is not None:
-        check.count("grid_points", points, least=17)
+        check.count("grid_points", points, minimum=17)
         if points % 2 == 0:
             raise InputError(f"grid_points must be odd, so that every other one makes a grid, got {points}")
     check.count("recheck_every", refresh)

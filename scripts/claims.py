@@ -34,7 +34,7 @@ def main(arguments: list[str], out: Path = ROOT / "outputs" / "claims") -> int:
     known = founding.names()
     wrong = [name for name in arguments if name not in known]
     if wrong:
-        named = "; ".join(f"{name} is no claim{check.nearest(name, known)}" for name in wrong)
+        named = "; ".join(f"{name} is no claim{check.nearest_hint(name, known)}" for name in wrong)
         sys.stderr.write(f"{named}; claims: {', '.join(known)}\n")
         return 2
     signal.signal(signal.SIGTERM, end)

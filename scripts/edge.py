@@ -46,7 +46,7 @@ class Edge:
     exact: float
     T: float = 1.0
 
-    def found(self, seed: int) -> Estimate:
+    def log_z_estimate(self, seed: int) -> Estimate:
         """Return log Z by the method of `ebm evaluate`, with a smaller budget."""
         integrand = Integrand(Formula(self.f), self.T, (self.d,), None, seed)
         return partition.log_z(integrand, DEFAULT_SETTINGS, Budget(BUDGET, TARGET)).estimate
@@ -163,7 +163,7 @@ EDGES: dict[str, Edge] = {
 }
 
 
-def wrong(edge: Edge, found: Estimate) -> bool:
+def is_wrongly_ok(edge: Edge, found: Estimate) -> bool:
     """Return True if the verdict is ok but the bracket misses the exact value."""
     if found.verdict != "ok" or found.lower is None or found.upper is None:
         return False
@@ -197,10 +197,10 @@ def main(names: list[str]) -> None:
     lines, answered, failures = [], 0, 0
     for name in names or EDGES:
         edge, begin = EDGES[name], time.monotonic()
-        found = [edge.found(seed) for seed in SEEDS]
+        found = [edge.log_z_estimate(seed) for seed in SEEDS]
         lines.append(row(name, edge, found, (time.monotonic() - begin) / len(SEEDS)))
         answered += all(each.value is not None for each in found)
-        failures += sum(wrong(edge, each) for each in found)
+        failures += sum(is_wrongly_ok(edge, each) for each in found)
         print(lines[-1], flush=True)
         for each in found[:1]:
             print("   ", each.reason, flush=True)

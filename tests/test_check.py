@@ -16,7 +16,7 @@ from ebm_cli.check import InputError
         (check.positive, [1e-300, 1], [0, -0.1, float("nan")]),
         (check.non_negative, [0, 2.5], [-1e-9, "x"]),
         (check.count, [1, 7], [0, 1.0, True]),
-        (check.share, [0, 0.5, 1], [-0.1, 1.1]),
+        (check.fraction, [0, 0.5, 1], [-0.1, 1.1]),
         (check.half_open, [0, 0.999], [1, 1.0, -0.1]),
     ],
 )
@@ -45,7 +45,7 @@ def test_a_misspelt_option_is_told_the_nearest_one() -> None:
     check.one_of("law", "normal", ["uniform", "normal"])
     with pytest.raises(InputError, match=r"law must be one of uniform, normal, got 'norml'; did you mean 'normal'\?"):
         check.one_of("law", "norml", ["uniform", "normal"])
-    assert check.nearest("zzz", ["uniform", "normal"]) == ""
+    assert check.nearest_hint("zzz", ["uniform", "normal"]) == ""
 
 
 def test_every_check_is_made_and_all_that_they_refuse_is_in_one_error() -> None:

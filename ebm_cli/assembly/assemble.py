@@ -27,7 +27,7 @@ GROUPS = ("data", "path", "sampler", "energy", "start", "optimizer", "objective"
 # The methods that make an object one of its group.
 METHODS = {
     "data": ("sample", "split", "decode"),
-    "path": ("between",),
+    "path": ("annealing_path",),
     "sampler": ("init", "step"),
     "start": ("draw",),
     "objective": ("__call__",),
@@ -65,7 +65,7 @@ class Assembly:
         self.machine = machine
         self.problems = check.Problems()
         with self.problems.under():
-            check.count("seed", config["seed"], least=0)
+            check.count("seed", config["seed"], minimum=0)
         self.seed = config["seed"] if isinstance(config["seed"], int) else 0
         self.nodes: dict[str, Config] = {group: config[group] for group in GROUPS if config.get(group)}
         self.nodes |= {f"regularizer.{name}": node for name, node in (config.get("regularizer") or {}).items()}
@@ -84,7 +84,7 @@ class Assembly:
             self.find_event()
         for name in self.order():
             with (
-                self.problems.under(name, but=set(INJECTED) - set(self.nodes[name])),
+                self.problems.under(name, unprefixed=set(INJECTED) - set(self.nodes[name])),
                 rng.seeded_layers(self.seed, self.stream(name)),
             ):
                 if not self.asks_for_failed(name):
@@ -159,7 +159,7 @@ class Assembly:
             return
         fixed = getattr(energy, "event", None)
         own = tuple(fixed) if isinstance(fixed, list | tuple) else event
-        with self.problems.under("energy", but=INJECTED):
+        with self.problems.under("energy", unprefixed=INJECTED):
             if own is None:
                 raise InputError(NO_EVENT)
             if event is not None and own != event:

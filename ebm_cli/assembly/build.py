@@ -41,7 +41,7 @@ def locate(target: object) -> type:
     if not inspect.isclass(found):
         classes = [name for name, value in vars(module).items() if inspect.isclass(value)]
         raise InputError(
-            f"_target_={target}: {module_name} has no class {class_name!r}{check.nearest(class_name, classes)}"
+            f"_target_={target}: {module_name} has no class {class_name!r}{check.nearest_hint(class_name, classes)}"
         )
     return found
 
@@ -104,7 +104,7 @@ def construct(cls: type, arguments: dict[str, Any], target: str = "", **injected
         if name in parameters and name not in arguments:
             arguments[name] = value
     wrong = [
-        f"{name} is not a parameter of {cls.__name__}{check.nearest(name, parameters)}"
+        f"{name} is not a parameter of {cls.__name__}{check.nearest_hint(name, parameters)}"
         for name in arguments
         if name not in parameters and not open_ended
     ]

@@ -24,8 +24,8 @@ class Trajectory:
     """The kept draws of chains.
 
     x, energy: states and energies of the draws, oldest first.
-    accept: mean acceptance since the draw before; one row over all steps if no draw is kept.
-    diverging: number of proposals without finite energy, over the same steps.
+    accept: mean acceptance over the steps since the previous draw; one row over all steps if no draws are kept.
+    diverging: number of proposals without finite energy, over the same steps as `accept`.
     last: the final state.
     first_nonfinite_step: the step at which a chain was first not finite; −1 for never.
     steps: number of kernel steps, including burn-in.
@@ -69,7 +69,7 @@ def run_chains(
     """Move the chains at x by burn_in + steps transitions; keep every thin-th of the last `steps`.
 
     thin=None keeps only the last state. See `Walk`. Raises InputError if the burn-in is too short for `tuning`, and if
-    proposals diverge because E is −∞ near the last states.
+    proposals diverge because E is −∞ near the last draws.
     """
     with frozen(energy), torch.no_grad():
         walk = Walk(sampler, energy, x, rng, burn_in, tuning, progress, stop, engine)
@@ -98,32 +98,35 @@ class Walk:
         engine: str,
     ) -> None:
         tuning.check_fits(sampler, burn_in)
-        self.progress, self.stop, self.given = progress, stop, energy
-        burned = BurnInResult(x, sampler, 0.0, 0)
+        self.progress, self.stop, self.energy = progress, stop, energy
+        tuned = BurnInResult(x, sampler, 0.0, 0)
         if tuning.adapt != "none":
-            burned = tune_during_burn_in(sampler, tuning, energy, x, burn_in, rng, progress, stop)
-        self.tuned_steps, self.tuning_gradients = burned.steps, burned.gradients
-        self.sampler = burned.sampler
+            tuned = tune_during_burn_in(sampler, tuning, energy, x, burn_in, rng, progress, stop)
+        self.tuned_steps, self.tuning_gradients = tuned.steps, tuned.gradients
+        self.sampler = tuned.sampler
         self.units = Units.from_sampler(self.sampler, x)
-        inner = self.units.energy(energy)
-        self.runner = engine_of(engine, self.sampler, inner, rng)
-        replicas = burned.replicas
-        # Replicas at other places than the model's continue as well.
+        scaled_energy = self.units.energy(energy)
+        self.runner = engine_of(engine, self.sampler, scaled_energy, rng)
+        replicas = tuned.replicas
+        # All replicas continue from their states. A new start from x would have only those of the model's replica.
         self.state: Any = (
-            self.sampler.init(inner, self.units.from_x(burned.x), rng) if replicas is None else replicas.uncounted()
+            self.sampler.init(scaled_energy, self.units.from_x(tuned.x), rng)
+            if replicas is None
+            else replicas.with_zero_counts()
         )
         self.tally = Tally.zero(x)
         self.steps = 0
+        # `_advance` asks `stop` after its own steps; after the steps of the tuning it is asked here.
         self.stopped = tuning.adapt != "none" and stop()
         if tuning.adapt == "none":
             self._advance(burn_in)
         self.uncounted_steps = self.tuned_steps + self.steps
         if isinstance(self.state, Replicas):
-            self.state = self.state.uncounted()
+            self.state = self.state.with_zero_counts()
 
     def record(self, steps: int, thin: int | None) -> Trajectory:
-        """Move all chains by `steps` transitions and keep every thin-th state; only the last state for None."""
-        x, before = self.units.to_x(self.state.x), self.steps
+        """Move all chains by `steps` transitions and keep every thin-th state; only the last state if thin is None."""
+        x, end = self.units.to_x(self.state.x), self.steps + steps
         draws = steps // thin if thin else 0
         n = len(x)
         kept_x, kept_energy, kept_accept = x.new_empty(draws, *x.shape), x.new_empty(draws, n), x.new_empty(draws, n)
@@ -139,9 +142,10 @@ class Walk:
             if isinstance(self.state, Replicas):
                 kept_delta_u.append(self.state.states.delta_u.view(-1, n))
             filled += 1
-        self._advance(before + steps - self.steps)
+        # Steps after the last draw, if thin does not divide `steps`; all steps if thin is None.
+        self._advance(end - self.steps)
         if filled and bool((kept_diverging[:filled] > 0).any()):
-            check_around(self.given, kept_x[filled - 1])
+            check_bounded_near(self.energy, kept_x[filled - 1])
         first = self.tally.first_nonfinite_step
         return Trajectory(
             x=kept_x[:filled],
@@ -152,6 +156,7 @@ class Walk:
             first_nonfinite_step=torch.where(first >= 0, first + self.tuned_steps, first),
             steps=self.tuned_steps + self.steps,
             burn_in_steps=self.uncounted_steps,
+            # One more for the gradient of the initial states.
             gradients=self.tally.gradients + (self.tuning_gradients + 1),
             sampler=self.sampler,
             replicas=self.state if isinstance(self.state, Replicas) else None,
@@ -159,7 +164,7 @@ class Walk:
         )
 
     def _advance(self, steps: int) -> bool:
-        """Make these steps, or fewer after `stop` returns True. Return True if all were made."""
+        """Make this many steps, or fewer if `stop` returns True. Return True if all were made."""
         end = self.steps + steps
         while self.steps < end and not self.stopped:
             count = min(self.runner.block, end - self.steps)
@@ -170,10 +175,11 @@ class Walk:
         return self.steps == end
 
 
-def check_around(energy: nn.Module, x: Float[Tensor, "n *event"]) -> None:
+def check_bounded_near(energy: nn.Module, x: Float[Tensor, "n *event"]) -> None:
     """Raise InputError if E is −∞ near these states. Draws do not show it, because kernels reject such proposals.
 
-    States are moved by normal noise with 0.3, 1 and 3 times their standard deviation. No generator of a run is used.
+    States are moved by normal noise with 0.3, 1 and 3 times their standard deviation. The noise has a generator of its
+    own, so that the check does not change the chains.
     """
     rng = torch.Generator(x.device).manual_seed(0)
     std = (x - x.mean(0)).square().mean(0).sqrt().nan_to_num()

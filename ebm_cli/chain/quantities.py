@@ -1,4 +1,4 @@
-"""The functions of a state whose chains are examined: coordinates and energy, with their R̂ and ESS."""
+"""The numbers whose convergence is examined: coordinates and energy of each state. Their R̂ and ESS."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,23 +12,24 @@ MAX_COORDINATES = 256
 
 
 def quantities(chains: Chains) -> dict[str, np.ndarray]:
-    """Return the coordinates (at most 256, evenly chosen) and the energy by name, each (chain, draw) in float64.
+    """Return the coordinates (at most 256, evenly spaced) and the energy by name, each (chain, draw) in float64.
 
-    Values whose squares would overflow or vanish are divided by a power of ten. Their name then includes it. R̂ and ESS
+    Values whose squares would overflow or vanish are divided by a power of ten, which is added to their name. R̂ and ESS
     do not depend on the unit.
     """
     flat = chains.flat()
     chosen = evenly_spaced(flat.shape[2], MAX_COORDINATES)
-    functions = {chains.coordinate(i): flat[:, :, i] for i in chosen}
+    named = {chains.coordinate(i): flat[:, :, i] for i in chosen}
     if chains.potential is not None:
-        functions["energy" if "energy" not in functions else "potential"] = chains.potential
-    return dict(_rescaled(name, values) for name, values in functions.items())
+        # A coordinate of a user's file may have the name energy.
+        named["energy" if "energy" not in named else "potential"] = chains.potential
+    return dict(_rescaled(name, values) for name, values in named.items())
 
 
-def of_each(function: Callable[[np.ndarray], Any], functions: dict[str, np.ndarray]) -> dict[str, float]:
-    """Return the value of `function` for each quantity that varies, if it is finite."""
-    varying = {name: values for name, values in functions.items() if np.ptp(values) > 0}
-    numbers = {name: float(np.asarray(function(values))) for name, values in varying.items()}
+def statistic_per_quantity(statistic: Callable[[np.ndarray], Any], named: dict[str, np.ndarray]) -> dict[str, float]:
+    """Return a statistic of each quantity by name. Constant quantities and values that are not finite are left out."""
+    varying = {name: values for name, values in named.items() if np.ptp(values) > 0}
+    numbers = {name: float(np.asarray(statistic(values))) for name, values in varying.items()}
     return {name: number for name, number in numbers.items() if np.isfinite(number)}
 
 
@@ -47,7 +48,7 @@ def bulk_ess(values: Float[np.ndarray, "chain draw"]) -> float:
 
 
 def unit_of(values: np.ndarray) -> float:
-    """Return 1, or the power of ten of the largest of these values if it is beyond 10^±100."""
+    """Return the unit in which to express values: 1, or a power of ten if the largest is beyond 10^±100."""
     largest = float(np.abs(values).max(initial=0.0))
     if not np.isfinite(largest) or largest == 0 or 1e-100 < largest < 1e100:
         return 1.0

@@ -67,7 +67,7 @@ class AcceptanceTuner:
 
     def first_sampler(self, sampler: Any, state: Any, rng: torch.Generator) -> Any:
         """Return the sampler with an initial step size for chains in `state`."""
-        steps = np.array(sampler.step_sizes if isinstance(sampler, Tempering) else [sampler.step_size])
+        steps = np.array(sampler.replica_step_factors if isinstance(sampler, Tempering) else [sampler.step_size])
         active, direction = np.ones(len(steps), dtype=bool), None
         for _ in range(MAX_HALVINGS):
             trial = with_step_sizes(sampler, steps)
@@ -169,5 +169,5 @@ def with_step_sizes(sampler: Any, steps: Float[np.ndarray, " K"]) -> Any:
 def with_current_step_sizes(state: Any, sampler: Any) -> Any:
     """Return the state with the sampler's step sizes, if it contains any."""
     if isinstance(state, Replicas):
-        return state._replace(step_factors=state.step_factors.new_tensor(sampler.step_sizes))
+        return state._replace(step_factors=state.step_factors.new_tensor(sampler.replica_step_factors))
     return state

@@ -33,8 +33,8 @@ class Tuning:
     def __post_init__(self) -> None:
         check.every(
             lambda: check.one_of("adapt", self.adapt, ["auto", "none", "step", "all"]),
-            lambda: None if self.target_accept is None else check.inside("target_accept", self.target_accept),
-            lambda: check.inside("target_bias", self.target_bias),
+            lambda: None if self.target_accept is None else check.open_interval("target_accept", self.target_accept),
+            lambda: check.open_interval("target_bias", self.target_bias),
         )
 
     @staticmethod

@@ -9,7 +9,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from ebm_cli.check import InputError, nearest
+from ebm_cli.check import InputError, nearest_hint
 from ebm_cli.cli.keys import LIST_GROUPS, groups
 from ebm_cli.cli.loader import Base, Loader
 from ebm_cli.cli.old_names import with_new_key
@@ -72,7 +72,7 @@ def separate_kernel(overrides: list[Override], config: dict[str, Any]) -> tuple[
         return [], overrides
     known = ["hmc", "mala", "nuts"]
     if names[-1] not in known:
-        raise InputError(f"{key} must name one of {', '.join(known)}, got {names[-1]}{nearest(names[-1], known)}")
+        raise InputError(f"{key} must name one of {', '.join(known)}, got {names[-1]}{nearest_hint(names[-1], known)}")
     inner = [o for o in overrides if o.key_or_group.partition(".")[0] == "sampler" and o.key_or_group.startswith(key)]
     return parse([text(o).replace(key, "sampler", 1) for o in inner]), [o for o in overrides if o not in inner]
 

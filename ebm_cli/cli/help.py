@@ -3,7 +3,7 @@
 import sys
 
 from ebm_cli import __version__
-from ebm_cli.check import InputError, nearest
+from ebm_cli.check import InputError, nearest_hint
 from ebm_cli.cli import keys
 
 HELP = ("--help", "-h")
@@ -41,7 +41,7 @@ def answer_text(first: str, rest: list[str]) -> str | None:
         return choices(*rest)
     if first not in keys.VERBS:
         known = [*keys.VERBS, *keys.QUERIES]
-        raise InputError(f"{first!r} is none of {', '.join(known)}{nearest(first, known)}")
+        raise InputError(f"{first!r} is none of {', '.join(known)}{nearest_hint(first, known)}")
     return verb_help(first, *words) if asks else None
 
 
@@ -50,7 +50,7 @@ def group_help(word: str) -> str:
     group, mark, value = word.partition("=")
     known = [*keys.VERBS, *keys.groups()]
     if group not in keys.groups():
-        raise InputError(f"{group!r} is neither a verb nor a group: {', '.join(known)}{nearest(group, known)}")
+        raise InputError(f"{group!r} is neither a verb nor a group: {', '.join(known)}{nearest_hint(group, known)}")
     return "\n\n".join(choices(group, name) for name in keys.option_names(value)) if mark else choices(group)
 
 
@@ -64,12 +64,12 @@ def choices(group: str = "", name: str = "", *more: str) -> str:
     if not group:
         return "\n".join(f"{each:<11} {keys.group_summary(each)}" for each in known)
     if group not in known:
-        raise InputError(f"{group!r} is not a group: {', '.join(known)}{nearest(group, known)}")
+        raise InputError(f"{group!r} is not a group: {', '.join(known)}{nearest_hint(group, known)}")
     options = known[group]
     if not name:
         return "\n".join(option_summaries(group))
     if name not in options:
-        raise InputError(f"{group} has no option {name!r}{nearest(name, options)} (options: {', '.join(options)})")
+        raise InputError(f"{group} has no option {name!r}{nearest_hint(name, options)} (options: {', '.join(options)})")
     return "\n".join([f"{group}={name}: {keys.first_comment(options[name])}", *option_lines(group, name)])
 
 

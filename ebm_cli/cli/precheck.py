@@ -76,7 +76,7 @@ def check_numbers(job: Job) -> None:
                 offered["path"] = make(path, data=None)
         buildable = {group: node for group, node in nodes.items() if node and asks(node) <= offered.keys()}
         for name, node in (buildable | members).items():
-            with problems.under(name, but=INJECTED):
+            with problems.under(name, unprefixed=INJECTED):
                 make(node, **offered)
     problems.finish()
 
@@ -86,7 +86,7 @@ def verb_checks(job: Job) -> Iterator[tuple[str, Callable[[], object]]]:
     from ebm_cli.run.machine import resolve
 
     config = job.config
-    yield "", partial(count, "seed", config["seed"], least=0)
+    yield "", partial(count, "seed", config["seed"], minimum=0)
     yield "", partial(resolve, config["device"], config["dtype"], config["threads"])
     yield "", partial(one_of, "figures", config.get("figures", "png"), FIGURES)
     if job.verb == "train":
@@ -105,12 +105,12 @@ def verb_checks(job: Job) -> Iterator[tuple[str, Callable[[], object]]]:
         yield "", partial(Tuning.from_config, config)
     if job.verb == "evaluate":
         yield "", partial(count_or_auto, "steps", config["steps"])
-        yield "", partial(count_or_auto, "burn_in", config["burn_in"], least=0)
+        yield "", partial(count_or_auto, "burn_in", config["burn_in"], minimum=0)
         for key, bound in (("budget", count), ("target", positive), ("temperature", non_negative)):
             if config[key] is not None:
                 yield "", partial(bound, key, config[key])
         if config["samples"] is not None:
-            yield "", partial(count, "samples", config["samples"], least=2)
+            yield "", partial(count, "samples", config["samples"], minimum=2)
 
 
 def check_path_is_used(job: Job) -> None:

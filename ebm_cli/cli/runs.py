@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ebm_cli.check import InputError, nearest
+from ebm_cli.check import InputError, nearest_hint
 from ebm_cli.run.folder import Run
 
 # The verbs whose runs a verb can use, and the file that such a run must contain.
@@ -18,7 +18,7 @@ def find(value: str, verb: str, key: str = "run") -> Run | Path:
     path = Path(value).expanduser()
     if not path.exists():
         names = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise InputError(f"{key}={value} does not exist{nearest(path.name, names)}")
+        raise InputError(f"{key}={value} does not exist{nearest_hint(path.name, names)}")
     if verb == "diagnose" and not path.is_dir():
         from ebm_cli.chain.chain_file import check_kind
 
@@ -62,7 +62,9 @@ def latest_run(verb: str, kind: str, key: str) -> Run:
     kinds = USES[verb]
     if kind:
         if kind not in kinds:
-            raise InputError(f"{key}=latest/{kind}: ebm {verb} needs a run of ebm {kinds[0]}{nearest(kind, kinds)}")
+            raise InputError(
+                f"{key}=latest/{kind}: ebm {verb} needs a run of ebm {kinds[0]}{nearest_hint(kind, kinds)}"
+            )
         kinds = (kind,)
     outputs = Path.cwd() / "outputs"
     configs = [

@@ -9,25 +9,29 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ebm_cli.check import nearest
+from ebm_cli.check import nearest_hint
 from ebm_cli.cli.keys import LIST_GROUPS, groups, verb_groups
 from ebm_cli.run import shipped
 from ebm_cli.run.nested import flatten, value_at
 
-# Keys that were renamed, and what to type instead.
+# Keys that belonged to the sampler and now belong to the verb, and what to type instead.
 RENAMED_KEYS = {
     "sampler.adapt": "adapt=step",
     "sampler.target": "target_accept=VALUE, or target_bias=VALUE if the sampler is unadjusted",
 }
-# Keys that take a number or a size, such as 200MB.
+# Keys whose default is a number, but which also take a size, such as 200MB.
 SIZE_KEYS = ("trainer.keep",)
+# The verbs that move chains, and therefore have the keys of tuning.
 TUNING_VERBS = ("train", "sample", "evaluate")
-# The name under which Hydra's store holds a group of a run.
+# With run=RUN, every group has this option as well: the run's own configuration of it.
 OF_RUN = "of_run"
 
 
 def option_errors(override: Override, known: dict[str, dict[str, Path]], verb: str) -> Iterator[str]:
-    """Yield what is wrong with a word that chooses options: the verb lacks the group, or the group lacks the option."""
+    """Yield what is wrong with a word GROUP=NAME or GROUP=[NAME,…].
+
+    known: the options of each group, with the file of each.
+    """
     group, word = override.key_or_group, override.input_line
     if group not in verb_groups(verb):
         yield f"{group} is not a group of ebm {verb}; its groups are {', '.join(verb_groups(verb))}"
@@ -44,18 +48,21 @@ def option_errors(override: Override, known: dict[str, dict[str, Path]], verb: s
         if name is None and group != "experiment":
             yield f"{group} must name one of {options}, got null"
         elif name is not None and str(name) not in [*known[group], OF_RUN]:
-            hint = nearest(str(name), known[group])
+            hint = nearest_hint(str(name), known[group])
             if "." in str(name):
                 hint = f"; a class of your own: {custom_word(group)} {class_key(group)}={name}"
             yield f"{group} has no option {str(name)!r}{hint} (options: {options})"
 
 
-def wrong_keys(values: list[Override], config: DictConfig, verb: str) -> list[tuple[Override, str]]:
-    """Return the words that set an unknown key, several values, or a value of another type, each with a message."""
+def wrong_keys(overrides: list[Override], config: DictConfig, verb: str) -> list[tuple[Override, str]]:
+    """Return the words that set an unknown key, several values, or a value of another type, each with a message.
+
+    overrides: words KEY=VALUE that do not choose an option of a group.
+    """
     whole = plain_dict(config)
     known = dict(flatten(whole))
     wrong: list[tuple[Override, str]] = []
-    for override in values:
+    for override in overrides:
         key = override.key_or_group
         if override.is_add() or override.is_force_add():
             if override.is_add() and key in known:
@@ -70,7 +77,10 @@ def wrong_keys(values: list[Override], config: DictConfig, verb: str) -> list[tu
 
 
 def value_errors(override: Override, known: dict[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with the value of a known key. known: the defaults of all keys."""
+    """Yield what is wrong with the value of a known key.
+
+    known: the default of each dotted key.
+    """
     key = override.key_or_group
     default = known.get(key)
     if override.is_sweep_override():
@@ -80,19 +90,20 @@ def value_errors(override: Override, known: dict[str, Any]) -> Iterator[str]:
         return
     given = override.value()
     is_number = isinstance(default, int | float) and not isinstance(default, bool)
+    # An interpolation, ${KEY}, is resolved later.
     if is_number and key not in SIZE_KEYS and isinstance(given, str | bool) and not str(given).startswith("${"):
         yield f"{key} must be a number, got {given!r}"
     if isinstance(default, bool) and not isinstance(given, bool):
         yield f"{key} must be true or false, got {given!r}"
     group, _, last = key.rpartition(".")
-    # An argument of a class, such as a second data set, may be any class.
-    is_inner = f"{group.rpartition('.')[0]}._target_" in known
-    if last == "_target_" and not is_inner and default not in ("???", given):
+    # The name of an option fixes its class. An argument of an option, such as a second data set, may be of any class.
+    is_argument = f"{group.rpartition('.')[0]}._target_" in known
+    if last == "_target_" and not is_argument and default not in ("???", given):
         yield f"{key} is the class of the chosen option; for a class of your own add {custom_word(group)}"
 
 
 def renamed_key_message(key: str, verb: str) -> str:
-    """Return what to type for a key that was renamed; empty for any other."""
+    """Return what to type for a key that was renamed; empty for any other key."""
     if key not in RENAMED_KEYS:
         return ""
     if verb not in TUNING_VERBS:
@@ -109,13 +120,16 @@ def has_key(config: DictConfig, key: str) -> bool:
 
 
 def custom_word(group: str) -> str:
-    """Return the word that chooses a user's own class in a group or in a list group's GROUP.MEMBER."""
+    """Return the word that chooses a user's own class.
+
+    group: a group, or GROUP.MEMBER for a member of a list group.
+    """
     top = group.partition(".")[0]
     return f"'{top}=[custom]'" if top in LIST_GROUPS else f"{top}=custom"
 
 
 def class_key(group: str) -> str:
-    """Return the key that names a user's own class in a group."""
+    """Return the key whose value is the name of a user's own class in a group."""
     return f"{group}.custom._target_" if group in LIST_GROUPS else f"{group}._target_"
 
 
@@ -139,11 +153,11 @@ def suggestion(override: Override, config: dict[str, Any], verb: str) -> str:
             both = f", or '{path[0]}=[{','.join([*chosen, close[0]])}]' with those chosen now" if chosen else ""
             return f"; choose it first: '{path[0]}=[{close[0]}]'{both}"
     tops = list(dict.fromkeys([*verb_groups(verb), *config]))
-    if hint := nearest(key, known if len(path) > 1 else [*tops, *(name for name in known if "." not in name)]):
+    if hint := nearest_hint(key, known if len(path) > 1 else [*tops, *(name for name in known if "." not in name)]):
         return hint
-    if same := [name for name in known if name.rpartition(".")[2] == path[-1]]:
-        return f"; did you mean {same[0]!r}?"
-    return nearest(path[0], tops) or f"; the keys are {', '.join(tops)}"
+    if same_last_word := [name for name in known if name.rpartition(".")[2] == path[-1]]:
+        return f"; did you mean {same_last_word[0]!r}?"
+    return nearest_hint(path[0], tops) or f"; the keys are {', '.join(tops)}"
 
 
 def plain_dict(config: DictConfig) -> dict[str, Any]:

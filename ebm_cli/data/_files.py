@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ebm_cli.check import InputError, nearest
+from ebm_cli.check import InputError, nearest_hint
 
 
 def existing_path(path: str) -> Path:
@@ -11,7 +11,7 @@ def existing_path(path: str) -> Path:
     found = Path(path).expanduser()
     if not found.exists():
         siblings = [other.name for other in found.parent.iterdir()] if found.parent.is_dir() else []
-        raise InputError(f"path={path} does not exist{nearest(found.name, siblings)}")
+        raise InputError(f"path={path} does not exist{nearest_hint(found.name, siblings)}")
     return found
 
 

@@ -34,9 +34,9 @@ def add_noise(data: Data, batch: Batch, purpose: str, seed: int) -> Batch:
 
 def check_split(held_out: float, noise: float, seed: int) -> None:
     """Raise InputError unless held_out is in (0, 1), noise ≥ 0 and seed ≥ 0."""
-    check.inside("holdout_fraction", held_out)
+    check.open_interval("holdout_fraction", held_out)
     check.non_negative("noise", noise)
-    check.count("seed", seed, least=0)
+    check.count("seed", seed, minimum=0)
 
 
 def split_rows(n: int, held_out: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

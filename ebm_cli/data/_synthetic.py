@@ -29,7 +29,7 @@ class SyntheticData:
     def __init__(self, n: int | None, seed: int) -> None:
         if n is not None:
             check.count("n", n)
-        check.count("seed", seed, least=0)
+        check.count("seed", seed, minimum=0)
         self.n = n
         self.seed = seed
         self._device = torch.get_default_device()

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from ebm_cli.check import nearest
+from ebm_cli.check import nearest_hint
 from ebm_cli.data._files import join_names
 from ebm_cli.data._table_file import DataFrame, Series, is_number_text
 
@@ -95,7 +95,7 @@ def match_faults(frame: DataFrame, names: Sequence[str]) -> list[str]:
     absent = [name for name in dict.fromkeys(names) if name not in present]
     faults = []
     if absent:
-        hint = nearest(absent[0], present) or f"; its columns are {quote_names(present)}"
+        hint = nearest_hint(absent[0], present) or f"; its columns are {quote_names(present)}"
         faults.append(f"has no column {quote_names(absent)}{hint}")
     if twice := [name for name in dict.fromkeys(names) if present.count(name) > 1]:
         faults.append(f"has more than one column of the name {quote_names(twice)}")

@@ -109,5 +109,5 @@ def height_and_width(size: int | list[int]) -> tuple[int, int]:
     if len(both) != 2:
         raise InputError(f"size must be one number or [height, width], got {size}")
     for side in both:
-        check.count("size", side, least=2)
+        check.count("size", side, minimum=2)
     return both[0], both[1]

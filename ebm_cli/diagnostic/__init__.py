@@ -25,7 +25,7 @@ import numpy as np
 from torch import nn
 
 from ebm_cli.chain.chains import Chains
-from ebm_cli.chain.quantities import bulk_ess, of_each, quantities, rank_r_hat
+from ebm_cli.chain.quantities import bulk_ess, quantities, rank_r_hat, statistic_per_quantity
 from ebm_cli.chain.screening import ScreeningResult, screen
 from ebm_cli.data import Data
 from ebm_cli.diagnostic._hessian_trace import HessianTrace, hessian_trace
@@ -82,12 +82,12 @@ class ChainContext:
     @cached_property
     def bulk_ess(self) -> dict[str, float]:
         """The bulk ESS of each quantity, of all usable chains together."""
-        return of_each(bulk_ess, self.quantities)
+        return statistic_per_quantity(bulk_ess, self.quantities)
 
     def r_hat(self) -> dict[str, float]:
         """Return R̂ of each quantity."""
         if self.shared.r_hat is None:
-            self.shared.r_hat = of_each(rank_r_hat, self.quantities)
+            self.shared.r_hat = statistic_per_quantity(rank_r_hat, self.quantities)
         return self.shared.r_hat
 
     def hessian_trace(self, draws: int) -> HessianTrace:

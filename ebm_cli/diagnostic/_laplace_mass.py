@@ -12,9 +12,11 @@ from ebm_cli.diagnostic._laplace_search import Wells
 from ebm_cli.rng import generator
 from ebm_cli.wells.descent import values
 
-# Factors by which Laplace's covariances are widened, and the probability of one broad Gaussian over all wells.
+# Factors of Laplace's covariances. Importance sampling needs draws that are wider than the wells.
 SCALES = (1.0, 1.6, 3.0)
+# Probability of a draw from one broad Gaussian over all wells.
 BROAD_WEIGHT = 0.2
+# Weighted draws with a smaller effective sample size than this measure nothing.
 MIN_EFFECTIVE = 100
 
 
@@ -22,7 +24,8 @@ MIN_EFFECTIVE = 100
 class WeightedModeEstimates:
     """Fractions of the mass and widths of modes by weighted draws, with standard errors.
 
-    effective: number of draws with the same error without weights, (Σw)²/Σw².
+    width: ⟨(x − xᵢ)ᵀHᵢ(x − xᵢ)⟩/(dT) in each mode, xᵢ its lowest minimum; 1 for a Gaussian.
+    effective: effective sample size of the weights, (Σw)²/Σw².
     """
 
     fraction: Float[np.ndarray, " k"]
@@ -33,25 +36,26 @@ class WeightedModeEstimates:
 
     @property
     def is_reliable(self) -> bool:
-        """True if the weights have not collapsed on few draws."""
+        """Return True if the weights have not collapsed on few draws."""
         return self.effective >= MIN_EFFECTIVE
 
 
 @dataclass(frozen=True)
-class Sweep:
-    """Predictions and measurements over temperatures.
+class TemperatureScan:
+    """Laplace's fractions of the mass, and measurements, at several temperatures.
 
     temperatures: in increasing order.
-    now: the position of the run's own T among them.
-    predicted, measured: results at each temperature.
+    run_index: index of the run's own T in `temperatures`.
+    predicted: Laplace's fractions at each temperature.
+    measured: the results of weighted draws at each temperature.
     visits: the chains' own fractions at the run's T, and their standard errors over chains.
-    errors: excess of the worst fraction's error over the tolerance at each temperature; None if nothing measures it.
+    errors: error of the worst fraction minus the tolerance at each temperature; None if nothing measures it.
     tolerance: accepted error of a fraction.
     """
 
     wells: Wells
     temperatures: list[float]
-    now: int
+    run_index: int
     predicted: list[Float[np.ndarray, " k"]]
     measured: list[WeightedModeEstimates]
     visits: tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]
@@ -60,21 +64,22 @@ class Sweep:
 
     @property
     def breakdown(self) -> list[float]:
-        """The lowest temperature at which a fraction is off by more than the tolerance; empty if none is."""
+        """Return the lowest temperature at which a fraction is off by more than the tolerance, or an empty list."""
         return [T for T, e in zip(self.temperatures, self.errors, strict=True) if e is not None and e > 0][:1]
 
 
 def proposal(wells: Wells, temperature: float) -> NormalMixture:
     """Return a mixture of one broad Gaussian and three Gaussians at each minimum.
 
-    The three have 1, 1.6 and 3 times Laplace's covariance.
+    The three have 1, 1.6 and 3 times Laplace's covariance. The broad one has twice the covariance of Laplace's mixture.
     """
     minima = wells.modes.minima.flatten(1).double()
     laplace = wells.log_masses(temperature).softmax(0)
-    # Half of the draws are divided evenly among the wells, to measure light wells as well.
+    # Half of these draws follow Laplace's masses. The others are divided evenly, so that light wells are measured too.
     weight = (1 - BROAD_WEIGHT) * (0.5 * laplace + 0.5 / len(minima)).repeat(len(SCALES)) / len(SCALES)
     covariance = temperature * torch.linalg.inv(wells.hessian)
     mean = (laplace[:, None] * minima).sum(0)
+    # Covariance of Laplace's mixture: between its components, and within them.
     between = (minima - mean).T @ (laplace[:, None] * (minima - mean))
     whole = between + (laplace[:, None, None] * covariance).sum(0)
     return NormalMixture(
@@ -85,10 +90,10 @@ def proposal(wells: Wells, temperature: float) -> NormalMixture:
     )
 
 
-def importance(energy: nn.Module, wells: Wells, temperature: float, draws: int) -> WeightedModeEstimates:
-    """Return fractions and widths under exp(−E/T), self-normalized.
+def importance_estimates(energy: nn.Module, wells: Wells, temperature: float, draws: int) -> WeightedModeEstimates:
+    """Return fractions and widths under exp(−E/T) by self-normalized importance sampling.
 
-    draws: independent draws (≥ 100).
+    draws: number of independent draws of `proposal` (≥ 100).
     """
     modes, T = wells.modes, temperature
     rng = generator(0, "laplace_wells", modes.minima.device)
@@ -98,6 +103,7 @@ def importance(energy: nn.Module, wells: Wells, temperature: float, draws: int) 
     log_w = -values(energy, x).double() / T - q.log_prob(y)
     w = torch.where(log_w.isfinite(), log_w, -torch.inf).softmax(0)
     mode = torch.as_tensor(wells.assign(energy, x, T), device=w.device)
+    # Minima are sorted by energy: the first of each mode is its lowest.
     lowest = torch.as_tensor(np.unique(modes.mode, return_index=True)[1], device=w.device)
     offset = y - modes.minima.flatten(1).double()[lowest[mode]]
     square = torch.einsum("ni,nij,nj->n", offset, wells.hessian[lowest[mode]], offset) / (y.shape[1] * T)

@@ -7,7 +7,7 @@ from torch import nn
 from ebm_cli import check
 from ebm_cli.chain.chains import Chains
 from ebm_cli.diagnostic import ChainContext
-from ebm_cli.diagnostic._laplace_mass import MIN_EFFECTIVE, Sweep, WeightedModeEstimates, importance
+from ebm_cli.diagnostic._laplace_mass import MIN_EFFECTIVE, TemperatureScan, WeightedModeEstimates, importance_estimates
 from ebm_cli.diagnostic._laplace_search import Wells, find_wells
 from ebm_cli.energy import CONTINUOUS
 from ebm_cli.estimate import Estimate, IfNotMixed, Picture, Result, all_refused, refused
@@ -45,8 +45,8 @@ class LaplaceWells:
         for multiple in multiples:
             check.positive("temperatures", multiple)
         check.positive("barrier", barrier)
-        check.count("draws", draws, least=MIN_EFFECTIVE)
-        check.share("tolerance", tolerance)
+        check.count("draws", draws, minimum=MIN_EFFECTIVE)
+        check.fraction("tolerance", tolerance)
         self.temperatures = sorted({1.0, *map(float, multiples)})
         self.barrier = barrier
         self.draws = draws
@@ -61,22 +61,22 @@ class LaplaceWells:
         wells = find_wells(energy, chains, context.data, self.barrier, (T, highest))
         if isinstance(wells, str):
             return all_refused(UNITS, wells)
-        sweep = self._sweep(energy, T, wells, chains)
-        return Result(self._estimates(sweep, context.screened.warnings), sweep, picture)
+        scan = self._scan(energy, T, wells, chains)
+        return Result(self._estimates(scan, context.screened.warnings), scan, picture)
 
-    def _sweep(self, energy: nn.Module, T: float, wells: Wells, chains: Chains) -> Sweep:
+    def _scan(self, energy: nn.Module, T: float, wells: Wells, chains: Chains) -> TemperatureScan:
         temperatures = [multiple * T for multiple in self.temperatures]
         predicted = [wells.predicted(each) for each in temperatures]
-        measured = [importance(energy, wells, each, self.draws) for each in temperatures]
+        measured = [importance_estimates(energy, wells, each, self.draws) for each in temperatures]
         exact = [wells.exact(each) for each in temperatures]
         errors = [excess(*each, self.tolerance) for each in zip(predicted, measured, exact, strict=True)]
-        now, visits = self.temperatures.index(1.0), occupancy(energy, wells, chains, T)
-        return Sweep(wells, temperatures, now, predicted, measured, visits, errors, self.tolerance)
+        run_index, visits = self.temperatures.index(1.0), occupancy(energy, wells, chains, T)
+        return TemperatureScan(wells, temperatures, run_index, predicted, measured, visits, errors, self.tolerance)
 
-    def _estimates(self, sweep: Sweep, warnings: list[str]) -> dict[str, Estimate]:
-        measured, reasons = sweep.measured[sweep.now], list(warnings)
-        if (sweep.errors[sweep.now] or 0) > 0:
-            off = f"Laplace is off by more than {self.tolerance:g} at T = {sweep.temperatures[sweep.now]:g}"
+    def _estimates(self, scan: TemperatureScan, warnings: list[str]) -> dict[str, Estimate]:
+        measured, reasons = scan.measured[scan.run_index], list(warnings)
+        if (scan.errors[scan.run_index] or 0) > 0:
+            off = f"Laplace is off by more than {self.tolerance:g} at T = {scan.temperatures[scan.run_index]:g}"
             reasons.append(f"{off}: wells are not quadratic")
         collapsed = (
             f"importance weights collapsed ({measured.effective:.0f} effective of {self.draws} draws), so nothing "
@@ -85,11 +85,11 @@ class LaplaceWells:
         widths, departure = refused(collapsed), refused(collapsed)
         if measured.is_reliable and np.isfinite(measured.width).all():
             widths = Estimate(measured.width.tolist(), se=measured.width_se.tolist()).with_caution(warnings)
-        if any(error is not None for error in sweep.errors):
-            departure = Estimate(sweep.breakdown).with_caution(warnings)
+        if any(error is not None for error in scan.errors):
+            departure = Estimate(scan.breakdown).with_caution(warnings)
         # Without a grid, only minima near the chains' draws are found.
-        flag: IfNotMixed = "caution" if sweep.wells.basins is None else "kept"
-        fractions = Estimate(sweep.predicted[sweep.now].tolist(), if_not_mixed=flag).with_caution(reasons)
+        flag: IfNotMixed = "caution" if scan.wells.basins is None else "kept"
+        fractions = Estimate(scan.predicted[scan.run_index].tolist(), if_not_mixed=flag).with_caution(reasons)
         return {"laplace_occupancy": fractions, "laplace_width": widths, "laplace_departure": departure}
 
 

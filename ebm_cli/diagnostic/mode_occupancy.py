@@ -45,8 +45,8 @@ class ModeOccupancy:
 
     def __init__(self, barrier: float, min_weight: float, missing: float, draws: int) -> None:
         check.positive("barrier", barrier)
-        check.share("min_weight", min_weight)
-        check.share("missing", missing)
+        check.fraction("min_weight", min_weight)
+        check.fraction("missing", missing)
         check.count("draws", draws)
         self.barrier = barrier
         self.min_weight = min_weight

@@ -29,7 +29,7 @@ class Phases:
     """
 
     def __init__(self, tail_fraction: float) -> None:
-        check.share("tail_fraction", tail_fraction)
+        check.fraction("tail_fraction", tail_fraction)
         check.positive("tail_fraction", tail_fraction)
         self.tail_fraction = tail_fraction
 

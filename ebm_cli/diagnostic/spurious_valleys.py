@@ -52,12 +52,12 @@ class SpuriousValleys:
     spaces = CONTINUOUS
 
     def __init__(self, starts: int, reach: float, initial_temperature_ratio: float, min_mass: float) -> None:
-        check.count("starts", starts, least=SHELL_SIZE)
+        check.count("starts", starts, minimum=SHELL_SIZE)
         check.positive("reach", reach)
         check.number("initial_temperature_ratio", initial_temperature_ratio)
         if initial_temperature_ratio < 1:
             raise check.InputError(f"initial_temperature_ratio must be >= 1, got {initial_temperature_ratio}")
-        check.share("min_mass", min_mass)
+        check.fraction("min_mass", min_mass)
         self.starts = starts
         self.reach = reach
         self.initial_temperature_ratio = initial_temperature_ratio

@@ -39,7 +39,7 @@ class ConfinedNetwork(nn.Module):
     ) -> None:
         super().__init__()
         check.count("width", width)
-        check.count("depth", depth, least=self.min_depth)
+        check.count("depth", depth, minimum=self.min_depth)
         self.event = event
         self.tail = Tail(confinement, base_components, event, data)
 

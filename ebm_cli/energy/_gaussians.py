@@ -1,4 +1,4 @@
-"""Mixtures of Gaussians with full covariances: energies, noise distributions and bases of paths."""
+"""Mixtures of Gaussians with full covariances, which serve as energies, noise distributions and bases of paths."""
 
 import math
 
@@ -13,12 +13,12 @@ from ebm_cli.data._mixture_fit import expectation_maximization
 from ebm_cli.data._rows import noisy_available_rows
 
 MAX_ROWS = 20_000
-# Ridge on the diagonal of each covariance, in mean variances.
+# Ridge on the diagonal of each covariance, as a fraction of the mean variance of the coordinates.
 RIDGE = 1e-3
 
 
 class Gaussians(nn.Module):
-    """−log Σₖ wₖ N(x; mₖ, Cₖ). Its numbers are buffers, saved with the weights.
+    """−log Σₖ wₖ N(x; mₖ, Cₖ). Its numbers are buffers, so that they are saved with the weights of a model.
 
     means: mₖ.
     factors: Fₖ with FₖFₖᵀ = Cₖ⁻¹, upper triangular.
@@ -44,7 +44,7 @@ class Gaussians(nn.Module):
 
     def _log_parts(self, x: Float[Tensor, "n size"]) -> tuple[Float[Tensor, "n K size"], Float[Tensor, "n K"]]:
         """Return Fₖᵀ(x − mₖ) and log wₖ N(x; mₖ, Cₖ)."""
-        # One product serves all components. A common center reduces cancellation.
+        # One matrix product serves all components. Subtracting a common center first reduces cancellation.
         K, size = self.means.shape
         center = self.means.mean(0)
         shift = torch.einsum("ki,kij->kj", self.means - center, self.factors)
@@ -61,7 +61,7 @@ class Gaussians(nn.Module):
         weights = (self.log_scales - log_determinants(self.factors)).softmax(0)
         k = torch.multinomial(weights, n, replacement=True, generator=rng)
         noise = torch.randn(n, size, 1, generator=rng, dtype=self.means.dtype, device=self.means.device)
-        # C = F⁻ᵀF⁻¹.
+        # Cₖ = Fₖ⁻ᵀFₖ⁻¹, so that Fₖ⁻ᵀ times standard normal noise has covariance Cₖ.
         return self.means[k] + torch.linalg.solve_triangular(self.factors[k].mT, noise, upper=False).squeeze(2)
 
 
@@ -71,7 +71,10 @@ def log_determinants(factors: Float[Tensor, "K size size"]) -> Float[Tensor, " K
 
 
 def gaussian_base(components: int, event: tuple[int, ...], data: Data | None) -> Gaussians:
-    """Return a mixture fitted to the noised training rows; raise InputError unless these have this shape."""
+    """Return the mixture of `base_components` that a network's energy is added to, fitted to noised training rows.
+
+    Raises InputError without data, and if its rows do not have the shape `event`.
+    """
     if data is None:
         raise InputError(f"base_components={components} is fitted to data: choose data, or base_components=0")
     if tuple(data.event) != tuple(event):
@@ -99,9 +102,11 @@ def fitted_gaussians(name: str, components: int, data: Data) -> Gaussians:
 
 def mix(narrow: Gaussians, wide: Gaussians, fraction: float) -> Gaussians:
     """Return (1 − fraction)·narrow + fraction·wide."""
-    parts = {name: torch.cat([value, wide.get_buffer(name)]) for name, value in narrow.named_buffers()}
-    parts["log_scales"] = torch.cat([narrow.log_scales + math.log(1 - fraction), wide.log_scales + math.log(fraction)])
-    return Gaussians(parts)
+    numbers = {name: torch.cat([value, wide.get_buffer(name)]) for name, value in narrow.named_buffers()}
+    numbers["log_scales"] = torch.cat(
+        [narrow.log_scales + math.log(1 - fraction), wide.log_scales + math.log(fraction)]
+    )
+    return Gaussians(numbers)
 
 
 def widen(gaussians: Gaussians, factor: float) -> Gaussians:

@@ -26,7 +26,7 @@ class Tail(nn.Module):
     def __init__(self, confinement: float, base: int, event: tuple[int, ...], data: Data | None) -> None:
         super().__init__()
         check.non_negative("confinement", confinement)
-        check.count("base_components", base, least=0)
+        check.count("base_components", base, minimum=0)
         self.confinement = confinement
         self.base = gaussian_base(base, event, data) if base else None
 

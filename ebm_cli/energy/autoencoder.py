@@ -29,7 +29,7 @@ class Architecture:
     def __post_init__(self) -> None:
         check.count("width", self.width)
         check.count("depth", self.depth)
-        check.count("channels", self.channels, least=0)
+        check.count("channels", self.channels, minimum=0)
         check.count("convolutions", self.convolutions)
         check.half_open("dropout", self.dropout)
         check.half_open("channel_dropout", self.channel_dropout)

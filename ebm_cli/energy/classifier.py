@@ -55,7 +55,7 @@ class Classifier(ConfinedNetwork):
 def number_of_classes(classes: int | None, data: Data | None) -> int:
     """Return `classes`, or the number of labels of the training rows; raise InputError if they disagree."""
     if classes is not None:
-        check.count("classes", classes, least=2)
+        check.count("classes", classes, minimum=2)
     y = None if data is None else available_rows(data).y
     if y is None:
         if classes is None:

@@ -40,7 +40,7 @@ class MLP(ConfinedNetwork):
         event: tuple[int, ...],
         data: Data | None,
     ) -> None:
-        check.count("frequencies", frequencies, least=0)
+        check.count("frequencies", frequencies, minimum=0)
         check.positive("bandwidth", bandwidth)
         if noise_level is not None:
             check.positive("noise_level", noise_level)

@@ -36,7 +36,7 @@ class Negation(nn.Module):
         self, runs: list[TrainedComponent], alpha: float, temperatures: list[float] | None, confinement: float
     ) -> None:
         super().__init__()
-        check.inside("alpha", alpha)
+        check.open_interval("alpha", alpha)
         check.non_negative("confinement", confinement)
         self.event = common_event(runs)
         if (space := common_space(runs)) != "continuous":

@@ -34,7 +34,7 @@ class C2ST:
     needs_samples = True
 
     def __init__(self, permutations: int) -> None:
-        check.count("permutations", permutations, least=19)
+        check.count("permutations", permutations, minimum=19)
         self.permutations = permutations
 
     def __call__(self, context: EvaluationContext) -> Result:

@@ -33,7 +33,7 @@ class DistanceToTruth:
     needs_samples = False
 
     def __init__(self, resolution: int) -> None:
-        check.count("resolution", resolution, least=32)
+        check.count("resolution", resolution, minimum=32)
         self.resolution = resolution
 
     def __call__(self, context: EvaluationContext) -> Result:

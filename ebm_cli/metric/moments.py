@@ -20,7 +20,7 @@ class Moments:
     needs_samples = True
 
     def __init__(self, bootstrap: int) -> None:
-        check.count("bootstrap", bootstrap, least=2)
+        check.count("bootstrap", bootstrap, minimum=2)
         self.bootstrap = bootstrap
 
     def __call__(self, context: EvaluationContext) -> Result:

@@ -22,12 +22,13 @@ from ebm_cli.sampler import Sampler
 from ebm_cli.sampler.tempering import Tempering
 from ebm_cli.wells.descent import states_of
 
-# States per chain at which the temperature is measured; few chains use more.
+# Number of states per chain at which the temperature is measured. Few chains use more, for MIN_STATES in all.
 STATES_PER_CHAIN = 20
-# Smallest difference of the temperature from T that is inconclusive, and that shows a lack of mixing, in T.
-MIN_DIFFERENCE, FAIL_DIFFERENCE = 0.1, 0.5
-CHUNK = 4096
-# Fraction of the states of chains without round trips that the other chains must have visited.
+# Relative differences of the measured temperature from T: a smaller one than the first is accepted, a larger one than
+# the second means that chains are not mixed.
+MIN_TEMPERATURE_ERROR, MAX_TEMPERATURE_ERROR = 0.1, 0.5
+MAX_STATES_PER_CALL = 4096
+# Fraction of the states of chains without round trips that must be near states of the other chains.
 MIN_VISITED = 0.95
 MIXED = "1 means mixed: the chains agree with each other and forget their initial states"
 UNDECIDED = "1 means mixed, but this is not certain here"
@@ -37,8 +38,8 @@ UNDECIDED = "1 means mixed, but this is not certain here"
 class MixingResult:
     """The verdict on a set of chains.
 
-    estimate: 1 if mixed.
-    notes: how it was found, for the terminal.
+    estimate: 1 if mixed, with the verdict and its reasons.
+    notes: lines for the terminal on extra chains that were run.
     worst: the function of the state with the largest R̂; empty if unknown.
     separate: True if extra chains settled in a region that these chains have not visited.
     """
@@ -83,7 +84,10 @@ def assess_mixing(context: ChainContext, seed: int, stop: Callable[[], bool] = n
 def check_start_dependence(
     context: ChainContext, chains: Chains, seed: int, stop: Callable[[], bool]
 ) -> tuple[ProbeResult, list[str]]:
-    """Return whether the result may depend on the starting points, by their width or by probes, and notes on it."""
+    """Test by their width or by probes whether the result depends on the starting points. Also return notes.
+
+    The outcome is "converged" if this cannot be tested or need not be. The message then says why.
+    """
     if context.energy is None or context.sampler is None:
         unknown = "their starting points are unknown, so a mode that no chain visited cannot be ruled out"
         return ProbeResult("converged", f"the chains agree, but {unknown}"), []
@@ -94,7 +98,7 @@ def check_start_dependence(
     if width is not None and width >= OVERDISPERSED:
         wide = f"the starting points were {width:.3g} times as wide as the chains, and the chains agree"
         return ProbeResult("converged", wide), []
-    probes = probes_of(context.energy, context.sampler, chains, context.data, seed, stop)
+    probes = run_probes(context.energy, context.sampler, chains, context.data, seed, stop)
     if width is None:
         why = "the starting points are unknown"
     elif width == 0:
@@ -104,31 +108,32 @@ def check_start_dependence(
     return probes, [f"mixing: {why}, so extra chains were started farther out. Result: {probes.message}"]
 
 
-def probes_of(
+def run_probes(
     energy: nn.Module, sampler: Sampler, chains: Chains, data: Data | None, seed: int, stop: Callable[[], bool]
 ) -> ProbeResult:
-    """Return the result of probes with the chains' kernel.
+    """Return the result of probes with the chains' sampler.
 
-    If the path has exact draws, probes use the kernel of the model's replica by itself: a path would bring them to the
-    chains without mixing.
+    If the path has exact draws, probes use only the kernel of the model's replica. Replica exchange would replace a
+    probe by a draw of the far end, so that every probe would come to the chains, wherever it started.
     """
     if not isinstance(sampler, Tempering) or not sampler.path.has_draws:
         return probe(energy, sampler, chains, data, seed, stop)
-    path = sampler.path.between(energy, sampler.temperature)
+    path = sampler.path.annealing_path(energy, sampler.temperature)
     x = states_of(energy, chains.x.reshape(-1, *chains.event))
-    length = x.new_tensor(sampler.step_sizes[0])
+    # The kernel moves coordinates of the path at temperature 1. The chains are expressed in these, and U = E/T.
+    length = x.new_tensor(sampler.replica_step_factors[0])
     z = path.space.coordinates(x) / length
-    moved = dataclasses.replace(chains, x=z.view(*chains.x.shape[:2], -1).double().cpu().numpy())
-    if moved.potential is not None:
-        moved = dataclasses.replace(moved, potential=moved.potential / sampler.temperature)
-    return probe(path.energy_at(1.0, length), sampler.kernel, moved, None, seed, stop)
+    in_path = dataclasses.replace(chains, x=z.view(*chains.x.shape[:2], -1).double().cpu().numpy())
+    if in_path.potential is not None:
+        in_path = dataclasses.replace(in_path, potential=in_path.potential / sampler.temperature)
+    return probe(path.energy_at(1.0, length), sampler.kernel, in_path, None, seed, stop)
 
 
 def check_round_trips(chains: Chains, found: Evidence) -> None:
-    """Add what the round trips of replica exchange show: without one, hot replicas have passed nothing on.
+    """Add the evidence of round trips: states that come from the far end of a path to the model's replica.
 
-    Chains that no state from the far end has reached are no independent evidence; a mode that only they have visited
-    is inconclusive.
+    Chains are not mixed if no chain had a round trip, because other replicas then had no effect on them. Chains without
+    a round trip may be where they started. If only they have visited a region, the evidence is inconclusive.
     """
     if chains.round_trips is None:
         return
@@ -152,11 +157,11 @@ def check_round_trips(chains: Chains, found: Evidence) -> None:
 
 
 def check_temperature(context: ChainContext, chains: Chains, found: Evidence) -> None:
-    """Add the evidence of two temperatures of the chains that both differ from T by 4 standard errors and a tenth of T.
+    """Add the evidence of the chains' temperature, measured in two ways.
 
     T_conf = ⟨‖∇E‖²⟩/⟨ΔE⟩ (Rugh, 1997) is too high if curvature is concentrated in kinks. The virial ⟨(x − m)·∇E⟩/d
-    (Clausius, 1870), m the mean, is not. Therefore a single difference is not evidence. Chains are not mixed if the
-    difference exceeds half of T.
+    (Clausius, 1870), m the mean, is not. Therefore the evidence is inconclusive only if both differ from T, by more
+    than 4 standard errors and a tenth of T. Chains are not mixed if T_conf then differs from T by more than half of T.
     """
     energy, T = context.energy, context.temperature
     if energy is None or not T or space_of(energy) != "continuous":
@@ -166,12 +171,12 @@ def check_temperature(context: ChainContext, chains: Chains, found: Evidence) ->
     if not isinstance(value, float) or not isinstance(se, float):
         return
     both = [(value, se), virial(energy, chains, max(STATES_PER_CHAIN, MIN_STATES // len(chains.x)))]
-    if any(abs(each - T) <= max(4 * error, MIN_DIFFERENCE * T) for each, error in both):
+    if any(abs(each - T) <= max(4 * error, MIN_TEMPERATURE_ERROR * T) for each, error in both):
         return
     why = "The step size biases the chains, or they are not yet in equilibrium"
     remedy = f"Type {context.smaller_step()} or {chains.after_burn_in()}"
     what = f"the chains are at T = {show(value, se)} instead of {T:g}. {why}. {remedy}"
-    if abs(value - T) > FAIL_DIFFERENCE * T:
+    if abs(value - T) > MAX_TEMPERATURE_ERROR * T:
         found.against.append(f"not mixed: {what}")
     else:
         found.inconclusive.append(f"inconclusive: {what}")
@@ -183,7 +188,10 @@ def virial(energy: nn.Module, chains: Chains, draws: int) -> tuple[float, float]
     chosen = evenly_spaced(flat.shape[1], draws)
     states = states_of(energy, chains.x[:, chosen].reshape(-1, *chains.event))
     with frozen(energy):
-        grads = [energy_and_grad(energy, part)[1].flatten(1).double().cpu().numpy() for part in states.split(CHUNK)]
+        grads = [
+            energy_and_grad(energy, part)[1].flatten(1).double().cpu().numpy()
+            for part in states.split(MAX_STATES_PER_CALL)
+        ]
     centered = flat[:, chosen].reshape(-1, flat.shape[2]) - flat.mean((0, 1))
     each = (centered * np.concatenate(grads)).mean(1).reshape(len(flat), -1).mean(1)
     return float(each.mean()), float(each.std(ddof=1) / len(each) ** 0.5)

@@ -23,7 +23,7 @@ class ChainObjective(Objective):
     def __init__(self, steps: int, delay_steps: int, sampler: Sampler, start: Start, engine: str) -> None:
         super().__init__()
         check_chains(steps, sampler)
-        check.count("delay_steps", delay_steps, least=0)
+        check.count("delay_steps", delay_steps, minimum=0)
         self.steps, self.delay_steps = steps, delay_steps
         self.sampler, self.start, self.engine = sampler, start, engine
 

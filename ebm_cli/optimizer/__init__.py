@@ -64,11 +64,11 @@ class Rate:
 
     def __post_init__(self) -> None:
         check.positive("lr", self.lr)
-        check.count("warmup", self.warmup, least=0)
+        check.count("warmup", self.warmup, minimum=0)
         check.one_of("decay", self.decay, DECAYS)
         check.count("decay_at", self.decay_at)
-        check.share("decay_factor", self.decay_factor)
-        check.share("restart_factor", self.restart_factor)
+        check.fraction("decay_factor", self.decay_factor)
+        check.fraction("restart_factor", self.restart_factor)
         check.positive("restart_factor", self.restart_factor)
         if self.restart_at is not None:
             check.count("restart_at", self.restart_at)

@@ -23,7 +23,7 @@ from ebm_cli.partition.refinement import estimate_log_z
 from ebm_cli.partition.resolution import path_rounding_refusal, with_resolution
 from ebm_cli.partition.settings import LogZSettings
 from ebm_cli.path._coordinates import Integrand, whiten
-from ebm_cli.path.base import fitted_path
+from ebm_cli.path.base import fit_base
 
 NAMES = {
     "auto": "annealed paths in both directions",
@@ -88,8 +88,8 @@ def check_integrand(integrand: Integrand, settings: LogZSettings) -> None:
 def annealing_path(
     integrand: Integrand, settings: LogZSettings, budget: Budget, rows: Float[Tensor, "n *event"]
 ) -> CountedPath:
-    """Return the path from the settings' base distribution to the model. rows: of about the model's distribution."""
-    return CountedPath(*fitted_path(integrand, rows, settings.base, settings.box), budget)
+    """Return the path from the settings' base distribution to the model. rows: approximate samples of the model."""
+    return CountedPath(*fit_base(integrand, rows, settings.base, settings.box), budget)
 
 
 def describe(method: str, integrand: Integrand, estimate: Estimate) -> str:

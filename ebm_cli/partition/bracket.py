@@ -1,4 +1,4 @@
-"""Brackets: weights of paths from the base bound log Z from below, weights of paths from the model from above."""
+"""Brackets: paths from the base to the model bound log Z from below, paths from the model to the base from above."""
 
 import math
 from collections.abc import Sequence
@@ -21,11 +21,12 @@ from ebm_cli.partition.log_weights import (
     student_quantile,
 )
 
-# Number of independent blocks of paths with a bound each: enough for a standard error, with many paths per block.
+# Paths are divided into this many independent blocks with one bound each. These are enough for a standard error, and
+# leave many paths per block.
 BLOCKS = 16
 # Bounds that cross by more than this many joint standard errors do not cross by chance.
 MAX_CROSSING = 4.0
-# Width of a bracket in nats above which it distinguishes few models.
+# A wider bracket than this, in nats, distinguishes few models.
 MAX_WIDTH = 1.0
 REMEDY = "increase temperatures or budget"
 
@@ -34,9 +35,9 @@ REMEDY = "increase temperatures or budget"
 class ReversePaths:
     """Paths from the model to the base.
 
-    log_w: log weights, one row for each chain of the model at which they start; None if there are no paths.
+    log_w: log weights, one row per chain of the model: paths start at its draws. None if there are no paths.
     mixing: the verdict on these chains.
-    contradicted: True if a search found mass that no chain has been near.
+    contradicted: True if a search found mass far from all chains.
     """
 
     log_w: Float[np.ndarray, "chain each"] | None
@@ -55,28 +56,36 @@ class ReversePaths:
 
 @dataclass(frozen=True)
 class Bound:
-    """mean: over blocks. margin: distance of the bound from it, Student's quantile times the standard error."""
+    """A bound on log Z, mean − margin or mean + margin.
+
+    mean: mean over blocks.
+    margin: Student's quantile times the standard error of this mean.
+    """
 
     mean: float
     margin: float
 
     @staticmethod
     def from_blocks(values: Float[np.ndarray, " block"]) -> "Bound":
-        """Return the bound that independent values give."""
+        """Return the bound given by independent blocks with one value each."""
         mean, error = mean_and_error(values)
         return Bound(mean, student_quantile(len(values)) * error)
 
 
 @dataclass(frozen=True)
 class ForwardPaths:
-    """log_w: log weights of n ≥ 2 independent estimates of Z, −∞ for paths with a non-finite energy. method: theirs."""
+    """Paths from the base to the model.
+
+    log_w: log weights, whose exponentials are n ≥ 2 independent estimates of Z; −∞ for paths with a non-finite energy.
+    method: the method that made them, see `bracket`.
+    """
 
     log_w: Float[np.ndarray, " n"]
     method: str
 
     @property
     def units(self) -> str:
-        """Return what one weight belongs to."""
+        """Return what has one weight each, in words."""
         return "groups of particles" if self.method == "smc" else "paths"
 
     @property
@@ -92,7 +101,7 @@ class ForwardPaths:
 
     @cached_property
     def bound(self) -> Bound:
-        """Return the lower bound; it is infinite if some weight is 0."""
+        """Return the lower bound as mean and margin. The mean is −∞ if all weights of a block are 0."""
         return Bound.from_blocks(np.array([log_mean(block) for block in self.blocks]))
 
     @property
@@ -102,20 +111,24 @@ class ForwardPaths:
 
     @property
     def cautions(self) -> list[str]:
-        """Return why there is no lower bound, if so."""
+        """Return the caution that there is no lower bound, if there is none."""
         if self.lower is not None:
             return []
         return [f"no lower bound on log Z: some {self.units} reached states with non-finite energy"]
 
     def value(self) -> tuple[float, float]:
-        """Return log ⟨w⟩ and its standard error sd(w)/(⟨w⟩√n)."""
+        """Return log ⟨w⟩ and its standard error sd(w)/(⟨w⟩√n), times `student_factor`."""
         n, ess = len(self.log_w), effective_number(self.log_w)
         return log_mean(self.log_w), student_factor(n) * float(np.sqrt(max(1 / ess - 1 / n, 0.0) * n / (n - 1)))
 
 
 @dataclass(frozen=True)
 class BracketResult:
-    """estimate: log Z in nats. gap: distance between the means of both bounds; None without both."""
+    """Log Z between its bounds.
+
+    estimate: log Z in nats.
+    gap: mean of the upper bound minus mean of the lower bound; None unless there are both.
+    """
 
     estimate: Estimate
     gap: float | None = None
@@ -124,27 +137,34 @@ class BracketResult:
 def bracket(forward_log_w: Float[np.ndarray, " n"], reverse: ReversePaths | None, method: str) -> BracketResult:
     """Return log Z in nats between bounds from both directions.
 
-    ⟨w⟩ of forward paths is an unbiased estimate of Z (Neal, 2001), so that by Jensen's inequality E log ⟨w⟩ ≤ log Z for
-    a mean over any K of them (Burda, Grosse and Salakhutdinov, 2016). With w' of a reverse path from a draw of the
-    model, E log (w' + Σw)/(K + 1) ≥ log Z (Sobolev and Vetrov, 2019; Brekelmans et al., 2022, the independent
-    multi-sample bound; K = 0 is Grosse, Ghahramani and Adams, 2015). Both are tighter for larger K. Paths are divided
-    into 16 blocks, K = n/16 forward paths with the reverse paths of one chain. Each bound is the mean over blocks moved
-    outward by Student's quantile of its error. It holds with probability 97.5 %, the upper one if chains are draws of
-    the model. The value is log ⟨w⟩ of forward paths with error sd(w)/(⟨w⟩√n), or by "bridge" both directions joined.
-    Errors from few values are increased so that ±1.96 of them is Student's interval. Refused if the effective sample
-    size of forward paths is below a tenth of their number, or 3, or if E log w and E log w' cross by more than chance;
-    and, with its lower bound kept, if a search found mass that the chains lack.
+    Lower bound: ⟨w⟩ of forward paths is an unbiased estimate of Z (Neal, 2001). Therefore, by Jensen's inequality,
+    E log ⟨w⟩ ≤ log Z for a mean over any K of them (Burda, Grosse and Salakhutdinov, 2016).
+
+    Upper bound: with w' of a reverse path from a draw of the model, E log (w' + Σw)/(K + 1) ≥ log Z (Sobolev and
+    Vetrov, 2019; Brekelmans et al., 2022, the independent multi-sample bound; K = 0 is Grosse, Ghahramani and Adams,
+    2015).
+
+    Both are tighter for larger K. Paths are divided into 16 blocks: K = n/16 forward paths and the reverse paths of one
+    chain. Each bound is the mean over blocks, moved outward by Student's quantile of its standard error. Each holds
+    with probability 97.5 %; the upper bound only if the chains are draws of the model.
+
+    The value is log ⟨w⟩ of forward paths, or for "bridge" the estimate of `bennett` from both directions. Errors from
+    few values are increased so that ±1.96 of them is Student's interval.
+
+    The value is refused in three cases. The effective sample size of forward paths is below a tenth of their number or
+    below 3. The means of log w and log w' cross by more than chance. A search found mass that the chains lack; then the
+    lower bound is kept.
 
     forward_log_w: log weights of n ≥ 2 independent estimates; −∞ for paths with a non-finite energy.
     reverse: paths in the other direction, or None.
-    method: "ais", "bridge", or "smc". Weights of smc are of groups of particles: each of them is a block, and K = 0 for
-        reverse paths, because w' is the weight of one path.
+    method: "ais", "bridge", or "smc". Each weight of smc belongs to a group of particles. Each group is a block, and
+        K = 0 for reverse paths, because w' is the weight of one path.
     """
     forward = ForwardPaths(forward_log_w, method)
     if is_collapsed(forward_log_w):
         return BracketResult(refused(f"importance weights collapsed: {forward.summary}; {REMEDY}", "nats"))
     if reverse is not None and reverse.contradicted:
-        # Forward paths start at the same distribution as the chains, so that their value lacks that mass as well.
+        # Chains and forward paths both come from the base. Mass that the chains lack is missing from the value as well.
         reason = f"only a lower bound: {reverse.mixing.reason}; choose another base, or data with samples of all modes"
         return BracketResult(Estimate(None, lower=forward.lower, unit="nats", verdict="refused", reasons=(reason,)))
     problem = "there are no reverse paths" if reverse is None else reverse.problem
@@ -158,12 +178,12 @@ def bracket(forward_log_w: Float[np.ndarray, " n"], reverse: ReversePaths | None
 
 
 def two_sided(forward: ForwardPaths, reverse_log_w: Float[np.ndarray, "chain each"], mixing: Estimate) -> BracketResult:
-    """Return the bracket that paths in both directions give."""
-    smc = forward.method == "smc"
-    means = reverse_log_w.mean(1) if smc else multi_sample_upper_bound(forward.blocks, reverse_log_w)
-    above = Bound.from_blocks(means)
-    lower, upper = forward.lower, above.mean + above.margin
-    gap = None if lower is None else above.mean - forward.bound.mean
+    """Return the bracket given by paths in both directions."""
+    is_smc = forward.method == "smc"
+    means = reverse_log_w.mean(1) if is_smc else multi_sample_upper_bounds(forward.blocks, reverse_log_w)
+    reverse_bound = Bound.from_blocks(means)
+    lower, upper = forward.lower, reverse_bound.mean + reverse_bound.margin
+    gap = None if lower is None else reverse_bound.mean - forward.bound.mean
     value, se = forward.value()
     summary, cautions = forward.summary, forward.cautions
     if forward.method == "bridge":
@@ -190,19 +210,19 @@ def crossing_message(forward: Float[np.ndarray, " n"], reverse: Float[np.ndarray
 
     Single weights are compared, because multi-sample bounds of both directions share weights.
     """
-    (below, below_error), (above, above_error) = mean_and_error(forward), mean_and_error(reverse.mean(1))
-    if below - above <= MAX_CROSSING * np.hypot(below_error, above_error):
+    (lower, lower_error), (upper, upper_error) = mean_and_error(forward), mean_and_error(reverse.mean(1))
+    if lower - upper <= MAX_CROSSING * np.hypot(lower_error, upper_error):
         return ""
     return (
-        f"the lower bound ({below:.4g}) exceeds the upper bound ({above:.4g}), so the reverse chains have not sampled "
+        f"the lower bound ({lower:.4g}) exceeds the upper bound ({upper:.4g}), so the reverse chains have not sampled "
         "the model"
     )
 
 
-def multi_sample_upper_bound(
+def multi_sample_upper_bounds(
     blocks: Sequence[Float[np.ndarray, " _"]], reverse: Float[np.ndarray, "block each"]
 ) -> Float[np.ndarray, " block"]:
-    """Return log (w' + Σw)/(K + 1) of each reverse path with its block of forward paths, averaged per chain."""
+    """Return the mean over a chain's reverse paths of log (w' + Σw)/(K + 1), Σw over the block of forward paths."""
     return np.array(
         [
             (np.logaddexp(paths, np.logaddexp.reduce(block)) - math.log(len(block) + 1)).mean()
@@ -212,21 +232,22 @@ def multi_sample_upper_bound(
 
 
 def bennett(forward: Float[np.ndarray, " n"], reverse: Float[np.ndarray, "chain each"]) -> tuple[float, float]:
-    """Return log Z and its standard error by the acceptance ratio of both directions.
+    """Return log Z and its standard error by Bennett's acceptance ratio, from both directions.
 
-    c = log Z is where Σ 1/(1 + e^{c + M − log w}) over forward paths equals Σ 1/(1 + e^{log w − c − M}) over reverse
-    paths: Bennett, 1976 (J. Comput. Phys. 22, 245), eq. 12, with works −log w and M = log(n/n'). The same as optimal
-    bridge sampling (Meng and Wong, 1996). The error is from the variance of both sums, of the second over its chains.
+    At c = log Z, Σ 1/(1 + e^{c + M − log w}) over forward paths equals Σ 1/(1 + e^{log w − c − M}) over reverse paths:
+    Bennett, 1976 (J. Comput. Phys. 22, 245), eq. 12, with works −log w and M = log(n/n'). This is optimal bridge
+    sampling (Meng and Wong, 1996). The error is from the variance of both sums; that of the second is over chains,
+    because reverse paths from one chain are not independent.
     """
     flat = reverse.flatten()
     M = math.log(len(forward) / len(flat))
 
-    def both(c: float) -> tuple[np.ndarray, np.ndarray]:
+    def terms(c: float) -> tuple[np.ndarray, np.ndarray]:
         return expit(forward - c - M), expit(c + M - reverse)
 
     low, high = min(forward[np.isfinite(forward)].min(), flat.min()) - 1, max(forward.max(), flat.max()) + 1
     limits = [low - abs(M) - 20, high + abs(M) + 20]
-    c = float(root_scalar(lambda c: both(c)[0].sum() - both(c)[1].sum(), bracket=limits, method="brentq").root)
-    first, second = both(c)
-    sums = (first, second.mean(1))
-    return c, float(np.hypot(*(student_factor(len(each)) * standard_error(each) / each.mean() for each in sums)))
+    c = float(root_scalar(lambda c: terms(c)[0].sum() - terms(c)[1].sum(), bracket=limits, method="brentq").root)
+    forward_terms, reverse_terms = terms(c)
+    independent = (forward_terms, reverse_terms.mean(1))
+    return c, float(np.hypot(*(student_factor(len(each)) * standard_error(each) / each.mean() for each in independent)))

@@ -43,10 +43,10 @@ class LogZSettings:
             lambda: check.one_of("base", self.base, BASES),
             lambda: check_box(self.box),
             lambda: check.one_of("kernel", self.kernel, KERNELS),
-            lambda: check.count("chains", self.chains, least=16),
-            lambda: check.count("temperatures", self.temperatures, least=2),
+            lambda: check.count("chains", self.chains, minimum=16),
+            lambda: check.count("temperatures", self.temperatures, minimum=2),
             lambda: check.count("leapfrog_steps", self.leapfrog_steps),
-            lambda: check.count("steps", self.steps, least=100),
+            lambda: check.count("steps", self.steps, minimum=100),
         )
 
 

@@ -27,9 +27,9 @@ class Path(Protocol):
         ...
 
     def step_factors(self) -> list[float]:
-        """Return how many times as long as at β = 1 a step of each replica should be, before burn-in tunes it.
+        """Return the length of each replica's step as a multiple of the kernel's own, before burn-in tunes it.
 
-        A replica that is drawn exactly makes no step.
+        A replica that is drawn exactly makes no step and has no factor.
         """
         ...
 
@@ -42,6 +42,9 @@ class Path(Protocol):
         """Return the path with replicas at places that would swap equally often, given the present swap rates."""
         ...
 
-    def between(self, energy: nn.Module, temperature: float) -> AnnealingPath:
-        """Return the densities between the far end and this model."""
+    def annealing_path(self, energy: nn.Module, temperature: float) -> AnnealingPath:
+        """Return the densities from the far end to this model.
+
+        Samplers ask for them in every step. Therefore a path should keep those of the last energy and temperature.
+        """
         ...

@@ -1,4 +1,4 @@
-"""A path from a density with exact draws, fitted to rows, to the model."""
+"""A path to the model from a density with exact draws that is fitted to rows."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -27,16 +27,17 @@ BASES = ("auto", "gaussian", "mixture", "box")
 
 @dataclass(frozen=True)
 class BasePath:
-    """U_β = U₀ + β(E/T − U₀), with exact draws of exp(−U₀) at β = 0, in coordinates in which the rows are about normal.
+    """U_β = U₀ + β(E/T − U₀), with exact draws of exp(−U₀) at β = 0.
 
-    States that come from β = 0 are independent of all earlier ones (Syed et al., 2022, Journal of the Royal Statistical
-    Society B 84, 321).
+    The coordinates are those in which the rows are roughly standard normal. States that come from β = 0 are independent
+    of all earlier states (Syed et al., 2022, Journal of the Royal Statistical Society B 84, 321).
 
-    base: U₀: gaussian or mixture, fitted to the training rows; box, uniform; auto, the mixture if there are training
-        rows of up to 100 coordinates, else gaussian.
+    base: the density exp(−U₀). gaussian or mixture: fitted to the rows. box: uniform. auto: mixture if there are
+        training rows of up to 100 coordinates, otherwise gaussian.
     box: lower and upper bound of every coordinate for base=box; None for 1.5 times the range of the rows.
     betas: β of each replica, a list that falls from 1 to 0; auto: found by a pilot run.
     data: the rows, or the data set that has them.
+    cache: the densities of the last energy and temperature, because the fit of a base takes longer than a step.
     """
 
     has_draws: ClassVar[bool] = True
@@ -46,7 +47,7 @@ class BasePath:
     box: list[float] | None
     betas: str | list[float]
     data: Data | Batch | None
-    bound: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+    cache: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         check.every(
@@ -68,23 +69,24 @@ class BasePath:
         return self.betas == "auto"
 
     def with_equal_swap_rates(self, swap_rates: list[float]) -> "BasePath":
-        """Rejections are taken to add up evenly along β between two replicas."""
+        """See `Path`. The rejection rate of two neighbors is assumed to grow linearly with β between them."""
         places = equal_rejection_places(self.replica_betas(), swap_rates)
         return self.with_betas([1.0, *places[1:-1], 0.0])
 
     def with_betas(self, betas: list[float]) -> "BasePath":
-        """Return the path with replicas at these places; the base is not fitted again."""
+        """Return the path with replicas at these β."""
         path = dataclasses.replace(self, betas=betas)
-        path.bound.update(self.bound)
+        # The base does not depend on β, so it need not be fitted again.
+        path.cache.update(self.cache)
         return path
 
     def rows(self) -> Batch | None:
         """Return the rows to which the base is fitted, with the noise of the data."""
         return noisy_available_rows(self.data, 0) if isinstance(self.data, Data) else self.data
 
-    def between(self, energy: nn.Module, temperature: float) -> AnnealingPath:
-        """Return the densities between the base and this model. Raises InputError without rows."""
-        if self.bound.get("energy") is not energy or self.bound["temperature"] != temperature:
+    def annealing_path(self, energy: nn.Module, temperature: float) -> AnnealingPath:
+        """Return the densities from the base to this model. Raises InputError if there are no rows to fit."""
+        if self.cache.get("energy") is not energy or self.cache["temperature"] != temperature:
             rows = self.rows()
             if rows is None:
                 raise InputError(
@@ -94,33 +96,38 @@ class BasePath:
             event = tuple(rows.x.shape[1:])
             x = rows.x.to(device_of(energy))
             integrand = Integrand(energy, temperature, event, x, 0, rows.clean, noise)
-            space, base = fitted_path(integrand, x, self.base, self.box)
-            self.bound.update(energy=energy, temperature=temperature, path=AnnealingPath(space, base))
-        return self.bound["path"]
+            space, base = fit_base(integrand, x, self.base, self.box)
+            self.cache.update(energy=energy, temperature=temperature, path=AnnealingPath(space, base))
+        return self.cache["path"]
 
 
-def fitted_path(
+def fit_base(
     integrand: Integrand, rows: Float[Tensor, "n *event"], base: str, box: list[float] | None
 ) -> tuple[WhitenedEnergy, BaseDistribution]:
-    """Return coordinates in which the rows are about normal, and the base distribution in them.
+    """Return coordinates in which the rows are roughly normal, and the base distribution in these coordinates.
 
-    rows: samples of about the model's distribution; the integrand's own, or chains' states if it has none.
+    rows: approximate samples of the model: the rows of the integrand, or states of chains if it has none.
+    base: see `BasePath`. auto does not fit a mixture to states of chains.
     """
     if base == "box":
         space = whiten_range(integrand, rows) if box is None else whiten_box(integrand, box)
         return space, UniformBox(space.center)
-    few = integrand.size <= MAX_COORDINATES
-    if base == "mixture" and not few:
+    mixture_is_possible = integrand.size <= MAX_COORDINATES
+    if base == "mixture" and not mixture_is_possible:
         raise InputError(f"base=mixture works in up to {MAX_COORDINATES} dimensions, got {integrand.size}: gaussian")
     space = whiten(integrand, rows)
-    if base == "mixture" or (base == "auto" and few and integrand.rows is not None):
+    if base == "mixture" or (base == "auto" and mixture_is_possible and integrand.rows is not None):
         clean, noise = (rows, 0.0) if integrand.clean is None else (integrand.clean, integrand.noise)
         return space, fitted_mixture(space, clean, noise, WIDER)
     return space, StandardNormal(space.center)
 
 
 def fitted_mixture(space: WhitenedEnergy, rows: Float[Tensor, "n *event"], noise: float, wider: float) -> MixtureBase:
-    """Return the mixture baseline fitted to these rows plus noise, as a base."""
+    """Return a base: the mixture of the held-out likelihood's baselines, fitted to these rows.
+
+    noise: standard deviation of the noise that is added to the rows (≥ 0).
+    wider: factor of all standard deviations (> 0).
+    """
     found = mixture.fit(split_fit_data(rows.flatten(1).double().cpu(), noise, 0))
     assert isinstance(found, NormalMixture)
     return MixtureBase(space, found.log_weights, found.means, found.roots, wider)
@@ -132,8 +139,8 @@ def check_box(box: object) -> None:
         return
     if not isinstance(box, list) or len(box) != 2:
         raise InputError(f"box must be two numbers, its lower and upper bound, got {box}")
-    for bound in box:
-        check.number("box", bound)
+    for side in box:
+        check.number("box", side)
     if box[0] >= box[1]:
         raise InputError(f"box must have its lower bound first, got {box}")
 
@@ -144,6 +151,6 @@ def check_betas(betas: object) -> None:
         check.one_of("betas", betas, ["auto"])
         return
     for beta in betas:
-        check.share("betas", beta)
+        check.fraction("betas", beta)
     if len(betas) < 2 or betas[0] != 1 or betas[-1] != 0 or any(a <= b for a, b in pairwise(betas)):
         raise InputError(f"betas must be a list that falls from 1 to 0, such as [1,0.3,0], got {betas}")

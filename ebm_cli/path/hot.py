@@ -22,10 +22,11 @@ class HotPath:
     Chains cross barriers at the hottest temperature, but its density has no exact draws. Therefore the path has no
     log Z, and chains that start in one mode at every temperature may all lack another.
 
-    temperatures: τ, a rising list that starts with 1; auto for `replicas` of them, geometric up to `hottest` until
-        burn-in spaces them for equal swap rates.
-    replicas: number of temperatures (≥ 2).
-    hottest: largest τ (> 1).
+    temperatures: τ of each replica, a rising list that starts with 1; auto: a geometric sequence that burn-in changes
+        to give equal swap rates.
+    replicas: number of temperatures for auto (≥ 2).
+    hottest: largest τ for auto (> 1).
+    cache: the densities of the last energy and temperature.
     """
 
     has_draws: ClassVar[bool] = False
@@ -34,10 +35,10 @@ class HotPath:
     temperatures: str | list[float]
     replicas: int
     hottest: float
-    bound: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
+    cache: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        check.count("replicas", self.replicas, least=2)
+        check.count("replicas", self.replicas, minimum=2)
         check.number("hottest", self.hottest)
         if self.hottest <= 1:
             raise check.InputError(f"hottest must be > 1, got {self.hottest}")
@@ -54,31 +55,32 @@ class HotPath:
         return np.geomspace(1.0, self.hottest, self.replicas).tolist()
 
     def replica_betas(self) -> list[float]:
-        return [1 / factor for factor in self.ladder]
+        return [1 / τ for τ in self.ladder]
 
     def step_factors(self) -> list[float]:
-        return [factor**0.5 for factor in self.ladder]
+        # At temperature τ the model is about √τ times as wide.
+        return [τ**0.5 for τ in self.ladder]
 
     @property
     def is_automatic(self) -> bool:
         return self.temperatures == "auto"
 
     def with_equal_swap_rates(self, swap_rates: list[float]) -> "HotPath":
-        """Rejections are taken to add up along the logarithm of the temperature."""
+        """See `Path`. The rejection rate of two neighbors is assumed to grow linearly with log τ between them."""
         places = np.exp(equal_rejection_places(np.log(self.ladder).tolist(), swap_rates)).tolist()
         return dataclasses.replace(self, temperatures=[1.0, *places[1:-1], self.ladder[-1]])
 
-    def between(self, energy: nn.Module, temperature: float) -> AnnealingPath:
-        if self.bound.get("energy") is not energy or self.bound["temperature"] != temperature:
+    def annealing_path(self, energy: nn.Module, temperature: float) -> AnnealingPath:
+        if self.cache.get("energy") is not energy or self.cache["temperature"] != temperature:
             path = AnnealingPath(UnchangedCoordinates(energy, temperature), NoBase())
-            self.bound.update(energy=energy, temperature=temperature, path=path)
-        return self.bound["path"]
+            self.cache.update(energy=energy, temperature=temperature, path=path)
+        return self.cache["path"]
 
 
 def check_temperatures(temperatures: list[float]) -> None:
     """Raise InputError unless the temperatures are a rising list that starts with 1."""
-    for factor in temperatures:
-        check.positive("temperatures", factor)
+    for temperature in temperatures:
+        check.positive("temperatures", temperature)
     rising = all(a < b for a, b in pairwise(temperatures))
     if len(temperatures) < 2 or temperatures[0] != 1 or not rising:
         raise check.InputError(

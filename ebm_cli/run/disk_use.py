@@ -37,7 +37,7 @@ def surplus_steps(run: Run, keep: int | str) -> list[int]:
     steps = run.steps()
     if isinstance(keep, int):
         return steps[:-keep]
-    room = check.size(keep)
+    room = check.size_in_bytes(keep)
     for number, step in enumerate(reversed(steps)):
         room -= folder_bytes(run.checkpoints / f"step-{step}")
         if room < 0:

@@ -59,7 +59,7 @@ class HMC(CompilableKernel):
         check.positive("step_size", self.step_size)
         check.count("leapfrog_steps", self.leapfrog_steps)
         check.half_open("step_size_jitter", self.step_size_jitter)
-        check.share("short", self.short)
+        check.fraction("short", self.short)
         check.non_negative("log_step_std", self.log_step_std)
         check.positive("temperature", self.temperature)
         check_scales(self.scales)

@@ -37,7 +37,7 @@ class JumpMALA(CompilableKernel):
 
     def __post_init__(self) -> None:
         check.positive("step_size", self.step_size)
-        check.share("jump_probability", self.jump_probability)
+        check.fraction("jump_probability", self.jump_probability)
         check.positive("jump_std", self.jump_std)
         check.positive("temperature", self.temperature)
 

@@ -38,7 +38,7 @@ class SGHMC(CompilableKernel):
     def __post_init__(self) -> None:
         check.positive("step_size", self.step_size)
         check.positive("friction", self.friction)
-        check.share("friction", self.friction)
+        check.fraction("friction", self.friction)
         check.non_negative("temperature", self.temperature)
         check_scales(self.scales)
 

@@ -24,26 +24,26 @@ from ebm_cli.sampler import (
     uniform_like,
 )
 
-# Keys that set the step of a sampler or of a kernel within it.
+# Keys that set the step of a sampler or of its kernel. If one was typed, adapt=auto leaves unadjusted kernels untuned.
 STEP_KEYS = {"sampler.step_size", "sampler.kernel.step_size", "sampler.step_factors"}
-# Which end of the path a replica's state has visited last.
+# Values of `Replicas.last_end`; it is 0 for a state that has visited neither end.
 FAR_END, MODEL = 1, 2
 
 
 class Replicas(NamedTuple):
-    """All replicas of all chains, replica by replica, the model's first: K·n rows.
+    """The states of K replicas of n chains: K·n rows, replica by replica, and the model's replica first.
 
     states: in the coordinates of the path.
     model: the states of the model's replica, which are the chains: x, E and ∇E.
-    betas: of each replica.
-    step_factors: of each replica that the kernel moves, all but one that is drawn.
-    partners: the partner of each replica in even and in odd steps, itself if it has none.
+    betas: β of each replica.
+    step_factors: factor of the kernel's step for each replica that the kernel moves; a replica that is drawn has none.
+    partners: the partner of each replica in even and in odd steps; a replica without a partner is its own.
     odd: True if the next step is odd.
     accept: mean acceptance of each replica that the kernel moves, in the last step.
-    swapped, tried: sums over steps of the swap probability of replicas k and k + 1 in each chain, and the number of
-        tries.
-    last_end: which end of the path each state has visited last; 0 for none.
-    round_trips: number of states that came to the model's replica of each chain from the far end.
+    swapped: sum over steps of the probability that replicas k and k + 1 of a chain swap.
+    tried: number of steps in which they try it.
+    last_end: the end of the path that each state has visited last: FAR_END, MODEL or 0.
+    round_trips: number of states that have come from the far end to the model's replica of each chain.
     """
 
     states: PathStates
@@ -70,19 +70,21 @@ class Replicas(NamedTuple):
     def grad(self) -> Tensor:
         return self.model.grad
 
-    def uncounted(self) -> "Replicas":
+    def with_zero_counts(self) -> "Replicas":
         """Return the same states with all counts at 0."""
         counts = {name: torch.zeros_like(getattr(self, name)) for name in ("swapped", "tried", "round_trips")}
         return self._replace(**counts)
 
     def swap_rates(self) -> Float[Tensor, "pairs n"]:
-        """Return the fraction of tried swaps of replicas k and k + 1 that happened, over the steps of each chain."""
+        """Return the mean probability that replicas k and k + 1 of each chain swap, over the steps that try it."""
         return self.swapped / self.tried.clamp(min=1)[:, None]
 
 
 @dataclass(frozen=True)
 class ReplicaExchange:
-    """One step: the kernel moves every replica at its β, the far end is drawn if it can be, and neighbors swap places.
+    """The step of `Tempering` for one energy.
+
+    The kernel moves every replica at its β, the last replica is drawn if it can be, and neighbors swap places.
 
     path: the densities.
     kernel: moves the replicas, at temperature 1.
@@ -99,7 +101,7 @@ class ReplicaExchange:
         """Return replicas that all start at z."""
         K, n = len(betas), len(z)
         states = PathStates(*(part.repeat(K, *[1] * (part.dim() - 1)) for part in self.path.evaluate(z)))
-        whole = torch.zeros(K * n, dtype=torch.int64, device=z.device)
+        zeros = torch.zeros(K * n, dtype=torch.int64, device=z.device)
         return Replicas(
             states=states,
             model=self.model_state(states.select(slice(n))),
@@ -110,8 +112,8 @@ class ReplicaExchange:
             accept=z.new_zeros(len(step_factors)),
             swapped=z.new_zeros(K - 1, n),
             tried=z.new_zeros(K - 1),
-            last_end=whole,
-            round_trips=whole[:n],
+            last_end=zeros,
+            round_trips=zeros[:n],
         )
 
     def model_state(self, states: PathStates) -> State:
@@ -123,25 +125,27 @@ class ReplicaExchange:
         """Move every chain once."""
         n = len(replicas.model.energy)
         rows = len(replicas.step_factors) * n
-        # A kernel that moves some chains further than others evaluates only these, which may then have only one β.
-        each = rows if isinstance(self.kernel, CompilableKernel) else n
+        # Other kernels, such as NUTS, evaluate subsets of the rows, to which a vector with one β per row does not fit.
+        # They move one replica at a time.
+        rows_per_call = rows if isinstance(self.kernel, CompilableKernel) else n
         moved, info = [], []
-        for first in range(0, rows, each):
-            energy, state, β = self.kernel_states(replicas, slice(first, first + each))
+        for first in range(0, rows, rows_per_call):
+            energy, state, β = self.kernel_states(replicas, slice(first, first + rows_per_call))
             state, step_info = self.kernel.step(energy, state, rng)
             moved.append(self.path_states(energy.lengths, state, β))
             info.append(step_info)
         if self.has_draws:
             moved.append(self.path.draw_base(n, rng))
         states = PathStates(*(torch.cat(parts) for parts in zip(*moved, strict=True)))
-        return self.swapped(replicas, states, joined(info), uniform_like(states.u, rng))
+        return self.swap_neighbors(replicas, states, join_infos(info), uniform_like(states.u, rng))
 
     def kernel_states(self, replicas: Replicas, rows: slice) -> tuple[Any, State, Beta]:
-        """Return the energy that the kernel moves, in units of each replica's step, the states in it, and their β."""
+        """Return the energy and the states that the kernel moves, in units of each replica's step factor, and β."""
         n = len(replicas.model.energy)
         states = replicas.states.select(rows)
         β, s = replicas.betas.repeat_interleave(n)[rows], replicas.step_factors.repeat_interleave(n)[rows]
         s = per_chain(s, states.z)
+        # Rows of one replica have one β, which fits any subset of them.
         if len(states.u) == n:
             β, s = β[:1], s[:1]
         e, grad = states.energy_and_grad(β)
@@ -151,18 +155,20 @@ class ReplicaExchange:
         """Return states of the kernel in the coordinates of the path."""
         return self.path.from_tempered(s * state.x, state.energy, state.grad / s, β)
 
-    def swapped(
-        self, replicas: Replicas, moved: PathStates, info: Info, w: Float[Tensor, " Kn"]
+    def swap_neighbors(
+        self, replicas: Replicas, moved: PathStates, info: Info, uniform: Float[Tensor, " Kn"]
     ) -> tuple[Replicas, Info]:
-        """Let neighbors swap places, by uniform numbers w."""
+        """Swap the moved states of neighbors, update all counts, and return what the whole step reports."""
         K, n = len(replicas.betas), len(replicas.model.energy)
         partners = torch.where(replicas.odd, replicas.partners[1], replicas.partners[0])
         delta_u = moved.delta_u.view(K, n)
         β = replicas.betas.double()
         log_ratio = (β - β[partners])[:, None] * (delta_u[partners] - delta_u)
-        swap = swap_replicas(log_ratio.nan_to_num(nan=0.0), w.view(K, n), partners)
+        # −∞ − (−∞) is NaN. The order of two states of density 0 does not matter.
+        swap = swap_replicas(log_ratio.nan_to_num(nan=0.0), uniform.view(K, n), partners)
         states = PathStates(*(swap.apply(part) for part in moved))
         last_end, arrived = visited_ends(swap, replicas.last_end, n)
+        # Each pair is counted once, at the lower of its two replicas.
         paired = partners > torch.arange(K, device=partners.device)
         return replicas._replace(
             states=states,
@@ -177,14 +183,14 @@ class ReplicaExchange:
 
     def chain_info(self, info: Info, n: int) -> Info:
         """Return what a step reports per chain: the proposals of the model's replica, and the cost of all replicas."""
-        per_replica = info.gradients
-        rows = len(info.accept) // n
-        gradients = per_replica * rows if isinstance(per_replica, int) else per_replica.view(rows, n).sum(0)
+        per_row, moving = info.gradients, len(info.accept) // n
+        gradients = per_row * moving if isinstance(per_row, int) else per_row.view(moving, n).sum(0)
+        # The model is evaluated once at a drawn state.
         return Info(info.accept[:n], info.diverging[:n], gradients + int(self.has_draws))
 
 
-def joined(info: list[Info]) -> Info:
-    """Return what the steps of several groups of rows report, as of one step of all rows."""
+def join_infos(info: list[Info]) -> Info:
+    """Return the report of one step of all rows, given the reports of its groups of rows."""
     if len(info) == 1:
         return info[0]
     gradients = [torch.as_tensor(each.gradients).expand_as(each.accept) for each in info]
@@ -194,7 +200,10 @@ def joined(info: list[Info]) -> Info:
 
 
 def visited_ends(swap: Swap, last_end: Int[Tensor, " Kn"], n: int) -> tuple[Int[Tensor, " Kn"], Bool[Tensor, " n"]]:
-    """Return which end each state has visited last, and which chains' states came from the far end just now."""
+    """Return the end that each state has visited last, after this step's swaps.
+
+    Also return the chains whose model's replica received a state from the far end in this step.
+    """
     last_end = swap.apply(last_end)
     arrived = last_end[:n] == FAR_END
     ends = torch.full_like(last_end[:n], MODEL), last_end[n:-n], torch.full_like(last_end[:n], FAR_END)
@@ -206,17 +215,18 @@ class Tempering(CompilableKernel):
     """Replicas at 1 = β₁ > … > β_K of a path: a step of the kernel in each, then neighbors swap places.
 
     Replicas i and j swap with probability min(1, exp((βᵢ − βⱼ)(ΔUⱼ − ΔUᵢ))), ΔU = U₀ − U (Swendsen and Wang, 1986;
-    Geyer, 1991). Even and odd pairs alternate (Okabe et al., 2001; Syed et al., 2022, Journal of the Royal
-    Statistical Society B 84, 321), which carries states along the path without turning back. If the path has exact
-    draws, every step draws the last replica. Exact if the kernel is; the model's replica is the chain. All replicas
-    of all chains move in one batch, for K times the kernel's gradients. The acceptance is that of the kernel at β = 1.
+    Geyer, 1991). Even and odd pairs alternate, so that a state moves in one direction until a swap is rejected (Okabe
+    et al., 2001; Syed et al., 2022, Journal of the Royal Statistical Society B 84, 321). If the path has exact draws,
+    every step draws the last replica. The sampler is exact if its kernel is. The chain is the model's replica, and the
+    acceptance is that of the kernel at β = 1. All replicas of all chains move in one batch, for K times the kernel's
+    gradients.
 
     kernel: any sampler with a Metropolis test, at temperature 1 of each density.
     temperature: T of the model (> 0).
-    path: where replicas are, see `path=`.
-    step_factors: how many times as long as the kernel's own a step of each replica is, a list without a replica that is
-        drawn (> 0); null: the path's, until burn-in tunes them.
+    step_factors: length of each replica's step as a multiple of the kernel's own (> 0). A replica that is drawn has
+        none. None: the path's factors, until burn-in tunes them.
     scales: see `Tunable`; only for paths in the coordinates of the states.
+    path: the densities and the places β of the replicas.
     """
 
     adjusted = True
@@ -240,7 +250,7 @@ class Tempering(CompilableKernel):
 
     @property
     def best_acceptance(self) -> float:
-        """The mean acceptance at which the kernel mixes fastest."""
+        """Return the mean acceptance at which the kernel mixes fastest."""
         return self.kernel.best_acceptance  # pyright: ignore[reportAttributeAccessIssue]
 
     @property
@@ -252,19 +262,13 @@ class Tempering(CompilableKernel):
         return isinstance(self.kernel, CompilableKernel) and not self.path.has_draws
 
     @property
-    def step_sizes(self) -> list[float]:
-        """Return the factor of each replica's step."""
+    def replica_step_factors(self) -> list[float]:
+        """Return the step factors in use: those given, otherwise the path's."""
         return self.path.step_factors() if self.step_factors is None else self.step_factors
-
-    @property
-    def model_kernel(self) -> Sampler:
-        """The kernel of the model's replica by itself, in the units of the states."""
-        step_size = self.kernel.step_size  # pyright: ignore[reportAttributeAccessIssue]
-        return dataclasses.replace(self.kernel, temperature=self.temperature, step_size=step_size)  # pyright: ignore
 
     def exchange(self, energy: nn.Module) -> ReplicaExchange:
         """Return the step for this energy."""
-        path = self.path.between(energy, self.temperature)
+        path = self.path.annealing_path(energy, self.temperature)
         return ReplicaExchange(path, self.kernel, self.temperature, self.path.has_draws)
 
     def with_equal_swap_rates(self, swap_rates: list[float]) -> "Tempering":
@@ -273,7 +277,7 @@ class Tempering(CompilableKernel):
 
     def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> Replicas:  # noqa: ARG002
         exchange = self.exchange(energy)
-        return exchange.init(exchange.path.space.coordinates(x), self.path.replica_betas(), self.step_sizes)
+        return exchange.init(exchange.path.space.coordinates(x), self.path.replica_betas(), self.replica_step_factors)
 
     def step(self, energy: nn.Module, state: Replicas, rng: torch.Generator) -> tuple[Replicas, Info]:
         if self.is_compilable:
@@ -290,7 +294,7 @@ class Tempering(CompilableKernel):
         exchange = self.exchange(energy)
         tempered, kernel_state, β = exchange.kernel_states(state, slice(None))
         kernel_state, info = self.kernel.update(tempered, kernel_state, noise[:-1])
-        return exchange.swapped(state, exchange.path_states(tempered.lengths, kernel_state, β), info, noise[-1])
+        return exchange.swap_neighbors(state, exchange.path_states(tempered.lengths, kernel_state, β), info, noise[-1])
 
 
 def check_kernel(kernel: object) -> None:

@@ -39,7 +39,7 @@ def tuning_of(config: Config, choice: SamplerChoice, burn_in: int | str) -> Tuni
     own = config.get("run") is not None and "sampler" not in chosen and is_unadjusted(sampler)
     typed = own or bool(STEP_KEYS & set(chosen))
     tuning = Tuning.from_config(config).resolve(sampler, typed, burn_in)
-    return replace(tuning, places=choice.found)
+    return replace(tuning, places=choice.has_pilot_places)
 
 
 def initial_states(config: Config, parts: Parts, trained: Run | None, n: int, generator: torch.Generator) -> Tensor:

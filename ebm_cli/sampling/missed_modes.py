@@ -29,7 +29,7 @@ def with_mode_search(mixing: MixingResult, trajectory: Trajectory, energy: nn.Mo
         return mixing
     if mixing.estimate.verdict == "refused" or len(trajectory.x) < 2:
         return mixing
-    path = sampler.path.between(energy, sampler.temperature)
+    path = sampler.path.annealing_path(energy, sampler.temperature)
     x = trajectory.x[evenly_spaced(len(trajectory.x), MAX_DRAWS)]
     z = path.space.coordinates(x.flatten(0, 1)).view(*x.shape[:2], -1).transpose(0, 1)
     with frozen(energy), torch.no_grad():

@@ -32,7 +32,7 @@ def with_samples(
     if context.held_out is None:
         raise check.InputError(NEEDS_DATA)
     n = config["samples"] if config["samples"] is not None else len(context.held_out.x)
-    check.count("samples", n, least=2)
+    check.count("samples", n, minimum=2)
     generator = rng.generator(config["seed"], "chains", parts.machine.device)
     x = initial_states(config, parts, trained, n, generator)
     choice = choose_sampler(parts, config, x, trained, terminal)
@@ -69,7 +69,7 @@ def sample_plan(config: Config, choice: SamplerChoice, n: int, is_tuned: bool) -
     chains = min(n, REPLICA_CHAINS)
     draws = math.ceil(n / chains)
     steps = STEPS_PER_DRAW * draws if steps == "auto" else steps
-    check.count("steps", steps, least=draws)
+    check.count("steps", steps, minimum=draws)
     return SamplingPlan(chains=chains, steps=steps, burn_in=burn_in, thin=steps // draws)
 
 

@@ -47,7 +47,7 @@ def find_replicas(parts: Parts, seed: int, chains: int, own_kernel: bool) -> tup
         explored = explore(Integrand(parts.energy, sampler.temperature, parts.event, None, seed))
         path = dataclasses.replace(path, data=Batch(explored))
     with frozen(parts.energy), torch.no_grad(), torch.device("cpu"):
-        annealing = path.between(parts.energy, sampler.temperature)
+        annealing = path.annealing_path(parts.energy, sampler.temperature)
         counted = CountedPath(cast(Any, annealing.space), annealing.base, Budget(PILOT_BUDGET))
         settings = dataclasses.replace(DEFAULT_SETTINGS, chains=min(max(chains, MIN_POPULATION), MAX_POPULATION))
         pilot, states = run_pilot(counted, settings, rng.generator(seed, "pilot", here))

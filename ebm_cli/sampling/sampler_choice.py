@@ -23,41 +23,49 @@ from ebm_cli.sampling.path_search import find_replicas, needs_search
 from ebm_cli.wells.descent import rms_radius
 from ebm_cli.wells.modes import find_modes
 
-PLAIN = "ebm_cli.sampler.hmc.HMC"
+HMC = "ebm_cli.sampler.hmc.HMC"
 TEMPERING = "ebm_cli.sampler.tempering.Tempering"
-BASE = "ebm_cli.path.base.BasePath"
-# Widths of the states at which descents start, relative to the start.
-WIDTHS = (1.0, 3.0, 10.0)
-# Wells with a lower barrier between them are one, in T.
-BARRIER = 1.0
-# Keys that may be typed without choosing a sampler.
-ANY_SAMPLER = {"sampler.temperature"}
+BASE_PATH = "ebm_cli.path.base.BasePath"
+# Descents start from the initial states of chains, multiplied by each of these.
+DESCENT_START_WIDTHS = (1.0, 3.0, 10.0)
+# Two minima with a lower barrier between them count as one well (in T).
+MIN_BARRIER = 1.0
+# These keys fit every sampler. Typing one does not mean that the user chose a sampler.
+KEYS_OF_EVERY_SAMPLER = {"sampler.temperature"}
 
 
 @dataclass(frozen=True)
 class SamplerChoice:
-    """parts: with the sampler. x: initial states of chains. nodes: what is new in the configuration.
+    """The sampler of new chains.
 
-    found: True if a pilot run found the places of replicas, which burn-in then spaces.
+    parts: the run's parts, with this sampler.
+    x: initial states of chains.
+    nodes: nodes that replace those of the configuration: sampler, and path if it is new.
+    has_pilot_places: True if a pilot run found the places of replicas. Burn-in then spaces them.
     """
 
     parts: Parts
     x: Tensor
     nodes: Config = field(default_factory=dict)
-    found: bool = False
+    has_pilot_places: bool = False
 
 
 def choose_sampler(parts: Parts, config: Config, x: Tensor, trained: Run | None, terminal: Terminal) -> SamplerChoice:
-    """Return the sampler of new chains, and initial states for it; x: those of the start.
+    """Return the sampler of new chains, and initial states for it. The first rule that applies decides.
 
     - A sampler that was typed stays. If its path needs places of replicas, a pilot run finds them.
+    - The configured sampler stays at T = 0 and for states that are not continuous.
     - With a typed path, replica exchange along it.
-    - For an energy, HMC if descent from the start finds one well, otherwise replica exchange between temperatures.
-    - For a run whose objective does not define its own sampling, replica exchange along a path from a density fitted to
-      its rows, if a pilot run finds one; otherwise the run's own sampler.
+    - For an energy, HMC if descent from the start finds one well. Otherwise the configured sampler, by default replica
+      exchange between temperatures.
+    - The run's own sampler if it is replica exchange, if the run has no data, or if it was trained for this sampler.
+    - For any other run, replica exchange along a path from a density fitted to its rows, if a pilot run finds one.
+      Otherwise the run's own sampler.
+
+    x: initial states of the start.
     """
     chosen = set(config["made"]["chosen"])
-    typed = {key for key in chosen if key.partition(".")[0] == "sampler"} - ANY_SAMPLER
+    typed = {key for key in chosen if key.partition(".")[0] == "sampler"} - KEYS_OF_EVERY_SAMPLER
     typed_path = any(key.partition(".")[0] == "path" for key in chosen)
     if needs_search(parts.sampler):
         return with_replicas(parts, config, x, terminal)
@@ -66,33 +74,37 @@ def choose_sampler(parts: Parts, config: Config, x: Tensor, trained: Run | None,
     if typed_path:
         return along_typed_path(parts, config, x, terminal)
     if trained is None:
-        return plain_if_one_well(parts, x, terminal)
-    if isinstance(parts.sampler, Tempering) or parts.data is None or defines_sampling(trained):
+        return hmc_if_one_well(parts, x, terminal)
+    if isinstance(parts.sampler, Tempering) or parts.data is None or is_trained_for_own_sampler(trained):
         return SamplerChoice(parts, x)
-    along_base = along(parts, make(cast(Config, defaults(BASE)), data=parts.data))
-    return with_replicas(along_base, config, x, terminal, otherwise=parts)
+    path = make(cast(Config, defaults(BASE_PATH)), data=parts.data)
+    return with_replicas(with_tempering(parts, path), config, x, terminal, otherwise=parts)
 
 
-def defines_sampling(trained: Run) -> bool:
-    """Return True if a run was trained to be sampled by short chains from noise, or by the start of its objective."""
+def is_trained_for_own_sampler(trained: Run) -> bool:
+    """Return True if a run was trained to be sampled by short chains from noise, or by the start of its objective.
+
+    Such chains give samples without reaching equilibrium. Other samplers would not draw what training made them draw.
+    """
     config = trained.whole_config()
     objective, start = ((config.get(group) or {}) for group in ("objective", "start"))
     moves_chains = {"sampler", "start"} <= asks(objective)
     short_run = moves_chains and str(start.get("_target_")).endswith("noise.Noise")
+    # A class of the user that cannot be imported here does not provide a start.
     with suppress(InputError):
         return short_run or isinstance(locate(objective.get("_target_")), ProvidesStart)
     return short_run
 
 
-def along(parts: Parts, path: Path) -> Parts:
+def with_tempering(parts: Parts, path: Path) -> Parts:
     """Return the parts with replica exchange along a path."""
     node = defaults(TEMPERING) | {"temperature": parts.sampler.temperature}
     return dataclasses.replace(parts, sampler=make(cast(Config, node), path=path))
 
 
 def along_typed_path(parts: Parts, config: Config, x: Tensor, terminal: Terminal) -> SamplerChoice:
-    """Return replica exchange along the path on the line."""
-    parts = along(parts, make(config["path"], data=parts.data))
+    """Return replica exchange along the path that was typed."""
+    parts = with_tempering(parts, make(config["path"], data=parts.data))
     if needs_search(parts.sampler):
         return with_replicas(parts, config, x, terminal)
     return SamplerChoice(parts, x, {"sampler": defaults(TEMPERING) | {"temperature": parts.sampler.temperature}})
@@ -105,7 +117,8 @@ def with_replicas(
 
     Chains start at the last states of the pilot run unless a start is typed.
 
-    otherwise: the parts to use if it finds none. Raises InputError if there are none.
+    parts: with replica exchange along a path whose places are to be found.
+    otherwise: the parts to use if the pilot run finds no places; None to raise InputError then.
     """
     own_kernel = any(key.startswith("sampler.kernel") for key in config["made"]["chosen"])
     found = find_replicas(parts, config["seed"], len(x), own_kernel)
@@ -123,31 +136,32 @@ def with_replicas(
     start = x if "start" in config["made"]["chosen"] else states
     # A step with exact draws is not fixed arithmetic.
     parts = dataclasses.replace(parts, sampler=sampler, engine="eager")
-    return SamplerChoice(parts, start, nodes_of(sampler) | {"engine": "eager"}, found=True)
+    nodes = config_nodes(sampler) | {"engine": "eager"}
+    return SamplerChoice(parts, start, nodes, has_pilot_places=True)
 
 
-def nodes_of(sampler: Tempering) -> Config:
-    """Return the configuration of replica exchange along a path from a fitted density."""
+def config_nodes(sampler: Tempering) -> Config:
+    """Return the nodes `sampler` and `path` for replica exchange along a path from a fitted density."""
     node = defaults(TEMPERING)
     kernel = {"_target_": f"{type(sampler.kernel).__module__}.{type(sampler.kernel).__name__}"}
     kernel |= dataclasses.asdict(cast(object, sampler.kernel))  # pyright: ignore[reportArgumentType]
-    path = defaults(BASE)
+    path = defaults(BASE_PATH)
     path |= {key: getattr(sampler.path, key) for key in path if key != "_target_"}
     own = {"temperature": sampler.temperature, "step_factors": sampler.step_factors, "kernel": kernel}
     return {"sampler": node | own, "path": path}
 
 
-def plain_if_one_well(parts: Parts, x: Tensor, terminal: Terminal) -> SamplerChoice:
-    """Return HMC if descent from the start finds one well.
+def hmc_if_one_well(parts: Parts, x: Tensor, terminal: Terminal) -> SamplerChoice:
+    """Return HMC if descent from the start finds one well, otherwise the configured sampler.
 
     HMC with trajectories of random length costs a fraction of replica exchange, which only several wells need.
     """
     T = parts.sampler.temperature
-    wide = torch.cat([width * x for width in WIDTHS])
-    modes, _ = find_modes(parts.energy, wide, T, BARRIER, rms_radius(x))
+    starts = torch.cat([width * x for width in DESCENT_START_WIDTHS])
+    modes, _ = find_modes(parts.energy, starts, T, MIN_BARRIER, rms_radius(x))
     if len(modes) > 1:
-        terminal.say(f"sampler: descent from {len(wide)} states found {len(modes)} wells; sampler=tempering crosses")
+        terminal.say(f"sampler: descent from {len(starts)} states found {len(modes)} wells; sampler=tempering crosses")
         return SamplerChoice(parts, x)
-    node = defaults(PLAIN) | {"short": 0.5, "temperature": T}
-    terminal.say(f"sampler: descent from {len(wide)} states found one well, so sampler=hmc is enough")
+    node = defaults(HMC) | {"short": 0.5, "temperature": T}
+    terminal.say(f"sampler: descent from {len(starts)} states found one well, so sampler=hmc is enough")
     return SamplerChoice(dataclasses.replace(parts, sampler=make(cast(Config, node))), x, {"sampler": node})

@@ -43,7 +43,7 @@ class SamplingPlan:
         check.every(
             lambda: check.count("chains", self.chains),
             lambda: check.count_or_auto("steps", self.steps),
-            lambda: check.count_or_auto("burn_in", self.burn_in, least=0),
+            lambda: check.count_or_auto("burn_in", self.burn_in, minimum=0),
             lambda: check.count_or_auto("thin", self.thin),
             lambda: check.count("budget", self.budget),
         )

@@ -97,6 +97,6 @@ def log_z_row(trajectory: Trajectory, energy: nn.Module, mixing: Estimate) -> di
         return {}
     if trajectory.delta_u.shape[2] < 2:
         return {}
-    space = sampler.path.between(energy, sampler.temperature).space
+    space = sampler.path.annealing_path(energy, sampler.temperature).space
     betas = np.array(sampler.path.replica_betas())
     return {"log_z": replica_log_z(betas, trajectory.delta_u.cpu().numpy(), space.log_volume, mixing)}

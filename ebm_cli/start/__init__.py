@@ -114,8 +114,8 @@ class BufferAugmentation:
     """
 
     def __init__(self, shift: int, flip: float, jitter: float, event: tuple[int, ...]) -> None:
-        check.count("shift", shift, least=0)
-        check.share("flip_probability", flip)
+        check.count("shift", shift, minimum=0)
+        check.fraction("flip_probability", flip)
         check.non_negative("jitter_std", jitter)
         for name, value in (("shift", shift), ("flip_probability", flip)):
             if value and len(event) != 3:

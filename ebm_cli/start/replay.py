@@ -56,7 +56,7 @@ class Replay(nn.Module):
         check.one_of("chain_init", chain_init, ["noise", "data"])
         if chain_init == "data" and data is None:
             raise check.InputError("chain_init=data needs data: choose data, or chain_init=noise")
-        check.share("restart", restart)
+        check.fraction("restart", restart)
         if age_limit is not None:
             check.count("age_limit", age_limit)
         check.one_of("distribution", distribution, ["uniform", "normal"])

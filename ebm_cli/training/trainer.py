@@ -41,8 +41,8 @@ class Trainer:
             lambda: self.nll_every is None or check.count("nll_every", self.nll_every),
             lambda: self.ema_decay is None or check.half_open("ema_decay", self.ema_decay),
             lambda: check.one_of("on_divergence", self.on_divergence, ["stop", "rollback"]),
-            lambda: check.count("max_rollbacks", self.max_rollbacks, least=0),
-            lambda: check.inside("rollback_factor", self.rollback_factor),
+            lambda: check.count("max_rollbacks", self.max_rollbacks, minimum=0),
+            lambda: check.open_interval("rollback_factor", self.rollback_factor),
         )
 
     @property

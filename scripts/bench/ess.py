@@ -281,7 +281,7 @@ def best_of(candidates: Sequence[Any], name: str, target: Target, short: int) ->
 
 def setting(sampler: Any) -> str:
     """Describe the tuned or selected settings."""
-    step = statistics.mean(sampler.step_sizes) if isinstance(sampler, Tempering) else sampler.step_size
+    step = statistics.mean(sampler.replica_step_factors) if isinstance(sampler, Tempering) else sampler.step_size
     words = [f"step {step:.3g}"]
     words += [
         f"{field} {getattr(sampler, field)}" for field in ("leapfrog_steps", "friction") if hasattr(sampler, field)

@@ -1,4 +1,4 @@
-"""A run keeps the units, columns and split of its data. Later verbs use these for any file."""
+"""A run records the units, columns and split of its data. Later verbs use this record for any file."""
 
 import shutil
 from pathlib import Path
@@ -21,18 +21,24 @@ from ebm_cli.run.folder import Run
 from tests.contract import build
 
 COLUMNS = ("tiny", "plain", "huge")
+N_ROWS = 60
+# A fifth of the rows, by default.
+N_HELD_OUT = 12
 SCALE, SHIFT = np.array([1e-6, 3.0, 1e9]), np.array([2e-5, -7.0, 4e10])
 TINY = ["energy=mlp", "energy.width=8", "sampler=sgld", "start.size=16", "trainer.batch_size=8", "objective.steps=2"]
 
 
 def frame(rows: int, seed: int) -> pd.DataFrame:
-    """Normal columns whose scales span fifteen orders of magnitude."""
+    """Return normal columns whose scales span fifteen orders of magnitude."""
     z = np.random.default_rng(seed).standard_normal((rows, 3))
     return pd.DataFrame(z * SCALE + SHIFT, columns=list(COLUMNS))
 
 
 def recorded(data: Table | Images, folder: Path, purpose: Any = "rows") -> Any:
-    """The record of a data set after its way to a run's folder and back."""
+    """Write the record of a data set to a run's folder, and return it as read from there.
+
+    purpose: what the record is used for; see `DataRecord`.
+    """
     folder.mkdir(exist_ok=True)
     run = Run(folder)
     keep_data_record(data, run)
@@ -48,7 +54,8 @@ def table(path: Path, **changes: Any) -> Table:
 
 @pytest.fixture
 def trained(tmp_path: Path, float64: None) -> Table:
-    frame(60, 0).to_csv(tmp_path / "mine.csv", index=False)
+    """Return the data set of a run's training, from the file mine.csv."""
+    frame(N_ROWS, 0).to_csv(tmp_path / "mine.csv", index=False)
     return table(tmp_path / "mine.csv")
 
 
@@ -64,16 +71,17 @@ def test_a_record_gives_the_same_held_out_rows_and_units_without_the_file(traine
     assert torch.equal(available_rows(trained).x, trained.split("train").x)
     batch = later.sample(200, torch.Generator().manual_seed(0))
     assert batch.clean is not None
-    assert len(torch.cat([batch.clean, later.split("held_out").x]).unique(dim=0)) == 12
+    # Without the file, a batch contains only held-out rows.
+    assert len(torch.cat([batch.clean, later.split("held_out").x]).unique(dim=0)) == N_HELD_OUT
     with pytest.raises(InputError, match=r"training rows, but data\.path=.*mine\.csv does not exist.*data\.path=FILE"):
         later.split("train")
 
 
-def test_training_rows_come_from_the_file_wherever_it_lies_if_its_values_are_the_same(trained, tmp_path) -> None:
+def test_training_rows_are_read_from_any_file_with_the_same_values(trained, tmp_path) -> None:
     record = recorded(trained, tmp_path / "run")
     assert torch.equal(table(tmp_path / "mine.csv", record=record).split("train").x, trained.split("train").x)
     # Another order of columns and another format, but the same values.
-    frame(60, 0)[["huge", "tiny", "plain"]].to_parquet(tmp_path / "moved.parquet")
+    frame(N_ROWS, 0)[["huge", "tiny", "plain"]].to_parquet(tmp_path / "moved.parquet")
     moved = table(tmp_path / "moved.parquet", record=record)
     assert torch.equal(moved.split("train").x, trained.split("train").x)
     assert torch.equal(moved.split("held_out").x, trained.split("held_out").x)
@@ -92,8 +100,8 @@ def test_another_file_is_scaled_by_the_training_rows_and_matched_by_name(trained
 
 
 @pytest.mark.parametrize("change", ["row", "value", "column"])
-def test_a_file_that_has_changed_is_not_taken_for_the_training_file(trained, tmp_path, change) -> None:
-    record, path, changed = recorded(trained, tmp_path / "run"), tmp_path / "mine.csv", frame(60, 0)
+def test_a_file_that_has_changed_does_not_count_as_the_training_file(trained, tmp_path, change) -> None:
+    record, path, changed = recorded(trained, tmp_path / "run"), tmp_path / "mine.csv", frame(N_ROWS, 0)
     if change == "row":
         changed = pd.concat([changed, frame(1, 5)])
     elif change == "value":
@@ -109,7 +117,7 @@ def test_a_file_that_has_changed_is_not_taken_for_the_training_file(trained, tmp
         table(path, record=record.used_for("resume"))
 
 
-def test_units_of_a_record_apply_to_the_training_file_of_a_run_that_starts_from_its_weights(trained, tmp_path) -> None:
+def test_a_run_that_starts_from_weights_scales_its_own_file_by_the_recorded_units(trained, tmp_path) -> None:
     record = recorded(trained, tmp_path / "run", "units")
     (frame(40, 1) * 10).to_csv(tmp_path / "next.csv", index=False)
     data = table(tmp_path / "next.csv", record=record)
@@ -117,12 +125,12 @@ def test_units_of_a_record_apply_to_the_training_file_of_a_run_that_starts_from_
     train = trained.decode(trained.split("train").x)
     expected = (frame(40, 1).to_numpy() * 10 - train.mean(0)) / train.std(0)
     np.testing.assert_allclose(np.sort(both.numpy(), 0), np.sort(expected, 0), rtol=1e-9)
-    # The new run keeps the old units beside its own rows.
+    # The record of the new run has the old units and its own rows.
     kept = data.record()
     assert kept.values["scale"] == record.values["scale"] and kept.fingerprint["rows"] == 40
 
 
-# What the file holds beside what training saw, and what the one line must say.
+# How a file differs from the training file, and what the message must contain.
 UNFIT = {
     "missing": (lambda f: f.drop(columns="plain"), "has no column 'plain'"),
     "renamed": (lambda f: f.rename(columns={"plain": "plan"}), "has no column 'plain'; did you mean 'plan'?"),
@@ -134,7 +142,7 @@ UNFIT = {
 
 
 @pytest.mark.parametrize("case", UNFIT)
-def test_a_file_that_does_not_fit_is_refused_by_name_in_a_line(trained: Table, tmp_path: Path, case: str) -> None:
+def test_a_file_that_does_not_fit_is_refused_in_one_line(trained: Table, tmp_path: Path, case: str) -> None:
     change, expected = UNFIT[case]
     change(frame(7, 1)).to_csv(tmp_path / "new.csv", index=False)
     with pytest.raises(InputError) as caught:
@@ -160,14 +168,14 @@ def test_a_constant_column_is_named_but_scored(trained: Table, tmp_path: Path) -
 def test_columns_and_label_choose_what_is_modeled(tmp_path: Path, float64: None) -> None:
     path = tmp_path / "mine.csv"
     kinds = np.array(["cat", "dog", "bird"])[np.arange(60) % 3]
-    frame(60, 0).assign(kind=kinds, note="text").to_csv(path, index=False)
+    frame(N_ROWS, 0).assign(kind=kinds, note="text").to_csv(path, index=False)
     data = table(path, columns=["huge", "tiny"], label="kind")
     assert data.columns == ["huge", "tiny"] and data.levels == ["bird", "cat", "dog"] and data.event == (2,)
     train = data.split("train")
     assert train.y is not None
     rows = data.origin("train")[1]
     assert [data.levels[i] for i in train.y.tolist()] == kinds[rows].tolist()
-    np.testing.assert_allclose(data.decode(train.x), frame(60, 0)[["huge", "tiny"]].to_numpy()[rows], rtol=1e-9)
+    np.testing.assert_allclose(data.decode(train.x), frame(N_ROWS, 0)[["huge", "tiny"]].to_numpy()[rows], rtol=1e-9)
     with pytest.raises(InputError, match="not numbers: 'note' \\('text'\\)"):
         table(path, label="kind")
     with pytest.raises(InputError, match="has no column 'hug'; did you mean 'huge'"):
@@ -187,7 +195,7 @@ def test_columns_and_label_choose_what_is_modeled(tmp_path: Path, float64: None)
     assert held.y is not None and torch.equal(held.y, data.split("held_out").y)
 
 
-def test_levels_that_are_numbers_are_the_same_whatever_else_their_column_holds(tmp_path: Path) -> None:
+def test_labels_that_are_numbers_do_not_depend_on_missing_values_in_their_column(tmp_path: Path) -> None:
     for missing in (False, True):
         values: list[Any] = [float(i % 11) for i in range(40)]
         text = frame(40, 0).assign(y=[None if missing and i == 5 else int(v) for i, v in enumerate(values)])
@@ -196,25 +204,27 @@ def test_levels_that_are_numbers_are_the_same_whatever_else_their_column_holds(t
         assert data.levels == [str(i) for i in range(11)]
 
 
-def test_rows_with_gaps_are_dropped_if_asked_for_and_keep_the_files_numbers(tmp_path: Path, float64: None) -> None:
-    path, holed = tmp_path / "mine.csv", frame(30, 0)
-    holed.iloc[[2, 7], 1] = np.nan
-    holed.iloc[11, 2] = np.inf
-    holed.to_csv(path, index=False)
+def test_rows_with_missing_values_can_be_dropped_and_the_others_keep_their_row_numbers(
+    tmp_path: Path, float64: None
+) -> None:
+    path, incomplete = tmp_path / "mine.csv", frame(30, 0)
+    incomplete.iloc[[2, 7], 1] = np.nan
+    incomplete.iloc[11, 2] = np.inf
+    incomplete.to_csv(path, index=False)
     with pytest.raises(InputError, match=r"3 of 30 rows, in the columns 'plain', 'huge': type data.missing=drop"):
         table(path)
     data = table(path, missing="drop")
-    names = [row for part in ("train", "held_out") for row in data.origin(part)[1]]
+    row_numbers = [row for part in ("train", "held_out") for row in data.origin(part)[1]]
     rows = np.concatenate([data.decode(data.split(part).x) for part in ("train", "held_out")])
-    assert sorted(names) == [i for i in range(30) if i not in (2, 7, 11)]
-    np.testing.assert_allclose(rows, holed.to_numpy()[names], rtol=1e-9)
+    assert sorted(row_numbers) == [i for i in range(30) if i not in (2, 7, 11)]
+    np.testing.assert_allclose(rows, incomplete.to_numpy()[row_numbers], rtol=1e-9)
     assert any("3 of 30 rows" in note for note in data.notes)
 
 
-@pytest.mark.parametrize(("suffix", "mark"), [(".csv", ","), (".csv", ";"), (".tsv", "\t")])
-def test_a_file_without_names_is_read_with_header_none(tmp_path, float64, suffix, mark) -> None:
+@pytest.mark.parametrize(("suffix", "separator"), [(".csv", ","), (".csv", ";"), (".tsv", "\t")])
+def test_a_file_without_column_names_is_read_with_header_none(tmp_path, float64, suffix, separator) -> None:
     path = tmp_path / f"mine{suffix}"
-    frame(30, 0).to_csv(path, index=False, header=False, sep=mark)
+    frame(30, 0).to_csv(path, index=False, header=False, sep=separator)
     if suffix == ".csv":
         with pytest.raises(InputError, match=r"type data.header=none"):
             table(path)
@@ -226,13 +236,13 @@ def test_a_file_without_names_is_read_with_header_none(tmp_path, float64, suffix
 
 @pytest.mark.parametrize(("trained", "other"), [("none", "names"), ("names", "none")])
 @pytest.mark.parametrize("suffix", [".csv", ".tsv"])
-def test_of_a_file_with_names_and_one_without_the_line_says_which_and_what_to_type(
+def test_if_only_one_of_two_files_has_column_names_the_message_says_what_to_type(
     tmp_path, float64, trained, other, suffix
 ) -> None:
-    mark = {".csv": ",", ".tsv": "\t"}[suffix]
+    separator = {".csv": ",", ".tsv": "\t"}[suffix]
     old, new = tmp_path / f"old{suffix}", tmp_path / f"new{suffix}"
-    frame(60, 0).to_csv(old, index=False, header=trained == "names", sep=mark)
-    frame(9, 1).to_csv(new, index=False, header=other == "names", sep=mark)
+    frame(N_ROWS, 0).to_csv(old, index=False, header=trained == "names", sep=separator)
+    frame(9, 1).to_csv(new, index=False, header=other == "names", sep=separator)
     record = recorded(table(old, header=trained), tmp_path / "run")
     data = table(old, header=trained, record=record)
     with pytest.raises(InputError) as caught:
@@ -240,25 +250,26 @@ def test_of_a_file_with_names_and_one_without_the_line_says_which_and_what_to_ty
     (message,) = caught.value.messages
     assert f"type data.header={other}" in message and "training file" in message
     assert ("names in its first line, 'tiny'" if other == "names" else "has no names") in message
-    # What it says to type works, and a note says how columns are matched.
+    # The header that the message gives works, and a note says how columns are matched.
     typed = table(old, header=other, record=record)
     rows = typed.read_rows(str(new))
     np.testing.assert_allclose(typed.decode(rows.x), frame(9, 1).to_numpy(), rtol=1e-12)
     assert len(rows.notes) == 1 and "matched by position" in rows.notes[0]
     # The run's own file is still read as it was in training.
     assert torch.equal(typed.split("train").x, data.split("train").x)
-    frame(9, 1).iloc[:, :2].to_csv(new, index=False, header=other == "names", sep=mark)
+    frame(9, 1).iloc[:, :2].to_csv(new, index=False, header=other == "names", sep=separator)
     with pytest.raises(InputError, match="has 2 columns for the run's 3"):
         typed.read_rows(str(new))
 
 
-def test_tabs_cut_a_tsv_file_and_nothing_else(tmp_path: Path, float64: None) -> None:
+def test_only_tabs_separate_the_columns_of_a_tsv_file(tmp_path: Path, float64: None) -> None:
     path = tmp_path / "mine.tsv"
     path.write_text("name, first\tb\n" + "".join(f"{i}.5\t{i * i}\n" for i in range(20)))
     assert table(path).columns == ["name, first", "b"]
 
 
 def pictures(folder: Path, count: int, side: int, seed: int = 0) -> Path:
+    """Write color pictures of random pixels to a new folder, and return the folder."""
     folder.mkdir()
     levels = np.random.default_rng(seed).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
     for i, each in enumerate(levels):
@@ -284,7 +295,7 @@ def test_pictures_keep_their_shape_split_and_held_out_rows_without_the_folder(tm
     assert any("3 pictures of sizes that were not in the training set (12×12 pixels)" in note for note in new.notes)
 
 
-def test_a_run_says_what_changed_and_keeps_working_from_what_it_keeps(tmp_path, monkeypatch, capsys) -> None:
+def test_a_run_names_what_changed_in_its_file_and_works_from_its_record(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     frame(100, 0).to_csv("mine.csv", index=False)
     assert main(["train", "data=table", "data.path=mine.csv", *TINY, "trainer.steps=4", "out=run"]) == 0
@@ -313,11 +324,12 @@ def test_a_run_says_what_changed_and_keeps_working_from_what_it_keeps(tmp_path, 
     np.testing.assert_allclose(loaded.data.decode(states), drawn, rtol=1e-12)
 
 
-def test_a_run_of_an_older_format_is_read_from_its_own_file_and_no_other(tmp_path, monkeypatch, capsys) -> None:
+def test_a_run_without_a_record_is_read_only_from_its_own_file(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     frame(100, 0).to_csv("mine.csv", index=False)
     frame(100, 1).to_csv("other.csv", index=False)
     assert main(["train", "data=table", "data.path=mine.csv", *TINY, "trainer.steps=4", "out=run"]) == 0
+    # Runs of an older format have no record.
     shutil.rmtree("run/checkpoints/data")
     capsys.readouterr()
     assert main(["sample", "run=run", "chains=6", "steps=4", "burn_in=0", "thin=4", "out=drawn"]) == 0

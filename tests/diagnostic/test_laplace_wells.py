@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ebm_cli.chain.chains import Chains
 from ebm_cli.check import InputError
 from ebm_cli.diagnostic import ChainContext
-from ebm_cli.diagnostic._laplace_mass import importance
+from ebm_cli.diagnostic._laplace_mass import importance_estimates
 from ebm_cli.diagnostic._laplace_search import Wells
 from ebm_cli.estimate import Result
 from ebm_cli.wells.basins import find_basins
@@ -61,7 +61,7 @@ def test_formula_draws_and_quadrature_agree_at_low_temperature(case: str, float6
     wells = wells_of(energy, draws(), hottest=1.0)
     for temperature in (0.02, 0.05):
         exact, laplace = wells.basins.weights(temperature), wells.predicted(temperature)
-        measured = importance(energy, wells, temperature, draws=4000)
+        measured = importance_estimates(energy, wells, temperature, draws=4000)
         assert measured.effective > 800
         # Relative corrections of the formula are of order T.
         assert abs(laplace - exact).max() < 0.3 * temperature
@@ -74,7 +74,7 @@ def test_formula_draws_and_quadrature_agree_at_low_temperature(case: str, float6
 def test_weighted_draws_agree_with_quadrature_where_the_formula_need_not(case: str, temperature: float) -> None:
     energy = energy_of(case)
     wells = wells_of(energy, draws(), hottest=1.0)
-    measured = importance(energy, wells, temperature, draws=8000)
+    measured = importance_estimates(energy, wells, temperature, draws=8000)
     exact = wells.basins.weights(temperature)
     assert (abs(measured.fraction - exact) < 4 * measured.fraction_se + 2e-3).all()
 
@@ -86,7 +86,7 @@ def test_the_stated_error_of_a_share_is_the_real_one(monkeypatch: pytest.MonkeyP
     for seed in range(60):
         generator = torch.Generator().manual_seed(seed)
         monkeypatch.setattr("ebm_cli.diagnostic._laplace_mass.generator", lambda *_, g=generator: g)
-        measured = importance(energy, wells, 0.5, draws=2000)
+        measured = importance_estimates(energy, wells, 0.5, draws=2000)
         z.append((measured.fraction[0] - exact[0]) / measured.fraction_se[0])
     assert abs(np.std(z, ddof=1) - 1) < 4 / np.sqrt(2 * 59)
     # The grid's own error adds a little to the mean.
@@ -147,7 +147,7 @@ def test_above_three_dimensions_draws_stand_for_quadrature() -> None:
     assert abs(estimates["laplace_occupancy"].value[0] - left) < 0.02
     x = torch.as_tensor(draws(dims=dims).reshape(-1, dims), dtype=torch.get_default_dtype())
     modes, _ = find_modes(energy, x, 0.5, 1.0, reach=0.3)
-    measured = importance(energy, Wells(modes, hessians(energy, modes.minima), None, 0.3), 0.5, draws=4000)
+    measured = importance_estimates(energy, Wells(modes, hessians(energy, modes.minima), None, 0.3), 0.5, draws=4000)
     assert abs(measured.fraction[0] - left) < 4 * measured.fraction_se[0]
     assert float(descend(energy, modes.minima, 0.5, 0.3)[1].min()) == pytest.approx(float(modes.energy.min()))
 

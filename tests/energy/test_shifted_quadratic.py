@@ -9,13 +9,15 @@ from tests.contract import log_integral, moment_z_scores, quadrature_moments
 
 pytestmark = pytest.mark.usefixtures("float64")
 THETA = [[0.8], [-1.0, 2.0]]
+# Half-width of the box of a quadrature, and points per side.
+BOX = (20.0, 401)
 
 
 @pytest.mark.parametrize("theta", THETA)
 @pytest.mark.parametrize("temperature", [0.5, 2.0])
 def test_log_z_is_the_integral(theta: list[float], temperature: float) -> None:
     energy = ShiftedQuadratic(theta, None)
-    found = log_integral(lambda x: -energy(x) / temperature, len(theta), 20.0, 401)
+    found = log_integral(lambda x: -energy(x) / temperature, len(theta), *BOX)
     assert energy.log_z(temperature) == pytest.approx(found, abs=1e-6)
 
 
@@ -23,7 +25,7 @@ def test_log_z_is_the_integral(theta: list[float], temperature: float) -> None:
 @pytest.mark.parametrize("temperature", [0.5, 2.0])
 def test_moments_are_the_integrals(theta: list[float], temperature: float) -> None:
     energy = ShiftedQuadratic(theta, None)
-    found = quadrature_moments(lambda x: -energy(x) / temperature, len(theta), 20.0, 401)
+    found = quadrature_moments(lambda x: -energy(x) / temperature, len(theta), *BOX)
     torch.testing.assert_close(energy.moments(temperature), found, atol=1e-6, rtol=1e-6)
 
 
@@ -36,9 +38,9 @@ def test_draws_have_the_moments(temperature: float, rng: torch.Generator) -> Non
 
 def test_the_negative_phase_is_minus_theta() -> None:
     theta, h, temperature = 0.8, 1e-5, 2.0
-    up, down = (ShiftedQuadratic([theta + d], None).log_z(temperature) for d in (h, -h))
-    # d log Z/dθ = −⟨∂E/∂θ⟩/T
-    assert -temperature * (up - down) / (2 * h) == pytest.approx(-theta, abs=1e-6)
+    above, below = (ShiftedQuadratic([theta + d], None).log_z(temperature) for d in (h, -h))
+    # The negative phase is ⟨∂E/∂θ⟩ = −T·d log Z/dθ, here by a central difference.
+    assert -temperature * (above - below) / (2 * h) == pytest.approx(-theta, abs=1e-6)
 
 
 def test_wrong_means_are_named() -> None:

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.partition.bracket import BLOCKS, ReversePaths, bennett, bracket, multi_sample_upper_bound
+from ebm_cli.partition.bracket import BLOCKS, ReversePaths, bennett, bracket, multi_sample_upper_bounds
 from ebm_cli.partition.log_weights import student_factor, student_quantile
 
 OK = Estimate(1.0, reasons=("chains agree",))
@@ -45,18 +45,18 @@ def test_bounds_of_nearly_equal_weights_hold_with_exactly_their_probability() ->
         assert abs(np.mean(held) - 0.975) < 4 * (0.975 * 0.025 / repeats) ** 0.5
 
 
-def test_multi_sample_upper_bound_is_between_the_truth_and_the_single_sample_bound() -> None:
+def test_multi_sample_upper_bounds_is_between_the_truth_and_the_single_sample_bound() -> None:
     """E log (w' + Σw)/(K + 1) by quadrature for K = 1, where both are normal."""
     s, n = 1.0, 20_000
     forward, reverse = crooks(1, n, n, 1, s)
-    found = multi_sample_upper_bound(list(forward.reshape(n, 1)), reverse[0])
+    found = multi_sample_upper_bounds(list(forward.reshape(n, 1)), reverse[0])
     x, v = np.polynomial.hermite_e.hermegauss(60)
     v = v / v.sum()
     exact = v @ np.logaddexp(s * x[:, None] - s * s / 2, s * x + s * s / 2) @ v - math.log(2)
     assert 0 < exact < s * s / 2
     assert abs(found.mean() - exact) < 4 * found.std() / n**0.5
     # Without forward paths it is the reverse path's own weight.
-    assert np.array_equal(multi_sample_upper_bound(list(np.zeros((n, 0))), reverse[0]), reverse[0][:, 0])
+    assert np.array_equal(multi_sample_upper_bounds(list(np.zeros((n, 0))), reverse[0]), reverse[0][:, 0])
 
 
 def test_smc_uses_the_single_sample_upper_bound() -> None:

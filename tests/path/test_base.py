@@ -32,9 +32,9 @@ def test_chains_in_one_mode_find_the_weights_of_both() -> None:
 def test_the_base_is_fitted_once_for_all_places_of_replicas() -> None:
     energy, batch = rows(100)
     path = build("path", "base", {"base": "gaussian", "betas": [1.0, 0.5, 0.0]}, data=batch)
-    between = path.between(energy, 1.0)
-    assert path.with_equal_swap_rates([0.2, 0.9]).between(energy, 1.0) is between
-    assert path.between(energy, 2.0) is not between
+    fitted = path.annealing_path(energy, 1.0)
+    assert path.with_equal_swap_rates([0.2, 0.9]).annealing_path(energy, 1.0) is fitted
+    assert path.annealing_path(energy, 2.0) is not fitted
 
 
 def test_model_states_come_back_from_the_coordinates_of_the_path() -> None:
@@ -52,7 +52,7 @@ def test_model_states_come_back_from_the_coordinates_of_the_path() -> None:
 def test_a_path_without_rows_names_what_to_type() -> None:
     energy, _ = rows(10)
     with pytest.raises(InputError, match="path=base needs rows"):
-        build("path", "base", {"betas": [1.0, 0.0]}).between(energy, 1.0)
+        build("path", "base", {"betas": [1.0, 0.0]}).annealing_path(energy, 1.0)
 
 
 @pytest.mark.parametrize("betas", [[1.0, 0.5], [0.9, 0.0], [1.0, 0.2, 0.4, 0.0], [1.0]])

@@ -15,7 +15,7 @@ def test_an_automatic_ladder_is_geometric_and_falls_from_one() -> None:
 
 def test_densities_are_the_model_at_higher_temperatures() -> None:
     energy, x = Quadratic([2.0], None), torch.tensor([[3.0]])
-    path = build("path", "hot").between(energy, 1.5)
+    path = build("path", "hot").annealing_path(energy, 1.5)
     u, grad = path.energy_at(0.25).energy_and_grad(x)
     assert u.tolist() == [0.25 * 9.0 / 1.5] and grad.tolist() == [[0.25 * 6.0 / 1.5]]
 
@@ -32,7 +32,7 @@ def test_equal_swap_rates_keep_the_ends() -> None:
 
 
 def test_its_far_end_has_no_draws() -> None:
-    path = build("path", "hot").between(Quadratic([2.0], None), 1.0)
+    path = build("path", "hot").annealing_path(Quadratic([2.0], None), 1.0)
     with pytest.raises(InputError, match=r"no exact draws\. Type path=base"):
         path.draw_base(3, torch.Generator())
 

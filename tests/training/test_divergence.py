@@ -1,4 +1,4 @@
-"""Test warnings of divergence: none for healthy runs, otherwise one line each, given once."""
+"""A healthy run gets no warning of divergence. Otherwise each warning is one line and is given once."""
 
 import pytest
 import torch
@@ -7,16 +7,17 @@ from ebm_cli.training.divergence import WARNINGS, DivergenceWarnings, has_grown
 from tests.contract import build
 
 
-def watch() -> DivergenceWarnings:
+def new_warnings() -> DivergenceWarnings:
     return DivergenceWarnings(build("data", "gaussians_8", {"n": 500}))
 
 
-def said(rows: list[dict[str, float]]) -> list[str]:
-    look = watch()
-    return [message for step, row in enumerate(rows) for message in look.add(step, row)]
+def messages_for(rows: list[dict[str, float]]) -> list[str]:
+    warnings = new_warnings()
+    return [message for step, row in enumerate(rows) for message in warnings.add(step, row)]
 
 
 def healthy(i: int) -> dict[str, float]:
+    """Return row i of a run without divergence: small noise, and a slow trend that is not exponential."""
     return {
         "gap": (-1) ** i * 0.3,
         "e_data": -3.0 - 0.01 * i,
@@ -27,11 +28,11 @@ def healthy(i: int) -> dict[str, float]:
 
 
 def test_a_healthy_run_is_not_disturbed() -> None:
-    assert said([healthy(i) for i in range(300)]) == []
+    assert messages_for([healthy(i) for i in range(300)]) == []
 
 
 def test_growth_of_energies_at_the_start_gives_no_warning() -> None:
-    assert said([healthy(i) | {"e_data": -3.0 * min(i, 20) / 20} for i in range(100)]) == []
+    assert messages_for([healthy(i) | {"e_data": -3.0 * min(i, 20) / 20} for i in range(100)]) == []
 
 
 def test_each_warning_is_given_once_with_a_remedy() -> None:
@@ -42,8 +43,9 @@ def test_each_warning_is_given_once_with_a_remedy() -> None:
         ("acceptance", 0.01),
         ("outside", 0.4),
     ):
-        messages = said([healthy(i) if i < 60 else healthy(i) | {name: value} for i in range(100)])
+        messages = messages_for([healthy(i) if i < 60 else healthy(i) | {name: value} for i in range(100)])
         assert len(messages) == 1, (name, messages)
+        # A warning must apply to three successive rows: 60, 61 and 62.
         assert messages[0].startswith("warning at step 62") and "usually helps" in messages[0]
         assert "\n" not in messages[0]
 
@@ -51,30 +53,30 @@ def test_each_warning_is_given_once_with_a_remedy() -> None:
 def test_one_unusual_row_gives_no_warning() -> None:
     for name in WARNINGS:
         value = 0.01 if name == "acceptance" else 500.0
-        assert said([healthy(i) | ({name: value} if i == 60 else {}) for i in range(100)]) == []
+        assert messages_for([healthy(i) | ({name: value} if i == 60 else {}) for i in range(100)]) == []
 
 
 def test_slow_exponential_growth_gives_a_warning_before_numbers_overflow() -> None:
-    messages = said([healthy(i) if i < 60 else healthy(i) | {"gap": 0.3 * 1.3 ** (i - 60)} for i in range(120)])
+    messages = messages_for([healthy(i) if i < 60 else healthy(i) | {"gap": 0.3 * 1.3 ** (i - 60)} for i in range(120)])
     assert len(messages) == 1 and "gap" in messages[0]
 
 
 def test_a_quantity_that_a_run_lacks_gives_no_warning() -> None:
-    assert said([{"e_data": -3.0} for _ in range(100)]) == []
+    assert messages_for([{"e_data": -3.0} for _ in range(100)]) == []
     assert not has_grown("gap")({}, {})
 
 
-def test_outside_is_the_fraction_beyond_twice_the_largest_distance_of_the_data() -> None:
-    look = watch()
-    rows = look.data.split("train").x
+def test_outside_is_the_fraction_of_states_beyond_twice_the_largest_distance_of_the_data() -> None:
+    warnings = new_warnings()
+    rows = warnings.data.split("train").x
     furthest = (rows - rows.mean(0)).norm(dim=1).max()
     direction = torch.tensor([[1.0, 0.0]])
     near, far = rows.mean(0) + 1.9 * furthest * direction, rows.mean(0) + 2.1 * furthest * direction
-    assert look.outside(torch.cat([near, far, far, rows[:1]])) == 0.5
+    assert warnings.outside(torch.cat([near, far, far, rows[:1]])) == 0.5
 
 
 def rows_of_run(count: int = 30, **last: float) -> list[dict[str, float]]:
-    """Logged rows of a run that goes well, its last tenth with other values."""
+    """Return the logged rows of a healthy run. In the last tenth of them, `last` replaces values."""
     calm = {"loss": 0.1, "e_data": -3.0, "e_model": -3.1, "gap": -0.1, "acceptance": 0.8, "outside": 0.0}
     rows = [calm | {"step": float(10 * i), "chain_distance": 0.5} for i in range(count)]
     return rows[: -count // 10] + [row | last for row in rows[-count // 10 :]]
@@ -96,27 +98,27 @@ def test_a_run_that_ends_badly_is_refused_with_its_reason(last: dict[str, float]
 
 
 def test_a_good_run_is_ok_and_a_run_with_warnings_is_under_caution() -> None:
-    watch = DivergenceWarnings(build("data", "two_moons"))
-    assert watch.verdict(rows_of_run(), 1.0, has_chains=True) == ("ok", [])
+    warnings = DivergenceWarnings(build("data", "two_moons"))
+    assert warnings.verdict(rows_of_run(), 1.0, has_chains=True) == ("ok", [])
     rows = rows_of_run(60)
     for row in rows[30:35]:
         row["acceptance"] = 0.01
-    verdict, reasons = watch.verdict(rows, 1.0, has_chains=True)
+    verdict, reasons = warnings.verdict(rows, 1.0, has_chains=True)
     assert verdict == "caution" and "hardly move" in reasons[0]
-    # A verdict does not count as a warning that was given.
-    assert watch.given == set() and watch.rows == []
+    # The verdict replays the rows in an object of its own, so that it uses up no warning of this one.
+    assert warnings.given == set() and warnings.rows == []
 
 
 def test_a_gap_is_measured_in_units_of_temperature() -> None:
-    watch = DivergenceWarnings(build("data", "two_moons"))
+    warnings = DivergenceWarnings(build("data", "two_moons"))
     # The growth of the gap is still a warning.
-    assert watch.verdict(rows_of_run(gap=90.0), 10.0, has_chains=True)[0] == "caution"
-    assert watch.verdict(rows_of_run(gap=90.0), 1.0, has_chains=True)[0] == "refused"
+    assert warnings.verdict(rows_of_run(gap=90.0), 10.0, has_chains=True)[0] == "caution"
+    assert warnings.verdict(rows_of_run(gap=90.0), 1.0, has_chains=True)[0] == "refused"
 
 
 def test_chains_that_never_ran_are_refused_however_short_the_run() -> None:
     rows = [{"step": 1.0, "loss": 0.0, "e_data": 0.3}]
-    watch = DivergenceWarnings(build("data", "two_moons"))
-    verdict, reasons = watch.verdict(rows, 1.0, has_chains=True)
+    warnings = DivergenceWarnings(build("data", "two_moons"))
+    verdict, reasons = warnings.verdict(rows, 1.0, has_chains=True)
     assert verdict == "refused" and "no chain of the model ever moved" in reasons[0]
-    assert watch.verdict(rows, 1.0, has_chains=False) == ("ok", [])
+    assert warnings.verdict(rows, 1.0, has_chains=False) == ("ok", [])
