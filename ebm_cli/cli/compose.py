@@ -10,12 +10,18 @@ from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from ebm_cli.check import InputError, nearest_hint
-from ebm_cli.cli.keys import LIST_GROUPS, groups
+from ebm_cli.cli.keys import LIST_GROUPS, groups, verb_groups
 from ebm_cli.cli.loader import Base, Loader
 from ebm_cli.cli.old_names import with_new_key
 from ebm_cli.cli.validation import OF_RUN, option_errors, plain_dict, wrong_keys
 from ebm_cli.cli.words import WrongWords, parse, text
 from ebm_cli.run.nested import flatten
+
+# Options that are chosen by keys which no other option of their group has.
+IMPLIED_BY = {
+    "path=base": ("path.base", "path.box", "path.betas"),
+    "sampler=tempering": ("sampler.kernel", "sampler.step_factors"),
+}
 
 
 def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
@@ -25,6 +31,7 @@ def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
     gave to another option remains.
     """
     known = groups()
+    overrides = [*implied_options(overrides, verb), *overrides]
     chosen = [o for o in overrides if o.key_or_group in known and "." not in o.key_or_group]
     wrong = [(override, message) for override in chosen for message in option_errors(override, known, verb)]
     wrong_groups = {o.key_or_group for o, _ in wrong}
@@ -58,6 +65,17 @@ def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
     if missing := sorted({key for key, value in flatten(config) if value == "???"}):
         raise InputError(*(f"{key} must be given: {key}=VALUE" for key in missing))
     return {str(key): value for key, value in config.items()}
+
+
+def implied_options(overrides: list[Override], verb: str) -> list[Override]:
+    """Return words for options that only have the keys on the line, such as path=base for path.betas=[1,0.3,0]."""
+    named = {o.key_or_group for o in overrides}
+    implied = {
+        option
+        for option, keys in IMPLIED_BY.items()
+        if any(key == name or name.startswith(f"{key}.") for key in keys for name in named)
+    }
+    return parse([word for word in sorted(implied) if word.partition("=")[0] in set(verb_groups(verb)) - named])
 
 
 def separate_kernel(overrides: list[Override], config: dict[str, Any]) -> tuple[list[Override], list[Override]]:

@@ -19,7 +19,7 @@ def replica_metrics(replicas: Replicas, steps: int, gradients_per_step: float) -
     """
     trips = replicas.round_trips.double().cpu().numpy()
     if not bool((replicas.tried > 0).all()):
-        few = refused(f"in {steps} steps, some neighbors have not tried to swap. Increase steps")
+        few = refused(f"some neighbors did not try to swap in so short a run (steps: {steps}). Increase steps")
         return dict.fromkeys(("swap_rate_min", "barrier", "round_trip_rate"), few) | trip_counts(trips)
     rejection = 1 - replicas.swap_rates().double().cpu().numpy()
     per_gradients = 1000 / (steps * gradients_per_step)

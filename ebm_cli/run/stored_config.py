@@ -10,7 +10,7 @@ from ebm_cli.run.damage import damage_error
 
 # The types of the keys of config.yaml.
 TYPES: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("energy", "data", "sampler", "start", "objective", "optimizer"), (dict, NoneType)),
+    **dict.fromkeys(("energy", "data", "path", "sampler", "start", "objective", "optimizer"), (dict, NoneType)),
     **dict.fromkeys(("regularizer", "metric", "diagnostic"), (dict, list, NoneType)),
     **dict.fromkeys(("run", "init"), (str, NoneType)),
     **dict.fromkeys(("device", "dtype", "engine", "weights", "figures"), (str,)),

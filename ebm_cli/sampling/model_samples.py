@@ -69,7 +69,10 @@ def sample_plan(config: Config, choice: SamplerChoice, n: int, is_tuned: bool) -
     chains = min(n, REPLICA_CHAINS)
     draws = math.ceil(n / chains)
     steps = STEPS_PER_DRAW * draws if steps == "auto" else steps
-    check.count("steps", steps, minimum=draws)
+    if isinstance(steps, int) and steps < draws:
+        raise check.InputError(
+            f"steps must be >= {draws} for {n} samples of {chains} chains, got {steps}. Decrease samples"
+        )
     return SamplingPlan(chains=chains, steps=steps, burn_in=burn_in, thin=steps // draws)
 
 

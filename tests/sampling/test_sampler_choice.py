@@ -1,5 +1,6 @@
 """The sampler of a trained run's chains: along a path from its rows, unless the line or the training says otherwise."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,21 @@ def test_a_sample_along_a_path_can_be_typed_again_and_diagnosed(trained: dict[st
     assert main(["diagnose", f"run={tmp_path / 's'}", "diagnostic=[r_hat]", f"out={tmp_path / 'd'}"]) == 0
     words = ["sampler=tempering", "path=base", "path.betas=[1,0.4,0]", "path.base=gaussian"]
     assert main(["sample", run, *SHORT, *words, f"out={tmp_path / 't'}"]) == 0
+
+
+def test_a_mode_that_the_base_does_not_reach_refuses_mixing_and_log_z(tmp_path: Path) -> None:
+    # The base is fitted to short chains, all of which are in the first of two modes 30 standard deviations apart.
+    words = ["energy=gaussian_mixture", "energy.means=[[0,0],[30,0]]", "energy.stds=[1,1]", "path=base", "threads=1"]
+    assert main(["sample", *words, "chains=16", "steps=400", "thin=1", f"out={tmp_path / 's'}"]) == 0
+    found = json.loads((tmp_path / "s" / "metrics.json").read_text())
+    assert found["round_trips"]["value"] > 0
+    assert found["mixing"]["verdict"] == "refused" and "minima that no chain has been near" in found["mixing"]["reason"]
+    assert found["log_z"]["verdict"] == "refused" and found["mean"]["value"] is None
+
+
+def test_round_trips_are_counted_after_the_burn_in(trained: dict[str, Path], tmp_path: Path) -> None:
+    words = ["chains=4", "steps=1", "thin=1", "burn_in=60", "threads=1"]
+    assert main(["sample", f"run={trained['replay']}", *words, f"out={tmp_path / 's'}"]) == 0
+    found = json.loads((tmp_path / "s" / "metrics.json").read_text())
+    # A step brings at most one state to each chain, and lets only every second pair of neighbors swap.
+    assert found["round_trips"]["value"] <= 4 and found["barrier"]["verdict"] == "refused"
