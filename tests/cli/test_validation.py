@@ -54,7 +54,10 @@ WRONG = {
         ["path.replicas is used only by"],
     ),
     "a path without places": ("train sampler=tempering path=base", ["path.betas must be a list in training"]),
-    "a kernel without a test": ("sample energy=double_well sampler.kernel=sgld", ["with a Metropolis test"]),
+    "a kernel without a test": (
+        "sample energy=double_well sampler.kernel=sgld",
+        ["sampler.kernel must name one of hmc, mala, nuts, got sgld"],
+    ),
     "no such kernel": ("sample energy=double_well sampler.kernel=hmcc", ["sampler.kernel must name one of", "'hmc'"]),
     "a ladder that falls": (
         "sample energy=double_well sampler=tempering path.temperatures=[1,4,2]",

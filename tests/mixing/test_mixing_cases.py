@@ -287,6 +287,6 @@ def test_the_yamls_sampler_and_start_are_probed_as_well() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_sample_refuses_langevin_on_two_modes_ten_widths_apart(tmp_path: Path, means: str, seed: int) -> None:
     mixture = ["energy=gaussian_mixture", f"energy.means={means}", "energy.stds=[1,1]", "energy.weights=[0.3,0.7]"]
-    assert main(["sample", *mixture, f"seed={seed}", f"out={tmp_path / 'run'}"]) == 0
+    assert main(["sample", *mixture, "sampler=mala", f"seed={seed}", f"out={tmp_path / 'run'}"]) == 0
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["mixing"]["verdict"] == metrics["mean"]["verdict"] == "refused"
