@@ -36,7 +36,22 @@ def ebm(*words: str) -> None:
 def part(group: str, name: str, changes: dict[str, Any] | None = None, **offered: Any) -> Any:
     """Build the component of conf/GROUP/NAME.yaml with some values changed."""
     node = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
+    if group == "start":
+        # Their states are continuous, as without an energy.
+        offered = {"energy": None} | offered
     return make(node | (changes or {}), **offered)
+
+
+def tempering(temperatures: list[float], step_sizes: list[float], temperature: float = 1.0) -> Sampler:
+    """Return replica exchange between multiples of a temperature by MALA with these step sizes η, one for each.
+
+    A leapfrog step of √(2ηTτ) at the density of temperature Tτ is MALA's step η.
+    """
+    node = yaml.safe_load((CONF / "sampler" / "tempering.yaml").read_text())
+    steps = [(2 * η * temperature * τ) ** 0.5 for η, τ in zip(step_sizes, temperatures, strict=True)]
+    kernel = node["kernel"] | {"step_size": steps[0]}
+    changes = {"temperature": temperature, "kernel": kernel, "step_factors": [step / steps[0] for step in steps]}
+    return make(node | changes, path=part("path", "hot", {"temperatures": temperatures}))
 
 
 def seeded(seed: int) -> torch.Generator:

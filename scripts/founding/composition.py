@@ -53,7 +53,7 @@ def measure(place: Path) -> Claim:
         own = [f"energy.alpha={ALPHA}"] if name == "negation" else []
         ebm(
             *["sample", f"energy={name}", f"energy.runs=[{place / 'A'},{place / 'B'}]", *own, f"out={place / name}"],
-            *["sampler=tempering", "sampler.temperatures=[1,3,9]", "sampler.step_size=0.05", "start.scale=3"],
+            *["sampler=tempering", "path.temperatures=[1,3,9]", "sampler.kernel.step_size=0.316", "start.scale=3"],
             *[f"chains={CHAINS}", "steps=400", "thin=100", "engine=eager"],
         )
         chains[name] = chain_file.read(place / name / "chains.nc").x[:, -1]

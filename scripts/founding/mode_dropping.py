@@ -8,20 +8,21 @@ import torch
 from ebm_cli import figure
 from ebm_cli.data import Batch
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
+from ebm_cli.sampler import Sampler
 from scripts.founding import Claim, Row
-from scripts.founding._parts import average, descended, part, seeded
+from scripts.founding._parts import average, descended, part, seeded, tempering
 
 ORDER = 110
 WEIGHT, APART, WIDTH = 0.2, 2.0, 0.5
 RUNS, STEPS, LENGTH, CHAINS = 8, 24, 100, 256
+STEP_SIZE = 0.1
 
 
-def weights(name: str, changes: dict, seed: int) -> np.ndarray:
+def weights(sampler: Sampler, seed: int) -> np.ndarray:
     """Return the weight of the right mode after each training step; persistent chains start between the modes."""
     wells = [[-APART], [APART]]
     truth = GaussianMixture(wells, [WIDTH] * 2, [1 - WEIGHT, WEIGHT])
     energy, rng = GaussianMixture(wells, [WIDTH] * 2, [0.5, 0.5]), seeded(seed)
-    sampler = part("sampler", name, {"step_size": 0.1} | changes)
     start = part("start", "replay", {"size": CHAINS, "restart": 0.0, "scale": 0.3}, event=(1,), data=None)
     own = {"steps": LENGTH, "chains": CHAINS}
     objective = part("objective", "contrastive", own, sampler=sampler, start=start, engine="eager")
@@ -36,11 +37,11 @@ def weights(name: str, changes: dict, seed: int) -> np.ndarray:
 
 
 def measure(place: Path) -> Claim:  # noqa: ARG001
-    ladder = {"temperatures": [1.0, 3.0, 9.0]}
-    paths = {
-        name: np.stack([weights(name, changes, seed) for seed in range(RUNS)])
-        for name, changes in (("mala", {}), ("tempering", ladder))
+    kernels = {
+        "mala": part("sampler", "mala", {"step_size": STEP_SIZE}),
+        "tempering": tempering([1.0, 3.0, 9.0], [STEP_SIZE] * 3),
     }
+    paths = {name: np.stack([weights(sampler, seed) for seed in range(RUNS)]) for name, sampler in kernels.items()}
     dropped, kept = (average(path[:, -1]) for path in paths.values())
     rows = [
         Row("weight of the rare mode, Langevin chains: below the weight in the data", WEIGHT, *dropped, "<"),

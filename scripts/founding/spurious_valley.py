@@ -13,7 +13,7 @@ from ebm_cli.diagnostic import ChainContext
 from scripts.founding import Claim, Row, Word
 from scripts.founding._energies import SkewedQuartic
 from scripts.founding._line import energies, law
-from scripts.founding._parts import average, descended, moved, part, seeded
+from scripts.founding._parts import average, descended, moved, part, seeded, tempering
 
 ORDER = 115
 # The Gumbel distribution has mean γ (Euler's constant) and standard deviation π/√6.
@@ -68,7 +68,7 @@ def valleys(energy: SkewedQuartic, x: torch.Tensor, data: Gumbel) -> str:
 
 def measure(place: Path) -> Claim:  # noqa: ARG001
     data = Gumbel()
-    ladder = part("sampler", "tempering", {"temperatures": [1.0, 1.6, 2.5, 4.0], "step_size": [0.4, 0.6, 1.0, 1.6]})
+    ladder = tempering([1.0, 1.6, 2.5, 4.0], [0.4, 0.6, 1.0, 1.6])
     short = part("sampler", "mala", {"step_size": 0.05})
     picture, (left, right) = figure.new(2, width=8.8, height=3.2)
     rows: list[Row | Word] = [

@@ -46,7 +46,7 @@ def diagnosed(place: Path, name: str, words: tuple[str, ...]) -> tuple[chain_fil
 
 def measure(place: Path) -> Claim:
     langevin = (*MODES, "sampler=mala", "sampler.step_size=0.5", "start.scale=1", "steps=2000")
-    ladder = (*MODES, "sampler=tempering", "sampler.step_size=0.5", "start.scale=10", "burn_in=500", "steps=3000")
+    ladder = (*MODES, "sampler=tempering", "sampler.kernel.step_size=1", "start.scale=10", "burn_in=500", "steps=3000")
     stuck, of_stuck = diagnosed(place, "stuck", langevin)
     free, of_free = diagnosed(place, "free", ladder)
     _, huge = diagnosed(place, "huge", (*WELL, "sampler=mala", f"sampler.step_size={HUGE}", "steps=1000"))

@@ -11,7 +11,7 @@ from ebm_cli import figure
 from scripts.founding import Claim, Row
 from scripts.founding._energies import Walled
 from scripts.founding._line import law
-from scripts.founding._parts import average, moved, part, seeded
+from scripts.founding._parts import average, moved, seeded, tempering
 
 ORDER = 20
 WALL, CHAINS, STEPS = 1.5, 2048, 1500
@@ -29,11 +29,7 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     for i, T in enumerate(TEMPERATURES):
         ladder = np.geomspace(1, max(4 / T, 2), 12)
         steps = np.minimum(0.05, 0.5 / (T * ladder))
-        sampler = part(
-            "sampler",
-            "tempering",
-            {"temperature": T, "temperatures": ladder.tolist(), "step_size": steps.tolist()},
-        )
+        sampler = tempering(ladder.tolist(), steps.tolist(), T)
         rng = seeded(i)
         x = moved(sampler, energy, WALL * (2 * torch.rand(CHAINS, 1, generator=rng) - 1), STEPS, rng)
         exact = law(energy, -WALL, WALL, T)

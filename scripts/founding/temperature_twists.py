@@ -9,7 +9,7 @@ import torch
 from ebm_cli import figure
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from scripts.founding import Claim, Row
-from scripts.founding._parts import average, moved, part, seeded, variance
+from scripts.founding._parts import average, moved, seeded, tempering, variance
 
 ORDER = 30
 NARROW, WIDE, APART = 0.5, 1.5, 6.0
@@ -28,7 +28,7 @@ def measure(place: Path) -> Claim:  # noqa: ARG001
     shares, spreads, rows = [], [], []
     for i, T in enumerate(TEMPERATURES):
         ladder = np.geomspace(1, 30 / T, 10)
-        sampler = part("sampler", "tempering", {"temperature": T, "temperatures": ladder.tolist(), "step_size": 0.2})
+        sampler = tempering(ladder.tolist(), [0.2] * len(ladder), T)
         rng = seeded(i)
         x = moved(sampler, energy, 12 * (2 * torch.rand(CHAINS, 1, generator=rng) - 1), STEPS, rng)
         # Split halfway between the wells, in units of their widths.
