@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ebm_cli.chain.chains import Chains, evenly_spaced
+from ebm_cli.estimate import Estimate, IfNotMixed
 
 MAX_COORDINATES = 256
 
@@ -53,6 +54,17 @@ def unit_of(values: np.ndarray) -> float:
     if not np.isfinite(largest) or largest == 0 or 1e-100 < largest < 1e100:
         return 1.0
     return float(10.0 ** max(np.floor(np.log10(largest)), -300))
+
+
+def mean_over_chains(
+    values: Float[np.ndarray, " n"], if_not_mixed: IfNotMixed, meaning: str = "", unit: str | None = None
+) -> Estimate:
+    """Return the mean over independent chains with its standard error; a single chain has none."""
+    scale = unit_of(values)
+    scaled = values.astype(np.float64) / scale
+    mean = float(scaled.mean() * scale)
+    se = float(scaled.std(ddof=1) / len(scaled) ** 0.5 * scale) if len(scaled) > 1 else None
+    return Estimate(mean, se=se, unit=unit, meaning=meaning, if_not_mixed=if_not_mixed)
 
 
 def _rescaled(name: str, values: np.ndarray) -> tuple[str, np.ndarray]:

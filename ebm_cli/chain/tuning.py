@@ -8,9 +8,11 @@ from typing import Any
 from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.sampler import Adjusted, HasLocalKernel, Sampler, Unadjusted
-from ebm_cli.sampler.tempering import Tempering
+from ebm_cli.sampler.tempering import has_exact_draws
 
 MIN_BURN_IN = 100
+# Keys that set the step of a sampler or of its kernel. If one was typed, adapt=auto tunes nothing.
+STEP_KEYS = {"sampler.step_size", "sampler.kernel.step_size", "sampler.step_factors"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Tuning:
         short = isinstance(burn_in, int) and burn_in < MIN_BURN_IN
         if typed or short or not can_be_tuned(sampler):
             return dataclasses.replace(self, adapt="none")
-        scaled = isinstance(sampler, Adjusted) and not has_own_coordinates(sampler)
+        scaled = isinstance(sampler, Adjusted) and not has_exact_draws(sampler)
         return dataclasses.replace(self, adapt="all" if scaled else "step")
 
     def check_fits(self, sampler: Sampler, burn_in: int) -> None:
@@ -67,13 +69,8 @@ class Tuning:
             )
         if not can_be_tuned(sampler):
             raise InputError(f"adapt={self.adapt} needs a sampler with a step size to tune; type adapt=none")
-        if self.adapt == "all" and has_own_coordinates(sampler):
+        if self.adapt == "all" and has_exact_draws(sampler):
             raise InputError("adapt=all sets one scale per coordinate, which path=base has already; type adapt=step")
-
-
-def has_own_coordinates(sampler: Sampler) -> bool:
-    """Return True if the sampler moves in coordinates that are scaled by data."""
-    return isinstance(sampler, Tempering) and sampler.path.has_draws
 
 
 def can_be_tuned(sampler: Sampler) -> bool:

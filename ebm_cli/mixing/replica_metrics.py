@@ -4,8 +4,9 @@ import numpy as np
 from jaxtyping import Float
 
 from ebm_cli import figure
+from ebm_cli.chain.quantities import mean_over_chains
 from ebm_cli.estimate import Estimate, Picture, refused
-from ebm_cli.sampler.tempering import Replicas
+from ebm_cli.sampler._replica_exchange import Replicas
 
 # Neighbors that swap less often pass hardly anything on.
 MIN_SWAP_RATE = 0.1
@@ -27,10 +28,13 @@ def replica_metrics(replicas: Replicas, steps: int, gradients_per_step: float) -
     return {
         "swap_rate_min": min_swap_rate(1 - rejection.mean(1)),
         "barrier": mean_over_chains(
-            rejection.sum(0), "Λ, the sum of rejection rates along the path; a path with 2Λ replicas or more is good"
+            rejection.sum(0),
+            "caution",
+            "Λ, the sum of rejection rates along the path; a path with 2Λ replicas or more is good",
         ),
         "round_trip_rate": mean_over_chains(
             trips * per_gradients,
+            "caution",
             f"theory at these swap rates: {theory:.3g}; much less means slow replicas",
             "per 1,000 gradients",
         ),
@@ -49,12 +53,6 @@ def trip_counts(trips: Float[np.ndarray, " n"]) -> dict[str, Estimate]:
 def theoretical_rate(rejection: Float[np.ndarray, " pairs"]) -> float:
     """Return round trips per step: 1/(2 + 2 Σ r/(1 − r)) (Syed et al., 2022, section 3.4), for rejection rates r."""
     return 1 / (2 + 2 * float((rejection / np.maximum(1 - rejection, 1e-12)).sum()))
-
-
-def mean_over_chains(each: Float[np.ndarray, " n"], meaning: str, unit: str | None = None) -> Estimate:
-    """Return the mean with its standard error over chains; a single chain has none."""
-    se = float(each.std(ddof=1) / len(each) ** 0.5) if len(each) > 1 else None
-    return Estimate(float(each.mean()), se=se, unit=unit, meaning=meaning, if_not_mixed="caution")
 
 
 def min_swap_rate(rates: Float[np.ndarray, " pairs"]) -> Estimate:

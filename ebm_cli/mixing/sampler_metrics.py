@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ebm_cli.chain.chains import evenly_spaced
 from ebm_cli.chain.loop import Trajectory
 from ebm_cli.chain.preconditioning import Units
+from ebm_cli.chain.quantities import mean_over_chains
 from ebm_cli.chain.tuning import Tuning
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.diagnostic.effective_temperature import EffectiveTemperature
@@ -58,11 +59,10 @@ def bias(trajectory: Trajectory, energy: nn.Module, rng: torch.Generator) -> dic
 
 def mean_of(measures: Tensor) -> Estimate:
     """Return the mean of measures (state, chain) with its standard error over chains."""
-    each = measures.mean(0).double().cpu().numpy()
-    mean, se = float(each.mean()), float(each.std(ddof=1) / len(each) ** 0.5)
-    if not torch.isfinite(measures.mean(0)).all():
+    each = measures.mean(0)
+    if not torch.isfinite(each).all():
         return refused("a step from some of the states is not finite. Decrease sampler.step_size")
-    return Estimate(mean, se=se, if_not_mixed="caution")
+    return mean_over_chains(each.double().cpu().numpy(), "caution")
 
 
 def tuned_values(sampler: Sampler) -> dict[str, Estimate]:

@@ -19,7 +19,7 @@ from ebm_cli.mixing.start_probes import OVERDISPERSED, ProbeResult, probe, start
 from ebm_cli.mixing.visited import VisitedRegion
 from ebm_cli.run.terminal import never_stop
 from ebm_cli.sampler import Sampler
-from ebm_cli.sampler.tempering import Tempering
+from ebm_cli.sampler.tempering import has_exact_draws
 from ebm_cli.wells.descent import states_of
 
 # Number of states per chain at which the temperature is measured. Few chains use more, for MIN_STATES in all.
@@ -116,7 +116,7 @@ def run_probes(
     If the path has exact draws, probes use only the kernel of the model's replica. Replica exchange would replace a
     probe by a draw of the far end, so that every probe would come to the chains, wherever it started.
     """
-    if not isinstance(sampler, Tempering) or not sampler.path.has_draws:
+    if not has_exact_draws(sampler):
         return probe(energy, sampler, chains, data, seed, stop)
     path = sampler.path.annealing_path(energy, sampler.temperature)
     x = states_of(energy, chains.x.reshape(-1, *chains.event))

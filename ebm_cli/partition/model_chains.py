@@ -17,7 +17,7 @@ from ebm_cli.partition.counted_path import CountedEnergy, CountedPath
 from ebm_cli.partition.mode_search import search_missed_modes, search_points
 from ebm_cli.partition.pilot import Pilot
 from ebm_cli.sampler import Sampler
-from ebm_cli.sampler.tempering import ReplicaExchange, Replicas
+from ebm_cli.sampler._replica_exchange import ReplicaExchange, Replicas
 
 # Fraction of all steps that is discarded at the beginning.
 BURN_IN_FRACTION = 0.25

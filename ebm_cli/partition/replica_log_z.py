@@ -56,13 +56,11 @@ def multistate_free_energies(
     all draws x, v = ΔU(x), N_j the number of draws at β_j. It is the minimum of the convex function
     Σ_x log Σ_j N_j exp(f_j + β_jv) − Σ_j N_jf_j, which BFGS finds.
 
-    first: a first guess; None for zeros.
+    delta_u: finite numbers.
+    first: a first guess; None for the integral of the mean of v by the trapezoid rule.
     """
-    K, count = len(betas), delta_u.shape[0] * delta_u.shape[2]
-    # A state without energy has density 0 at every β > 0 and is no draw there.
-    with np.errstate(invalid="ignore"):
-        v = np.nan_to_num(delta_u, neginf=-1e300).reshape(-1, 1)
-        tilt = np.where(betas > 0, betas * v, 0.0) + np.log(count)
+    count = delta_u.shape[0] * delta_u.shape[2]
+    tilt = betas * delta_u.reshape(-1, 1) + np.log(count)
 
     def objective(rest: np.ndarray) -> tuple[float, np.ndarray]:
         f = np.concatenate([[0.0], rest])
@@ -71,10 +69,8 @@ def multistate_free_energies(
         gradient = np.exp(log_parts - np.expand_dims(total, 1)).sum(0) - count
         return float((total.sum() - count * f.sum()) / count), gradient[1:] / count
 
-    start = np.zeros(K - 1) if first is None else first[1:] - first[0]
     if first is None:
-        # The integral of the mean of v, by the trapezoid rule.
         means = delta_u.mean((0, 2))
-        start = -np.cumsum(np.diff(betas) * (means[1:] + means[:-1]) / 2)
-    found = minimize(objective, start, jac=True, method="BFGS", options={"gtol": 1e-7})
+        first = np.concatenate([[0.0], -np.cumsum(np.diff(betas) * (means[1:] + means[:-1]) / 2)])
+    found = minimize(objective, first[1:], jac=True, method="BFGS", options={"gtol": 1e-7})
     return np.concatenate([[0.0], found.x])

@@ -1,5 +1,6 @@
 """The path of energies U_β = U₀ + β(U − U₀) from a base distribution, β = 0, to the model, β = 1."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -67,6 +68,15 @@ class AnnealingPath:
         u = select_at_beta_one(beta, energy, u0 + (energy - u0) / beta)
         of_model = grad0 + (grad - grad0) / per_row(beta, grad)
         return PathStates(z, u, select_at_beta_one(beta, grad, of_model), u0, grad0)
+
+
+def cached_path(
+    cache: dict[str, Any], energy: nn.Module, temperature: float, build: Callable[[], AnnealingPath]
+) -> AnnealingPath:
+    """Return the path in `cache` if it belongs to this energy and temperature; otherwise build it and keep it there."""
+    if cache.get("energy") is not energy or cache["temperature"] != temperature:
+        cache.update(energy=energy, temperature=temperature, path=build())
+    return cache["path"]
 
 
 class TemperedEnergy(nn.Module):

@@ -17,7 +17,7 @@ from ebm_cli.density.fit_data import split_fit_data
 from ebm_cli.density.mixture import MAX_COORDINATES
 from ebm_cli.density.normals import NormalMixture
 from ebm_cli.energy import device_of
-from ebm_cli.path._annealing_path import AnnealingPath
+from ebm_cli.path._annealing_path import AnnealingPath, cached_path
 from ebm_cli.path._base_distribution import BaseDistribution, MixtureBase, StandardNormal, UniformBox
 from ebm_cli.path._coordinates import WIDER, Integrand, WhitenedEnergy, whiten, whiten_box, whiten_range
 from ebm_cli.path._swap import equal_rejection_places
@@ -32,8 +32,8 @@ class BasePath:
     The coordinates are those in which the rows are roughly standard normal. States that come from β = 0 are independent
     of all earlier states (Syed et al., 2022, Journal of the Royal Statistical Society B 84, 321).
 
-    base: the density exp(−U₀). gaussian or mixture: fitted to the rows. box: uniform. auto: mixture if there are
-        training rows of up to 100 coordinates, otherwise gaussian.
+    base: the density exp(−U₀). gaussian or mixture: fitted to the rows. box: uniform. auto: mixture for up to 100
+        coordinates, otherwise gaussian.
     box: lower and upper bound of every coordinate for base=box; None for 1.5 times the range of the rows.
     betas: β of each replica, a list that falls from 1 to 0; auto: found by a pilot run.
     data: the rows, or the data set that has them.
@@ -86,19 +86,18 @@ class BasePath:
 
     def annealing_path(self, energy: nn.Module, temperature: float) -> AnnealingPath:
         """Return the densities from the base to this model. Raises InputError if there are no rows to fit."""
-        if self.cache.get("energy") is not energy or self.cache["temperature"] != temperature:
-            rows = self.rows()
-            if rows is None:
-                raise InputError(
-                    "path=base needs rows to fit its base to. Type run=RUN of a trained model, or data=NAME"
-                )
-            noise = self.data.noise if isinstance(self.data, Data) else 0.0
-            event = tuple(rows.x.shape[1:])
-            x = rows.x.to(device_of(energy))
-            integrand = Integrand(energy, temperature, event, x, 0, rows.clean, noise)
-            space, base = fit_base(integrand, x, self.base, self.box)
-            self.cache.update(energy=energy, temperature=temperature, path=AnnealingPath(space, base))
-        return self.cache["path"]
+        return cached_path(self.cache, energy, temperature, lambda: self.fitted_path(energy, temperature))
+
+    def fitted_path(self, energy: nn.Module, temperature: float) -> AnnealingPath:
+        """Fit the base, and return the densities from it to this model. Raises InputError if there are no rows."""
+        rows = self.rows()
+        if rows is None:
+            raise InputError("path=base needs rows to fit its base to. Type run=RUN of a trained model, or data=NAME")
+        noise = self.data.noise if isinstance(self.data, Data) else 0.0
+        event = tuple(rows.x.shape[1:])
+        x = rows.x.to(device_of(energy))
+        integrand = Integrand(energy, temperature, event, x, 0, rows.clean, noise)
+        return AnnealingPath(*fit_base(integrand, x, self.base, self.box))
 
 
 def fit_base(

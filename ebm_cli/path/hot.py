@@ -9,7 +9,7 @@ import numpy as np
 from torch import nn
 
 from ebm_cli import check
-from ebm_cli.path._annealing_path import AnnealingPath
+from ebm_cli.path._annealing_path import AnnealingPath, cached_path
 from ebm_cli.path._base_distribution import NoBase
 from ebm_cli.path._coordinates import UnchangedCoordinates
 from ebm_cli.path._swap import equal_rejection_places
@@ -71,10 +71,10 @@ class HotPath:
         return dataclasses.replace(self, temperatures=[1.0, *places[1:-1], self.ladder[-1]])
 
     def annealing_path(self, energy: nn.Module, temperature: float) -> AnnealingPath:
-        if self.cache.get("energy") is not energy or self.cache["temperature"] != temperature:
-            path = AnnealingPath(UnchangedCoordinates(energy, temperature), NoBase())
-            self.cache.update(energy=energy, temperature=temperature, path=path)
-        return self.cache["path"]
+        def build() -> AnnealingPath:
+            return AnnealingPath(UnchangedCoordinates(energy, temperature), NoBase())
+
+        return cached_path(self.cache, energy, temperature, build)
 
 
 def check_temperatures(temperatures: list[float]) -> None:

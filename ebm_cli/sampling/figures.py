@@ -18,7 +18,7 @@ from ebm_cli.figure.columns import marginals, pairs
 from ebm_cli.figure.landscape import landscape
 from ebm_cli.mixing.replica_metrics import barrier_figure
 from ebm_cli.run.folder import Run
-from ebm_cli.sampler.tempering import Tempering
+from ebm_cli.sampler.tempering import has_exact_draws
 
 MAX_IMAGES, MAX_TRACES = 60, 64
 
@@ -84,7 +84,7 @@ def shown_states(trajectory: Trajectory) -> tuple[Tensor, str]:
     """
     sampler, last = trajectory.sampler, trajectory.last.x
     each = min(len(trajectory.x), -(-MAX_IMAGES // max(len(last), 1)))
-    if each < 2 or not (isinstance(sampler, Tempering) and sampler.path.has_draws):
+    if each < 2 or not has_exact_draws(sampler):
         return last, f"Final states of {len(last)} chains"
     draws = trajectory.x[evenly_spaced(len(trajectory.x), each + 1)[1:]]
     return draws.flatten(0, 1), f"{each} draws of each of {len(last)} chains, evenly spaced along them"

@@ -12,7 +12,7 @@ from ebm_cli.assembly.components import Parts
 from ebm_cli.assembly.permission import Config
 from ebm_cli.chain.chains import Chains
 from ebm_cli.chain.loop import Trajectory, Walk
-from ebm_cli.chain.tuning import Tuning
+from ebm_cli.chain.tuning import STEP_KEYS, Tuning
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.diagnostic.ess import MIN_ESS_PER_CHAIN, shortage
 from ebm_cli.energy import frozen
@@ -22,7 +22,6 @@ from ebm_cli.run.checkpoint import chains_of, last_step, read_checkpoint
 from ebm_cli.run.folder import Run
 from ebm_cli.run.terminal import Terminal
 from ebm_cli.sampler import is_unadjusted
-from ebm_cli.sampler.tempering import STEP_KEYS
 from ebm_cli.sampling.sampler_choice import SamplerChoice
 from ebm_cli.sampling.sampling_plan import DRAWS, SamplingPlan
 from ebm_cli.start import Start

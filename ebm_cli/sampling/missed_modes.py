@@ -12,7 +12,7 @@ from ebm_cli.energy import frozen
 from ebm_cli.estimate import refused
 from ebm_cli.mixing.verdict import MixingResult
 from ebm_cli.partition.mode_search import search_missed_modes, search_points
-from ebm_cli.sampler.tempering import Tempering
+from ebm_cli.sampler.tempering import has_exact_draws
 
 # Draws per chain with which minima are compared.
 MAX_DRAWS = 200
@@ -25,9 +25,7 @@ def with_mode_search(mixing: MixingResult, trajectory: Trajectory, energy: nn.Mo
     samplers have probes, which start farther out, and nothing changes for them.
     """
     sampler = trajectory.sampler
-    if not isinstance(sampler, Tempering) or not sampler.path.has_draws:
-        return mixing
-    if mixing.estimate.verdict == "refused" or len(trajectory.x) < 2:
+    if not has_exact_draws(sampler) or mixing.estimate.verdict == "refused" or len(trajectory.x) < 2:
         return mixing
     path = sampler.path.annealing_path(energy, sampler.temperature)
     x = trajectory.x[evenly_spaced(len(trajectory.x), MAX_DRAWS)]

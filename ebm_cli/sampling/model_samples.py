@@ -13,7 +13,7 @@ from ebm_cli.metric import EvaluationContext
 from ebm_cli.run.folder import Run
 from ebm_cli.run.terminal import Stopped, Terminal, WorkFailed
 from ebm_cli.run.writing import write_array
-from ebm_cli.sampler.tempering import Tempering
+from ebm_cli.sampler.tempering import has_exact_draws
 from ebm_cli.sampling.figures import denoised_figure
 from ebm_cli.sampling.fresh_chains import initial_states, record_chains, tuning_of
 from ebm_cli.sampling.sampler_choice import SamplerChoice, choose_sampler
@@ -63,7 +63,7 @@ def sample_plan(config: Config, choice: SamplerChoice, n: int, is_tuned: bool) -
     # Without tuning, the steps before the final state are burn-in enough.
     burn_in = 0 if config["burn_in"] == "auto" and not is_tuned else config["burn_in"]
     sampler, steps = choice.parts.sampler, config["steps"]
-    if not (isinstance(sampler, Tempering) and sampler.path.has_draws):
+    if not has_exact_draws(sampler):
         steps = FINAL_STATE_STEPS if steps == "auto" else steps
         return SamplingPlan(chains=n, steps=steps, burn_in=burn_in, thin=steps)
     chains = min(n, REPLICA_CHAINS)

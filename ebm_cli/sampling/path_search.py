@@ -14,7 +14,7 @@ from ebm_cli.energy import frozen
 from ebm_cli.partition.budget import Budget
 from ebm_cli.partition.counted_path import CountedPath
 from ebm_cli.partition.log_z_search import REPLICA_SPACING
-from ebm_cli.partition.pilot import run_pilot
+from ebm_cli.partition.pilot import MIN_POPULATION, run_pilot
 from ebm_cli.partition.reference_states import explore
 from ebm_cli.partition.settings import DEFAULT_SETTINGS
 from ebm_cli.path._coordinates import Integrand
@@ -22,8 +22,8 @@ from ebm_cli.path.base import BasePath
 from ebm_cli.sampler import Sampler
 from ebm_cli.sampler.tempering import Tempering
 
-# Size of the pilot's population, and the number of gradients that it may use.
-MIN_POPULATION, MAX_POPULATION = 64, 256
+# Largest population of the pilot, and the number of gradients that it may use.
+MAX_POPULATION = 256
 PILOT_BUDGET = 2_000_000
 
 
@@ -54,10 +54,7 @@ def find_replicas(parts: Parts, seed: int, chains: int, own_kernel: bool) -> tup
     if pilot is None:
         return None
     ladder = pilot.ladder(max(3, math.ceil(len(pilot.betas) / REPLICA_SPACING) + 1))
-    found = dataclasses.replace(sampler, path=path.with_betas(ladder.betas), step_factors=ladder.step_factors)
-    if own_kernel:
-        found = dataclasses.replace(found, step_factors=None)
-    else:
-        found = dataclasses.replace(found, kernel=ladder.kernel)
+    kernel, factors = (sampler.kernel, None) if own_kernel else (ladder.kernel, ladder.step_factors)
+    found = dataclasses.replace(sampler, path=path.with_betas(ladder.betas), kernel=kernel, step_factors=factors)
     x = annealing.space.states(states.z[torch.arange(chains) % len(states.z)])
     return found, x, annealing.base.description

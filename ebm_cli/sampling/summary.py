@@ -5,14 +5,14 @@ from torch import nn
 
 from ebm_cli.chain.chains import Chains
 from ebm_cli.chain.loop import Trajectory
-from ebm_cli.chain.quantities import unit_of
+from ebm_cli.chain.quantities import mean_over_chains, unit_of
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.diagnostic.ess import ESS, MIN_ESS_PER_CHAIN
 from ebm_cli.diagnostic.r_hat import CAUTION_ABOVE, FAIL_ABOVE, RHat
-from ebm_cli.estimate import Estimate, IfNotMixed, refused
+from ebm_cli.estimate import Estimate, refused
 from ebm_cli.mixing.tail_index import tail_cautions
 from ebm_cli.partition.replica_log_z import replica_log_z
-from ebm_cli.sampler.tempering import Tempering
+from ebm_cli.sampler.tempering import has_exact_draws
 
 # For larger states, all coordinates together have one mean and one standard deviation.
 MAX_COORDINATES = 16
@@ -82,18 +82,10 @@ def diverging_proposals(chains: Chains) -> list[str]:
     return [f"{rejected}. Decrease sampler.step_size"]
 
 
-def mean_over_chains(values: np.ndarray, if_not_mixed: IfNotMixed) -> Estimate:
-    """Return the mean over independent chains with its standard error."""
-    unit = unit_of(values)
-    values = values.astype(np.float64) / unit
-    mean, se = float(values.mean() * unit), float(values.std(ddof=1) / len(values) ** 0.5 * unit)
-    return Estimate(mean, se=se, if_not_mixed=if_not_mixed)
-
-
 def log_z_row(trajectory: Trajectory, energy: nn.Module, mixing: Estimate) -> dict[str, Estimate]:
     """Return log Z, which replica exchange from exact draws gives without a further gradient."""
     sampler = trajectory.sampler
-    if not isinstance(sampler, Tempering) or not sampler.path.has_draws or trajectory.delta_u is None:
+    if not has_exact_draws(sampler) or trajectory.delta_u is None:
         return {}
     if trajectory.delta_u.shape[2] < 2:
         return {}

@@ -13,7 +13,7 @@ from ebm_cli.assembly.components import Parts
 from ebm_cli.assembly.permission import Config
 from ebm_cli.chain.burn_in import burn_in
 from ebm_cli.chain.step_size_tuners import mean_gradients
-from ebm_cli.chain.tuning import Tuning, can_be_tuned
+from ebm_cli.chain.tuning import STEP_KEYS, Tuning, can_be_tuned
 from ebm_cli.data import Data
 from ebm_cli.density import mixture
 from ebm_cli.density.fit_data import FitData, make_fit_data
@@ -24,7 +24,7 @@ from ebm_cli.objective import ProvidesStart
 from ebm_cli.run.folder import Run
 from ebm_cli.run.terminal import Terminal, ignore_progress, never_stop
 from ebm_cli.sampler import Sampler
-from ebm_cli.sampler.tempering import STEP_KEYS, Tempering
+from ebm_cli.sampler.tempering import Tempering
 
 N_CHAINS, N_STEPS = 64, 200
 # Numbers of rows to which a density is fitted, and by which its size is chosen. More rows hardly change a step size.

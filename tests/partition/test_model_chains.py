@@ -11,7 +11,7 @@ from ebm_cli.partition.counted_path import CountedPath
 from ebm_cli.partition.mode_search import MAX_SEARCH_POINTS
 from ebm_cli.partition.model_chains import BURN_IN_FRACTION, ModelChains
 from ebm_cli.rng import generator
-from ebm_cli.sampler.tempering import ReplicaExchange
+from ebm_cli.sampler._replica_exchange import ReplicaExchange
 from tests.contract import build
 from tests.partition.integrand import normal_rows
 from tests.partition.paths import path_to, pilot_of

@@ -6,8 +6,8 @@ import torch
 from ebm_cli.energy import frozen
 from ebm_cli.partition.counted_path import CountedPath
 from ebm_cli.rng import generator
+from ebm_cli.sampler._replica_exchange import ReplicaExchange
 from ebm_cli.sampler.hmc import HMC
-from ebm_cli.sampler.tempering import ReplicaExchange
 from tests.contract import build
 from tests.partition.integrand import normal_rows
 from tests.partition.paths import Counted, path_to, pilot_of

@@ -11,7 +11,8 @@ from ebm_cli.check import InputError
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.path._swap import Swap
-from ebm_cli.sampler.tempering import FAR_END, MODEL, Tempering, visited_ends
+from ebm_cli.sampler._replica_exchange import FAR_END, MODEL, visited_ends
+from ebm_cli.sampler.tempering import Tempering
 from tests.contract import build, config
 
 pytestmark = pytest.mark.usefixtures("float64")
