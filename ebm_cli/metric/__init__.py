@@ -29,12 +29,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import partition
+from ebm_cli.chain.budget import Budget
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Data
 from ebm_cli.data._features import Features, features_of
 from ebm_cli.estimate import Estimate, Result, refused
 from ebm_cli.partition import Integrand, LogZResult
-from ebm_cli.partition.budget import Budget
 from ebm_cli.partition.settings import LogZSettings
 from ebm_cli.run.terminal import NullTerminal, Terminal
 

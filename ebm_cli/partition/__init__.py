@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ebm_cli.chain.budget import Budget
+from ebm_cli.chain.counted_path import CountedPath
 from ebm_cli.check import InputError
 from ebm_cli.energy import frozen, space_of
 from ebm_cli.estimate import Estimate, digits, refused
-from ebm_cli.partition.budget import Budget
-from ebm_cli.partition.counted_path import CountedPath
 from ebm_cli.partition.mode_search import search_points
 from ebm_cli.partition.quadrature import MAX_DIMENSIONS, FinalRefusal, final_refusal, quadrature
 from ebm_cli.partition.rays import not_normalizable

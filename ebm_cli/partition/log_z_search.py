@@ -5,15 +5,13 @@ from dataclasses import dataclass
 
 import torch
 
+from ebm_cli.chain.counted_path import CountedPath
+from ebm_cli.chain.pilot import REPLICA_SPACING, Pilot, run_pilot
 from ebm_cli.estimate import Estimate
-from ebm_cli.partition.counted_path import CountedPath
 from ebm_cli.partition.mode_search import MAX_SEARCH_POINTS, SEARCH_BUDGET_FRACTION, search_points
 from ebm_cli.partition.model_chains import ModelChains
-from ebm_cli.partition.pilot import Pilot, run_pilot
 from ebm_cli.partition.settings import LogZSettings
 
-# Steps of the pilot between replicas of the model's ladder.
-REPLICA_SPACING = 2
 MIN_CHAIN_STEPS = 100
 # Cost of the chains with their mixing verdict, relative to the chains.
 VERDICT_COST_FACTOR = 1.1
@@ -81,10 +79,9 @@ class LogZSearch:
 
 def start_search(path: CountedPath, settings: LogZSettings, seed: int, rng: torch.Generator) -> LogZSearch | None:
     """Run the pilot and start the model's chains at its final states; None if the pilot fails."""
-    pilot, states = run_pilot(path, settings, rng)
+    pilot, states = run_pilot(path, settings.path_kernel, settings.chains, rng)
     if pilot is None:
         return None
     spacing = 1 if settings.method == "ti" else REPLICA_SPACING
-    replicas = max(3, math.ceil(len(pilot.betas) / spacing) + 1)
-    chains = ModelChains.from_pilot(path, pilot, states.z, replicas, seed)
+    chains = ModelChains.from_pilot(path, pilot, states.z, pilot.replicas(spacing), seed)
     return LogZSearch(path, settings, pilot, chains, rng, DESCENT_COST + search_points(path.budget.max_gradients))

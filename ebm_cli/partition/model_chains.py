@@ -9,13 +9,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ebm_cli.chain.chains import Chains, evenly_spaced
+from ebm_cli.chain.counted_path import CountedEnergy, CountedPath
+from ebm_cli.chain.pilot import Pilot
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.mixing.verdict import assess_mixing
 from ebm_cli.partition.bracket import BLOCKS
-from ebm_cli.partition.counted_path import CountedEnergy, CountedPath
 from ebm_cli.partition.mode_search import search_missed_modes, search_points
-from ebm_cli.partition.pilot import Pilot
 from ebm_cli.sampler import Sampler
 from ebm_cli.sampler._replica_exchange import ReplicaExchange, Replicas
 

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ebm_cli.partition.counted_path import CountedPath
-from ebm_cli.partition.pilot import Schedule
-from ebm_cli.partition.transition import transition
+from ebm_cli.chain.counted_path import CountedPath
+from ebm_cli.chain.pilot import Schedule
+from ebm_cli.chain.transition import transition
 from ebm_cli.path._annealing_path import PathStates
 from ebm_cli.path._schedule import effective_sample_size, resample
 

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ebm_cli.chain.budget import Budget
 from ebm_cli.energy import ExactDraws, frozen, offers
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.partition.budget import Budget
 from ebm_cli.partition.cells import Cells
 from ebm_cli.partition.minima import HALF_WIDTHS, Minima, find_minima
 from ebm_cli.partition.rays import REMEDY, not_normalizable

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ebm_cli.chain.budget import Budget
 from ebm_cli.check import InputError
 from ebm_cli.energy import energy_and_grad
-from ebm_cli.partition.budget import Budget
 from ebm_cli.path._coordinates import WhitenedEnergy
 
 # First radius, in standard deviations of the model times √d, and the number of times it is doubled.

@@ -4,17 +4,17 @@ import dataclasses
 
 import torch
 
+from ebm_cli.chain.budget import Budget
+from ebm_cli.chain.counted_path import CountedPath
+from ebm_cli.chain.pilot import MAX_STEPS
 from ebm_cli.energy import frozen
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.partition.annealing import ais_forward, ais_reverse
 from ebm_cli.partition.bracket import BracketResult, ReversePaths, bracket
-from ebm_cli.partition.budget import Budget
-from ebm_cli.partition.counted_path import CountedPath
 from ebm_cli.partition.integration import thermodynamic_integral
 from ebm_cli.partition.log_weights import is_collapsed
 from ebm_cli.partition.log_z_search import LogZSearch, RoundSize, start_search
 from ebm_cli.partition.particles import group_sizes, smc
-from ebm_cli.partition.pilot import MAX_STEPS
 from ebm_cli.partition.round_size import first_round_size, next_round_size, width
 from ebm_cli.partition.settings import LogZSettings
 from ebm_cli.rng import generator

@@ -3,7 +3,11 @@
 from dataclasses import dataclass, fields
 
 from ebm_cli import check
+from ebm_cli.chain.pilot import STEP_SIZE_JITTER, PathKernel
 from ebm_cli.path.base import BASES, check_box
+from ebm_cli.sampler.hmc import HMC
+from ebm_cli.sampler.mala import MALA
+from ebm_cli.sampler.nuts import NUTS
 
 METHODS = ("auto", "quadrature", "ais", "smc", "ti", "bridge")
 KERNELS = ("hmc", "mala", "nuts")
@@ -48,6 +52,16 @@ class LogZSettings:
             lambda: check.count("leapfrog_steps", self.leapfrog_steps),
             lambda: check.count("steps", self.steps, minimum=100),
         )
+
+    @property
+    def path_kernel(self) -> PathKernel:
+        """Return the sampler of every transition, before a pilot finds its step size."""
+        if self.kernel == "mala":
+            return MALA(1.0, temperature=1.0, scales=None)
+        if self.kernel == "nuts":
+            return NUTS(1.0, max_depth=6, temperature=1.0, scales=None)
+        jitter, L = STEP_SIZE_JITTER, self.leapfrog_steps
+        return HMC(1.0, L, step_size_jitter=jitter, short=0.0, log_step_std=0.0, temperature=1.0, scales=None)
 
 
 def log_z_settings(settings: LogZSettings) -> LogZSettings:

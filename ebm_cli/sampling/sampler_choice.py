@@ -3,23 +3,28 @@
 import dataclasses
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
+from ebm_cli import rng
 from ebm_cli.assembly.build import asks, locate, make
 from ebm_cli.assembly.components import Parts
 from ebm_cli.assembly.permission import Config
+from ebm_cli.chain.replica_search import find_replicas, needs_search, with_replicas_at
 from ebm_cli.check import InputError
+from ebm_cli.data import Batch
 from ebm_cli.energy import space_of
 from ebm_cli.objective import ProvidesStart
+from ebm_cli.partition.reference_states import explore
 from ebm_cli.path import Path
+from ebm_cli.path._coordinates import Integrand
+from ebm_cli.path.base import BasePath
 from ebm_cli.run.folder import Run
 from ebm_cli.run.shipped import defaults
 from ebm_cli.run.terminal import Terminal
 from ebm_cli.sampler.tempering import Tempering
-from ebm_cli.sampling.path_search import find_replicas, needs_search
 from ebm_cli.wells.descent import rms_radius
 from ebm_cli.wells.modes import find_modes
 
@@ -121,23 +126,34 @@ def with_replicas(
     otherwise: the parts to use if the pilot run finds no places; None to raise InputError then.
     """
     own_kernel = any(key.startswith("sampler.kernel") for key in config["made"]["chosen"])
-    found = find_replicas(parts, config["seed"], len(x), own_kernel)
+    sampler = with_rows(cast(Tempering, parts.sampler), parts, config["seed"])
+    generator = rng.generator(config["seed"], "pilot", parts.machine.device)
+    found = find_replicas(sampler, parts.energy, len(x), generator)
     if found is None and otherwise is None:
         raise InputError("path.base: annealing from it does not reach the model. Type another path.base, or path=hot")
     if found is None:
         assert otherwise is not None
         terminal.say("sampler: no path from a density fitted to the rows was found; the sampler is that of the run")
         return SamplerChoice(otherwise, x)
-    sampler, states, description = found
+    sampler = with_replicas_at(sampler, found.ladder, cast(Any, sampler.kernel) if own_kernel else None)
     fitted_to = "short chains of the model" if parts.data is None else "the rows"
     hint = ". Type sampler=of_run for the sampler of the run" if config.get("run") else ""
     count = len(sampler.path.replica_betas())
-    terminal.say(f"sampler: replica exchange of {count} replicas from {description}, fitted to {fitted_to}{hint}")
-    start = x if "start" in config["made"]["chosen"] else states
+    terminal.say(f"sampler: replica exchange of {count} replicas from {found.base}, fitted to {fitted_to}{hint}")
+    start = x if "start" in config["made"]["chosen"] else found.x
     # A step with exact draws is not fixed arithmetic.
     parts = dataclasses.replace(parts, sampler=sampler, engine="eager")
     nodes = config_nodes(sampler) | {"engine": "eager"}
     return SamplerChoice(parts, start, nodes, has_pilot_places=True)
+
+
+def with_rows(sampler: Tempering, parts: Parts, seed: int) -> Tempering:
+    """Return replica exchange along a path that has rows to fit its base to: without data, states of short chains."""
+    path = cast(BasePath, sampler.path)
+    if path.data is not None:
+        return sampler
+    explored = explore(Integrand(parts.energy, sampler.temperature, parts.event, None, seed))
+    return dataclasses.replace(sampler, path=dataclasses.replace(path, data=Batch(explored)))
 
 
 def config_nodes(sampler: Tempering) -> Config:

@@ -4,10 +4,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ebm_cli.chain.budget import Budget
+from ebm_cli.chain.counted_path import CountedPath
+from ebm_cli.chain.pilot import Pilot, run_pilot
 from ebm_cli.energy import energy_and_grad
-from ebm_cli.partition.budget import Budget
-from ebm_cli.partition.counted_path import CountedPath
-from ebm_cli.partition.pilot import Pilot, run_pilot
 from ebm_cli.partition.settings import LogZSettings
 from ebm_cli.path._base_distribution import BaseDistribution, StandardNormal
 from ebm_cli.path._coordinates import whiten
@@ -58,6 +58,6 @@ def path_to(
 
 def pilot_of(path: CountedPath, chains: int = 64, **changes: Any) -> tuple[Pilot, Tensor]:
     """Return the pilot and its final states."""
-    pilot, states = run_pilot(path, settings(chains=chains, **changes), generator(3, "test", "cpu"))
+    pilot, states = run_pilot(path, settings(**changes).path_kernel, chains, generator(3, "test", "cpu"))
     assert pilot is not None
     return pilot, states.z

@@ -10,9 +10,9 @@ import torch
 from scipy.integrate import quad
 from torch import Tensor, nn
 
+from ebm_cli.chain.budget import Budget
 from ebm_cli.energy.mlp import MLP
 from ebm_cli.partition import log_z
-from ebm_cli.partition.budget import Budget
 from ebm_cli.partition.quadrature import MAX_DIMENSIONS
 from ebm_cli.path._coordinates import Integrand
 from tests.contract import build, log_integral

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from ebm_cli import partition
+from ebm_cli.chain.budget import Budget
 from ebm_cli.check import InputError
 from ebm_cli.estimate import refused
 from ebm_cli.partition import log_z
 from ebm_cli.partition.bracket import ReversePaths, bracket
-from ebm_cli.partition.budget import Budget
 from ebm_cli.partition.quadrature import FinalRefusal
 from ebm_cli.path._coordinates import Integrand
 from tests.partition.integrand import normal_rows

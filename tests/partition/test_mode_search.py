@@ -10,9 +10,9 @@ from scipy.integrate import quad
 from scipy.stats import ncx2
 from torch import Tensor, nn
 
+from ebm_cli.chain.budget import Budget
+from ebm_cli.chain.counted_path import CountedPath
 from ebm_cli.partition import mode_search as module
-from ebm_cli.partition.budget import Budget
-from ebm_cli.partition.counted_path import CountedPath
 from ebm_cli.partition.mode_search import (
     MAX_LOG_MASS_DEFICIT,
     MAX_SEARCH_POINTS,

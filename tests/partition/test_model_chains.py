@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
+from ebm_cli.chain.counted_path import CountedPath
 from ebm_cli.energy import frozen
 from ebm_cli.partition.bracket import BLOCKS
-from ebm_cli.partition.counted_path import CountedPath
 from ebm_cli.partition.mode_search import MAX_SEARCH_POINTS
 from ebm_cli.partition.model_chains import BURN_IN_FRACTION, ModelChains
 from ebm_cli.rng import generator

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ebm_cli.chain.budget import Budget
 from ebm_cli.check import InputError
 from ebm_cli.partition import log_z
-from ebm_cli.partition.budget import Budget
 from tests.contract import build
 from tests.partition.integrand import integrand, normal_rows
 from tests.partition.paths import settings

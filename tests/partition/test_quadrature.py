@@ -9,9 +9,9 @@ from scipy.integrate import quad
 from torch import Tensor, nn
 
 from ebm_cli import partition
+from ebm_cli.chain.budget import Budget
 from ebm_cli.check import InputError
 from ebm_cli.estimate import refused
-from ebm_cli.partition.budget import Budget
 from ebm_cli.partition.quadrature import FinalRefusal, quadrature
 from ebm_cli.partition.reference_states import reference_states
 from ebm_cli.path._coordinates import Integrand, WhitenedEnergy, whiten

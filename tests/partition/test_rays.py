@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from ebm_cli.chain.budget import Budget
 from ebm_cli.energy import frozen
-from ebm_cli.partition.budget import Budget
 from ebm_cli.partition.rays import not_normalizable
 from ebm_cli.partition.reference_states import reference_states
 from ebm_cli.path._coordinates import Integrand, WhitenedEnergy, whiten

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
+from ebm_cli.chain.budget import Budget
+from ebm_cli.chain.counted_path import CountedPath
 from ebm_cli.estimate import Estimate
 from ebm_cli.partition.bracket import BracketResult
-from ebm_cli.partition.budget import Budget
-from ebm_cli.partition.counted_path import CountedPath
 from ebm_cli.partition.refinement import estimate_log_z
 from ebm_cli.partition.round_size import TARGET_FRACTION, growth_needed
 from ebm_cli.run.terminal import Stopped

@@ -6,9 +6,9 @@ import pytest
 from torch import Tensor, nn
 
 from ebm_cli import partition
+from ebm_cli.chain.budget import Budget
 from ebm_cli.energy.mlp import MLP
 from ebm_cli.estimate import Estimate
-from ebm_cli.partition.budget import Budget
 from ebm_cli.partition.quadrature import quadrature
 from ebm_cli.partition.reference_states import reference_states
 from ebm_cli.partition.resolution import is_known_smooth, narrowest_mode, rounding_of_energies, with_resolution

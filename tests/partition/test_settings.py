@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from ebm_cli.chain.budget import Budget
 from ebm_cli.check import InputError
-from ebm_cli.partition.budget import Budget
 from ebm_cli.partition.settings import log_z_settings
 from ebm_cli.run.terminal import Stopped
 from tests.contract import build

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from ebm_cli.partition.budget import Budget
-from ebm_cli.partition.counted_path import CountedPath
-from ebm_cli.partition.transition import transition
+from ebm_cli.chain.budget import Budget
+from ebm_cli.chain.counted_path import CountedPath
+from ebm_cli.chain.transition import transition
 from ebm_cli.path._annealing_path import PathStates
 from ebm_cli.path._base_distribution import UniformBox
 from ebm_cli.path._coordinates import whiten_box

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from ebm_cli.chain.counted_path import CountedPath
 from ebm_cli.energy import frozen
-from ebm_cli.partition.counted_path import CountedPath
 from ebm_cli.rng import generator
 from ebm_cli.sampler._replica_exchange import ReplicaExchange
 from ebm_cli.sampler.hmc import HMC

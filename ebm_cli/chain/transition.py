@@ -2,7 +2,7 @@
 
 import torch
 
-from ebm_cli.partition.counted_path import CountedPath
+from ebm_cli.chain.counted_path import CountedPath
 from ebm_cli.path._annealing_path import PathStates
 from ebm_cli.sampler import Info, Sampler, State
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ebm_cli.chain.pilot import Pilot, run_pilot, with_longest_step
 from ebm_cli.energy import frozen
-from ebm_cli.partition.pilot import Pilot, initial_kernel, run_pilot
 from ebm_cli.rng import generator
 from ebm_cli.sampler import State
 from tests.contract import build
@@ -39,7 +39,7 @@ def test_pilot_reaches_the_model_with_step_sizes_within_a_factor_two_of_the_targ
             accept = tried.step(path.energy_at(1.0), state, generator(0, "t", "cpu"))[1].accept
             more = float(accept.mean()) - tuned.best_acceptance
             assert (more if factor < 1 else -more) > 4 * float(accept.std()) / len(z) ** 0.5
-    assert tuned.step_size <= initial_kernel(settings(kernel=kernel)).step_size
+    assert tuned.step_size <= with_longest_step(settings(kernel=kernel).path_kernel).step_size
 
 
 def test_schedule_steps_change_the_distribution_about_equally() -> None:
@@ -54,7 +54,7 @@ def test_schedule_steps_change_the_distribution_about_equally() -> None:
 
 
 def test_schedule_interpolates_the_pilot() -> None:
-    pilot = Pilot(np.array([0.0, 0.1, 0.5, 1.0]), np.array([1.0, 0.5, 0.2, 0.1]), initial_kernel(settings()))
+    pilot = Pilot(np.array([0.0, 0.1, 0.5, 1.0]), np.array([1.0, 0.5, 0.2, 0.1]), settings().path_kernel)
     own = pilot.schedule(3)
     assert own.betas == pytest.approx([0.0, 0.1, 0.5, 1.0])
     assert [k.step_size for k in own.kernels] == pytest.approx([0.5, 0.2, 0.1])
@@ -67,4 +67,4 @@ def test_schedule_interpolates_the_pilot() -> None:
 def test_pilot_of_an_energy_that_is_never_finite_is_none() -> None:
     path = path_to(Nowhere(), 1.0, normal_rows(20, 2))
     with frozen(path.space), torch.no_grad():
-        assert run_pilot(path, settings(), generator(0, "t", "cpu"))[0] is None
+        assert run_pilot(path, settings().path_kernel, 64, generator(0, "t", "cpu"))[0] is None

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ebm_cli.chain.budget import Budget
 from ebm_cli.energy import check_bounded
-from ebm_cli.partition.budget import Budget
 from ebm_cli.path._annealing_path import AnnealingPath, PathStates, TemperedEnergy
 from ebm_cli.path._coordinates import WhitenedEnergy
 

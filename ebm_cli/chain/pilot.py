@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from ebm_cli.partition.counted_path import CountedPath
-from ebm_cli.partition.settings import LogZSettings
-from ebm_cli.partition.transition import transition
+from ebm_cli.chain.counted_path import CountedPath
+from ebm_cli.chain.transition import transition
 from ebm_cli.path._annealing_path import PathStates
 from ebm_cli.path._schedule import equally_spaced, largest_rise, resample
 from ebm_cli.sampler.hmc import HMC
@@ -24,6 +23,8 @@ GAIN, TRANSITIONS = 0.5, 2
 QUARTER_PERIOD = math.pi / 2
 # Evaluations that a pilot may use whatever the budget is, so that a refusal can name the budget of a round.
 MIN_EVALUATIONS = 10_000
+# Steps of the pilot between replicas, and the smallest number of replicas.
+REPLICA_SPACING, MIN_REPLICAS = 2, 3
 
 # Range of the number of leapfrog steps of a ladder's kernel, and the jitter of their step size.
 MIN_LEAPFROG_STEPS, MAX_LEAPFROG_STEPS = 3, 6
@@ -65,6 +66,10 @@ class Pilot:
         betas = equally_spaced(self.betas, np.arange(len(self.betas), dtype=float), temperatures + 1)
         return Schedule(betas.tolist(), [self.kernel_at(float(beta)) for beta in betas[1:]])
 
+    def replicas(self, spacing: int) -> int:
+        """Return the number of replicas that are this many of the pilot's steps apart."""
+        return max(MIN_REPLICAS, math.ceil(len(self.betas) / spacing) + 1)
+
     def ladder(self, replicas: int) -> Ladder:
         """Return replicas that are equal parts of the pilot's path apart."""
         betas = self.schedule(replicas - 1).betas[::-1]
@@ -79,18 +84,21 @@ class Pilot:
         return dataclasses.replace(self.kernel, step_size=step_size)
 
 
-def initial_kernel(settings: LogZSettings) -> PathKernel:
-    """Return the kernel of these settings at its maximum step size, a quarter of a standard normal's period."""
-    if settings.kernel == "mala":
-        return MALA(QUARTER_PERIOD**2 / 2, temperature=1.0, scales=None)
-    if settings.kernel == "nuts":
-        return NUTS(QUARTER_PERIOD / 2, max_depth=6, temperature=1.0, scales=None)
-    L = settings.leapfrog_steps
-    return HMC(QUARTER_PERIOD / L, L, step_size_jitter=0.3, short=0.0, log_step_std=0.0, temperature=1.0, scales=None)
+def with_longest_step(kernel: PathKernel) -> PathKernel:
+    """Return the kernel at its maximum step size, at which it travels a quarter of a standard normal's period."""
+    if isinstance(kernel, MALA):
+        return dataclasses.replace(kernel, step_size=QUARTER_PERIOD**2 / 2)
+    steps = kernel.leapfrog_steps if isinstance(kernel, HMC) else 2
+    return dataclasses.replace(kernel, step_size=QUARTER_PERIOD / steps)
 
 
-def run_pilot(path: CountedPath, settings: LogZSettings, rng: torch.Generator) -> tuple[Pilot | None, PathStates]:
+def run_pilot(
+    path: CountedPath, kernel: PathKernel, chains: int, rng: torch.Generator
+) -> tuple[Pilot | None, PathStates]:
     """Return the pilot and the final states of its population; None if the model is not reached.
+
+    kernel: moves the population; its step size is found.
+    chains: size of the population, at least 64.
 
     The model is not reached if that takes more than 2,000 steps of β, or more than the budget.
 
@@ -98,9 +106,9 @@ def run_pilot(path: CountedPath, settings: LogZSettings, rng: torch.Generator) -
     effective sample size is nine tenths of the population, which is resampled and moved by two transitions. The step
     size follows the acceptance, log ε' = log ε + GAIN·(acceptance − target).
     """
-    kernel = initial_kernel(settings)
+    kernel = with_longest_step(kernel)
     max_step_size, used_before = kernel.step_size, path.budget.used
-    states = path.draw_base(max(settings.chains, MIN_POPULATION), rng)
+    states = path.draw_base(max(chains, MIN_POPULATION), rng)
     betas, step_sizes = [0.0], [kernel.step_size]
     while betas[-1] < 1:
         delta_u, gap = states.delta_u, 1 - betas[-1]
