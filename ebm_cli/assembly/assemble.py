@@ -21,7 +21,6 @@ from ebm_cli.energy._composition import TrainedComponent
 from ebm_cli.objective import Objective, check_compatible
 from ebm_cli.run.machine import Machine
 from ebm_cli.sampler import CompilableKernel
-from ebm_cli.sampler.tempering import has_exact_draws
 
 GROUPS = ("data", "path", "sampler", "energy", "start", "optimizer", "objective")
 # The methods that make an object one of its group.
@@ -185,17 +184,9 @@ class Assembly:
             check_spaces(self.built, self.nodes)
         with self.problems.under("energy"):
             try_energy(energy, event, needs_gradient=not self.config.get("metric"))
-        with self.problems.under():
-            self.check_path()
         if isinstance(objective, Objective) and not self.problems.messages:
             with self.problems.under():
                 check_compatible(objective, energy, event, self.regularizers().items())
-
-    def check_path(self) -> None:
-        """Raise InputError for a path without places of replicas in training, which finds none."""
-        sampler, training = self.built.get("sampler"), self.built.get("objective") is not None
-        if training and has_exact_draws(sampler) and sampler.path.is_automatic:
-            raise InputError("path.betas must be a list in training: ebm sample run=RUN prints one for a trained model")
 
     def regularizers(self) -> dict[str, Any]:
         """Return the regularizers by the names of their nodes."""

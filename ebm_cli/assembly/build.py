@@ -4,6 +4,7 @@ Classes of this package and torch's optimizers are built from any configuration.
 a `Permission`: the user typed their names, made the run that names them, or typed trust=true.
 """
 
+import dataclasses
 import importlib
 import inspect
 from collections.abc import Mapping
@@ -44,6 +45,11 @@ def locate(target: object) -> type:
             f"_target_={target}: {module_name} has no class {class_name!r}{check.nearest_hint(class_name, classes)}"
         )
     return found
+
+
+def node_of(part: Any) -> Config:
+    """Return the node from which `make` builds this dataclass again."""
+    return {"_target_": f"{type(part).__module__}.{type(part).__name__}"} | dataclasses.asdict(part)
 
 
 def _file_hint(target: str) -> str:

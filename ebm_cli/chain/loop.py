@@ -16,7 +16,8 @@ from ebm_cli.chain.tuning import Tuning
 from ebm_cli.energy import check_bounded, frozen
 from ebm_cli.run.terminal import ignore_progress, never_stop
 from ebm_cli.sampler import EnergyState, Sampler, State
-from ebm_cli.sampler._replica_exchange import Replicas
+from ebm_cli.sampler._replica_exchange import Replicas, ReplicaStates
+from ebm_cli.sampler.tempering import Tempering
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Trajectory:
     gradients: evaluations per chain, including burn-in and tuning.
     sampler: the sampler after burn-in.
     replicas: the final replicas, for replica exchange.
+    replica_states: their states, from which `resumed` continues.
     delta_u: U₀ − U of all replicas at each draw, for replica exchange.
     """
 
@@ -47,6 +49,7 @@ class Trajectory:
     gradients: Float[Tensor, " n"]
     sampler: Sampler
     replicas: Replicas | None
+    replica_states: Float[Tensor, "n K *event"] | None
     delta_u: Float[Tensor, "draws K n"] | None
 
 
@@ -65,14 +68,16 @@ def run_chains(
     stop: Callable[[], bool] = never_stop,
     engine: str = "eager",
     tuning: Tuning = NO_TUNING,
+    resumed: ReplicaStates | None = None,
 ) -> Trajectory:
     """Move the chains at x by burn_in + steps transitions; keep every thin-th of the last `steps`.
 
-    thin=None keeps only the last state. See `Walk`. Raises InputError if the burn-in is too short for `tuning`, and if
+    thin=None keeps only the last state. resumed: where replicas of replica exchange continue.
+    See `Walk`. Raises InputError if the burn-in is too short for `tuning`, and if
     proposals diverge because E is −∞ near the last draws.
     """
     with frozen(energy), torch.no_grad():
-        walk = Walk(sampler, energy, x, rng, burn_in, tuning, progress, stop, engine)
+        walk = Walk(sampler, energy, x, rng, burn_in, tuning, progress, stop, engine, resumed)
         return walk.record(steps, thin)
 
 
@@ -96,6 +101,7 @@ class Walk:
         progress: Callable[[int], None],
         stop: Callable[[], bool],
         engine: str,
+        resumed: ReplicaStates | None = None,
     ) -> None:
         tuning.check_fits(sampler, burn_in)
         self.progress, self.stop, self.energy = progress, stop, energy
@@ -110,7 +116,7 @@ class Walk:
         replicas = tuned.replicas
         # All replicas continue from their states. A new start from x would have only those of the model's replica.
         self.state: Any = (
-            self.sampler.init(scaled_energy, self.units.from_x(tuned.x), rng)
+            self._initial_state(scaled_energy, tuned.x, rng, resumed)
             if replicas is None
             else replicas.with_zero_counts()
         )
@@ -123,6 +129,21 @@ class Walk:
         self.uncounted_steps = self.tuned_steps + self.steps
         if isinstance(self.state, Replicas):
             self.state = self.state.with_zero_counts()
+
+    def _initial_state(
+        self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator, resumed: ReplicaStates | None
+    ) -> Any:
+        """Return the state of the sampler before its first step."""
+        if resumed is None:
+            return self.sampler.init(energy, self.units.from_x(x), rng)
+        assert isinstance(self.sampler, Tempering)
+        return self.sampler.resume(energy, resumed._replace(x=self.units.from_x(resumed.x)))
+
+    def _replica_states(self) -> Float[Tensor, "n K *event"] | None:
+        """Return the present states of all replicas of replica exchange."""
+        if not isinstance(self.sampler, Tempering):
+            return None
+        return self.units.to_x(self.sampler.states(self.units.energy(self.energy), self.state))
 
     def record(self, steps: int, thin: int | None) -> Trajectory:
         """Move all chains by `steps` transitions and keep every thin-th state; only the last state if thin is None."""
@@ -160,6 +181,7 @@ class Walk:
             gradients=self.tally.gradients + (self.tuning_gradients + 1),
             sampler=self.sampler,
             replicas=self.state if isinstance(self.state, Replicas) else None,
+            replica_states=self._replica_states(),
             delta_u=torch.stack(kept_delta_u) if kept_delta_u else None,
         )
 

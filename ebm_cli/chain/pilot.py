@@ -43,14 +43,22 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Ladder:
-    """kernel: of the replica at β = 1, with trajectories of about a quarter of a normal's period.
+    """betas: falling from 1 to 0, one per replica. step_sizes: one per replica that moves."""
 
-    betas: falling from 1 to 0, one per replica. step_factors: of the kernel's step, one per replica that moves.
-    """
-
-    kernel: HMC
     betas: list[float]
-    step_factors: list[float]
+    step_sizes: list[float]
+
+    @property
+    def step_factors(self) -> list[float]:
+        """Return each replica's step as a multiple of the step at β = 1."""
+        return [step / self.step_sizes[0] for step in self.step_sizes]
+
+    @property
+    def kernel(self) -> HMC:
+        """Return HMC at β = 1 with trajectories of about a quarter of a standard normal's period."""
+        step, jitter = self.step_sizes[0], STEP_SIZE_JITTER
+        L = int(np.clip(round(QUARTER_PERIOD / step), MIN_LEAPFROG_STEPS, MAX_LEAPFROG_STEPS))
+        return HMC(step, L, jitter, short=0.0, log_step_std=0.0, temperature=1.0, scales=None)
 
 
 @dataclass(frozen=True)
@@ -73,10 +81,7 @@ class Pilot:
     def ladder(self, replicas: int) -> Ladder:
         """Return replicas that are equal parts of the pilot's path apart."""
         betas = self.schedule(replicas - 1).betas[::-1]
-        steps = [self.kernel_at(beta).step_size for beta in betas]
-        L = int(np.clip(round(QUARTER_PERIOD / steps[0]), MIN_LEAPFROG_STEPS, MAX_LEAPFROG_STEPS))
-        kernel = HMC(steps[0], L, STEP_SIZE_JITTER, short=0.0, log_step_std=0.0, temperature=1.0, scales=None)
-        return Ladder(kernel, betas, [step / steps[0] for step in steps[:-1]])
+        return Ladder(betas, [self.kernel_at(beta).step_size for beta in betas[:-1]])
 
     def kernel_at(self, beta: float) -> PathKernel:
         """Return the kernel with its step size at β, interpolated geometrically."""

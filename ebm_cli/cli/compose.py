@@ -75,6 +75,9 @@ def implied_options(overrides: list[Override], verb: str) -> list[Override]:
         for option, keys in IMPLIED_BY.items()
         if any(key == name or name.startswith(f"{key}.") for key in keys for name in named)
     }
+    # In training nothing else walks a path. For new chains the verb's own default does.
+    if verb == "train" and any(word.partition(".")[0].partition("=")[0] == "path" for word in named | implied):
+        implied.add("sampler=tempering")
     return parse([word for word in sorted(implied) if word.partition("=")[0] in set(verb_groups(verb)) - named])
 
 

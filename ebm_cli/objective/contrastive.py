@@ -1,5 +1,7 @@
 """Contrastive training: maximum likelihood with the negative phase from short chains."""
 
+from typing import cast
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -9,7 +11,9 @@ from ebm_cli.chain.loop import run_chains
 from ebm_cli.data import Batch
 from ebm_cli.energy import evaluation_mode
 from ebm_cli.objective import Objective, Outcome, temperature_of
+from ebm_cli.objective._training_replicas import TrainingReplicas
 from ebm_cli.sampler import Sampler
+from ebm_cli.sampler.tempering import Tempering
 from ebm_cli.start import Start
 
 
@@ -26,16 +30,23 @@ class ChainObjective(Objective):
         check.count("delay_steps", delay_steps, minimum=0)
         self.steps, self.delay_steps = steps, delay_steps
         self.sampler, self.start, self.engine = sampler, start, engine
+        self.replicas = TrainingReplicas() if isinstance(sampler, Tempering) else None
 
     def negative_phase(
         self, energy: nn.Module, batch: Batch, n: int, rng: torch.Generator
     ) -> tuple[Float[Tensor, "n *event"], dict[str, Tensor]]:
         """Return the final states of n chains, and the scalars to log."""
         initial = self.start.draw(n, batch, rng)
-        chains = run_chains(self.sampler, energy, initial.x, self.steps, rng, thin=None, engine=self.engine)
+        sampler, resumed = self.sampler, None
+        if self.replicas is not None:
+            sampler = self.replicas.sampler(cast(Tempering, sampler), energy, rng)
+            resumed = self.replicas.resume(sampler, initial)
+        chains = run_chains(sampler, energy, initial.x, self.steps, rng, thin=None, engine=self.engine, resumed=resumed)
         x_model = chains.last.x.detach()
-        self.start.keep(initial, x_model, self.steps)
-        scalars = {
+        scalars = {} if self.replicas is None else self.replicas.keep(self.start, initial, chains, self.steps)
+        if self.replicas is None:
+            self.start.keep(initial, x_model, self.steps)
+        scalars |= {
             "acceptance": chains.accept.mean(),
             "chain_gradients": chains.gradients.mean(),
             "chain_age": (initial.age + self.steps).double().mean(),
@@ -54,9 +65,10 @@ class Contrastive(ChainObjective):
     noise gives short-run sampling.
 
     The bias comes from the chains: from their start for small k, and from the step size for unadjusted samplers. With
-    tempering, it also comes from the hotter replicas, because they start at the state of the chain at every training
-    step. The loss does not measure progress: it is near 0 whenever both phases are balanced. Both phases use evaluation
-    mode, like the chains. With dropout they would belong to another model, so it acts only on regularizers.
+    sampler=tempering and start=replay all replicas of a chain continue. If their path has exact draws (path=base), the
+    chains do not stay near the states at which they started. The loss does not measure progress: it is near 0 whenever
+    both phases are balanced. Both phases use evaluation mode, like the chains. With dropout they would belong to
+    another model, so it acts only on regularizers.
 
     steps: kernel steps k per training step (≥ 1).
     chains: number of chains (≥ 1), or None for the size of the batch.

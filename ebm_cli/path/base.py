@@ -36,6 +36,7 @@ class BasePath:
         coordinates, otherwise gaussian.
     box: lower and upper bound of every coordinate for base=box; None for 1.5 times the range of the rows.
     betas: β of each replica, a list that falls from 1 to 0; auto: found by a pilot run.
+    renew_every: training steps after which automatic places are found again (≥ 1).
     data: the rows, or the data set that has them.
     cache: the densities of the last energy and temperature, because the fit of a base takes longer than a step.
     """
@@ -46,6 +47,7 @@ class BasePath:
     base: str
     box: list[float] | None
     betas: str | list[float]
+    renew_every: int
     data: Data | Batch | None
     cache: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
@@ -54,11 +56,12 @@ class BasePath:
             lambda: check.one_of("base", self.base, BASES),
             lambda: check_box(self.box),
             lambda: check_betas(self.betas),
+            lambda: check.count("renew_every", self.renew_every),
         )
 
     def replica_betas(self) -> list[float]:
         if not isinstance(self.betas, list):
-            raise InputError("path.betas=auto is found by ebm sample and ebm evaluate. Type a list that falls to 0")
+            raise InputError("path.betas=auto needs a pilot run, which finds a list that falls to 0")
         return self.betas
 
     def step_factors(self) -> list[float]:

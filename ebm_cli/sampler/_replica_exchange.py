@@ -15,6 +15,25 @@ from ebm_cli.sampler import CompilableKernel, Info, Sampler, State, per_chain, u
 FAR_END, MODEL = 1, 2
 
 
+class ReplicaStates(NamedTuple):
+    """Where the replicas of n chains continue.
+
+    x: states of the K replicas of each chain, the model's replica first.
+    odd: True if the next step is odd.
+    """
+
+    x: Float[Tensor, "n K *event"]
+    odd: bool
+
+    def with_count(self, count: int) -> "ReplicaStates":
+        """Return states of this many replicas, each taken from the nearest fraction of the path."""
+        K = self.x.shape[1]
+        if count == K:
+            return self
+        places = [round(k * (K - 1) / (count - 1)) for k in range(count)]
+        return ReplicaStates(self.x[:, places], self.odd)
+
+
 class Replicas(NamedTuple):
     """The states of K replicas of n chains: K·n rows, replica by replica, and the model's replica first.
 
@@ -84,8 +103,23 @@ class ReplicaExchange:
 
     def init(self, z: Float[Tensor, "n *d"], betas: list[float], step_factors: list[float]) -> Replicas:
         """Return replicas that all start at z."""
-        K, n = len(betas), len(z)
-        states = PathStates(*(part.repeat(K, *[1] * (part.dim() - 1)) for part in self.path.evaluate(z)))
+        states = PathStates(*(part.repeat(len(betas), *[1] * (part.dim() - 1)) for part in self.path.evaluate(z)))
+        return self.replicas(states, betas, step_factors)
+
+    def resume(self, stored: ReplicaStates, betas: list[float], step_factors: list[float]) -> Replicas:
+        """Return replicas that continue from stored states; their energies are those of the present model."""
+        z = self.path.space.coordinates(stored.x.transpose(0, 1).flatten(0, 1))
+        replicas = self.replicas(self.path.evaluate(z), betas, step_factors)
+        return replicas._replace(odd=torch.full_like(replicas.odd, stored.odd))
+
+    def all_states(self, replicas: Replicas) -> Float[Tensor, "n K *event"]:
+        """Return x of all replicas of each chain."""
+        return self.path.space.states(replicas.states.z).unflatten(0, (len(replicas.betas), -1)).transpose(0, 1)
+
+    def replicas(self, states: PathStates, betas: list[float], step_factors: list[float]) -> Replicas:
+        """Return replicas at these states, replica by replica, in an even step and with all counts at 0."""
+        K, z = len(betas), states.z
+        n = len(z) // K
         zeros = torch.zeros(K * n, dtype=torch.int64, device=z.device)
         return Replicas(
             states=states,

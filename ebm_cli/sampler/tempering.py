@@ -12,7 +12,7 @@ from ebm_cli import check
 from ebm_cli.energy import CONTINUOUS
 from ebm_cli.path import Path
 from ebm_cli.sampler import Adjusted, CompilableKernel, Info, Sampler, State, check_scales, uniform_like
-from ebm_cli.sampler._replica_exchange import ReplicaExchange, Replicas
+from ebm_cli.sampler._replica_exchange import ReplicaExchange, Replicas, ReplicaStates
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,15 @@ class Tempering(CompilableKernel):
     def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> Replicas:  # noqa: ARG002
         exchange = self.exchange(energy)
         return exchange.init(exchange.path.space.coordinates(x), self.path.replica_betas(), self.replica_step_factors)
+
+    def resume(self, energy: nn.Module, stored: ReplicaStates) -> Replicas:
+        """Return replicas that continue from stored states."""
+        betas = self.path.replica_betas()
+        return self.exchange(energy).resume(stored.with_count(len(betas)), betas, self.replica_step_factors)
+
+    def states(self, energy: nn.Module, replicas: Replicas) -> Float[Tensor, "n K *event"]:
+        """Return the states of all replicas of each chain."""
+        return self.exchange(energy).all_states(replicas)
 
     def step(self, energy: nn.Module, state: Replicas, rng: torch.Generator) -> tuple[Replicas, Info]:
         if self.is_compilable:

@@ -3,16 +3,16 @@
 import dataclasses
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from ebm_cli import rng
-from ebm_cli.assembly.build import asks, locate, make
+from ebm_cli.assembly.build import asks, locate, make, node_of
 from ebm_cli.assembly.components import Parts
 from ebm_cli.assembly.permission import Config
-from ebm_cli.chain.replica_search import find_replicas, needs_search, with_replicas_at
+from ebm_cli.chain.replica_search import find_replicas, needs_search, with_ladder, with_places
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch
 from ebm_cli.energy import space_of
@@ -135,7 +135,7 @@ def with_replicas(
         assert otherwise is not None
         terminal.say("sampler: no path from a density fitted to the rows was found; the sampler is that of the run")
         return SamplerChoice(otherwise, x)
-    sampler = with_replicas_at(sampler, found.ladder, cast(Any, sampler.kernel) if own_kernel else None)
+    sampler = with_places(sampler, found.ladder) if own_kernel else with_ladder(sampler, found.ladder)
     fitted_to = "short chains of the model" if parts.data is None else "the rows"
     hint = ". Type sampler=of_run for the sampler of the run" if config.get("run") else ""
     count = len(sampler.path.replica_betas())
@@ -159,11 +159,9 @@ def with_rows(sampler: Tempering, parts: Parts, seed: int) -> Tempering:
 def config_nodes(sampler: Tempering) -> Config:
     """Return the nodes `sampler` and `path` for replica exchange along a path from a fitted density."""
     node = defaults(TEMPERING)
-    kernel = {"_target_": f"{type(sampler.kernel).__module__}.{type(sampler.kernel).__name__}"}
-    kernel |= dataclasses.asdict(cast(object, sampler.kernel))  # pyright: ignore[reportArgumentType]
     path = defaults(BASE_PATH)
     path |= {key: getattr(sampler.path, key) for key in path if key != "_target_"}
-    own = {"temperature": sampler.temperature, "step_factors": sampler.step_factors, "kernel": kernel}
+    own = {"temperature": sampler.temperature, "step_factors": sampler.step_factors, "kernel": node_of(sampler.kernel)}
     return {"sampler": node | own, "path": path}
 
 

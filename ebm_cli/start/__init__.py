@@ -22,11 +22,13 @@ class InitialStates(NamedTuple):
 
     age: number of kernel steps that each chain has made already.
     rows: their rows in a buffer, or None.
+    replicas: the states of all replicas of each chain, the first of which is x; None if a buffer has none.
     """
 
     x: Float[Tensor, "n *event"]
     age: Int[Tensor, " n"]
     rows: Int[Tensor, " n"] | None
+    replicas: Float[Tensor, "n K *event"] | None = None
 
     @staticmethod
     def unaged(x: Float[Tensor, "n *event"], age: int = 0) -> "InitialStates":
@@ -60,6 +62,15 @@ class Buffered(Protocol):
 
     def clear(self) -> None:
         """Remove all chains; the next draw fills the buffer again."""
+        ...
+
+
+@runtime_checkable
+class KeepsReplicas(Protocol):
+    """A start that keeps all replicas of chains of replica exchange, and not only their states at the model."""
+
+    def keep_replicas(self, initial: InitialStates, replicas: Float[Tensor, "n K *event"], steps: int) -> None:
+        """Store the final states of all replicas, as `keep` stores those of chains."""
         ...
 
 

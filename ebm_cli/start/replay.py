@@ -1,5 +1,7 @@
 """Chains that continue from their last states: persistent contrastive divergence with a replay buffer."""
 
+from typing import Any, cast
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -7,6 +9,7 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.data import Batch, Data
 from ebm_cli.energy import BINARY, CONTINUOUS, space_of
+from ebm_cli.sampler._replica_exchange import ReplicaStates
 from ebm_cli.start import BufferAugmentation, InitialStates, noise_law, noise_name, noise_states
 
 
@@ -19,6 +22,7 @@ class Replay(nn.Module):
     3.3): a shift, a mirror image or some noise moves a chain to states that its gradient would not reach. Augmentation
     does not preserve the model distribution; later MCMC steps must correct for it. The buffer and the ages are stored
     separately from the checkpoints, only with the two newest, unless training may return to older checkpoints.
+    A chain of replica exchange continues with all its replicas; one that restarts has all of them at its new state.
 
     size: number of chains (≥ 1, and ≥ the number of chains of a step).
     chain_init: initial states of chains and of restarts: noise, or data for training samples with noise.
@@ -35,6 +39,7 @@ class Replay(nn.Module):
     x: Tensor
     age: Tensor
     filled: Tensor
+    replicas: Tensor | None
 
     def __init__(
         self,
@@ -75,6 +80,8 @@ class Replay(nn.Module):
         self.register_buffer("x", torch.zeros(size, *event, dtype=torch.get_default_dtype()))
         self.register_buffer("age", torch.zeros(size, dtype=torch.int64))
         self.register_buffer("filled", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("replicas", None)
+        self.register_load_state_dict_pre_hook(make_room_for_replicas)
 
     def draw(self, n: int, batch: Batch | None, rng: torch.Generator) -> InitialStates:  # noqa: ARG002
         if n > self.size:
@@ -85,18 +92,22 @@ class Replay(nn.Module):
             self.filled.fill_(True)
         rows = torch.randperm(self.size, generator=rng, device=self.x.device)[:n]
         x, age = self.augmentation(self.x[rows], rng), self.age[rows]
+        replicas = None if self.replicas is None else torch.cat([x[:, None], self.replicas[rows, 1:]], 1)
         if self.restart > 0 or self.age_limit is not None:
             restarts = torch.rand(n, generator=rng, device=x.device) < self.restart
             if self.age_limit is not None:
                 restarts |= age >= self.age_limit
             x = torch.where(restarts.view(-1, *[1] * len(self.event)), self._new_states(n, rng), x)
             age = torch.where(restarts, 0, age)
-        return InitialStates(x, age, rows)
+            if replicas is not None:
+                replicas = torch.where(restarts.view(-1, 1, *[1] * len(self.event)), x[:, None], replicas)
+        return InitialStates(x, age, rows, replicas)
 
     def holds_chains(self) -> bool:
         return bool(self.filled)
 
     def clear(self) -> None:
+        self.replicas = None
         for buffer in self.buffers():
             buffer.zero_()
 
@@ -112,6 +123,14 @@ class Replay(nn.Module):
             raise ValueError("these chains did not come from a buffer")
         self.x[initial.rows] = x
         self.age[initial.rows] = initial.age + steps
+
+    def keep_replicas(self, initial: InitialStates, replicas: Float[Tensor, "n K *event"], steps: int) -> None:
+        count = replicas.shape[1]
+        # The other chains get as many replicas. Before their first step all of them are at the chain's state.
+        before = self.x[:, None].expand(-1, count, *self.event) if self.replicas is None else self.replicas
+        self.replicas = ReplicaStates(before, odd=False).with_count(count).x.contiguous()
+        self.keep(initial, replicas[:, 0], steps)
+        self.replicas[initial.rows] = replicas
 
     def policy(self, chains: int, steps: int) -> str:
         at = "noised training samples" if self.chain_init == "data" else noise_name(self.distribution, self.scale)
@@ -129,3 +148,10 @@ class Replay(nn.Module):
             f"each continues every {self.size / chains:.3g} training steps and {again}"
             + (f"; before it continues, {changes}" if changes else "")
         )
+
+
+def make_room_for_replicas(replay: nn.Module, stored: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Give a buffer as many replicas as a checkpoint holds, before the checkpoint is loaded."""
+    replicas = stored.get(f"{prefix}replicas")
+    here = cast(Tensor, replay.x).device
+    replay.register_buffer("replicas", None if replicas is None else torch.empty_like(replicas, device=here))

@@ -1,0 +1,88 @@
+"""Replica exchange in training: replicas that continue from step to step, at places that follow the model."""
+
+from typing import Any, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ebm_cli.chain.loop import Trajectory
+from ebm_cli.chain.pilot import Ladder, PathKernel
+from ebm_cli.chain.replica_search import find_replicas, needs_search, with_ladder
+from ebm_cli.check import InputError
+from ebm_cli.path.base import BasePath
+from ebm_cli.sampler._replica_exchange import ReplicaStates
+from ebm_cli.sampler.tempering import Tempering
+from ebm_cli.start import InitialStates, KeepsReplicas, Start
+
+# Number of gradients that a pilot run may use in training.
+PILOT_BUDGET = 200_000
+
+
+class TrainingReplicas(nn.Module):
+    """Places of replicas that a pilot run renews in training, and the swaps that alternate across training steps.
+
+    A path from a density fitted to rows has automatic places. They follow the model: every `path.renew_every` training
+    steps a pilot run anneals from the base to the present model, with the sampler's kernel, and finds the places and
+    the lengths of steps. If annealing does not reach the model, the last places stay.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ladder: Ladder | None = None
+        self.uses = 0
+        self.odd = False
+        self.register_load_state_dict_pre_hook(add_state_of_old_checkpoint)
+
+    def get_extra_state(self) -> dict[str, Any]:
+        found = None if self.ladder is None else {"betas": self.ladder.betas, "steps": self.ladder.step_sizes}
+        return {"ladder": found, "uses": self.uses, "odd": self.odd}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        found = state["ladder"]
+        self.ladder = None if found is None else Ladder(found["betas"], found["steps"])
+        self.uses, self.odd = state["uses"], state["odd"]
+
+    def sampler(self, configured: Tempering, energy: nn.Module, rng: torch.Generator) -> Tempering:
+        """Return the sampler of this training step. Raises InputError if the first pilot run finds no places."""
+        if not needs_search(configured):
+            return configured
+        assert isinstance(configured.path, BasePath)
+        if self.uses % configured.path.renew_every == 0:
+            found = find_replicas(configured, energy, 0, rng, cast(PathKernel, configured.kernel), PILOT_BUDGET)
+            self.ladder = self.ladder if found is None else found.ladder
+        if self.ladder is None:
+            raise InputError(
+                "path.base: annealing from it does not reach the model. Type another path.base, path=hot, or "
+                "objective.delay_steps=500 with a regularizer"
+            )
+        self.uses += 1
+        return with_ladder(configured, self.ladder, cast(PathKernel, configured.kernel))
+
+    def resume(self, sampler: Tempering, initial: InitialStates) -> ReplicaStates:
+        """Return where replicas continue: at their last states, or all at the initial state of their chain."""
+        x = initial.x[:, None] if initial.replicas is None else initial.replicas
+        if initial.replicas is None:
+            x = x.expand(-1, len(sampler.path.replica_betas()), *initial.x.shape[1:])
+        return ReplicaStates(x, self.odd)
+
+    def keep(self, start: Start, initial: InitialStates, chains: Trajectory, steps: int) -> dict[str, Tensor]:
+        """Store the final states of all replicas, and return the scalars to log."""
+        assert chains.replicas is not None and chains.replica_states is not None
+        self.odd ^= bool(steps % 2)
+        if isinstance(start, KeepsReplicas):
+            start.keep_replicas(initial, chains.replica_states, steps)
+        else:
+            start.keep(initial, chains.last.x, steps)
+        tried = chains.replicas.tried > 0
+        return {"swap_rate_min": smallest_rate(chains.replicas.swap_rates()[tried])}
+
+
+def smallest_rate(rates: Float[Tensor, "pairs n"]) -> Float[Tensor, ""]:
+    """Return the smallest mean swap rate of these pairs of replicas; 1 if there are none."""
+    return rates.mean(1).amin() if len(rates) else torch.ones((), device=rates.device)
+
+
+def add_state_of_old_checkpoint(_: nn.Module, stored: dict[str, Any], prefix: str, *__: Any) -> None:
+    """Give a checkpoint of an earlier version, which has no such state, the state before the first training step."""
+    stored.setdefault(f"{prefix}_extra_state", TrainingReplicas().get_extra_state())
