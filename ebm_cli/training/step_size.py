@@ -64,7 +64,7 @@ def fit_step_size(parts: Parts, config: Config, run: Run, terminal: Terminal) ->
     """
     adapt, typed = config.get("adapt", "none"), set(config["made"]["chosen"])
     replaced = config.get("replaced")
-    if needs_search(parts.sampler) and "sampler" in typed and adapt != "none":
+    if needs_search(parts.sampler) and {"sampler", "path"} & groups_of(typed) and adapt != "none":
         return with_short_trajectories(parts, typed, run, terminal)
     if adapt == "none" or (adapt == "auto" and replaced is None) or not parts.has_chains or parts.data is None:
         return parts
@@ -93,6 +93,11 @@ def fit_step_size(parts: Parts, config: Config, run: Run, terminal: Terminal) ->
     run.write_config(stored)
     terminal.say(message)
     return parts
+
+
+def groups_of(keys: set[str]) -> set[str]:
+    """Return the groups of keys such as path.base."""
+    return {key.partition(".")[0] for key in keys}
 
 
 def with_short_trajectories(parts: Parts, typed: set[str], run: Run, terminal: Terminal) -> Parts:

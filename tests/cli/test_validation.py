@@ -53,7 +53,7 @@ WRONG = {
         "train sampler=sgld path.replicas=3",
         ["path.replicas is used only by"],
     ),
-    "a path without places": ("train sampler=tempering path=base", ["path.betas must be a list in training"]),
+    "no renewal": ("train path=base path.renew_every=0", ["path.renew_every must be >= 1, got 0"]),
     "a kernel without a test": (
         "sample energy=double_well sampler.kernel=sgld",
         ["sampler.kernel must name one of hmc, mala, nuts, got sgld"],

@@ -191,3 +191,43 @@ def test_noise_follows_its_law(law: str, variance: float, rng: torch.Generator) 
     assert begun.x.shape == (10_000, 1, 2, 2) and (begun.age == 0).all()
     assert z_mean.max() < 4 and z_variance.max() < 4
     assert (begun.x.abs().max() <= 3) == (law == "uniform")
+
+
+def with_replicas(replay: Replay, count: int, rng: torch.Generator) -> torch.Tensor:
+    """Move some chains of a buffer, with this many replicas each; return their replicas."""
+    begun = replay.draw(3, None, rng)
+    moved = begun.x[:, None] + 100 * torch.arange(count).view(1, -1, 1)
+    replay.keep_replicas(begun, moved, steps=5)
+    assert replay.replicas is not None and torch.equal(replay.replicas[begun.rows], moved)
+    return moved
+
+
+def test_replicas_of_all_chains_are_as_many_as_those_of_the_last_ones(rng: torch.Generator) -> None:
+    replay = buffer()
+    with_replicas(replay, 4, rng)
+    assert replay.replicas is not None and replay.replicas.shape == (8, 4, 2)
+    before = replay.replicas.clone()
+    begun = replay.draw(1, None, rng)
+    replay.keep_replicas(begun, begun.x[:, None].expand(-1, 7, 2), steps=1)
+    assert torch.equal(replay.x, replay.replicas[:, 0])
+    # Seven replicas come from the four at about the same fraction of the path.
+    others = [row for row in range(8) if begun.rows is not None and row not in begun.rows]
+    assert torch.equal(replay.replicas[others], before[others][:, [0, 0, 1, 2, 2, 2, 3]])
+
+
+def test_a_chain_that_restarts_has_all_its_replicas_at_its_new_state(rng: torch.Generator) -> None:
+    replay = buffer(restart=1.0)
+    with_replicas(replay, 4, rng)
+    again = replay.draw(8, None, rng)
+    assert again.replicas is not None and torch.equal(again.replicas, again.x[:, None].expand(-1, 4, 2))
+
+
+def test_replicas_are_loaded_whatever_their_number(rng: torch.Generator) -> None:
+    replay, other = buffer(), buffer()
+    with_replicas(replay, 4, rng)
+    with_replicas(other, 3, rng)
+    other.load_state_dict(replay.state_dict())
+    assert replay.replicas is not None and other.replicas is not None
+    assert torch.equal(other.replicas, replay.replicas)
+    other.load_state_dict(buffer().state_dict())
+    assert other.replicas is None

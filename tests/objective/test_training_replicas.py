@@ -1,0 +1,112 @@
+"""Replica exchange in training: chains change modes, replicas continue, and places of replicas follow the model."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from torch import nn
+
+from ebm_cli.cli import main
+from ebm_cli.data import Batch
+from ebm_cli.energy import frozen
+from ebm_cli.objective.contrastive import Contrastive
+from ebm_cli.run.folder import Run
+from ebm_cli.sampler import Sampler
+from tests.contract import build
+
+CHAINS = 128
+# The model has 80 % of its mass in the mode at +6. Half of the rows are in each mode.
+HEAVY, APART = 0.8, 6.0
+TINY = "train data=gaussians_8 energy.width=8 trainer.batch_size=16 trainer.checkpoint_every=5 trainer.log_every=1"
+ALONG_BASE = (
+    f"{TINY} path=base path.base=gaussian path.renew_every=4 objective.chains=8 start.size=12 "
+    "optimizer.decay=constant threads=1"
+)
+
+
+def two_modes() -> nn.Module:
+    means = [[APART, 0.0], [-APART, 0.0]]
+    return build("energy", "gaussian_mixture", {"means": means, "stds": [1.0, 1.0], "weights": [HEAVY, 1 - HEAVY]})
+
+
+def rows(rng: torch.Generator, n: int = 400) -> torch.Tensor:
+    x = torch.randn(n, 2, generator=rng)
+    x[: n // 2, 0] += APART
+    x[n // 2 :, 0] -= APART
+    return x
+
+
+def sampler_of(name: str, x: torch.Tensor) -> Sampler:
+    if name == "mala":
+        return build("sampler", "mala", {"step_size": 0.5})
+    path = build("path", "base", {"base": "gaussian", "renew_every": 10}, data=Batch(x))
+    kernel = build("sampler", "hmc", {"leapfrog_steps": 3})
+    return build("sampler", "tempering", {"kernel": kernel}, path=path)
+
+
+def objective(sampler: Sampler) -> Contrastive:
+    start = build("start", "replay", {"size": CHAINS, "restart": 0.0}, event=(2,))
+    words = {"steps": 1, "chains": CHAINS}
+    return build("objective", "contrastive", words, sampler=sampler, start=start, engine="eager")
+
+
+@pytest.mark.parametrize(("name", "mixes"), [("tempering", True), ("mala", False)])
+def test_only_chains_along_a_path_reach_the_models_shares_of_far_modes(
+    name: str, mixes: bool, rng: torch.Generator
+) -> None:
+    energy, x = two_modes(), rows(rng)
+    loss = objective(sampler_of(name, x))
+    shares = []
+    with frozen(energy):
+        for _ in range(120):
+            states = loss(energy, Batch(x[:CHAINS]), rng).x_model
+            assert states is not None
+            shares.append(float((states[:, 0] > 0).double().mean()))
+    # Blocks of 20 training steps are about independent: one round trip takes less.
+    last = torch.tensor(shares[-100:]).view(5, 20).mean(1)
+    error = max(float(last.std()) / 5**0.5, (HEAVY * (1 - HEAVY) / (CHAINS * 5)) ** 0.5)
+    assert (abs(float(last.mean()) - HEAVY) < 4 * error) == mixes
+
+
+def test_replicas_continue_and_swaps_alternate_across_training_steps(rng: torch.Generator) -> None:
+    energy, x = two_modes(), rows(rng)
+    loss = objective(sampler_of("tempering", x))
+    with frozen(energy):
+        loss(energy, Batch(x[:CHAINS]), rng)
+        assert loss.replicas is not None and loss.replicas.odd
+        kept = loss.start.replicas  # pyright: ignore[reportAttributeAccessIssue]
+        again = loss.start.draw(CHAINS, None, rng)
+        assert torch.equal(again.replicas, kept[again.rows])  # pyright: ignore[reportArgumentType]
+        assert torch.equal(again.x, again.replicas[:, 0])  # pyright: ignore[reportOptionalSubscript]
+        loss(energy, Batch(x[:CHAINS]), rng)
+        assert not loss.replicas.odd
+
+
+def test_places_are_found_again_when_they_are_due(rng: torch.Generator) -> None:
+    x, energy = rows(rng), two_modes()
+    loss = objective(sampler_of("tempering", x))
+    found = []
+    with frozen(energy):
+        for _ in range(11):
+            loss(energy, Batch(x[:CHAINS]), rng)
+            assert loss.replicas is not None
+            found.append(loss.replicas.ladder)
+    assert all(ladder is found[0] for ladder in found[:10]) and found[10] is not found[0]
+
+
+def training(words: str, folder: Path) -> tuple[Any, list[dict[str, Any]]]:
+    assert main([*words.split(), f"out={folder}"] if "resume=" not in words else words.split()) == 0
+    run = Run(folder)
+    return yaml.safe_load((folder / "config.yaml").read_text()), [row for row in run.history() if "loss" in row]
+
+
+def test_a_run_resumes_on_the_same_bits_with_its_replicas(tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    config, history = training(f"{ALONG_BASE} trainer.steps=12", whole)
+    assert config["sampler"]["kernel"]["leapfrog_steps"] == 4 and config["objective"]["steps"] == 1
+    training(f"{ALONG_BASE} trainer.steps=6", parts)
+    _, resumed = training(f"train resume={parts} trainer.steps=12", parts)
+    for name in ("loss", "e_model", "swap_rate_min"):
+        assert [row[name] for row in resumed] == [row[name] for row in history], name
