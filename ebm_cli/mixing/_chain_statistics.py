@@ -7,7 +7,7 @@ from jaxtyping import Float
 from scipy.special import ndtri
 from scipy.stats import chi2, rankdata
 
-from ebm_cli.diagnostic.autocorrelation import autocovariance
+from ebm_cli.diagnostic._integrated_time import autocovariance, windowed_time
 
 # The probability of a false alarm, over all functions of the state that one test examines.
 LEVEL = 1e-3
@@ -67,7 +67,8 @@ def _of_scores(z: Float[np.ndarray, "chain draw"], functions: int, r_hat: float)
     centered = z - z.mean(1, keepdims=True)
     within = float(centered.var()) or 1e-300
     covariance = autocovariance(centered, max(2, half))
-    tau = time_within(covariance, draws)
+    # Oscillating chains have τ < 1, but are not fast.
+    tau = max(windowed_time(covariance, draws, WINDOW).tau, 1.0)
     difference = z[:, -half:].mean(1) - z[:, :half].mean(1)
     by_time = np.sqrt(4 * tau * within / (draws * chains))
     by_chain = difference.std(ddof=1) / chains**0.5
@@ -80,22 +81,6 @@ def _of_scores(z: Float[np.ndarray, "chain draw"], functions: int, r_hat: float)
         drift_z=drift / max(float(by_time), float(by_chain), 1e-12),
         cycle=cycle(covariance),
     )
-
-
-def time_within(covariance: Float[np.ndarray, "chain lags"], draws: int) -> float:
-    """Return τ within chains by Sokal's window. τ < 1 is set to 1, because oscillating chains are not fast.
-
-    The covariance around a chain's own mean is too small by the variance of that mean, τ/draws times the covariance at
-    lag 0. This term is added in each iteration.
-    """
-    plain = covariance.sum(0) / covariance[:, 0].sum()
-    tau = 1.0
-    for _ in range(4):
-        lost = min(tau / draws, 0.5)
-        times = 2 * np.cumsum((plain + lost) / (1 + lost)) - 1
-        far = np.flatnonzero(np.arange(len(times)) >= WINDOW * np.maximum(times, 1))
-        tau = max(float(times[far[0] if len(far) else -1]), 1.0)
-    return tau
 
 
 def chance_limit(chains: int, draws: int, tau: float, functions: int) -> float:
