@@ -4,13 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import ndtri
-from scipy.stats import chi2, rankdata
+from scipy.stats import chi2
 
+from ebm_cli.chain.quantities import normal_scores
+from ebm_cli.chain.superchains import LEVEL
 from ebm_cli.diagnostic._integrated_time import autocovariance, windowed_time
 
-# The probability of a false alarm, over all functions of the state that one test examines.
-LEVEL = 1e-3
 # Multiples of τ to sum.
 WINDOW = 5
 # Smallest late autocorrelation that counts as a cycle, of all chains together and of one chain.
@@ -53,12 +52,6 @@ def chain_statistics(values: Float[np.ndarray, "chain draw"], functions: int, r_
         drift.drift_z,
         max(each.cycle for each in both),
     )
-
-
-def normal_scores(values: Float[np.ndarray, "chain draw"]) -> Float[np.ndarray, "chain draw"]:
-    """Return Φ⁻¹((rank − 3/8)/(S + 1/4)) over all S draws (Blom, 1958). The scores have moments for any tail."""
-    ranks = rankdata(values, method="average").reshape(values.shape)
-    return ndtri((ranks - 0.375) / (values.size + 0.25))
 
 
 def _of_scores(z: Float[np.ndarray, "chain draw"], functions: int, r_hat: float) -> ChainStatistics:

@@ -24,6 +24,7 @@ LABELS = {
     "ess_per_gradient": "ESS per gradient",
     "iat_max": "largest τ, kernel steps",
     "r_hat_max": "largest R̂",
+    "r_hat_nested": "nested R̂",
     "effective_temperature": "effective temperature",
     "frechet_ratio": "Fréchet ratio",
     "mmd": "MMD²",
