@@ -81,10 +81,13 @@ def test_chains_that_remember_where_they_started_are_above_it() -> None:
         assert nested_r_hat(x, GROUPS) > nested_bound(x, GROUPS, functions=1)
 
 
-def test_short_chains_of_superchains_that_agree_are_mixed() -> None:
+@pytest.mark.parametrize(("rho", "draws"), [(0.0, 10), (0.5, 40)], ids=["independent", "R̂ above 1.01"])
+def test_short_chains_of_superchains_that_agree_are_mixed(rho: float, draws: int) -> None:
     for seed in range(5):
-        x = normal(seed, K * M, 10, 2)
-        found = mixing(context(x))
+        x = np.stack([ar1(rho, K * M, draws, 2 * seed + i) for i in range(2)], axis=2)
+        known = context(x)
+        found = mixing(known)
+        assert max(known.r_hat().values()) > 1.05 or not rho
         assert found.verdict == "ok" and "16 groups of 16 chains" in found.reason
         alone = mixing(context(x, starts=None))
         assert alone.verdict == "caution" and "too short" in alone.reason
