@@ -14,8 +14,8 @@ from ebm_cli.check import InputError
 # The attribute of posterior for kernels with one test at the end of each step. Then 1 − acceptance_rate is the
 # probability that a step stays in place.
 TEST_PER_STEP = "one_test_per_step"
-# The variable of sample_stats with the number of states that came to each chain from the far end of a path.
-ROUND_TRIPS = "round_trips"
+# The variables of sample_stats with one whole number per chain, by their names in `Chains`.
+PER_CHAIN = {"round_trips": "round_trips", "starts": "initial_state"}
 # The first bytes of files.
 HDF5, NETCDF3 = b"\x89HDF", b"CDF"
 
@@ -43,7 +43,7 @@ def read_netcdf(path: Path) -> Chains:
         missing = filled if file.attrs.get("created_by") == "ebm" or not x.size else filled | missing_in_all(x)
         if "sample_stats" in file.groups:
             chains = _with_statistics(chains, file["sample_stats"].variables, missing)
-            chains = _with_round_trips(chains, file["sample_stats"].variables)
+            chains = _with_numbers_of_chains(chains, file["sample_stats"].variables)
     return largest_complete_block(chains, missing) if x.size else chains
 
 
@@ -118,12 +118,11 @@ def _with_statistics(chains: Chains, stats: Any, missing: Bool[np.ndarray, "chai
     return dataclasses.replace(chains, **columns, notes=[*chains.notes, *notes])
 
 
-def _with_round_trips(chains: Chains, stats: Any) -> Chains:
-    """Return the chains with the round trips of each, if the file has one whole number per chain."""
-    counts = np.asarray(stats[ROUND_TRIPS][...]) if ROUND_TRIPS in stats else np.array([])
-    if counts.shape != chains.x.shape[:1] or counts.dtype.kind not in "iu":
-        return chains
-    return dataclasses.replace(chains, round_trips=counts)
+def _with_numbers_of_chains(chains: Chains, stats: Any) -> Chains:
+    """Return the chains with the numbers of each, such as its round trips, if the file has a whole number per chain."""
+    found = {role: np.asarray(stats[name][...]) for role, name in PER_CHAIN.items() if name in stats}
+    fits = {k: v for k, v in found.items() if v.shape == chains.x.shape[:1] and v.dtype.kind in "iu"}
+    return dataclasses.replace(chains, **fits)
 
 
 def _read_values(variable: Any, name: str) -> tuple[np.ndarray, Bool[np.ndarray, "chain draw"]]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ebm_cli.chain._missing_draws import largest_complete_block, missing_in_all
-from ebm_cli.chain._netcdf import ROUND_TRIPS, TEST_PER_STEP, read_netcdf
+from ebm_cli.chain._netcdf import PER_CHAIN, TEST_PER_STEP, read_netcdf
 from ebm_cli.chain.chains import Chains
 from ebm_cli.check import InputError
 from ebm_cli.run.writing import write_bytes
@@ -40,8 +40,9 @@ def _fill(content: BytesIO, chains: Chains, temperature: float, attributes: dict
         for name, values in _statistics(chains, temperature).items():
             if values is not None:
                 file["sample_stats"].create_variable(name, ("chain", "draw"), data=values)
-        if chains.round_trips is not None:
-            file["sample_stats"].create_variable(ROUND_TRIPS, ("chain",), data=chains.round_trips)
+        for role, name in PER_CHAIN.items():
+            if (numbers := getattr(chains, role)) is not None:
+                file["sample_stats"].create_variable(name, ("chain",), data=numbers)
 
 
 def _fill_posterior(posterior: Any, chains: Chains) -> None:

@@ -27,6 +27,7 @@ class Chains:
     names: number of each chain in its file.
     diverging: number of proposals without finite energy between a draw and the draw before.
     test_per_step: True if 1 − acceptance is the probability that a kernel step stays in place.
+    starts: number of each chain's initial state; chains with the same number started at the same state.
     round_trips: number of states that came to each chain from the far end of a path, for replica exchange.
     warnings: sentences about missing draws. They become cautions of every estimate.
     notes: sentences about parts of the file that are not used.
@@ -42,6 +43,7 @@ class Chains:
     names: list[int] = field(default_factory=list)
     diverging: Int[np.ndarray, "chain draw"] | None = None
     test_per_step: bool = False
+    starts: Int[np.ndarray, " chain"] | None = None
     round_trips: Int[np.ndarray, " chain"] | None = None
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -86,7 +88,7 @@ class Chains:
 
     def only(self, chains: list[int]) -> "Chains":
         """Return these chains without the others; they keep their numbers."""
-        per_chain = ("x", "potential", "acceptance", "first_nonfinite_step", "diverging", "round_trips")
+        per_chain = ("x", "potential", "acceptance", "first_nonfinite_step", "diverging", "starts", "round_trips")
         kept = {name: None if (v := getattr(self, name)) is None else v[chains] for name in per_chain}
         return dataclasses.replace(self, **kept, names=[self.numbers()[c] for c in chains])
 

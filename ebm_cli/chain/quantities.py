@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import ndtri
+from scipy.stats import rankdata
 
 from ebm_cli.chain.chains import Chains, evenly_spaced
 from ebm_cli.estimate import Estimate, IfNotMixed
@@ -46,6 +48,12 @@ def bulk_ess(values: Float[np.ndarray, "chain draw"]) -> float:
     from arviz_stats.base.array import array_stats
 
     return float(np.asarray(array_stats.ess(values, chain_axis=0, draw_axis=1, method="bulk")))
+
+
+def normal_scores(values: Float[np.ndarray, "chain draw"]) -> Float[np.ndarray, "chain draw"]:
+    """Return Φ⁻¹((rank − 3/8)/(S + 1/4)) over all S draws (Blom, 1958). The scores have moments for any tail."""
+    ranks = rankdata(values, method="average").reshape(values.shape)
+    return ndtri((ranks - 0.375) / (values.size + 0.25))
 
 
 def unit_of(values: np.ndarray) -> float:

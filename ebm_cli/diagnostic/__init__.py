@@ -27,6 +27,7 @@ from torch import nn
 from ebm_cli.chain.chains import Chains
 from ebm_cli.chain.quantities import bulk_ess, quantities, rank_r_hat, statistic_per_quantity
 from ebm_cli.chain.screening import ScreeningResult, screen
+from ebm_cli.chain.superchains import NestedRHat, nested_r_hats
 from ebm_cli.data import Data
 from ebm_cli.diagnostic._hessian_trace import HessianTrace, hessian_trace
 from ebm_cli.estimate import Result
@@ -89,6 +90,12 @@ class ChainContext:
         if self.shared.r_hat is None:
             self.shared.r_hat = statistic_per_quantity(rank_r_hat, self.quantities)
         return self.shared.r_hat
+
+    @cached_property
+    def nested_r_hat(self) -> NestedRHat | None:
+        """Nested R̂ of each quantity; None without usable superchains."""
+        usable = self.screened.usable
+        return None if usable is None else nested_r_hats(self.quantities, usable.starts)
 
     def hessian_trace(self, draws: int) -> HessianTrace:
         """Return ‖∇E‖² and ΔE at `draws` states per usable chain. The energy and usable chains must exist."""

@@ -5,7 +5,7 @@ from ebm_cli.chain.screening import join_chain_names
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.estimate import Estimate, Picture, Result, all_refused
 
-NAME = "r_hat_max"
+NAME, NESTED = "r_hat_max", "r_hat_nested"
 # The bounds of the mixing verdict, and the defaults of this diagnostic.
 CAUTION_ABOVE, FAIL_ABOVE = 1.01, 1.1
 
@@ -17,6 +17,11 @@ class RHat:
     and between half-chains, and W is the variance within. R̂ is 1 if all half-chains have one distribution. Refused if
     a chain never moved, because R̂ is then undefined. R̂ cannot detect a mode that no chain has visited; the mixing
     verdict uses more evidence.
+
+    From 32 chains on that share at least four initial states, r_hat_nested is nested R̂ = √(1 + B/W) (Margossian et
+    al., 2024, arXiv 2110.13017) of the quantity that is highest relative to its bound. B is the variance between
+    superchains of M chains with one initial state, W that within. R̂ is large if chains are short; nested R̂ is large
+    only if superchains depend on their initial states. Its bound is √(1 + max(1.01² − 1, q·v/M)), see `nested_bound`.
 
     caution_above: R̂ above which there is a caution (> 1, usually 1.01).
     fail_above: R̂ of the second line in the picture (> caution_above, usually 1.1).
@@ -49,11 +54,28 @@ class RHat:
             reasons.append(f"R̂ of {worst} is above {self.caution_above:g}. Type {longer}")
         estimate = Estimate(values[worst], meaning=self._meaning(values[worst]), if_not_mixed="caution")
         arrays = (values, worst, self.caution_above, self.fail_above)
-        return Result({NAME: estimate.with_caution(reasons)}, arrays, picture)
+        return Result({NAME: estimate.with_caution(reasons)} | nested_row(context), arrays, picture)
 
     def _meaning(self, value: float) -> str:
         how = "agree" if value <= self.caution_above else "do not yet agree" if value <= self.fail_above else "disagree"
         return f"chains {how} with each other (1 is perfect, up to {self.caution_above:g} is good)"
+
+
+def nested_row(context: ChainContext) -> dict[str, Estimate]:
+    """Return nested R̂ of the quantity that is highest relative to its bound; empty without superchains."""
+    nested = context.nested_r_hat
+    if nested is None:
+        return {}
+    value, bound = nested.values[nested.worst], nested.bounds[nested.worst]
+    how = f"agree (up to {bound:.3f} is good)" if nested.agree else f"differ by chance at most (up to {bound:.3f})"
+    if value > bound:
+        how = f"do not agree (up to {bound:.3f} is good)"
+    meaning = f"{nested.count} groups of {nested.size} chains, each from one initial state, {how}"
+    reasons = list(context.screened.warnings)
+    if value > bound:
+        depends = "chains depend on where they started"
+        reasons.append(f"nested R̂ of {nested.worst} is above {bound:.3f}: {depends}. Increase burn_in")
+    return {NESTED: Estimate(value, meaning=meaning, if_not_mixed="caution").with_caution(reasons)}
 
 
 def picture(result: Result) -> Picture:

@@ -4,13 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import ndtri
-from scipy.stats import chi2, rankdata
+from scipy.stats import chi2
 
-from ebm_cli.diagnostic.autocorrelation import autocovariance
+from ebm_cli.chain.quantities import normal_scores
+from ebm_cli.chain.superchains import LEVEL
+from ebm_cli.diagnostic._integrated_time import autocovariance, windowed_time
 
-# The probability of a false alarm, over all functions of the state that one test examines.
-LEVEL = 1e-3
 # Multiples of τ to sum.
 WINDOW = 5
 # Smallest late autocorrelation that counts as a cycle, of all chains together and of one chain.
@@ -55,19 +54,14 @@ def chain_statistics(values: Float[np.ndarray, "chain draw"], functions: int, r_
     )
 
 
-def normal_scores(values: Float[np.ndarray, "chain draw"]) -> Float[np.ndarray, "chain draw"]:
-    """Return Φ⁻¹((rank − 3/8)/(S + 1/4)) over all S draws (Blom, 1958). The scores have moments for any tail."""
-    ranks = rankdata(values, method="average").reshape(values.shape)
-    return ndtri((ranks - 0.375) / (values.size + 0.25))
-
-
 def _of_scores(z: Float[np.ndarray, "chain draw"], functions: int, r_hat: float) -> ChainStatistics:
     chains, draws = z.shape
     half = draws // 2
     centered = z - z.mean(1, keepdims=True)
     within = float(centered.var()) or 1e-300
     covariance = autocovariance(centered, max(2, half))
-    tau = time_within(covariance, draws)
+    # Oscillating chains have τ < 1, but are not fast.
+    tau = max(windowed_time(covariance, draws, WINDOW).tau, 1.0)
     difference = z[:, -half:].mean(1) - z[:, :half].mean(1)
     by_time = np.sqrt(4 * tau * within / (draws * chains))
     by_chain = difference.std(ddof=1) / chains**0.5
@@ -80,22 +74,6 @@ def _of_scores(z: Float[np.ndarray, "chain draw"], functions: int, r_hat: float)
         drift_z=drift / max(float(by_time), float(by_chain), 1e-12),
         cycle=cycle(covariance),
     )
-
-
-def time_within(covariance: Float[np.ndarray, "chain lags"], draws: int) -> float:
-    """Return τ within chains by Sokal's window. τ < 1 is set to 1, because oscillating chains are not fast.
-
-    The covariance around a chain's own mean is too small by the variance of that mean, τ/draws times the covariance at
-    lag 0. This term is added in each iteration.
-    """
-    plain = covariance.sum(0) / covariance[:, 0].sum()
-    tau = 1.0
-    for _ in range(4):
-        lost = min(tau / draws, 0.5)
-        times = 2 * np.cumsum((plain + lost) / (1 + lost)) - 1
-        far = np.flatnonzero(np.arange(len(times)) >= WINDOW * np.maximum(times, 1))
-        tau = max(float(times[far[0] if len(far) else -1]), 1.0)
-    return tau
 
 
 def chance_limit(chains: int, draws: int, tau: float, functions: int) -> float:

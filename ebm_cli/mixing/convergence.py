@@ -8,10 +8,11 @@ from scipy.stats import norm
 from ebm_cli.chain.chains import Chains
 from ebm_cli.chain.quantities import bulk_ess
 from ebm_cli.chain.screening import join_chain_names
+from ebm_cli.chain.superchains import LEVEL, NestedRHat
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.diagnostic.r_hat import CAUTION_ABOVE, FAIL_ABOVE
 from ebm_cli.estimate import digits
-from ebm_cli.mixing._chain_statistics import LEVEL, ChainStatistics, chain_statistics
+from ebm_cli.mixing._chain_statistics import ChainStatistics, chain_statistics
 
 # Autocorrelation times per chain that the tests need.
 MIN_TIMES = 20
@@ -27,6 +28,8 @@ class Evidence:
 
     against: why chains are not mixed.
     inconclusive: why mixing cannot be decided.
+    too_short: why the length of chains does not suffice to decide it, unless superchains agree.
+    superchains: a sentence if superchains agree with each other; empty otherwise.
     worst: the function with the largest R̂; empty if none varies.
     factor: minimum factor by which the chains must be longer for both lists to be empty.
     likely: factor that is probably enough, by the differences between chains. It is too large for short chains.
@@ -34,6 +37,8 @@ class Evidence:
 
     against: list[str] = field(default_factory=list)
     inconclusive: list[str] = field(default_factory=list)
+    too_short: list[str] = field(default_factory=list)
+    superchains: str = ""
     worst: str = ""
     factor: float = 1.0
     likely: float = 1.0
@@ -45,7 +50,9 @@ def evidence(context: ChainContext) -> Evidence:
     There are four tests: R̂ (Vehtari et al., 2021, Bayesian Analysis 16, 667) is above both the customary bound and its
     range by chance; the halves of the chains differ; the autocorrelation does not decay; a coordinate stops moving.
     Each has a level of 1e-3 over all functions together, to avoid false alarms if there are many coordinates. The tests
-    need 20 autocorrelation times per chain; shorter chains are inconclusive.
+    need 20 autocorrelation times per chain; shorter chains are inconclusive. If chains share initial states, nested R̂
+    is a fifth test (`NestedRHat`). If it finds that superchains agree, it replaces the length of chains as evidence,
+    and nothing else.
     """
     chains, functions = context.screened.usable, context.quantities
     assert chains is not None
@@ -61,13 +68,16 @@ def evidence(context: ChainContext) -> Evidence:
     slowest = max(found, key=lambda name: found[name].tau)
     times = chains.x.shape[1] / found[slowest].tau
     factor = needed_factor(found, times, bool(against))
-    result = Evidence(against, [], worst, factor, likely_factor(factor, [varying[worst], varying[slowest]]))
+    likely = likely_factor(factor, [varying[worst], varying[slowest]])
+    nested = context.nested_r_hat
+    result = Evidence(against, superchains=describe_agreement(nested), worst=worst, factor=factor, likely=likely)
     check_r_hat(found, worst, result, chains)
     if times < MIN_TIMES:
-        result.inconclusive.append(
+        result.too_short.append(
             f"inconclusive: chains are too short. {chains.x.shape[1]} draws per chain are only {times:.0f} "
             f"autocorrelation times of {slowest} (minimum: {MIN_TIMES}). Type {chains.longer(result.likely)}"
         )
+    check_superchains(nested, result, chains)
     check_drift(found, result, chains)
     if times >= MIN_TIMES:
         check_cycle(found, result)
@@ -117,7 +127,28 @@ def check_r_hat(found: dict[str, ChainStatistics], worst: str, result: Evidence,
         result.against.append(f"not mixed: the chains disagree. {shown} is above {FAIL_ABOVE:g}. {remedy}")
     else:
         what = "the chains may still differ"
-        result.inconclusive.append(f"inconclusive: {what}. {shown} is above {CAUTION_ABOVE:g}. Type {longer}")
+        result.too_short.append(f"inconclusive: {what}. {shown} is above {CAUTION_ABOVE:g}. Type {longer}")
+
+
+def describe_agreement(nested: NestedRHat | None) -> str:
+    """Return a sentence if superchains agree with each other; empty otherwise."""
+    if nested is None or not nested.agree:
+        return ""
+    value = digits(nested.values[nested.worst], 4)
+    return f"{nested.count} groups of {nested.size} chains, each from one initial state, agree (nested R̂ = {value})"
+
+
+def check_superchains(nested: NestedRHat | None, result: Evidence, chains: Chains) -> None:
+    """Add the evidence of nested R̂: superchains whose distributions depend on their initial states."""
+    if nested is None or nested.values[nested.worst] <= nested.bounds[nested.worst]:
+        return
+    value, bound = nested.values[nested.worst], nested.bounds[nested.worst]
+    what = f"chains depend on their initial states. Nested R̂ = {digits(value, 4)} of {nested.worst} is above"
+    if value > max(FAIL_ABOVE, bound):
+        remedy = f"Increase burn_in, or type {chains.across_barriers()}"
+        result.against.append(f"not mixed: {what} {max(FAIL_ABOVE, bound):.3g}. {remedy}")
+    else:
+        result.inconclusive.append(f"inconclusive: {what} {bound:.3f}. Increase burn_in")
 
 
 def drifting_function(found: dict[str, ChainStatistics]) -> str:

@@ -5,9 +5,9 @@ from matplotlib.colors import TwoSlopeNorm
 
 from ebm_cli import figure
 from ebm_cli.chain.chains import Chains, evenly_spaced
+from ebm_cli.chain.quantities import normal_scores
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.estimate import Picture
-from ebm_cli.mixing._chain_statistics import normal_scores
 from ebm_cli.mixing.verdict import MixingResult
 
 BINS = 20

@@ -73,12 +73,20 @@ def assess_mixing(context: ChainContext, seed: int, stop: Callable[[], bool] = n
     if probes.outcome == "separate":
         reasons = [*screened.warnings, f"not mixed: {probes.message}"]
         return MixingResult(refused(reasons), notes, found.worst, separate=True)
-    cautions = [*screened.warnings, *found.inconclusive]
+    # Superchains that agree replace long chains only if they started farther out, or if extra chains did.
+    decides = bool(found.superchains) and probes.outcome == "converged" and starts_can_be_tested(context)
+    cautions = [*screened.warnings, *found.inconclusive, *([] if decides else found.too_short)]
     if probes.outcome == "inconclusive":
         cautions.append(f"inconclusive: {probes.message}")
     if cautions:
         return MixingResult(Estimate(1.0, meaning=UNDECIDED).with_caution(cautions), notes, found.worst)
-    return MixingResult(Estimate(1.0, reasons=(probes.message,), meaning=MIXED), notes, found.worst)
+    reasons = (probes.message, found.superchains) if found.superchains else (probes.message,)
+    return MixingResult(Estimate(1.0, reasons=reasons, meaning=MIXED), notes, found.worst)
+
+
+def starts_can_be_tested(context: ChainContext) -> bool:
+    """Return True if the energy and the sampler are known and the chains do not only minimize the energy."""
+    return context.energy is not None and context.sampler is not None and context.sampler.temperature != 0
 
 
 def check_start_dependence(

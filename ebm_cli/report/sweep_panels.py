@@ -24,6 +24,7 @@ LABELS = {
     "ess_per_gradient": "ESS per gradient",
     "iat_max": "largest τ, kernel steps",
     "r_hat_max": "largest R̂",
+    "r_hat_nested": "nested R̂",
     "effective_temperature": "effective temperature",
     "frechet_ratio": "Fréchet ratio",
     "mmd": "MMD²",
@@ -38,6 +39,8 @@ MAX_CELL_TEXTS = 49
 MAX_NUMBER_LETTERS = 6
 # Maximum number of letters of all values of an axis together, if they are not rotated.
 MAX_AXIS_LETTERS = 30
+# The width of a letter, and of a rotated label, in widths of the narrowest panel.
+LETTER_WIDTH, ROTATED_WIDTH = 0.035, 0.09
 
 Cells = dict[tuple[str, ...], list[Member]]
 
@@ -99,14 +102,27 @@ def draw_lines(panel: Axes, name: str, sweep: Sweep, axes: list[str]) -> None:
             panel.legend()
         if are_numbers(values):
             panel.plot([place for place, _ in pairs], [each.value for _, each in pairs], color=color, alpha=0.6, lw=1)
-    if is_geometric(places) and are_numbers(values):
+    is_log = is_geometric(places) and are_numbers(values)
+    if is_log:
         panel.set_xscale("log")
         panel.minorticks_off()
-    rotate = len("".join(map(value_title, values))) > MAX_AXIS_LETTERS
-    panel.set_xticks(
-        places, list(map(value_title, values)), rotation=30 if rotate else 0, ha="right" if rotate else "center"
-    )
+    titles = list(map(value_title, values))
+    rotate = len("".join(titles)) > MAX_AXIS_LETTERS
+    if are_numbers(values):
+        titles = without_overlap(np.log(places) if is_log else np.array(places), titles, rotate)
+    panel.set_xticks(places, titles, rotation=30 if rotate else 0, ha="right" if rotate else "center")
     panel.set(xlabel=key_title(key), ylabel=LABELS.get(name, name))
+
+
+def without_overlap(places: np.ndarray, titles: list[str], rotated: bool) -> list[str]:
+    """Return the labels of ticks from left to right, empty for each that would overlap the label before it."""
+    end, shown = -np.inf, []
+    for place, title in zip((places - places[0]) / (np.ptp(places) or 1.0), titles, strict=True):
+        half = 0.5 * (ROTATED_WIDTH if rotated else LETTER_WIDTH * (len(title) + 1))
+        fits = place - half >= end
+        end = place + half if fits else end
+        shown.append(title if fits else "")
+    return shown
 
 
 def is_geometric(places: list[float]) -> bool:

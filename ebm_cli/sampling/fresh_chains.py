@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from ebm_cli import check
@@ -12,6 +13,7 @@ from ebm_cli.assembly.components import Parts
 from ebm_cli.assembly.permission import Config
 from ebm_cli.chain.chains import Chains
 from ebm_cli.chain.loop import Trajectory, Walk
+from ebm_cli.chain.superchains import number_starts
 from ebm_cli.chain.tuning import STEP_KEYS, Tuning
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.diagnostic.ess import MIN_ESS_PER_CHAIN, shortage
@@ -81,12 +83,14 @@ def trained_buffer(trained: Run, checkpoint: str | int) -> dict[str, Tensor]:
 class RecordedChains:
     """Recorded chains.
 
+    starts: the number of each chain's initial state.
     thin: kernel steps between draws.
     steps: recorded steps.
     burn_in: steps before them.
     """
 
     trajectory: Trajectory
+    starts: Int[np.ndarray, " n"]
     thin: int
     steps: int
     burn_in: int
@@ -104,6 +108,7 @@ def record_chains(
     With steps=auto, intervals of growing length are recorded until an interval decides whether chains are mixed, or
     until the next interval would exceed the budget. Only the last interval is kept. All steps before are its burn-in.
     """
+    starts = number_starts(x)
     plan = replace(plan, trajectories=getattr(parts.sampler, "passes", 1) > 1)
     steps, before = plan.first_steps, plan.burn_in_steps
     with frozen(parts.energy), torch.no_grad():
@@ -114,7 +119,7 @@ def record_chains(
             thin = plan.thin_of(steps)
             trajectory = walk.record(steps, thin)
         while plan.steps == "auto" and not walk.stopped:
-            further = next_steps(to_chains(trajectory, thin), trajectory, plan.budget, terminal.say)
+            further = next_steps(to_chains(trajectory, thin, starts), trajectory, plan.budget, terminal.say)
             if further is None:
                 break
             spacing = plan.thin_of(further)
@@ -124,7 +129,7 @@ def record_chains(
             # A signal can end an interval early. It is kept if it has more draws than the interval before.
             if len(longer.x) >= len(trajectory.x):
                 before, steps, thin, trajectory = before + steps, further, spacing, longer
-    return RecordedChains(trajectory, thin, steps, before)
+    return RecordedChains(trajectory, starts, thin, steps, before)
 
 
 def next_steps(chains: Chains, trajectory: Trajectory, budget: int, say: Callable[[str], None]) -> int | None:
@@ -164,8 +169,11 @@ def missing_length(chains: Chains) -> tuple[float, float]:
     return short, short
 
 
-def to_chains(trajectory: Trajectory, thin: int) -> Chains:
-    """Return a trajectory as arrays (chain, draw, …)."""
+def to_chains(trajectory: Trajectory, thin: int, starts: Int[np.ndarray, " n"] | None = None) -> Chains:
+    """Return a trajectory as arrays (chain, draw, …).
+
+    starts: the number of each chain's initial state; None if unknown.
+    """
 
     def array(x: Tensor) -> np.ndarray:
         return x.transpose(0, 1).cpu().numpy()
@@ -179,6 +187,7 @@ def to_chains(trajectory: Trajectory, thin: int) -> Chains:
         diverging=array(trajectory.diverging),
         gradients=round(float(trajectory.gradients.mean())),
         names=list(range(trajectory.x.shape[1])),
+        starts=starts,
         round_trips=None if trajectory.replicas is None else trajectory.replicas.round_trips.cpu().numpy(),
         test_per_step=getattr(trajectory.sampler, "test_per_step", False) is True,
     )

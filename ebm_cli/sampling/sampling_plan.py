@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from ebm_cli import check
 from ebm_cli.assembly.permission import Config
+from ebm_cli.chain.superchains import MIN_CHAINS, MIN_SUPERCHAINS
 
 # The keys of a verb that become a plan.
-KEYS = ("chains", "steps", "burn_in", "thin", "budget")
+KEYS = ("chains", "steps", "burn_in", "thin", "budget", "superchains")
 # steps=auto starts with this many steps, and keeps this many draws of each interval.
 FIRST_STEPS, DRAWS = 1000, 100
 BURN_IN = 500
@@ -24,6 +28,7 @@ class SamplingPlan:
     burn_in: steps before the recorded steps (≥ 0); auto: 500, or 200 trajectories.
     thin: steps per draw (in [1, steps]); auto: 10, or a hundredth of the steps if that is more.
     budget: gradients of all chains together for steps=auto (≥ 1).
+    superchains: number of initial states, each shared by as many chains (≥ 4, ≤ chains/2); None: one per chain.
     trajectories: True if a step is a trajectory of many gradients; then fewer steps are needed.
     """
 
@@ -32,6 +37,7 @@ class SamplingPlan:
     burn_in: int | str
     thin: int | str
     budget: int = 1
+    superchains: int | None = None
     trajectories: bool = False
 
     @staticmethod
@@ -47,8 +53,17 @@ class SamplingPlan:
             lambda: check.count_or_auto("thin", self.thin),
             lambda: check.count("budget", self.budget),
         )
+        if self.superchains is not None:
+            check.count("superchains", self.superchains, minimum=MIN_SUPERCHAINS)
+            check.count("chains", self.chains, minimum=max(MIN_CHAINS, 2 * self.superchains))
         if isinstance(self.thin, int) and isinstance(self.steps, int) and self.thin > self.steps:
             raise check.InputError(f"thin must be <= steps ({self.steps}), got {self.thin}")
+
+    def shared(self, x: Tensor) -> Tensor:
+        """Return the initial states of chains, of which superchains share the first ones."""
+        if self.superchains is None:
+            return x
+        return x[torch.arange(len(x), device=x.device) % self.superchains]
 
     @property
     def first_steps(self) -> int:

@@ -38,12 +38,12 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
         x = initial_states(config, parts, trained, plan.chains, generator)
         choice = choose_sampler(parts, config, x, trained, terminal)
         parts, tuning = choice.parts, tuning_of(config, choice, plan.burn_in)
-        recorded = record_chains(parts, choice.x, plan, tuning, generator, terminal)
+        recorded = record_chains(parts, plan.shared(choice.x), plan, tuning, generator, terminal)
         trajectory = recorded.trajectory
         if terminal.stopping() and not len(trajectory.x):
             raise Stopped(f"stopped after {trajectory.steps} steps, before a draw was kept; {run.folder} has none")
         run.write_config(run.config() | choice.nodes | recorded.resolved_values(tuning))
-        chains = to_chains(trajectory, recorded.thin)
+        chains = to_chains(trajectory, recorded.thin, recorded.starts)
         chains_file = write_chains(run, parts, chains, trajectory.last.x)
         parts = dataclasses.replace(parts, sampler=trajectory.sampler)
         context = ChainContext(chains, parts.energy, parts.sampler.temperature, parts.sampler, parts.start, parts.data)

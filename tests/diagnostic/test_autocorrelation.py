@@ -5,7 +5,7 @@ import pytest
 
 from ebm_cli.chain.chains import Chains
 from ebm_cli.diagnostic import ChainContext
-from ebm_cli.diagnostic.autocorrelation import integrated_time
+from ebm_cli.diagnostic._integrated_time import integrated_time
 from ebm_cli.estimate import Estimate
 from tests.contract import build
 from tests.diagnostic.ar1 import ar1
@@ -39,6 +39,30 @@ def test_the_stated_error_of_few_chains_is_the_real_one() -> None:
     times = [integrated_time(ar1(0.5, 4, 8000, seed), window=5.0) for seed in range(1, seeds + 1)]
     z = np.array([(time.tau - 3) / time.se for time in times])
     assert abs(z.std(ddof=1) - 1) < 4 / np.sqrt(2 * (seeds - 1))
+
+
+@pytest.mark.parametrize(("rho", "draws"), [(0.0, 100), (0.5, 150)], ids=["independent", "of 50 times"])
+@pytest.mark.parametrize("chains", [4, 8, 32])
+def test_one_and_two_standard_errors_cover_at_their_rates(rho: float, draws: int, chains: int) -> None:
+    seeds = 1000
+    times = [integrated_time(ar1(rho, chains, draws, seed), window=5.0) for seed in range(seeds)]
+    z = np.array([(time.tau - (1 + rho) / (1 - rho)) / time.se for time in times])
+    for errors, rate in ((1.0, 0.6827), (1.96, 0.95)):
+        assert abs((abs(z) < errors).mean() - rate) < 4 * np.sqrt(rate * (1 - rate) / seeds)
+
+
+def test_the_error_of_the_square_of_a_gaussian_process_is_the_real_one() -> None:
+    seeds = 200
+    times = [integrated_time(ar1(0.9, 32, 900, seed) ** 2, window=5.0) for seed in range(seeds)]
+    z = np.array([(time.tau - 1.81 / 0.19) / time.se for time in times])
+    assert abs(z.std(ddof=1) - 1) < 4 / np.sqrt(2 * (seeds - 1))
+
+
+def test_two_chains_must_be_twice_as_long_as_four() -> None:
+    x = ar1(0.5, 4, 250, seed=7)
+    assert iat_max(x).verdict == "ok"
+    found = iat_max(x[:2])
+    assert found.verdict == "caution" and "(minimum: 100)" in found.reason
 
 
 def test_thinned_draws_count_as_the_steps_between_them() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import Rectangle
 
 from ebm_cli.report.sweep_figure import sweep_figure
@@ -42,6 +43,18 @@ def test_over_one_axis_numbers_stand_at_their_values_with_two_standard_errors() 
     bars = [path.vertices[:, 1] for each in panel.collections for path in each.get_paths()]
     assert sorted(bar.tolist() for bar in bars) == [[0, 1], [0.5, 1.5], [1.5, 2.5]]
     assert T in caption and "seeds" not in caption
+
+
+@pytest.mark.parametrize("values", [list(range(1, 20)), [1, 2, 4, 8, 16], [0.1 * i for i in range(11)]])
+def test_labels_of_an_axis_of_numbers_do_not_overlap(values: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(VALUES, T, [f"{value:g}" for value in values])
+    drawn, _ = sweep_figure(made([T])) or pytest.fail("nothing is drawn")
+    FigureCanvasAgg(drawn).draw()
+    for panel in (axes for axes in drawn.axes if axes.get_xlabel() == "temperature"):
+        labels = [label for label in panel.get_xticklabels() if label.get_text()]
+        boxes = [label.get_window_extent() for label in labels]
+        assert len(labels) >= 4 and len(panel.get_xticks()) == len(values)
+        assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
 
 
 def test_with_seeds_a_point_is_their_mean_with_the_error_between_them() -> None:
