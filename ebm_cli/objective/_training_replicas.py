@@ -11,12 +11,15 @@ from ebm_cli.chain.pilot import Ladder, PathKernel
 from ebm_cli.chain.replica_search import find_replicas, needs_search, with_ladder
 from ebm_cli.check import InputError
 from ebm_cli.path.base import BasePath
+from ebm_cli.sampler import Sampler
 from ebm_cli.sampler._replica_exchange import ReplicaStates
 from ebm_cli.sampler.tempering import Tempering
 from ebm_cli.start import InitialStates, KeepsReplicas, Start
 
 # Number of gradients that a pilot run may use in training.
 PILOT_BUDGET = 200_000
+# Gain of log step size per unit of acceptance error, per training step.
+GAIN = 0.1
 
 
 class TrainingReplicas(nn.Module):
@@ -24,7 +27,9 @@ class TrainingReplicas(nn.Module):
 
     A path from a density fitted to rows has automatic places. They follow the model: every `path.renew_every` training
     steps a pilot run anneals from the base to the present model, with the sampler's kernel, and finds the places and
-    the lengths of steps. If annealing does not reach the model, the last places stay.
+    the lengths of steps. If annealing does not reach the model, the last places stay. Between pilot runs the steps
+    follow the acceptance, log ε' = log ε + GAIN·(acceptance − target), because a model that becomes steeper would
+    otherwise reject all proposals at the states whose energy training raises.
     """
 
     def __init__(self) -> None:
@@ -70,12 +75,22 @@ class TrainingReplicas(nn.Module):
         """Store the final states of all replicas, and return the scalars to log."""
         assert chains.replicas is not None and chains.replica_states is not None
         self.odd ^= bool(steps % 2)
+        self.follow_acceptance(chains.replicas.accept, chains.sampler)
         if isinstance(start, KeepsReplicas):
             start.keep_replicas(initial, chains.replica_states, steps)
         else:
             start.keep(initial, chains.last.x, steps)
         tried = chains.replicas.tried > 0
         return {"swap_rate_min": smallest_rate(chains.replicas.swap_rates()[tried])}
+
+    def follow_acceptance(self, accept: Float[Tensor, " moving"], sampler: Sampler) -> None:
+        """Change the length of each replica's step by its acceptance in this training step."""
+        if self.ladder is None:
+            return
+        target = cast(Tempering, sampler).best_acceptance
+        changes = (GAIN * (accept - target)).exp().tolist()
+        steps = [step * change for step, change in zip(self.ladder.step_sizes, changes, strict=True)]
+        self.ladder = Ladder(self.ladder.betas, steps)
 
 
 def smallest_rate(rates: Float[Tensor, "pairs n"]) -> Float[Tensor, ""]:

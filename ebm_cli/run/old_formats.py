@@ -40,7 +40,14 @@ DEFAULTS_FOR_OLD_FORMATS = {
 # Until format 5 each kernel had these keys. They are now keys of the verb.
 KERNEL_KEYS_UNTIL_5 = ("adapt", "target")
 TUNING_DEFAULTS = {"adapt": "none", "target_accept": None, "target_bias": 0.05}
-TRAINER_DEFAULTS = {"max_rollbacks": 0, "rollback_factor": 0.3, "nll_every": None}
+TRAINER_DEFAULTS = {
+    "max_rollbacks": 0,
+    "rollback_factor": 0.3,
+    "nll_every": None,
+    "track": None,
+    "stop": None,
+    "patience": 1000,
+}
 
 
 TEMPERING = "ebm_cli.sampler.tempering.Tempering"

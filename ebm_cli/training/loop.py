@@ -11,7 +11,9 @@ from ebm_cli.run.folder import Run
 from ebm_cli.run.scores import SCORE
 from ebm_cli.run.terminal import Stopped, Terminal
 from ebm_cli.training.divergence import DivergenceWarnings
-from ebm_cli.training.ranking import Likelihood, Ranking, chains_of, point_at_best
+from ebm_cli.training.early_stop import ends_early
+from ebm_cli.training.likelihood import Likelihood
+from ebm_cli.training.ranking import Ranking, chains_of, point_at_best
 from ebm_cli.training.rollback import Diverged, Rollbacks
 from ebm_cli.training.state import TrainState
 from ebm_cli.training.step import require_finite_weights, step
@@ -25,10 +27,9 @@ def train_steps(
 ) -> dict[str, Estimate]:
     """Train from `state.step` to the last step, with checkpoints and logs at absolute steps; return the numbers."""
     assert parts.data is not None
-    start_time, done, outcome = time.perf_counter(), 0, None
-    row: dict[str, float] = {}
+    start_time, done, outcome, row = time.perf_counter(), 0, None, dict[str, float]()
     warnings, ranking = DivergenceWarnings(parts.data), Ranking(parts.data)
-    likelihood = None if trainer.nll_every is None else Likelihood(parts.data, state.seed)
+    likelihood = None if trainer.score_every is None else Likelihood(parts.data, state.seed, trainer.track)
     rollbacks = Rollbacks(trainer.max_rollbacks if trainer.can_roll_back else 0, trainer.rollback_factor)
     with terminal.task("train", trainer.steps, begin=state.step) as tick:
         while state.step < trainer.steps:
@@ -57,6 +58,8 @@ def train_steps(
                 if likelihood is not None and trainer.is_score_step(state.step):
                     row |= log.log_scalars(likelihood.measure(parts, state))
                 save_and_rank(parts, trainer, state, outcome, ranking, run, log)
+                if ends_early(trainer, run, state.step, terminal):
+                    break
             if stopping and state.step < trainer.steps:
                 raise Stopped(f"stopped at step {state.step}; it is saved, and ebm train resume={run.folder} continues")
     rate = done / (time.perf_counter() - start_time) if done else None

@@ -8,6 +8,7 @@ import torch
 import yaml
 from torch import nn
 
+from ebm_cli.chain.pilot import Ladder
 from ebm_cli.cli import main
 from ebm_cli.data import Batch
 from ebm_cli.energy import frozen
@@ -38,10 +39,10 @@ def rows(rng: torch.Generator, n: int = 400) -> torch.Tensor:
     return x
 
 
-def sampler_of(name: str, x: torch.Tensor) -> Sampler:
+def sampler_of(name: str, x: torch.Tensor, renew_every: int = 10) -> Sampler:
     if name == "mala":
         return build("sampler", "mala", {"step_size": 0.5})
-    path = build("path", "base", {"base": "gaussian", "renew_every": 10}, data=Batch(x))
+    path = build("path", "base", {"base": "gaussian", "renew_every": renew_every}, data=Batch(x))
     kernel = build("sampler", "hmc", {"leapfrog_steps": 3})
     return build("sampler", "tempering", {"kernel": kernel}, path=path)
 
@@ -92,8 +93,9 @@ def test_places_are_found_again_when_they_are_due(rng: torch.Generator) -> None:
         for _ in range(11):
             loss(energy, Batch(x[:CHAINS]), rng)
             assert loss.replicas is not None
-            found.append(loss.replicas.ladder)
-    assert all(ladder is found[0] for ladder in found[:10]) and found[10] is not found[0]
+            assert loss.replicas.ladder is not None
+            found.append(loss.replicas.ladder.betas)
+    assert all(betas is found[0] for betas in found[:10]) and found[10] is not found[0]
 
 
 def training(words: str, folder: Path) -> tuple[Any, list[dict[str, Any]]]:
@@ -110,3 +112,17 @@ def test_a_run_resumes_on_the_same_bits_with_its_replicas(tmp_path: Path) -> Non
     _, resumed = training(f"train resume={parts} trainer.steps=12", parts)
     for name in ("loss", "e_model", "swap_rate_min"):
         assert [row[name] for row in resumed] == [row[name] for row in history], name
+
+
+def test_steps_follow_the_acceptance_between_pilot_runs(rng: torch.Generator) -> None:
+    x, energy = rows(rng), two_modes()
+    loss = objective(sampler_of("tempering", x, renew_every=1000))
+    assert loss.replicas is not None
+    with frozen(energy):
+        loss(energy, Batch(x[:CHAINS]), rng)
+        ladder = loss.replicas.ladder
+        assert ladder is not None
+        # Steps that are far too long become shorter at once, and the acceptance recovers.
+        loss.replicas.ladder = Ladder(ladder.betas, [4 * step for step in ladder.step_sizes])
+        accept = [float(loss(energy, Batch(x[:CHAINS]), rng).scalars["acceptance"]) for _ in range(25)]
+    assert accept[0] < 0.3 and accept[-1] > 0.5

@@ -1,0 +1,91 @@
+"""The held-out nll of a model in training, by annealing or by replica exchange."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ebm_cli import rng
+from ebm_cli.assembly.components import Parts
+from ebm_cli.chain.loop import Trajectory, run_chains
+from ebm_cli.chain.replica_search import PILOT_KERNEL, find_replicas, with_ladder
+from ebm_cli.data import Data
+from ebm_cli.data._rows import noisy_split
+from ebm_cli.energy import frozen
+from ebm_cli.estimate import Estimate, refused
+from ebm_cli.metric.nll import nll_estimate, reduced_energies
+from ebm_cli.partition import Budget, Integrand, log_z
+from ebm_cli.partition.replica_log_z import replica_log_z
+from ebm_cli.partition.settings import DEFAULT_SETTINGS
+from ebm_cli.path.base import BasePath
+from ebm_cli.run.scores import LIKELIHOOD
+from ebm_cli.sampler.tempering import Tempering
+from ebm_cli.training.state import TrainState
+
+MAX_ROWS = 500
+# One round of few and short paths.
+CHEAP_SETTINGS = dataclasses.replace(
+    DEFAULT_SETTINGS, base="gaussian", chains=32, temperatures=100, leapfrog_steps=3, steps=150
+)
+# Chains of replica exchange, and their steps before and while they count.
+N_CHAINS, N_BURN_IN, N_STEPS = 16, 30, 40
+
+
+class Likelihood:
+    """nll of up to 500 held-out samples with the data's own noise, from the averaged weights.
+
+    It uses no generator of the training state, and each measurement depends only on the weights, the seed and the step.
+
+    method: replicas, for log Z by replica exchange; otherwise by one cheap round of annealing.
+    """
+
+    def __init__(self, data: Data, seed: int, method: str | None) -> None:
+        self.data, self.seed, self.method = data, seed, method
+        self.held_out = noisy_split(data, "held_out", 0).x[:MAX_ROWS]
+        self.path = BasePath("auto", None, "auto", renew_every=1, data=data)
+
+    def measure(self, parts: Parts, state: TrainState) -> dict[str, float]:
+        """Return nll, its bounds and, by replica exchange, the swap rate and log Z; without those that are refused."""
+        energy = state.energy if state.averaged is None else state.averaged.module
+        T = parts.sampler.temperature
+        if self.method == "replicas":
+            found, named = self.by_replicas(energy, T, rng.generator(self.seed, f"nll/{state.step}", state.device))
+        else:
+            found, named = self.by_annealing(energy, T, parts.event), {}
+        nll = nll_estimate(reduced_energies(energy, T, self.held_out), found, 1.0, "nats")
+        named |= {"nll": nll.value, "nll_lower": nll.lower, LIKELIHOOD: nll.upper}
+        return {name: value for name, value in named.items() if isinstance(value, float)}
+
+    def by_annealing(self, energy: nn.Module, T: float, event: tuple[int, ...]) -> Estimate:
+        """Return log Z by annealing from a Gaussian and back."""
+        train = noisy_split(self.data, "train", 0)
+        integrand = Integrand.from_data(energy, T, event, train, self.data.noise, self.seed)
+        return log_z(integrand, CHEAP_SETTINGS, Budget()).estimate
+
+    def by_replicas(self, energy: nn.Module, T: float, generator: torch.Generator) -> tuple[Estimate, dict[str, Any]]:
+        """Return log Z by replica exchange along a path from a density fitted to the training rows, and what to log.
+
+        A pilot run finds the places of replicas and the initial states. log Z is refused without a round trip.
+        """
+        sampler = Tempering(PILOT_KERNEL, T, None, None, self.path)
+        found = find_replicas(sampler, energy, N_CHAINS, generator)
+        if found is None:
+            return refused("annealing from the base does not reach the model", "nats"), {}
+        sampler = with_ladder(sampler, found.ladder)
+        with frozen(energy), torch.no_grad():
+            chains = run_chains(sampler, energy, found.x, N_STEPS, generator, burn_in=N_BURN_IN)
+            log_volume = self.path.annealing_path(energy, T).space.log_volume
+        return log_z_of(chains, found.ladder.betas, log_volume)
+
+
+def log_z_of(chains: Trajectory, betas: list[float], log_volume: float) -> tuple[Estimate, dict[str, Any]]:
+    """Return log Z from replicas, with its value, error and the smallest swap rate to log."""
+    assert chains.replicas is not None and chains.delta_u is not None
+    if not bool(chains.replicas.round_trips.any()):
+        return refused("no state came from the far end of the path", "nats"), {}
+    delta_u = chains.delta_u.double().cpu().numpy()
+    estimate = replica_log_z(np.array(betas), delta_u, log_volume, Estimate(1.0))
+    smallest = float(chains.replicas.swap_rates().mean(1).min())
+    return estimate, {"log_z": estimate.value, "log_z_se": estimate.se, "nll_swap_rate_min": smallest}

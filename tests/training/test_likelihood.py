@@ -1,0 +1,52 @@
+"""The held-out nll in training: by replica exchange it agrees with quadrature, and training can stop by it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ebm_cli.cli import main
+
+TINY = "train data=gaussians_8 energy.width=16 trainer.batch_size=64 objective.steps=2 trainer.log_every=5 threads=1"
+
+
+def history(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_nll_by_replicas_agrees_with_quadrature(tmp_path: Path) -> None:
+    run, found = tmp_path / "run", tmp_path / "found"
+    words = "trainer.track=replicas trainer.steps=40 trainer.checkpoint_every=20"
+    assert main([*f"{TINY} {words}".split(), f"out={run}"]) == 0
+    measured = [row for row in history(run) if "nll" in row]
+    assert [row["step"] for row in measured] == [20, 40]
+    last = measured[-1]
+    assert last["nll_lower"] < last["nll"] < last["nll_upper"] and last["nll_swap_rate_min"] > 0.25
+    assert main(["evaluate", f"run={run}", "metric=[nll]", "threads=1", f"out={found}"]) == 0
+    exact = json.loads((found / "metrics.json").read_text())["nll"]
+    # Training uses at most 500 of the held-out rows, evaluate all of them, so both have a sampling error of their own.
+    error = (last["log_z_se"] ** 2 + 2 * exact["se"] ** 2) ** 0.5
+    assert abs(last["nll"] - exact["value"]) < 4 * error
+
+
+def test_training_stops_when_nll_no_longer_improves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = "trainer.track=replicas trainer.stop=nll trainer.patience=20 trainer.checkpoint_every=10 trainer.steps=200"
+    assert main([*f"{TINY} {words} optimizer.lr=1e-12".split(), f"out={tmp_path / 'run'}"]) == 0
+    said = capsys.readouterr().err
+    measured = {row["step"]: row["nll_upper"] for row in history(tmp_path / "run") if "nll" in row}
+    best, last = min(measured, key=lambda step: measured[step]), max(measured)
+    assert last < 200 and last - best >= 20 and last - 10 - best < 20
+    assert f"training stops at step {last}: the upper bound of nll was lowest at step {best}" in said
+    assert (tmp_path / "run" / "checkpoints" / "best").read_text().strip() == f"step-{best}"
+
+
+def test_stop_needs_an_estimate_and_its_names_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, message in (
+        ("trainer.stop=nll", "trainer.stop=nll needs estimates of nll: trainer.track=replicas"),
+        ("trainer.track=replica", "trainer.track must be one of replicas"),
+        ("trainer.stop=mmd", "trainer.stop must be one of nll"),
+        ("trainer.patience=0", "trainer.patience must be >= 1, got 0"),
+    ):
+        assert main([*TINY.split(), *words.split()]) == 2
+        assert message in capsys.readouterr().err
