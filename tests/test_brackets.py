@@ -5,13 +5,14 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from scipy.integrate import quad
 from torch import Tensor
 
 from scripts.bench import _bracket_page as page
-from scripts.bench import _plain_annealing, brackets
+from scripts.bench import _bracket_rivals, _plain_annealing, brackets
 from scripts.bench._bracket_cases import CASES, GaussianBernoulli
 from scripts.bench._bracket_row import judgment, measured_row
 from scripts.hard_energies import LOG_2PI
@@ -141,6 +142,13 @@ def test_exceptions_and_infinite_values_are_failures_with_their_reason() -> None
         row = measured_row("ours", broken, "funnel", seed)
         assert row["verdict"] == "failed" and row["value"] is None and row["lower"] is None
         assert row["reason"].startswith(reason)
+
+
+def test_the_last_stage_of_each_run_counts_whether_or_not_runs_have_as_many_stages() -> None:
+    equal = np.array([[math.nan, 1.0], [math.nan, 2.0]], dtype=object)
+    unequal = np.empty((1, 2), dtype=object)
+    unequal[0, 0], unequal[0, 1] = [math.nan, 1.0], [math.nan, math.nan, 2.0]
+    assert _bracket_rivals.final_values(equal) == _bracket_rivals.final_values(unequal) == [1.0, 2.0]
 
 
 def test_tables_and_bars_count_what_was_planted() -> None:

@@ -52,15 +52,15 @@ def pymc(name: str, seed: int) -> Row:
         pm.Potential("energy", log_density(case)(x) - prior)
         trace = pm.sample_smc(chains=RUNS, cores=1, random_seed=seed, progressbar=False)
     logging.getLogger("pymc").removeHandler(handler)
-    values = [final_value(chain) for chain in trace.sample_stats["log_marginal_likelihood"].values]
+    values = final_values(trace.sample_stats["log_marginal_likelihood"].values)
     mean, error = float(np.mean(values)), float(np.std(values, ddof=1)) / math.sqrt(RUNS)
     return interval(mean, QUANTILE * error, " ".join(warnings), bool(warnings))
 
 
-def final_value(stages: Any) -> float:
-    """Return the last value of a chain. Shorter chains come as lists, or are filled up with NaN."""
-    flat = np.concatenate([np.ravel(np.asarray(stage, dtype=float)) for stage in np.ravel(stages)])
-    return float(flat[np.isfinite(flat)][-1])
+def final_values(stages: np.ndarray) -> list[float]:
+    """Return the last value of each run. Runs of different numbers of stages come as one row of lists."""
+    runs = stages.ravel() if isinstance(stages.flat[0], list) else stages
+    return [[float(value) for value in run if math.isfinite(value)][-1] for run in runs]
 
 
 def log_density(case: Case) -> Any:
