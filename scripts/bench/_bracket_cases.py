@@ -71,13 +71,13 @@ def two_modes(d: int, first: float, second: float, weights: list[float]) -> Case
     """Return −log Σ w exp(−‖x − m‖²/2) with means on the first axis."""
     scaled = [w * math.exp(d / 2 * LOG_2PI) for w in weights]
     energy = Formula(lambda x: normals(x, axis(d, first, second), [1.0, 1.0], scaled))
-    return Case(d, lambda: energy, lambda: d / 2 * LOG_2PI + math.log(sum(weights)))
+    return Case(d, lambda: energy, lambda: d / 2 * LOG_2PI + math.log(math.fsum(weights)))
 
 
 def mixture(means: list[list[float]], stds: list[float], weights: list[float]) -> Case:
     """Return −log Σ w N(x; m, s²I)."""
     energy = Formula(lambda x: normals(x, means, stds, weights))
-    return Case(len(means[0]), lambda: energy, lambda: math.log(sum(weights)))
+    return Case(len(means[0]), lambda: energy, lambda: math.log(math.fsum(weights)))
 
 
 def restricted_boltzmann_machine(d: int, hidden: int, s: float) -> Case:
