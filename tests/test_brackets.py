@@ -159,6 +159,7 @@ def test_tables_and_bars_count_what_was_planted() -> None:
     (line,) = (line for line in page.details(exact, {"planted": 2}, rows, ["ours"]) if "planted" in line)
     assert "held 1, held with caution 1, refused 1, **excluded 1**, **excluded with caution 1**" in line
     assert [each for each in page.exclusions(exact, rows) if "1.01 to 1.1, exact 1, ok" in each]
+    assert page.seeds(rows, ["planted", "other"], ["ours", "plain"]) == "ours 0 to 5, plain 0"
     bars = brackets.bars(exact, rows)
     assert [bar.value for bar in bars] == [1, 5, 1] and bars[2].held == "no"
     assert brackets.bars(exact, rows[:1])[2].held == "yes"

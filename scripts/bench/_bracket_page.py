@@ -27,6 +27,13 @@ def half_widths(rows: list[Row]) -> list[float]:
     ]
 
 
+def seeds(rows: list[Row], names: Iterable[str], tools: Iterable[str]) -> str:
+    """Return the smallest and the largest number of seeds per energy of each tool."""
+    run = Counter((row["tool"], row["energy"]) for row in rows)
+    each = {tool: [run[tool, name] for name in names] for tool in tools}
+    return ", ".join(f"{tool} {span(numbers, 3)}" for tool, numbers in each.items())
+
+
 def counts(exact: Mapping[str, float], rows: list[Row]) -> Counter[str]:
     """Return how many rows have each judgment."""
     return Counter(judgment(exact[row["energy"]], row) for row in rows)

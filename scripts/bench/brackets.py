@@ -117,6 +117,10 @@ def text(exact: dict[str, float], record: dict[str, Any]) -> list[str]:
     notes = [f"Not run: {', '.join(missing)}. {' and '.join(RIVALS)} need `--rivals`.", ""] if missing else []
     if versions := record.get("rivals"):
         notes += ["Versions of the other tools: " + ", ".join(f"{n} {v}" for n, v in versions.items()) + ".", ""]
+    notes += [
+        f"Seeds per energy so far: {page.seeds(rows, exact, tools)}. The same command measures those that lack.",
+        "",
+    ]
     sizes = {name: case.d for name, case in CASES.items()}
     return [
         *__doc__.split("\n\n", 2)[2].splitlines(),
