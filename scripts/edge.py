@@ -3,7 +3,6 @@
 python scripts/edge.py [NAME …]
 """
 
-import itertools
 import math
 import sys
 import time
@@ -13,28 +12,29 @@ from pathlib import Path
 
 import torch
 from scipy.integrate import quad
-from torch import Tensor, nn
+from torch import Tensor
+
+# Make the package importable if this file is run as a script.
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from ebm_cli import partition
 from ebm_cli.estimate import Estimate, digits
 from ebm_cli.partition import Budget, Integrand
 from ebm_cli.partition.settings import DEFAULT_SETTINGS
+from scripts.hard_energies import (
+    LOG_2PI,
+    Formula,
+    integral,
+    log_student,
+    normals,
+    spike,
+    student,
+    walls,
+)
 
 SEEDS = (0, 1, 2)
 BUDGET, TARGET = 600_000, 0.5
 TABLE = Path(__file__).with_suffix(".md")
-LOG_2PI = math.log(2 * math.pi)
-
-
-class Formula(nn.Module):
-    """An energy given by a function of states (n, d)."""
-
-    def __init__(self, f: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.f = f
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.f(x)
 
 
 @dataclass(frozen=True)
@@ -50,44 +50,6 @@ class Edge:
         """Return log Z by the method of `ebm evaluate`, with a smaller budget."""
         integrand = Integrand(Formula(self.f), self.T, (self.d,), None, seed)
         return partition.log_z(integrand, DEFAULT_SETTINGS, Budget(BUDGET, TARGET)).estimate
-
-
-def integral(f: Callable[[float], float], low: float, high: float, *points: float) -> float:
-    """Return log ∫ f by scipy, split at the given points."""
-    cuts = [low, *sorted(points), high]
-    parts = (quad(f, a, b, epsabs=0, epsrel=1e-10, limit=500)[0] for a, b in itertools.pairwise(cuts))
-    return math.log(sum(parts))
-
-
-def walls(x: Tensor, inside: Tensor) -> Tensor:
-    """Return 0 inside and +∞ outside."""
-    return torch.where(inside, 0.0, math.inf) + 0 * x.sum(1)
-
-
-def normals(x: Tensor, means: list[list[float]], stds: list[float], weights: list[float]) -> Tensor:
-    """Return −log Σ w N(x; m, s²I), for which log Z = log Σ w."""
-    d = x.shape[1]
-    parts = [
-        math.log(w) - 0.5 * ((x - x.new_tensor(m)) / s).square().sum(1) - d * math.log(s) - d / 2 * LOG_2PI
-        for m, s, w in zip(means, stds, weights, strict=True)
-    ]
-    return -torch.logsumexp(torch.stack(parts), 0)
-
-
-def spike(x: Tensor, at: float, s: float) -> Tensor:
-    """Return the energy of a unit normal plus a spike with nine times its mass."""
-    d = x.shape[1]
-    return normals(x, [[0.0] * d, [at] * d], [1.0, s], [1.0, 9.0])
-
-
-def student(x: Tensor, nu: float) -> Tensor:
-    """Return the energy of Student's t with ν degrees of freedom: the mass beyond radius R falls as R^−ν."""
-    return (nu + x.shape[1]) / 2 * torch.log1p(x.square().sum(1) / nu)
-
-
-def log_student(nu: float, d: int) -> float:
-    """Return log Z of `student`."""
-    return math.lgamma(nu / 2) - math.lgamma((nu + d) / 2) + d / 2 * math.log(nu * math.pi)
 
 
 def double_well(T: float) -> float:

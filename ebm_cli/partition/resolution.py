@@ -23,10 +23,12 @@ N_STATES = 512
 def is_known_smooth(energy: nn.Module) -> bool:
     """Return True if all code that computes E is of this package or torch, whose energies have no hidden narrow mode.
 
-    An energy that may have one declares how narrow (`narrowest_mode`).
+    An energy that may have one declares how narrow (`narrowest_mode`), and so does a part of a composition.
     """
-    own = all(type(part).__module__.split(".")[0] in ("ebm_cli", "torch") for part in energy.modules())
-    return own and narrowest_mode(energy) is None
+    return all(
+        type(part).__module__.split(".")[0] in ("ebm_cli", "torch") and narrowest_mode(part) is None
+        for part in energy.modules()
+    )
 
 
 def narrowest_mode(energy: nn.Module) -> float | None:

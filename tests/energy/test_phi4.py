@@ -1,23 +1,13 @@
 """φ⁴: wells of one sign, the cost of a wall, the lattice's symmetry, and Z of a ring by its transfer matrix."""
 
-import numpy as np
 import pytest
 import torch
 
 from ebm_cli.check import InputError
+from scripts.hard_energies import log_z_by_transfer_matrix
 from tests.contract import build, log_integral
 
 pytestmark = pytest.mark.usefixtures("float64")
-
-
-def log_z_by_transfer_matrix(m2: float, coupling: float, sites: int, T: float) -> float:
-    """log tr Kᴸ with K(φ, φ') = exp(−(V(φ) + V(φ'))/2T − (φ − φ')²/2T)·Δφ on a grid."""
-    φ, spacing = np.linspace(-8, 8, 801, retstep=True)
-    v = 0.5 * m2 * φ**2 + 0.25 * coupling * φ**4
-    k = np.exp(-(v[:, None] + v[None]) / (2 * T) - (φ[:, None] - φ[None]) ** 2 / (2 * T)) * spacing
-    eigenvalues = np.linalg.eigvalsh(k)
-    top = eigenvalues[-1]
-    return float(sites * np.log(top) + np.log(((eigenvalues / top) ** sites).sum()))
 
 
 def test_two_sites_integrate_to_what_the_transfer_matrix_says() -> None:

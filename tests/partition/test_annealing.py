@@ -12,8 +12,8 @@ from ebm_cli.partition.annealing import ais_forward, ais_reverse
 from ebm_cli.partition.bracket import bennett, bracket
 from ebm_cli.partition.log_weights import mean_and_error
 from ebm_cli.rng import generator
+from scripts.hard_energies import log_z_by_transfer_matrix
 from tests.contract import build
-from tests.energy.test_phi4 import log_z_by_transfer_matrix
 from tests.partition.integrand import normal_rows
 from tests.partition.paths import Counted, path_to, pilot_of
 

@@ -15,8 +15,8 @@ from ebm_cli.energy.mlp import MLP
 from ebm_cli.partition import log_z
 from ebm_cli.partition.quadrature import MAX_DIMENSIONS
 from ebm_cli.path._coordinates import Integrand
+from scripts.hard_energies import log_z_by_transfer_matrix
 from tests.contract import build, log_integral
-from tests.energy.test_phi4 import log_z_by_transfer_matrix
 from tests.partition.integrand import normal_rows
 from tests.partition.paths import settings
 

@@ -7,6 +7,9 @@ from torch import Tensor, nn
 
 from ebm_cli import partition
 from ebm_cli.chain.budget import Budget
+from ebm_cli.energy._composition import TrainedComponent
+from ebm_cli.energy.gaussian_mixture import GaussianMixture
+from ebm_cli.energy.mixture import Mixture
 from ebm_cli.energy.mlp import MLP
 from ebm_cli.estimate import Estimate
 from ebm_cli.partition.quadrature import quadrature
@@ -92,6 +95,18 @@ def test_an_energy_of_a_users_own_is_doubted_in_two_dimensions_unless_it_declare
     assert own.verdict == "ok" and "is missed unless E slopes toward it" in own.reason
     assert by_quadrature(Offset(0.0), 2, normal_rows(100, 2)).verdict == "ok"
     assert by_quadrature(Offset(0.0), 1).verdict == "ok"
+
+
+def test_a_narrow_mode_that_is_lost_within_a_composition_is_doubted() -> None:
+    """One part holds nine tenths of the mass in a mode of width 1e-4, and declares it."""
+    parts = [
+        TrainedComponent("run", GaussianMixture([[at, at]], [std], [1.0]), (2,), 1.0, lambda *_: Estimate(0.0))
+        for at, std in ((0.0, 1.0), (0.7, 1e-4))
+    ]
+    found = by_quadrature(Mixture(parts, [0.1, 0.9], None, True, 1000, 0.5), 2)
+    assert found.lower is not None and found.upper is not None
+    assert found.verdict == "caution" or found.lower <= 0.0 <= found.upper, found
+    assert not is_known_smooth(Mixture(parts, None, None, True, 1000, 0.5))
 
 
 def test_paths_name_the_width_below_which_modes_are_missed() -> None:
