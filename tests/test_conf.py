@@ -94,7 +94,7 @@ TAKERS: dict[str, Callable[[str], object]] = {
     "adapt": lambda word: Tuning(word, None, 0.05),
     "weights": lambda word: load_weights(build("energy", "double_well", event=(1,)), Run(Path()), "last", word),
     "checkpoint": lambda word: Run(Path()).checkpoint(word),
-    "trainer.on_divergence": lambda word: Trainer(1, 1, None, 1, 1, None, 1, word, 1, 0.5),
+    "trainer.on_divergence": lambda word: Trainer(1, 1, None, 1, 1, None, None, None, 1, 1, word, 1, 0.5),
 }
 
 

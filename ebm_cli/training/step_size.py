@@ -36,7 +36,7 @@ N_FIT_ROWS, N_CHECK_ROWS = 500, 250
 # Number of steps over which the gradients of a kernel are counted.
 N_COUNTED_STEPS = 20
 # Moves the replicas of replica exchange along path=base. A pilot run finds the step.
-TRAINING_KERNEL = HMC(0.3, 4, STEP_SIZE_JITTER, short=0.25, log_step_std=0.0, temperature=1.0, scales=None)
+TRAINING_KERNEL = HMC(0.3, 4, STEP_SIZE_JITTER, short=0.0, log_step_std=0.0, temperature=1.0, scales=None)
 
 
 class DataEnergy(nn.Module):
