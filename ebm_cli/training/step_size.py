@@ -1,18 +1,17 @@
 """Find a step size before training, for a sampler that replaces the sampler of a recipe."""
 
 import dataclasses
-from typing import Any, cast
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import rng
-from ebm_cli.assembly.build import make, node_of
+from ebm_cli.assembly.build import make
 from ebm_cli.assembly.components import Parts
 from ebm_cli.assembly.permission import Config
 from ebm_cli.chain.burn_in import burn_in
-from ebm_cli.chain.pilot import STEP_SIZE_JITTER
 from ebm_cli.chain.replica_search import needs_search
 from ebm_cli.chain.step_size_tuners import mean_gradients
 from ebm_cli.chain.tuning import STEP_KEYS, Tuning, can_be_tuned
@@ -23,11 +22,9 @@ from ebm_cli.density.normals import Density
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.estimate import show
 from ebm_cli.objective import ProvidesStart
-from ebm_cli.path.base import BasePath
 from ebm_cli.run.folder import Run
 from ebm_cli.run.terminal import Terminal, ignore_progress, never_stop
 from ebm_cli.sampler import Sampler
-from ebm_cli.sampler.hmc import HMC
 from ebm_cli.sampler.tempering import Tempering
 
 N_CHAINS, N_STEPS = 64, 200
@@ -35,8 +32,6 @@ N_CHAINS, N_STEPS = 64, 200
 N_FIT_ROWS, N_CHECK_ROWS = 500, 250
 # Number of steps over which the gradients of a kernel are counted.
 N_COUNTED_STEPS = 20
-# Moves the replicas of replica exchange along path=base. A pilot run finds the step.
-TRAINING_KERNEL = HMC(0.3, 4, STEP_SIZE_JITTER, short=0.0, log_step_std=0.0, temperature=1.0, scales=None)
 
 
 class DataEnergy(nn.Module):
@@ -59,14 +54,12 @@ def fit_step_size(parts: Parts, config: Config, run: Run, terminal: Terminal) ->
     sampler.step_size. adapt=step always finds a step size, and adapt=none never. The kernel is tuned in a burn-in on an
     energy that is fitted to the data, because the network is not trained yet. Unless objective.steps is typed, k steps
     become k·g/g' steps, where g and g' are the gradients per step of the old and the new kernel. Both values are
-    printed and written to config.yaml. Replica exchange along a path whose places training itself finds also finds its
-    steps there. Unless its kernel is typed, it gets short trajectories, and one step per training step.
+    printed and written to config.yaml. Replica exchange whose places training finds, also finds its steps there.
     """
     adapt, typed = config.get("adapt", "none"), set(config["made"]["chosen"])
     replaced = config.get("replaced")
-    if needs_search(parts.sampler) and {"sampler", "path"} & groups_of(typed) and adapt != "none":
-        return with_short_trajectories(parts, typed, run, terminal)
-    if adapt == "none" or (adapt == "auto" and replaced is None) or not parts.has_chains or parts.data is None:
+    is_unchanged = adapt == "none" or (adapt == "auto" and replaced is None)
+    if is_unchanged or not parts.has_chains or parts.data is None or needs_search(parts.sampler):
         return parts
     generator = rng.generator(config["seed"], "step size", parts.machine.device)
     energy = stand_in_energy(parts, parts.data)
@@ -93,31 +86,6 @@ def fit_step_size(parts: Parts, config: Config, run: Run, terminal: Terminal) ->
     run.write_config(stored)
     terminal.say(message)
     return parts
-
-
-def groups_of(keys: set[str]) -> set[str]:
-    """Return the groups of keys such as path.base."""
-    return {key.partition(".")[0] for key in keys}
-
-
-def with_short_trajectories(parts: Parts, typed: set[str], run: Run, terminal: Terminal) -> Parts:
-    """Return replica exchange of training with the kernel and the number of steps that are usual for it.
-
-    typed: keys on the line. They stay as they are.
-    """
-    stored: Config = run.config() | {"adapt": "none"}
-    sampler = cast(Tempering, parts.sampler)
-    if not any(key.startswith("sampler.kernel") for key in typed):
-        sampler = dataclasses.replace(sampler, kernel=TRAINING_KERNEL)
-        stored["sampler"]["kernel"] = node_of(TRAINING_KERNEL)
-    if "objective.steps" not in typed:
-        parts.set_chain_steps(1)
-        stored["objective"] |= {"steps": 1}
-    run.write_config(stored)
-    every = cast(BasePath, sampler.path).renew_every
-    renewed = f"a pilot run finds its replicas and their steps every {every} training steps"
-    terminal.say(f"sampler: {renewed}; objective.steps {stored['objective'].get('steps')}")
-    return parts.with_sampler(sampler)
 
 
 def stand_in_energy(parts: Parts, data: Data) -> nn.Module:

@@ -16,6 +16,7 @@ from ebm_cli.run.terminal import Terminal
 from ebm_cli.training import rollback
 from ebm_cli.training.announcements import say_policy, warn_of_decay
 from ebm_cli.training.loop import remove_old_checkpoints, train_steps
+from ebm_cli.training.replica_defaults import with_replica_defaults
 from ebm_cli.training.state import TrainState, check_trainable, first_state
 from ebm_cli.training.step_size import fit_step_size
 from ebm_cli.training.trainer import Trainer
@@ -32,6 +33,8 @@ def train(config: Config, run: Run, terminal: Terminal, init: Run | None = None)
     with machine.activate(), rng.seeded_layers(config["seed"], "layers"):
         resumed = has_checkpoint(run)
         trainer = construct(Trainer, config["trainer"])
+        if not resumed:
+            config = with_replica_defaults(config, run, terminal)
         parts = assemble(config, machine, record_for(run, init))
         check_trainable(parts)
         if init is not None:

@@ -22,8 +22,7 @@ CHAINS = 128
 HEAVY, APART = 0.8, 6.0
 TINY = "train data=gaussians_8 energy.width=8 trainer.batch_size=16 trainer.checkpoint_every=5 trainer.log_every=1"
 ALONG_BASE = (
-    f"{TINY} path=base path.base=gaussian path.renew_every=4 objective.chains=8 start.size=12 "
-    "optimizer.decay=constant threads=1"
+    f"{TINY} path=base path.base=gaussian path.renew_every=4 objective.chains=8 optimizer.decay=constant threads=1"
 )
 
 
@@ -108,6 +107,7 @@ def test_a_run_resumes_on_the_same_bits_with_its_replicas(tmp_path: Path) -> Non
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     config, history = training(f"{ALONG_BASE} trainer.steps=12", whole)
     assert config["sampler"]["kernel"]["leapfrog_steps"] == 4 and config["objective"]["steps"] == 1
+    assert config["start"]["size"] == 8 and config["start"]["restart"] == 0
     training(f"{ALONG_BASE} trainer.steps=6", parts)
     _, resumed = training(f"train resume={parts} trainer.steps=12", parts)
     for name in ("loss", "e_model", "swap_rate_min"):

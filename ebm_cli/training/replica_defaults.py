@@ -1,0 +1,52 @@
+"""Values that suit replica exchange in training, for the keys of a recipe that were chosen for other samplers."""
+
+from typing import Any
+
+from ebm_cli.assembly.build import node_of
+from ebm_cli.assembly.permission import Config
+from ebm_cli.chain.pilot import STEP_SIZE_JITTER
+from ebm_cli.run.folder import Run
+from ebm_cli.run.nested import value_at
+from ebm_cli.run.terminal import Terminal
+from ebm_cli.sampler.hmc import HMC
+
+TEMPERING, BASE_PATH = "ebm_cli.sampler.tempering.Tempering", "ebm_cli.path.base.BasePath"
+REPLAY = "ebm_cli.start.replay.Replay"
+# Short trajectories. A pilot run finds their step.
+KERNEL = HMC(0.3, 4, STEP_SIZE_JITTER, short=0.0, log_step_std=0.0, temperature=1.0, scales=None)
+# Chains of replica exchange are about independent, so that a gradient needs fewer of them than of others.
+MAX_CHAINS = 32
+
+
+def with_replica_defaults(config: Config, run: Run, terminal: Terminal) -> Config:
+    """Return the configuration of training with values for replica exchange whose places a pilot run finds.
+
+    It applies if the line chooses the sampler or the path and does not say adapt=none. Keys on the line stay. One step
+    of all replicas costs as much as many steps of one chain, and every chain is moved in every training step. Chains
+    do not restart, because the far end of the path sends new states. The values are printed and written to config.yaml.
+    """
+    typed = set(config["made"]["chosen"])
+    groups = {key.partition(".")[0] for key in typed}
+    if config.get("adapt") == "none" or not {"sampler", "path"} & groups or not finds_places(config):
+        return config
+    batch = config["trainer"]["batch_size"]
+    chains = config["objective"].get("chains") or batch if "objective.chains" in typed else min(batch, MAX_CHAINS)
+    values: dict[str, Any] = {"sampler.kernel": node_of(KERNEL), "objective.steps": 1, "objective.chains": chains}
+    if (config.get("start") or {}).get("_target_") == REPLAY:
+        values |= {"start.size": chains, "start.restart": 0.0}
+    changed: Config = {group: dict(node) if isinstance(node, dict) else node for group, node in config.items()}
+    for key, value in values.items():
+        group, _, name = key.partition(".")
+        if name in changed[group] and not any(other == key or other.startswith(f"{key}.") for other in typed):
+            changed[group][name] = value
+    run.write_config(changed)
+    shown = [f"{key} {value_at(changed, key)}" for key in values if key != "sampler.kernel"]
+    terminal.say(f"sampler: a pilot run finds the replicas; {', '.join(shown)}")
+    return changed
+
+
+def finds_places(config: Config) -> bool:
+    """Return True for replica exchange along a path from a fitted density whose places are automatic."""
+    path = config.get("path") or {}
+    is_along_base = (config.get("sampler") or {}).get("_target_") == TEMPERING and path.get("_target_") == BASE_PATH
+    return is_along_base and path.get("betas") == "auto" and bool(config.get("objective"))
