@@ -1,25 +1,34 @@
-"""Draw scripts/digits.png for README: final states of the chains of a digits run, and the same after denoising.
+"""Draw README's first picture: draws of a model of images, unselected.
 
-    python scripts/readme_figure.py RUN
+    python scripts/readme_figure.py RUN scripts/mnist.png
 
-RUN is a sample run of a digits model.
+RUN is a sample run. The draws are a hundred states of its chains, as far apart along the chains as they can be.
 """
 
 import sys
 from pathlib import Path
 
-import matplotlib.image as mpimg
+import numpy as np
 
 from ebm_cli import figure
+from ebm_cli.chain.chain_file import read
+
+COUNT, COLUMNS = 100, 20
 
 
 def main() -> None:
-    figures = Path(sys.argv[1]) / "figures"
-    picture, both = figure.new(2, width=11.0, height=3.9)
-    for axes, name in zip(both, ("samples", "denoised"), strict=True):
-        axes.imshow(mpimg.imread(figures / f"{name}.png"))
-        axes.axis("off")
-    picture.savefig(Path(__file__).with_name("digits.png"), dpi=110)
+    run, to = map(Path, sys.argv[1:])
+    x = read(run / "chains.nc").x
+    event = x.shape[2:]
+    # Whole rounds of all chains, evenly spaced over their draws.
+    chains, draws = x.shape[:2]
+    rounds = -(-COUNT // chains)
+    spaced = x[:, np.linspace(0, draws - 1, rounds).round().astype(int)]
+    shown = spaced.transpose(1, 0, *range(2, x.ndim)).reshape(-1, *event)[:COUNT]
+    # Pixels of the data are in [−1, 1].
+    levels = np.clip((shown[:, 0] + 1) / 2, 0, 1)
+    picture = figure.grid(levels, columns=COLUMNS)
+    picture.savefig(to, dpi=220)
 
 
 if __name__ == "__main__":

@@ -14,23 +14,23 @@ TEMPERING, BASE_PATH = "ebm_cli.sampler.tempering.Tempering", "ebm_cli.path.base
 REPLAY = "ebm_cli.start.replay.Replay"
 # Short trajectories. A pilot run finds their step.
 KERNEL = HMC(0.3, 4, STEP_SIZE_JITTER, short=0.0, log_step_std=0.0, temperature=1.0, scales=None)
-# Chains of replica exchange are about independent, so that a gradient needs fewer of them than of others.
-MAX_CHAINS = 32
+# A typical number of gradients of one step of all replicas of a chain.
+GRADIENTS_PER_STEP = 40
+MIN_CHAINS = 32
 
 
 def with_replica_defaults(config: Config, run: Run, terminal: Terminal) -> Config:
     """Return the configuration of training with values for replica exchange whose places a pilot run finds.
 
     It applies if the line chooses the sampler or the path and does not say adapt=none. Keys on the line stay. One step
-    of all replicas costs as much as many steps of one chain, and every chain is moved in every training step. Chains
-    do not restart, because the far end of the path sends new states. The values are printed and written to config.yaml.
+    of all replicas replaces many steps of a chain, and every chain is moved in every training step. Chains do not
+    restart, because the far end of the path sends new states. The values are printed and written to config.yaml.
     """
     typed = set(config["made"]["chosen"])
     groups = {key.partition(".")[0] for key in typed}
     if config.get("adapt") == "none" or not {"sampler", "path"} & groups or not finds_places(config):
         return config
-    batch = config["trainer"]["batch_size"]
-    chains = config["objective"].get("chains") or batch if "objective.chains" in typed else min(batch, MAX_CHAINS)
+    chains = number_of_chains(config["objective"], config["trainer"]["batch_size"], "objective.chains" in typed)
     values: dict[str, Any] = {"sampler.kernel": node_of(KERNEL), "objective.steps": 1, "objective.chains": chains}
     if (config.get("start") or {}).get("_target_") == REPLAY:
         values |= {"start.size": chains, "start.restart": 0.0}
@@ -43,6 +43,16 @@ def with_replica_defaults(config: Config, run: Run, terminal: Terminal) -> Confi
     shown = [f"{key} {value_at(changed, key)}" for key in values if key != "sampler.kernel"]
     terminal.say(f"sampler: a pilot run finds the replicas; {', '.join(shown)}")
     return changed
+
+
+def number_of_chains(objective: Config, batch_size: int, is_typed: bool) -> int:
+    """Return how many chains need about as many gradients as those of the recipe, between 32 and the batch size.
+
+    is_typed: True if the recipe's number stays.
+    """
+    own = objective.get("chains") or batch_size
+    affordable = own * objective.get("steps", 1) // GRADIENTS_PER_STEP
+    return own if is_typed else min(batch_size, max(MIN_CHAINS, affordable))
 
 
 def finds_places(config: Config) -> bool:
