@@ -14,9 +14,6 @@ TEMPERING, BASE_PATH = "ebm_cli.sampler.tempering.Tempering", "ebm_cli.path.base
 REPLAY = "ebm_cli.start.replay.Replay"
 # Short trajectories. A pilot run finds their step.
 KERNEL = HMC(0.3, 4, STEP_SIZE_JITTER, short=0.0, log_step_std=0.0, temperature=1.0, scales=None)
-# A typical number of gradients of one step of all replicas of a chain.
-GRADIENTS_PER_STEP = 40
-MIN_CHAINS = 32
 
 
 def with_replica_defaults(config: Config, run: Run, terminal: Terminal) -> Config:
@@ -30,7 +27,9 @@ def with_replica_defaults(config: Config, run: Run, terminal: Terminal) -> Confi
     groups = {key.partition(".")[0] for key in typed}
     if config.get("adapt") == "none" or not {"sampler", "path"} & groups or not finds_places(config):
         return config
-    chains = number_of_chains(config["objective"], config["trainer"]["batch_size"], "objective.chains" in typed)
+    own = config["objective"].get("chains") or config["trainer"]["batch_size"]
+    # Chains that mix are about independent, so that a gradient needs fewer of them.
+    chains = own if "objective.chains" in typed else max(1, own // 2)
     values: dict[str, Any] = {"sampler.kernel": node_of(KERNEL), "objective.steps": 1, "objective.chains": chains}
     if (config.get("start") or {}).get("_target_") == REPLAY:
         values |= {"start.size": chains, "start.restart": 0.0}
@@ -43,16 +42,6 @@ def with_replica_defaults(config: Config, run: Run, terminal: Terminal) -> Confi
     shown = [f"{key} {value_at(changed, key)}" for key in values if key != "sampler.kernel"]
     terminal.say(f"sampler: a pilot run finds the replicas; {', '.join(shown)}")
     return changed
-
-
-def number_of_chains(objective: Config, batch_size: int, is_typed: bool) -> int:
-    """Return how many chains need about as many gradients as those of the recipe, between 32 and the batch size.
-
-    is_typed: True if the recipe's number stays.
-    """
-    own = objective.get("chains") or batch_size
-    affordable = own * objective.get("steps", 1) // GRADIENTS_PER_STEP
-    return own if is_typed else min(batch_size, max(MIN_CHAINS, affordable))
 
 
 def finds_places(config: Config) -> bool:
