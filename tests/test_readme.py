@@ -62,7 +62,9 @@ def test_every_command_of_the_docs_can_be_composed() -> None:
     lines = [line for page in PAGES for block in blocks(page.read_text(), "") for line in block.splitlines()]
     commands = [shlex.split(line, comments=True) for line in lines if line.startswith("ebm ")]
     # A run or a file of the reader's is not there.
-    whole = [words for words in commands if not re.search(r"run=|init=|resume=|score=|data\.path=|runs=|custom", str(words))]
+    whole = [
+        words for words in commands if not re.search(r"run=|init=|resume=|score=|data\.path=|runs=|custom", str(words))
+    ]
     assert len(whole) >= 4
     for _, verb, *words in whole:
         base, overrides = base_of(verb, None, parse(words))

@@ -1,12 +1,13 @@
 """Values that suit replica exchange in training, for the keys of a recipe that were chosen for other samplers."""
 
+import copy
+import functools
 from typing import Any
 
 from ebm_cli.assembly.build import node_of
 from ebm_cli.assembly.permission import Config
 from ebm_cli.chain.pilot import STEP_SIZE_JITTER
 from ebm_cli.run.folder import Run
-from ebm_cli.run.nested import value_at
 from ebm_cli.run.terminal import Terminal
 from ebm_cli.sampler.hmc import HMC
 
@@ -27,25 +28,33 @@ def with_replica_defaults(config: Config, run: Run, terminal: Terminal) -> Confi
     groups = {key.partition(".")[0] for key in typed}
     if config.get("adapt") == "none" or not {"sampler", "path"} & groups or not finds_places(config):
         return config
-    own = config["objective"].get("chains") or config["trainer"]["batch_size"]
+    objective, batch_size = config["objective"], config["trainer"]["batch_size"]
+    own = objective.get("chains") or batch_size
     # Chains that mix are about independent, so that a gradient needs fewer of them.
-    chains = own if "objective.chains" in typed else max(1, own // 2)
-    values: dict[str, Any] = {"sampler.kernel": node_of(KERNEL), "objective.steps": 1, "objective.chains": chains}
+    is_fixed = "objective.chains" in typed or "chains" not in objective
+    chains = own if is_fixed else max(1, own // 2)
+    values: dict[str, Any] = {"objective.steps": 1} | ({} if is_fixed else {"objective.chains": chains})
     if (config.get("start") or {}).get("_target_") == REPLAY:
         values |= {"start.size": chains, "start.restart": 0.0}
-    changed: Config = {group: dict(node) if isinstance(node, dict) else node for group, node in config.items()}
+    terminal.say(f"sampler: a pilot run finds the replicas{own_values(values, typed)}")
+    if "sampler.kernel" not in typed:
+        values |= {f"sampler.kernel.{key}": value for key, value in node_of(KERNEL).items()}
+    changed = copy.deepcopy(config)
     for key, value in values.items():
-        group, _, name = key.partition(".")
-        if name in changed[group] and not any(other == key or other.startswith(f"{key}.") for other in typed):
-            changed[group][name] = value
+        if key not in typed:
+            *groups_of_key, name = key.split(".")
+            functools.reduce(dict.__getitem__, groups_of_key, changed)[name] = value
     run.write_config(changed)
-    shown = [f"{key} {value_at(changed, key)}" for key in values if key != "sampler.kernel"]
-    terminal.say(f"sampler: a pilot run finds the replicas; {', '.join(shown)}")
     return changed
 
 
+def own_values(values: dict[str, Any], typed: set[str]) -> str:
+    """Describe the values of keys that are not on the line, for the end of a message."""
+    return "".join(f", {key} {value}" for key, value in values.items() if key not in typed)
+
+
 def finds_places(config: Config) -> bool:
-    """Return True for replica exchange along a path from a fitted density whose places are automatic."""
+    """Return True if chains of training move along a path from a fitted density whose places are automatic."""
     path = config.get("path") or {}
     is_along_base = (config.get("sampler") or {}).get("_target_") == TEMPERING and path.get("_target_") == BASE_PATH
-    return is_along_base and path.get("betas") == "auto" and bool(config.get("objective"))
+    return is_along_base and path.get("betas") == "auto" and "steps" in (config.get("objective") or {})
