@@ -8,7 +8,8 @@ A metric is a callable from an `EvaluationContext` to a `Result`, with a flag th
         def __call__(self, context: EvaluationContext) -> Result:
             samples, held_out = context.pair()
             gaps = context.energy(samples) - context.energy(held_out.x).mean()
-            return Result({"mean_energy_gap": Estimate(float(gaps.mean()))}, arrays=gaps.numpy(), picture=picture)
+            gap = context.of_samples(Estimate(float(gaps.mean())))
+            return Result({"mean_energy_gap": gap}, arrays=gaps.numpy(), picture=picture)
 
     def picture(result: Result) -> Picture:
         figure = matplotlib.figure.Figure()
@@ -19,6 +20,7 @@ The picture is optional. It is a function next to the class, in the same file or
 functions import matplotlib. Verbs draw.
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -49,7 +51,9 @@ class EvaluationContext:
     energy, temperature: the model exp(−E/T)/Z.
     event: the shape of one state.
     data: the set that the model is compared with.
-    samples: final states of the model's chains, one per row; None if no metric needs any.
+    samples: states of the model's chains, one per row; None if no metric needs any.
+    samples_name: what the samples are called in a meaning. Final states of chains are called so if nothing shows
+        whether they are draws of the model.
     held_out, train: rows of the data with the set's own noise, the same in every run.
     train_missing: why training rows are missing, if a run's file cannot be found.
     known: noisy rows of the training data's distribution; None if `train` contains them.
@@ -67,6 +71,7 @@ class EvaluationContext:
     held_out: Batch | None
     train: Batch | None
     seed: int
+    samples_name: str = "samples"
     train_missing: str = ""
     known: Batch | None = None
     warnings: tuple[str, ...] = ()
@@ -77,6 +82,10 @@ class EvaluationContext:
 
     def __post_init__(self) -> None:
         Budget(self.budget, self.target)
+
+    def of_samples(self, estimate: Estimate) -> Estimate:
+        """Return an estimate from the samples, with their warnings. It is refused if their chains are not mixed."""
+        return dataclasses.replace(estimate, if_not_mixed="refused").with_caution(self.warnings)
 
     @property
     def held_out_name(self) -> str:

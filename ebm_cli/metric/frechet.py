@@ -46,18 +46,20 @@ class Frechet:
         se, base_se = float(np.mean(errors)), float(np.std(floors, ddof=1) / len(floors) ** 0.5)
         ratio = value / base
         ratio_se = ratio * ((se / value) ** 2 + (base_se / base) ** 2) ** 0.5
-        reasons = list(context.warnings)
+        reasons = []
         if len(used) < n:
             reasons.append(f"{len(used)} samples are compared with a floor of {n} rows. Increase samples to {n}")
-        meaning = f"samples are {ratio:.3g} times as far from held-out data as training data are (1 is perfect)"
+        name = context.samples_name
+        meaning = f"{name} are {ratio:.3g} times as far from held-out data as training data are (1 is perfect)"
         if abs(ratio - 1) <= 2 * ratio_se:
-            meaning = "samples are as close to held-out data as training data are (1 is perfect)"
+            meaning = f"{name} are as close to held-out data as training data are (1 is perfect)"
+        of_samples = {
+            "frechet": Estimate(value, se=se, meaning=f"training data reach {base:.3g}"),
+            "frechet_ratio": Estimate(ratio, se=ratio_se, meaning=meaning),
+        }
+        compared = {name: context.of_samples(row).with_caution(reasons) for name, row in of_samples.items()}
         return Result(
-            {
-                "frechet": Estimate(value, se=se, meaning=f"training data reach {base:.3g}").with_caution(reasons),
-                "frechet_floor": Estimate(base, se=base_se),
-                "frechet_ratio": Estimate(ratio, se=ratio_se, meaning=meaning).with_caution(reasons),
-            },
+            {"frechet": compared["frechet"], "frechet_floor": Estimate(base, se=base_se)} | compared,
             notes=[f"frechet: {features.name}; {n} {context.held_out_name}; {context.noise}"],
         )
 

@@ -38,13 +38,14 @@ def evaluate(config: Config, run: Run, terminal: Terminal, trained: Run | None =
         for note in [] if scored is None else scored.rows.notes:
             terminal.say(note)
         context = context_of(config, parts, terminal, with_training_rows=bool(metrics))
+        of_chains: dict[str, Estimate] = {}
         if any(metric.needs_samples for metric in metrics.values()):
-            context = with_samples(context, config, parts, trained, terminal, run)
+            context, of_chains = with_samples(context, config, parts, trained, terminal, run)
         actions: dict[str, Callable[[], Result]] = {name: partial(m, context) for name, m in metrics.items()}
         if scored is not None:
             actions["score"] = partial(score, context, scored)
         strict = scored is not None or "metric" in config["made"]["chosen"]
-        return run_actions(run, actions, "metric", terminal, strict)
+        return run_actions(run, actions, "metric", terminal, strict, of_chains)
 
 
 def metrics_of(config: Config) -> dict[str, Metric]:
