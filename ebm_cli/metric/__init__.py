@@ -37,7 +37,8 @@ from ebm_cli.data import Batch, Data
 from ebm_cli.data._features import Features, features_of
 from ebm_cli.estimate import Estimate, Result, refused
 from ebm_cli.partition import Integrand, LogZResult
-from ebm_cli.partition.settings import LogZSettings
+from ebm_cli.partition.settings import LogZOptions, LogZSettings, log_z_settings
+from ebm_cli.path import Path
 from ebm_cli.run.terminal import NullTerminal, Terminal
 
 NEEDS_DATA = "needs data to compare with. Type run=RUN of a trained model, or data=NAME"
@@ -58,6 +59,7 @@ class EvaluationContext:
     train_missing: why training rows are missing, if a run's file cannot be found.
     known: noisy rows of the training data's distribution; None if `train` contains them.
     warnings: problems of the samples. They become cautions of every estimate from the samples.
+    path: the configured path, whose base is that of log Z if it has one; None if unknown.
     partitions: the results for log Z so far, by their settings.
     budget, target: limits of each log Z (`Budget`).
     terminal: where progress is shown.
@@ -75,6 +77,7 @@ class EvaluationContext:
     train_missing: str = ""
     known: Batch | None = None
     warnings: tuple[str, ...] = ()
+    path: Path | None = None
     partitions: dict[LogZSettings, LogZResult] = field(default_factory=dict)
     budget: int | None = None
     target: float | None = None
@@ -118,8 +121,13 @@ class EvaluationContext:
             raise InputError(NEEDS_DATA)
         return features_of(self.data, self.held_out)
 
-    def log_z(self, settings: LogZSettings) -> LogZResult:
-        """Return the model's log Z by these settings, computed once for all metrics."""
+    def has_log_z(self, options: LogZOptions) -> bool:
+        """Return True if a metric has asked for log Z by these options before."""
+        return log_z_settings(options, self.path) in self.partitions
+
+    def log_z(self, options: LogZOptions) -> LogZResult:
+        """Return the model's log Z by these options and from the path's base, computed once for all metrics."""
+        settings = log_z_settings(options, self.path)
         if settings not in self.partitions:
             σ = 0.0 if self.data is None else self.data.noise
             rows = self.train if self.known is None else self.known
