@@ -67,7 +67,7 @@ def repeat(case: Case, seed: int) -> dict[str, Estimate]:
     assert isinstance(energy, ExactDraws)
     assert isinstance(energy, ExactLogZ)
     rows = case.wider * energy.draw(ROWS, T, generator(seed, "coverage/rows", "cpu")).detach()
-    settings = LogZSettings("auto", case.base, None, "hmc", CHAINS, case.temperatures, 3, STEPS)
+    settings = LogZSettings("auto", "hmc", CHAINS, case.temperatures, 3, STEPS, base=case.base, box=None)
     path = annealing_path(Integrand(energy, T, rows.shape[1:], rows, seed), settings, Budget(), rows)
     found = {}
     with frozen(path.space), torch.no_grad():

@@ -43,6 +43,13 @@ def bracket(nll: dict[str, Any]) -> str:
     return f"{nll['value']:.2f} nats per row ({nll['lower']:.2f} to {nll['upper']:.2f})"
 
 
+def quality(ratio: dict[str, Any]) -> str:
+    """Return how close samples are to held-out digits, compared with training digits, or why this is refused."""
+    if ratio["value"] is None:
+        return f"refused: {ratio['reason']}"
+    return f"{ratio['meaning']} (frechet_ratio {ratio['value']:.2f} ± {ratio['se']:.2f})"
+
+
 def round_trips(sampled: Rows) -> str:
     """Return how many states of the chains came from exact draws of the base distribution."""
     if "round_trips" not in sampled:
@@ -69,9 +76,8 @@ def main() -> None:
     evaluated = ebm("evaluate", f"run={trained}", "metric=[frechet,nll]", "metric.nll.baselines=[mixture]")
     diagnosed = ebm("diagnose", f"run={sampled}")
     ratio, nll = (rows(evaluated)[name] for name in ("frechet_ratio", "nll"))
-    good = f"{ratio['meaning']} (frechet_ratio {ratio['value']:.2f} ± {ratio['se']:.2f})"
     print(f"\ntrained  an energy of 8×8 handwritten digits, on 1,437 of scikit-learn's, in {minutes:.1f} minutes")
-    print(f"quality  {good}")
+    print(f"quality  {quality(ratio)}")
     print(f"nll      {bracket(nll)} of held-out digits")
     print(f"chains   {round_trips(rows(sampled))}")
     print(f"picture  {sampled}/samples.png")

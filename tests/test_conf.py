@@ -83,7 +83,7 @@ def test_alternatives_in_a_comment_are_those_that_the_class_takes() -> None:
                 tried += 1
                 if taken.split(", ") != key.alternatives:
                     faults.append(f"{group}/{name}: {key.name} takes {taken}")
-    assert faults == [] and tried >= 20
+    assert faults == [] and tried >= 19
 
 
 TAKERS: dict[str, Callable[[str], object]] = {

@@ -15,7 +15,8 @@ from tests.metric.subject import normal, subject
 GOOD = {
     "c2st_p_value": "no difference between samples and data was found",
     "mmd": "no difference between samples and data was found",
-    "frechet_ratio": "as close to held-out data as training data are",
+    # 600 rows in the plane are too few: the ratio is 1.8 ± 1.3.
+    "frechet_ratio": "as the error is too large to say more",
     "memorization": "no closer to training rows than new data are",
     "mean_error": "no more than by chance",
     "std_ratio": "samples have the standard deviation of the data",

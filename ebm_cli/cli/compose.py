@@ -16,10 +16,15 @@ from ebm_cli.cli.old_names import with_new_key
 from ebm_cli.cli.validation import OF_RUN, option_errors, plain_dict, wrong_keys
 from ebm_cli.cli.words import WrongWords, parse, text
 from ebm_cli.run.nested import flatten
+from ebm_cli.run.renamed_keys import BASE_OF_LOG_Z
 
 # Options that are chosen by keys which no other option of their group has.
 IMPLIED_BY = {
-    "path=base": ("path.base", "path.box", "path.betas"),
+    # Those of metrics are old names of path.base and path.box.
+    "path=base": (
+        *("path.base", "path.box", "path.betas"),
+        *(f"metric.{name}.{key}" for name in ("log_z", "nll") for key in BASE_OF_LOG_Z),
+    ),
     "sampler=tempering": ("sampler.kernel", "sampler.step_factors"),
 }
 

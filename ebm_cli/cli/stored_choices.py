@@ -14,6 +14,7 @@ from ebm_cli.check import InputError
 from ebm_cli.cli.job import Job
 from ebm_cli.run.folder import Run
 from ebm_cli.run.old_formats import FORMAT
+from ebm_cli.run.renamed_keys import new_key
 
 
 def resolve_auto_values(job: Job, run: Run) -> dict[str, Any]:
@@ -41,14 +42,15 @@ def resolve_auto_values(job: Job, run: Run) -> dict[str, Any]:
 
 
 def provenance(job: Job) -> dict[str, Any]:
-    """Return the provenance of a run: the command, the keys that it sets, and the versions."""
+    """Return the provenance of a run: the command, the keys that it sets (by their new names), and the versions."""
     import torch
 
+    typed = {word.lstrip("+~").partition("=")[0] for word in job.words}
     return {
         "verb": job.verb,
         "created": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": shlex.join(["ebm", job.verb, *job.words]),
-        "chosen": sorted({word.lstrip("+~").partition("=")[0] for word in job.words}),
+        "chosen": sorted({new_key(job.config, key) or key for key in typed}),
         "ebm": __version__,
         "torch": str(torch.__version__),
         "python": sys.version.split()[0],

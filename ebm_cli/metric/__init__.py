@@ -8,7 +8,8 @@ A metric is a callable from an `EvaluationContext` to a `Result`, with a flag th
         def __call__(self, context: EvaluationContext) -> Result:
             samples, held_out = context.pair()
             gaps = context.energy(samples) - context.energy(held_out.x).mean()
-            return Result({"mean_energy_gap": Estimate(float(gaps.mean()))}, arrays=gaps.numpy(), picture=picture)
+            gap = context.of_samples(Estimate(float(gaps.mean())))
+            return Result({"mean_energy_gap": gap}, arrays=gaps.numpy(), picture=picture)
 
     def picture(result: Result) -> Picture:
         figure = matplotlib.figure.Figure()
@@ -19,6 +20,7 @@ The picture is optional. It is a function next to the class, in the same file or
 functions import matplotlib. Verbs draw.
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -35,7 +37,8 @@ from ebm_cli.data import Batch, Data
 from ebm_cli.data._features import Features, features_of
 from ebm_cli.estimate import Estimate, Result, refused
 from ebm_cli.partition import Integrand, LogZResult
-from ebm_cli.partition.settings import LogZSettings
+from ebm_cli.partition.settings import LogZOptions, LogZSettings, log_z_settings
+from ebm_cli.path import Path
 from ebm_cli.run.terminal import NullTerminal, Terminal
 
 NEEDS_DATA = "needs data to compare with. Type run=RUN of a trained model, or data=NAME"
@@ -49,11 +52,14 @@ class EvaluationContext:
     energy, temperature: the model exp(−E/T)/Z.
     event: the shape of one state.
     data: the set that the model is compared with.
-    samples: final states of the model's chains, one per row; None if no metric needs any.
+    samples: states of the model's chains, one per row; None if no metric needs any.
+    samples_name: what the samples are called in a meaning. Final states of chains are called so if nothing shows
+        whether they are draws of the model.
     held_out, train: rows of the data with the set's own noise, the same in every run.
     train_missing: why training rows are missing, if a run's file cannot be found.
     known: noisy rows of the training data's distribution; None if `train` contains them.
     warnings: problems of the samples. They become cautions of every estimate from the samples.
+    path: the configured path, whose base is that of log Z if it has one; None if unknown.
     partitions: the results for log Z so far, by their settings.
     budget, target: limits of each log Z (`Budget`).
     terminal: where progress is shown.
@@ -67,9 +73,11 @@ class EvaluationContext:
     held_out: Batch | None
     train: Batch | None
     seed: int
+    samples_name: str = "samples"
     train_missing: str = ""
     known: Batch | None = None
     warnings: tuple[str, ...] = ()
+    path: Path | None = None
     partitions: dict[LogZSettings, LogZResult] = field(default_factory=dict)
     budget: int | None = None
     target: float | None = None
@@ -77,6 +85,10 @@ class EvaluationContext:
 
     def __post_init__(self) -> None:
         Budget(self.budget, self.target)
+
+    def of_samples(self, estimate: Estimate) -> Estimate:
+        """Return an estimate from the samples, with their warnings. It is refused if their chains are not mixed."""
+        return dataclasses.replace(estimate, if_not_mixed="refused").with_caution(self.warnings)
 
     @property
     def held_out_name(self) -> str:
@@ -109,8 +121,13 @@ class EvaluationContext:
             raise InputError(NEEDS_DATA)
         return features_of(self.data, self.held_out)
 
-    def log_z(self, settings: LogZSettings) -> LogZResult:
-        """Return the model's log Z by these settings, computed once for all metrics."""
+    def has_log_z(self, options: LogZOptions) -> bool:
+        """Return True if a metric has asked for log Z by these options before."""
+        return log_z_settings(options, self.path) in self.partitions
+
+    def log_z(self, options: LogZOptions) -> LogZResult:
+        """Return the model's log Z by these options and from the path's base, computed once for all metrics."""
+        settings = log_z_settings(options, self.path)
         if settings not in self.partitions:
             σ = 0.0 if self.data is None else self.data.noise
             rows = self.train if self.known is None else self.known

@@ -47,12 +47,13 @@ class C2ST:
         score, label = second_half_scores(rows(shuffled(samples, n)), rows(shuffled(held_out.x, n)))
         right, tested = n_correct(score, label), len(label)
         value, se, p = right / tested, binomial_se(right, tested), p_value(score, label, self.permutations)
-        accuracy = f"a classifier separates samples from data in {100 * value:.0f} % of cases (50 % is perfect)"
-        differ = "samples differ from data" if p <= LEVEL else "no difference between samples and data was found"
+        name = context.samples_name
+        accuracy = f"a classifier separates {name} from data in {100 * value:.0f} % of cases (50 % is perfect)"
+        differ = f"{name} differ from data" if p <= LEVEL else f"no difference between {name} and data was found"
         chance = f"{differ}: by chance the accuracy is as large in {p:.2g} of cases"
         estimates = {
-            "c2st": Estimate(value, se=se, meaning=accuracy).with_caution(context.warnings),
-            "c2st_p_value": Estimate(p, meaning=chance).with_caution(context.warnings),
+            "c2st": context.of_samples(Estimate(value, se=se, meaning=accuracy)),
+            "c2st_p_value": context.of_samples(Estimate(p, meaning=chance)),
         }
         tested_rows = f"{tested // 2} samples and the same number of {context.held_out_name} ({context.noise})"
         return Result(estimates, (score, label, tested_rows), picture)

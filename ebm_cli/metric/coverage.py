@@ -69,10 +69,11 @@ class Coverage:
         value = float(np.mean([fold.gap(k) <= 0 for fold in folds]))
         se, expected = max(std_over_halves(folds, k), binomial_se(value * m, m)), expected_coverage(n, m, k)
         near = (
-            f"{100 * value:.0f} % of {context.held_out_name} have a sample nearby ({100 * expected:.0f} % is perfect)"
+            f"{100 * value:.0f} % of {context.held_out_name} have {context.samples_name} nearby "
+            f"({100 * expected:.0f} % is perfect)"
         )
         estimates = {
-            "coverage": Estimate(value, se=se, meaning=near).with_caution(context.warnings),
+            "coverage": context.of_samples(Estimate(value, se=se, meaning=near)),
             "coverage_expected": Estimate(expected),
         }
         words = (

@@ -10,6 +10,8 @@ from ebm_cli.estimate import Estimate, Result
 from ebm_cli.metric import EvaluationContext, bootstrap_se
 
 SUBSETS = 21
+# Samples are said to be as close as training data if their ratio with two standard errors includes 1 and ends here.
+MAX_AS_CLOSE = 2.0
 
 
 class Frechet:
@@ -46,20 +48,30 @@ class Frechet:
         se, base_se = float(np.mean(errors)), float(np.std(floors, ddof=1) / len(floors) ** 0.5)
         ratio = value / base
         ratio_se = ratio * ((se / value) ** 2 + (base_se / base) ** 2) ** 0.5
-        reasons = list(context.warnings)
+        reasons = []
         if len(used) < n:
             reasons.append(f"{len(used)} samples are compared with a floor of {n} rows. Increase samples to {n}")
-        meaning = f"samples are {ratio:.3g} times as far from held-out data as training data are (1 is perfect)"
-        if abs(ratio - 1) <= 2 * ratio_se:
-            meaning = "samples are as close to held-out data as training data are (1 is perfect)"
+        meaning = f"{context.samples_name} are {compared_with_training(ratio, ratio_se)} (1 is perfect)"
+        of_samples = {
+            "frechet": Estimate(value, se=se, meaning=f"training data reach {base:.3g}"),
+            "frechet_ratio": Estimate(ratio, se=ratio_se, meaning=meaning),
+        }
+        compared = {name: context.of_samples(row).with_caution(reasons) for name, row in of_samples.items()}
         return Result(
-            {
-                "frechet": Estimate(value, se=se, meaning=f"training data reach {base:.3g}").with_caution(reasons),
-                "frechet_floor": Estimate(base, se=base_se),
-                "frechet_ratio": Estimate(ratio, se=ratio_se, meaning=meaning).with_caution(reasons),
-            },
+            {"frechet": compared["frechet"], "frechet_floor": Estimate(base, se=base_se)} | compared,
             notes=[f"frechet: {features.name}; {n} {context.held_out_name}; {context.noise}"],
         )
+
+
+def compared_with_training(ratio: float, se: float) -> str:
+    """Return how far samples are from held-out data, compared with training data: only what two errors support."""
+    low, high = max(ratio - 2 * se, 0.0), ratio + 2 * se
+    if low > 1 or high < 1:
+        return f"{ratio:.3g} times as far from held-out data as training data are"
+    if high <= MAX_AS_CLOSE:
+        return "as close to held-out data as training data are"
+    far = f"between {low:.2g} and {high:.3g} times as far from held-out data as training data are"
+    return f"{far}, as the error is too large to say more"
 
 
 def distance(a: Float[np.ndarray, "n size"], b: Float[np.ndarray, "m size"]) -> float:

@@ -6,11 +6,11 @@ from typing import ClassVar
 from ebm_cli.energy import CONTINUOUS, ExactLogZ, offers
 from ebm_cli.estimate import Result, digits
 from ebm_cli.metric import EvaluationContext
-from ebm_cli.partition.settings import LogZSettings, log_z_settings
+from ebm_cli.partition.settings import LogZOptions
 
 
 @dataclass(frozen=True)
-class LogZ(LogZSettings):
+class LogZ(LogZOptions):
     """log Z(T) = log ∫ exp(−E(x)/T) dx in nats: by quadrature in up to three dimensions, else between two bounds.
 
     Annealed paths lead from a base density to the model (Neal, 2001), and from the model to the base density. The base
@@ -19,14 +19,14 @@ class LogZ(LogZSettings):
     resolution. There is an upper bound only if chains of the model are mixed. No samples and no data are needed. If the
     energy has a closed form, it is reported next to the estimate.
 
-    Fields are defined in `LogZSettings`.
+    Fields are defined in `LogZOptions`. The base is that of `path=base`.
     """
 
     spaces = CONTINUOUS
     needs_samples: ClassVar[bool] = False
 
     def __call__(self, context: EvaluationContext) -> Result:
-        found = context.log_z(log_z_settings(self))
+        found = context.log_z(self)
         notes = list(found.notes)
         if offers(context.energy, ExactLogZ):
             try:

@@ -34,14 +34,16 @@ class Memorization:
         reference = rows(train.clean if train.clean is not None else train.x)
         ours, theirs = nearest(rows(samples), reference), nearest(rows(held_out.x), reference)
         value, se = probability_of_less(ours, theirs)
-        reasons = list(context.warnings)
+        reasons, name = [], context.samples_name
         if value - 2 * se > CAUTION_ABOVE:
-            reasons.append(f"samples are closer to training rows than held-out rows are (above {CAUTION_ABOVE})")
-        meaning = f"a sample is closer to the training rows than new data are in {100 * value:.0f} % of cases"
+            reasons.append(f"{name} are closer to training rows than held-out rows are (above {CAUTION_ABOVE})")
+        meaning = f"{name} are closer to the training rows than new data are in {100 * value:.0f} % of cases"
         if abs(value - 0.5) <= 2 * se:
-            meaning = "samples are no closer to training rows than new data are"
+            meaning = f"{name} are no closer to training rows than new data are"
         estimate = Estimate(value, se=se, meaning=f"{meaning} (50 % is perfect, 100 % is copies)")
-        return Result({NAME: estimate.with_caution(reasons)}, (ours, theirs, context.noise), picture)
+        return Result(
+            {NAME: context.of_samples(estimate).with_caution(reasons)}, (ours, theirs, context.noise), picture
+        )
 
 
 def nearest(x: Float[np.ndarray, "n size"], reference: Float[np.ndarray, "m size"]) -> Float[np.ndarray, " n"]:

@@ -36,10 +36,11 @@ class MMD:
         distances = cdist(y, y)
         scale = self.width * float(np.median(distances[np.triu_indices(len(y), 1)]))
         value, se = mmd(kernel(cdist(x, x), scale), kernel(distances, scale), kernel(cdist(x, y), scale))
-        meaning = f"samples differ from data: {value / se if se else np.inf:.2g} errors above 0 (0 is perfect)"
+        name = context.samples_name
+        meaning = f"{name} differ from data: {value / se if se else np.inf:.2g} errors above 0 (0 is perfect)"
         if value <= 2 * se:
-            meaning = "no difference between samples and data was found (0 is perfect)"
-        return Result({NAME: Estimate(value, se=se, meaning=meaning).with_caution(context.warnings)})
+            meaning = f"no difference between {name} and data was found (0 is perfect)"
+        return Result({NAME: context.of_samples(Estimate(value, se=se, meaning=meaning))})
 
 
 def kernel(distance: np.ndarray, scale: float) -> np.ndarray:

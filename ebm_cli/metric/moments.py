@@ -30,16 +30,17 @@ class Moments:
         error_se = bootstrap_se(mean_error, both, seed=0, repeats=self.bootstrap)
         ratio_se = bootstrap_se(std_ratio, both, seed=1, repeats=self.bootstrap)
         floor = sum(1 / len(x) for x in both) ** 0.5
-        means = f"means of samples and data differ by {error / floor:.2g} times what chance gives, {floor:.2g}"
+        name = context.samples_name
+        means = f"means of {name} and data differ by {error / floor:.2g} times what chance gives, {floor:.2g}"
         if error < 2 * floor:
-            means = f"means of samples and data differ no more than by chance ({floor:.2g}): good"
-        stds = "samples have the standard deviation of the data (1 is perfect)"
+            means = f"means of {name} and data differ no more than by chance ({floor:.2g}): good"
+        stds = f"{name} have the standard deviation of the data (1 is perfect)"
         if abs(ratio - 1) > 2 * ratio_se:
-            stds = f"samples have {ratio:.3g} times the standard deviation of the data (1 is perfect)"
+            stds = f"{name} have {ratio:.3g} times the standard deviation of the data (1 is perfect)"
         return Result(
             {
-                "mean_error": Estimate(error, se=error_se, meaning=means).with_caution(context.warnings),
-                "std_ratio": Estimate(ratio, se=ratio_se, meaning=stds).with_caution(context.warnings),
+                "mean_error": context.of_samples(Estimate(error, se=error_se, meaning=means)),
+                "std_ratio": context.of_samples(Estimate(ratio, se=ratio_se, meaning=stds)),
             }
         )
 

@@ -19,7 +19,7 @@ from ebm_cli.metric import NOT_FINITE, EvaluationContext, mean_over_rows
 from ebm_cli.metric._likelihood_rows import likelihood_rows
 from ebm_cli.metric._score_table import SCORES, row_names, score_table
 from ebm_cli.partition import LogZResult
-from ebm_cli.partition.settings import LogZSettings, log_z_settings
+from ebm_cli.partition.settings import LogZOptions
 from ebm_cli.wells.modes import values
 
 NEEDS_DATA = "needs data to score. Type run=RUN of a trained model, or data=NAME"
@@ -28,7 +28,7 @@ ScoredBaseline = tuple[Baseline, dict[Split, np.ndarray]]
 
 
 @dataclass(frozen=True)
-class NLL(LogZSettings):
+class NLL(LogZOptions):
     """nll = ⟨E(x)/T⟩ + log Z(T) in nats per row, x the held-out rows; nll_train for training rows.
 
     bits_per_dim = nll/(d·log 2). The density is over the rows that the model is trained on, in the model's units
@@ -39,7 +39,7 @@ class NLL(LogZSettings):
 
     baselines: densities fitted to the training rows and scored as nll_NAME: gaussian, mixture, kernel and flow (if zuko
     is installed); [] for none.
-    Other fields: the settings of log Z (`LogZSettings`). log Z is computed once if metric.log_z has the same settings.
+    Other fields: see `LogZOptions`. log Z is computed once if metric.log_z has the same values.
     """
 
     baselines: list[str]
@@ -54,9 +54,8 @@ class NLL(LogZSettings):
         data = context.data
         if data is None or context.held_out is None:
             raise InputError(NEEDS_DATA)
-        settings = log_z_settings(self)
-        already_reported = settings in context.partitions
-        found = context.log_z(settings)
+        already_reported = context.has_log_z(self)
+        found = context.log_z(self)
         parts: dict[Split, Tensor] = {"held_out": context.held_out.x}
         if context.train is not None:
             parts["train"] = context.train.x

@@ -1,10 +1,11 @@
 """The settings of an estimate of log Z."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from ebm_cli import check
 from ebm_cli.chain.pilot import STEP_SIZE_JITTER, PathKernel
-from ebm_cli.path.base import BASES, check_box
+from ebm_cli.path import Path
+from ebm_cli.path.base import BASES, BasePath, check_box
 from ebm_cli.sampler.hmc import HMC
 from ebm_cli.sampler.mala import MALA
 from ebm_cli.sampler.nuts import NUTS
@@ -14,15 +15,12 @@ KERNELS = ("hmc", "mala", "nuts")
 
 
 @dataclass(frozen=True)
-class LogZSettings:
-    """How log Z is estimated.
+class LogZOptions:
+    """How log Z is estimated, as metrics have it. The base distribution is that of the path (`LogZSettings`).
 
     method: quadrature (up to 3 dimensions); ais, annealed importance sampling; smc, sequential Monte Carlo; ti,
         thermodynamic integration; bridge, both directions of ais joined; auto, quadrature if its grid converges,
         otherwise bridge. All other settings are of ais, smc, ti and bridge.
-    base: the base distribution: gaussian or mixture, fitted to training samples or, if there are none, to short chains
-        of the model; box, uniform; auto, the mixture if there are samples of up to 100 coordinates, else gaussian.
-    box: lower and upper bound of every coordinate; None for 1.5 times the range of the samples.
     kernel: sampler of every transition: hmc, mala or nuts. Its step size is tuned along the path.
     chains: number of chains in each direction (≥ 16).
     temperatures: number of steps of a path, in the first round (≥ 2).
@@ -33,8 +31,6 @@ class LogZSettings:
     """
 
     method: str
-    base: str
-    box: list[float] | None
     kernel: str
     chains: int
     temperatures: int
@@ -44,8 +40,6 @@ class LogZSettings:
     def __post_init__(self) -> None:
         check.every(
             lambda: check.one_of("method", self.method, METHODS),
-            lambda: check.one_of("base", self.base, BASES),
-            lambda: check_box(self.box),
             lambda: check.one_of("kernel", self.kernel, KERNELS),
             lambda: check.count("chains", self.chains, minimum=16),
             lambda: check.count("temperatures", self.temperatures, minimum=2),
@@ -64,9 +58,36 @@ class LogZSettings:
         return HMC(1.0, L, step_size_jitter=jitter, short=0.0, log_step_std=0.0, temperature=1.0, scales=None)
 
 
-def log_z_settings(settings: LogZSettings) -> LogZSettings:
-    """Return only the log Z settings, so that two metrics with equal settings share one result."""
-    return LogZSettings(**{field.name: getattr(settings, field.name) for field in fields(LogZSettings)})
+@dataclass(frozen=True)
+class LogZSettings(LogZOptions):
+    """How log Z is estimated, with the base distribution at which annealed paths start.
+
+    base: gaussian or mixture, fitted to training samples or, if there are none, to short chains of the model; box,
+        uniform; auto, the mixture if there are samples of up to 100 coordinates, else gaussian.
+    box: lower and upper bound of every coordinate; None for 1.5 times the range of the samples.
+    Other fields: see `LogZOptions`.
+    """
+
+    base: str
+    # A list has no hash.
+    box: list[float] | None = field(hash=False)
+
+    def __post_init__(self) -> None:
+        check.every(
+            super().__post_init__,
+            lambda: check.one_of("base", self.base, BASES),
+            lambda: check_box(self.box),
+        )
+
+
+def log_z_settings(options: LogZOptions, path: Path | None = None) -> LogZSettings:
+    """Return only what decides log Z, so that two metrics with equal options share one result.
+
+    path: gives the base if it starts at a fitted one; with any other path, the base is chosen by auto.
+    """
+    own = {each.name: getattr(options, each.name) for each in fields(LogZOptions)}
+    base, box = (path.base, path.box) if isinstance(path, BasePath) else ("auto", None)
+    return LogZSettings(**own, base=base, box=box)
 
 
 DEFAULT_SETTINGS = LogZSettings(

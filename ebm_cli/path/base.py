@@ -116,7 +116,8 @@ def fit_base(
         return space, UniformBox(space.center)
     mixture_is_possible = integrand.size <= MAX_COORDINATES
     if base == "mixture" and not mixture_is_possible:
-        raise InputError(f"base=mixture works in up to {MAX_COORDINATES} dimensions, got {integrand.size}: gaussian")
+        limit = f"works in up to {MAX_COORDINATES} dimensions, got {integrand.size}"
+        raise InputError(f"path.base=mixture {limit}. Type path.base=gaussian")
     space = whiten(integrand, rows)
     if base == "mixture" or (base == "auto" and mixture_is_possible and integrand.rows is not None):
         clean, noise = (rows, 0.0) if integrand.clean is None else (integrand.clean, integrand.noise)

@@ -30,11 +30,12 @@ def judgment(runs: Iterable[tuple[str, Rows]]) -> str:
     parts = [training_clause(rows) for verb, rows in latest.items() if verb == "train"]
     # Rows that diagnose copies from sample appear once.
     merged: Rows = {name: row for verb, rows in latest.items() if verb != "train" for name, row in rows.items()}
+    # The chains of evaluate are judged for its own numbers. Those of sample and diagnose are longer.
+    by_length = sorted(set(latest) - {"train"}, key=lambda verb: (verb != "evaluate", list(latest).index(verb)))
+    chains: Rows = {name: row for verb in by_length for name, row in latest[verb].items()}
     parts += [subject_clause(subject, names, merged) for subject, names in SUBJECTS]
-    parts += [log_z_clause(merged), chains_clause(merged)]
-    parts += [
-        str(merged[name]["meaning"]) for name in ALARMS if has_own_caution(merged.get(name), merged.get("mixing"))
-    ]
+    parts += [log_z_clause(merged), chains_clause(chains)]
+    parts += alarm_clauses(rows for verb, rows in latest.items() if verb != "train")
     found = [part for part in parts if part]
     if not found and merged:
         found = [count_verdicts(merged)]
@@ -91,6 +92,15 @@ def chains_clause(rows: Rows) -> str:
     if not own and row["verdict"] == "refused":
         word = "not judged"
     return f"chains: {word}, {(own or reasons)[0]}"
+
+
+def alarm_clauses(runs: Iterable[Rows]) -> list[str]:
+    """Return the meaning of each alarm in the latest run that has its row."""
+    found: dict[str, str] = {}
+    for rows in runs:
+        for name in (name for name in ALARMS if name in rows):
+            found[name] = str(rows[name]["meaning"]) if has_own_caution(rows[name], rows.get("mixing")) else ""
+    return [found[name] for name in ALARMS if found.get(name)]
 
 
 def has_own_caution(row: dict[str, Any] | None, mixing: dict[str, Any] | None) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ebm_cli.run.renamed_keys import with_new_names
+from ebm_cli.run.renamed_keys import BASE_OF_LOG_Z, with_new_names
 
 FORMAT = 10
 # Arguments that were added with a format, with the values under which a class does what it did without them.
@@ -85,11 +85,40 @@ def with_path(config: dict[str, Any]) -> dict[str, Any]:
     return config | {"path": path, "sampler": sampler | {"kernel": kernel}}
 
 
+BASE_PATH = {
+    "_target_": "ebm_cli.path.base.BasePath",
+    "base": "auto",
+    "box": None,
+    "betas": "auto",
+    "renew_every": 100,
+}
+LOG_Z_METRICS = ("ebm_cli.metric.log_z.LogZ", "ebm_cli.metric.nll.NLL")
+
+
+def with_base_in_path(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration of format 9 or older with the base of log Z in its path, where metrics had it.
+
+    A base other than auto becomes that of a path from a base; of several metrics, the last gives it.
+    """
+    metrics = config.get("metric")
+    if not isinstance(metrics, dict):
+        return config
+    path, kept = config.get("path"), {}
+    for name, node in metrics.items():
+        kept[name] = node
+        if isinstance(node, dict) and node.get("_target_") in LOG_Z_METRICS:
+            kept[name] = {key: value for key, value in node.items() if key not in BASE_OF_LOG_Z}
+            given = {key: node[key] for key in BASE_OF_LOG_Z if key in node and node[key] != BASE_PATH[key]}
+            own = path if isinstance(path, dict) and path.get("_target_") == BASE_PATH["_target_"] else BASE_PATH
+            path = own | given if given else path
+    return config | {"metric": kept, **({} if path is None else {"path": path})}
+
+
 def migrate_config(config: dict[str, Any]) -> dict[str, Any]:
     """Return a configuration of any format in the present format: missing keys get values that keep its meaning."""
     if config["made"].get("format", 0) >= FORMAT:
         return config
-    full = with_path(with_new_names(config))
+    full = with_base_in_path(with_path(with_new_names(config)))
     for group, node in full.items():
         if isinstance(node, dict) and node.get("_target_") in DEFAULTS_FOR_OLD_FORMATS:
             full[group] = DEFAULTS_FOR_OLD_FORMATS[node["_target_"]] | node

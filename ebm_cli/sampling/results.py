@@ -7,7 +7,7 @@ from typing import Any
 from ebm_cli import figure
 from ebm_cli.assembly.build import Config, make
 from ebm_cli.check import InputError, Problems
-from ebm_cli.estimate import Estimate, Result
+from ebm_cli.estimate import Estimate, Result, apply_mixing_verdict
 from ebm_cli.run.folder import Run
 from ebm_cli.run.terminal import Stopped, Terminal
 from ebm_cli.run.writing import write_text
@@ -27,12 +27,18 @@ def build_list(config: Config, group: str) -> dict[str, Any]:
 
 
 def run_actions(
-    run: Run, actions: dict[str, Callable[[], Result]], role: str, terminal: Terminal, strict: bool
+    run: Run,
+    actions: dict[str, Callable[[], Result]],
+    role: str,
+    terminal: Terminal,
+    strict: bool,
+    of_chains: dict[str, Estimate],
 ) -> dict[str, Estimate]:
-    """Run every metric or diagnostic, and save pictures and files.
+    """Run every metric or diagnostic, save pictures and files, and return all rows under the verdict on the chains.
 
     Raises Stopped after a signal; the results until then are written.
 
+    of_chains: the rows on the chains, with the verdict `mixing` if they were judged.
     strict: True to raise InputError for an action that does not apply, because the user named it. Otherwise it is left
         out with a message.
     """
@@ -41,10 +47,11 @@ def run_actions(
         raise InputError(*wrong)
     for message in wrong:
         terminal.say(f"left out: {message}")
-    estimates: dict[str, Estimate] = {}
+    estimates = dict(of_chains)
     for name, result in done.items():
         estimates |= result.estimates
         save(run, name, result, terminal)
+    estimates = apply_mixing_verdict(estimates)
     if terminal.stopping():
         run.write_metrics(estimates)
         raise Stopped(f"stopped; {', '.join(estimates) or 'nothing'} of {', '.join(actions)} is in {run.folder}")

@@ -71,12 +71,11 @@ def choose_sampler(parts: Parts, config: Config, x: Tensor, trained: Run | None,
     """
     chosen = set(config["made"]["chosen"])
     typed = {key for key in chosen if key.partition(".")[0] == "sampler"} - KEYS_OF_EVERY_SAMPLER
-    typed_path = any(key.partition(".")[0] == "path" for key in chosen)
     if needs_search(parts.sampler):
         return with_replicas(parts, config, x, terminal)
     if typed or not parts.sampler.temperature or space_of(parts.energy) != "continuous":
         return SamplerChoice(parts, x)
-    if typed_path:
+    if has_typed_path(config):
         return along_typed_path(parts, config, x, terminal)
     if trained is None:
         return hmc_if_one_well(parts, x, terminal)
@@ -84,6 +83,11 @@ def choose_sampler(parts: Parts, config: Config, x: Tensor, trained: Run | None,
         return SamplerChoice(parts, x)
     path = make(cast(Config, defaults(BASE_PATH)), data=parts.data)
     return with_replicas(with_tempering(parts, path), config, x, terminal, otherwise=parts)
+
+
+def has_typed_path(config: Config) -> bool:
+    """Return True if the line chooses a path or sets a key of it."""
+    return any(key.partition(".")[0] == "path" for key in config["made"]["chosen"])
 
 
 def is_trained_for_own_sampler(trained: Run) -> bool:

@@ -11,7 +11,7 @@ from ebm_cli.assembly.trained_run import assemble_trained
 from ebm_cli.chain import chain_file
 from ebm_cli.check import InputError
 from ebm_cli.diagnostic import ChainContext, Diagnostic, SharedResults
-from ebm_cli.estimate import Estimate, apply_mixing_verdict
+from ebm_cli.estimate import Estimate
 from ebm_cli.mixing.figure import pictures
 from ebm_cli.mixing.record import read_record
 from ebm_cli.mixing.sampler_metrics import with_tuned_values
@@ -45,8 +45,7 @@ def diagnose(config: Config, run: Run, terminal: Terminal, sampled: Run | Path) 
         figure.save(run, pictures(context, mixing))
         actions = {name: partial(diagnostic, context) for name, diagnostic in diagnostics.items()}
         strict = "diagnostic" in config["made"]["chosen"]
-        estimates = run_actions(run, actions, "diagnostic", terminal, strict)
-        return apply_mixing_verdict({"mixing": mixing.estimate} | estimates)
+        return run_actions(run, actions, "diagnostic", terminal, strict, {"mixing": mixing.estimate})
 
 
 def context_of(sampled: Run, context: ChainContext, machine: Machine, terminal: Terminal) -> ChainContext:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ebm_cli import check
+from ebm_cli.assembly.build import make
 from ebm_cli.assembly.components import Parts
 from ebm_cli.assembly.permission import Config
 from ebm_cli.assembly.spaces import parts_that_fit
@@ -14,12 +15,15 @@ from ebm_cli.estimate import Estimate, Result
 from ebm_cli.metric import EvaluationContext, Metric
 from ebm_cli.metric._score import score
 from ebm_cli.metric._score_rows import rows_of
+from ebm_cli.partition.settings import LogZOptions
 from ebm_cli.run.folder import Run
 from ebm_cli.run.machine import resolve
+from ebm_cli.run.shipped import option_name
 from ebm_cli.run.terminal import Terminal
 from ebm_cli.sampling.model import open_model
 from ebm_cli.sampling.model_samples import with_samples
 from ebm_cli.sampling.results import build_list, run_actions
+from ebm_cli.sampling.sampler_choice import BASE_PATH, has_typed_path
 
 NOISE_SEED = 0
 
@@ -38,20 +42,34 @@ def evaluate(config: Config, run: Run, terminal: Terminal, trained: Run | None =
         for note in [] if scored is None else scored.rows.notes:
             terminal.say(note)
         context = context_of(config, parts, terminal, with_training_rows=bool(metrics))
+        of_chains: dict[str, Estimate] = {}
         if any(metric.needs_samples for metric in metrics.values()):
-            context = with_samples(context, config, parts, trained, terminal, run)
+            context, of_chains = with_samples(context, config, parts, trained, terminal, run)
         actions: dict[str, Callable[[], Result]] = {name: partial(m, context) for name, m in metrics.items()}
         if scored is not None:
             actions["score"] = partial(score, context, scored)
         strict = scored is not None or "metric" in config["made"]["chosen"]
-        return run_actions(run, actions, "metric", terminal, strict)
+        return run_actions(run, actions, "metric", terminal, strict, of_chains)
 
 
 def metrics_of(config: Config) -> dict[str, Metric]:
     """Return the metrics to compute; if a file is scored, only those that were typed."""
     if config.get("score") is not None and "metric" not in config["made"]["chosen"]:
         return {}
-    return build_list(config, "metric")
+    metrics = build_list(config, "metric")
+    check_path_of_log_z(metrics, config)
+    return metrics
+
+
+def check_path_of_log_z(metrics: dict[str, Metric], config: Config) -> None:
+    """Raise InputError if the line sets a path without exact draws, and a metric estimates log Z."""
+    named = [f"metric={name}" for name, metric in metrics.items() if isinstance(metric, LogZOptions)]
+    target = str(config["path"]["_target_"])
+    if named and has_typed_path(config) and target != BASE_PATH:
+        raise InputError(
+            f"path={option_name(target)} does not fit {' and '.join(named)}: log Z needs exact draws at the far end of "
+            "its path. Type path=base"
+        )
 
 
 def context_of(config: Config, parts: Parts, terminal: Terminal, with_training_rows: bool) -> EvaluationContext:
@@ -64,6 +82,7 @@ def context_of(config: Config, parts: Parts, terminal: Terminal, with_training_r
         temperature=temperature,
         event=parts.event,
         data=parts.data,
+        path=make(config["path"], data=parts.data),
         samples=None,
         held_out=noisy_split(parts.data, "held_out", NOISE_SEED) if parts.data else None,
         train=train,

@@ -5,17 +5,14 @@ import dataclasses
 from ebm_cli import figure, rng
 from ebm_cli.assembly.permission import Config
 from ebm_cli.chain.loop import Trajectory
-from ebm_cli.diagnostic import ChainContext
 from ebm_cli.estimate import Estimate, apply_mixing_verdict
 from ebm_cli.mixing.record import write_record
-from ebm_cli.mixing.sampler_metrics import describe_tuning, sampler_metrics
-from ebm_cli.mixing.verdict import assess_mixing
 from ebm_cli.run.folder import Run
 from ebm_cli.run.machine import resolve
 from ebm_cli.run.terminal import Stopped, Terminal, WorkFailed
 from ebm_cli.sampling.figures import copy_grid, energy_trace, replica_figures, state_figures
-from ebm_cli.sampling.fresh_chains import initial_states, record_chains, to_chains, tuning_of
-from ebm_cli.sampling.missed_modes import with_mode_search
+from ebm_cli.sampling.fresh_chains import initial_states, record_chains, tuning_of
+from ebm_cli.sampling.judged_chains import context_of_chains, judge_chains
 from ebm_cli.sampling.model import open_model
 from ebm_cli.sampling.output import write_chains
 from ebm_cli.sampling.sampler_choice import choose_sampler
@@ -43,21 +40,17 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
         if terminal.stopping() and not len(trajectory.x):
             raise Stopped(f"stopped after {trajectory.steps} steps, before a draw was kept; {run.folder} has none")
         run.write_config(run.config() | choice.nodes | recorded.resolved_values(tuning))
-        chains = to_chains(trajectory, recorded.thin, recorded.starts)
-        chains_file = write_chains(run, parts, chains, trajectory.last.x)
+        context = context_of_chains(parts, recorded)
+        chains_file = write_chains(run, parts, context.chains, trajectory.last.x)
         parts = dataclasses.replace(parts, sampler=trajectory.sampler)
-        context = ChainContext(chains, parts.energy, parts.sampler.temperature, parts.sampler, parts.start, parts.data)
         if context.screened.usable is None and bool((trajectory.first_nonfinite_step >= 0).all()):
             raise WorkFailed(all_diverged(trajectory))
-        sampler_rows = sampler_metrics(trajectory, context, tuning, generator)
-        mixing = assess_mixing(context, config["seed"], terminal.stopping)
-        mixing = with_mode_search(mixing, trajectory, parts.energy, config["seed"])
-        for note in [*describe_tuning(sampler_rows), *mixing.notes]:
+        judged = judge_chains(context, trajectory, tuning, config["seed"], generator, terminal.stopping)
+        for note in judged.notes:
             terminal.say(note)
-        estimates = summarize(context) | {"mixing": mixing.estimate} | sampler_rows
-        estimates |= log_z_row(trajectory, parts.energy, mixing.estimate)
-        write_record(chains_file, mixing, context.shared)
-        traces = {"energy": energy_trace(chains)} if chains.x.shape[1] > 1 else {}
+        estimates = summarize(context) | judged.rows | log_z_row(trajectory, parts.energy, judged.mixing.estimate)
+        write_record(chains_file, judged.mixing, context.shared)
+        traces = {"energy": energy_trace(context.chains)} if context.chains.x.shape[1] > 1 else {}
         figure.save(run, state_figures(parts, trajectory) | traces | replica_figures(trajectory))
         copy_grid(run)
     estimates = apply_mixing_verdict(estimates)

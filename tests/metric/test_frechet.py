@@ -131,6 +131,23 @@ def test_real_rows_that_no_network_saw_score_one(digits: Digits, trained_once: N
     found = scored(digits, held_out.x[order[:180]], held_out=other)["frechet_ratio"]
     assert found.verdict == "ok"
     assert abs(found.value - 1) < 4 * found.se
+    assert found.meaning == "samples are as close to held-out data as training data are (1 is perfect)"
+
+
+@pytest.mark.parametrize(
+    ("ratio", "se", "words"),
+    [
+        (1.05, 0.1, "as close to held-out data"),
+        (1.3, 0.4, "between 0.5 and 2.1 times as far"),
+        (39.0, 29.0, "between 0 and 97 times as far"),
+        (39.0, 2.0, "39 times as far"),
+        (0.5, 0.1, "0.5 times as far"),
+    ],
+)
+def test_samples_are_as_close_as_training_data_only_if_two_errors_support_it(
+    ratio: float, se: float, words: str
+) -> None:
+    assert words in frechet.compared_with_training(ratio, se)
 
 
 def test_a_gaussian_fitted_to_the_data_is_told_from_it(digits: Digits, trained_once: None) -> None:

@@ -37,7 +37,7 @@ def test_all_wrong_settings_are_named_at_once() -> None:
     with pytest.raises(InputError) as wrong:
         settings(method="ias", box=[1.0], chains=3, temperatures=1, steps=10)
     assert [message.split(" ")[0] for message in wrong.value.messages] == [
-        "method", "box", "chains", "temperatures", "steps",
+        "method", "chains", "temperatures", "steps", "box",
     ]  # fmt: skip
 
 

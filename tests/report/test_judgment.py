@@ -57,6 +57,25 @@ def sentence(*runs: tuple[str, dict[str, Estimate]]) -> str:
             id="both",
         ),
         pytest.param(
+            [("sample", {"mixing": MIXED}), ("evaluate", {"c2st": TOLD, "mixing": STUCK})],
+            "A classifier tells samples from data in 56 % of cases (50 % is perfect); chains: mixed.",
+            id="the longer chains",
+        ),
+        pytest.param(
+            [
+                ("sample", {"mixing": MIXED}),
+                (
+                    "evaluate",
+                    {
+                        "mixing": MIXED.with_caution(["too short"]),
+                        "memorization": Estimate(0.5, meaning="no copies").with_caution(["too short"]),
+                    },
+                ),
+            ],
+            "Chains: mixed.",
+            id="no alarm for what the mixing of the same run says already",
+        ),
+        pytest.param(
             [("evaluate", {"log_z": Estimate(1.25, se=0.01).with_caution(["no upper bound"])})],
             "Log Z = 1.250 ± 0.010 (caution: no upper bound).",
             id="log Z",
