@@ -86,7 +86,7 @@ def test_no_key_of_a_configuration_causes_a_traceback(verb: str, here: Path) -> 
     chance = random.Random(verb)
     cases = [(keys, value) for keys in paths(config) for value in ("gone", *WRONG)]
     refused = 0
-    for keys, value in chance.sample(cases, 25):
+    for keys, value in chance.sample(cases, 40):
         changed = copy.deepcopy(config)
         node = changed
         for key in keys[:-1]:
