@@ -30,7 +30,7 @@ CHEAP_SETTINGS = dataclasses.replace(
     DEFAULT_SETTINGS, base="gaussian", chains=32, temperatures=100, leapfrog_steps=3, steps=150
 )
 # Chains of replica exchange, and their steps before and while they count.
-N_CHAINS, N_BURN_IN, N_STEPS = 16, 30, 40
+N_CHAINS, N_BURN_IN, N_STEPS = 16, 20, 25
 
 
 class Likelihood:
