@@ -14,7 +14,15 @@ COMPLETE = "_complete"
 TEXTS = Path(__file__).parent / "texts"
 LIST_GROUPS = ("regularizer", "metric", "diagnostic")
 # Keys that may change when a training run is resumed.
-RESUME_KEYS = ("trainer.steps", "trainer.checkpoint_every", "trainer.log_every", "device", "threads")
+RESUME_KEYS = (
+    "trainer.steps",
+    "trainer.checkpoint_every",
+    "trainer.log_every",
+    "trainer.stop",
+    "trainer.patience",
+    "device",
+    "threads",
+)
 # Groups that a verb takes from the run that the line names.
 TRAINING_GROUPS = ("energy", "data", "path", "sampler", "start", "objective", "regularizer", "optimizer")
 MODEL_GROUPS = ("energy", "data", "path", "sampler")

@@ -55,9 +55,15 @@ class BasePath:
         check.every(
             lambda: check.one_of("base", self.base, BASES),
             lambda: check_box(self.box),
+            self.check_box_is_used,
             lambda: check_betas(self.betas),
             lambda: check.count("renew_every", self.renew_every),
         )
+
+    def check_box_is_used(self) -> None:
+        """Raise InputError for a box that the base does not use."""
+        if self.box is not None and self.base != "box":
+            raise InputError("box is used only by path.base=box")
 
     def replica_betas(self) -> list[float]:
         if not isinstance(self.betas, list):

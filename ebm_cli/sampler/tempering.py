@@ -47,6 +47,7 @@ class Tempering(CompilableKernel):
         check.every(
             lambda: check.positive("temperature", self.temperature),
             lambda: check_kernel(self.kernel),
+            lambda: check_path(self.path),
             lambda: check_step_factors(self.step_factors, self.path),
             lambda: check_scales(self.scales),
         )
@@ -126,6 +127,12 @@ def check_kernel(kernel: object) -> None:
                 f"kernel.{name} must be {'null' if value is None else value}, got {getattr(kernel, name)}: set "
                 f"sampler.{name}"
             )
+
+
+def check_path(path: object) -> None:
+    """Raise InputError unless there is a path."""
+    if not isinstance(path, Path):
+        raise check.InputError("path is missing. Choose path=hot or path=base")
 
 
 def check_step_factors(step_factors: object, path: Path) -> None:

@@ -141,7 +141,8 @@ def with_replicas(
         return SamplerChoice(otherwise, x)
     sampler = with_places(sampler, found.ladder) if own_kernel else with_ladder(sampler, found.ladder)
     fitted_to = "short chains of the model" if parts.data is None else "the rows"
-    hint = ". Type sampler=of_run for the sampler of the run" if config.get("run") else ""
+    is_of_run = not config.get("run") or "sampler" in config["made"]["chosen"]
+    hint = "" if is_of_run else ". Type sampler=of_run for the sampler of the run"
     count = len(sampler.path.replica_betas())
     terminal.say(f"sampler: replica exchange of {count} replicas from {found.base}, fitted to {fitted_to}{hint}")
     start = x if "start" in config["made"]["chosen"] else found.x

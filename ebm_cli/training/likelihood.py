@@ -80,12 +80,24 @@ class Likelihood:
         return log_z_of(chains, found.ladder.betas, log_volume)
 
 
+def with_error_bounds(estimate: Estimate) -> Estimate:
+    """Return the estimate with two standard errors on each side as its bounds.
+
+    The bounds of integration between few replicas are wider, and vary more from one measurement to the next than the
+    estimate does, so that the lowest of them would be chosen by chance.
+    """
+    value, se = estimate.value, estimate.se
+    if not isinstance(value, float) or not isinstance(se, float):
+        return estimate
+    return dataclasses.replace(estimate, lower=value - 2 * se, upper=value + 2 * se)
+
+
 def log_z_of(chains: Trajectory, betas: list[float], log_volume: float) -> tuple[Estimate, dict[str, Any]]:
     """Return log Z from replicas, with its value, error and the smallest swap rate to log."""
     assert chains.replicas is not None and chains.delta_u is not None
     if not bool(chains.replicas.round_trips.any()):
         return refused("no state came from the far end of the path", "nats"), {}
     delta_u = chains.delta_u.double().cpu().numpy()
-    estimate = replica_log_z(np.array(betas), delta_u, log_volume, Estimate(1.0))
+    estimate = with_error_bounds(replica_log_z(np.array(betas), delta_u, log_volume, Estimate(1.0)))
     smallest = float(chains.replicas.swap_rates().mean(1).min())
     return estimate, {"log_z": estimate.value, "log_z_se": estimate.se, "nll_swap_rate_min": smallest}

@@ -2,6 +2,8 @@
 
 import time
 
+from torch import Tensor
+
 from ebm_cli.assembly.components import Parts
 from ebm_cli.estimate import Estimate
 from ebm_cli.objective import Outcome
@@ -31,8 +33,9 @@ def train_steps(
     warnings, ranking = DivergenceWarnings(parts.data), Ranking(parts.data)
     likelihood = None if trainer.score_every is None else Likelihood(parts.data, state.seed, trainer.track)
     rollbacks = Rollbacks(trainer.max_rollbacks if trainer.can_roll_back else 0, trainer.rollback_factor)
+    ended = ends_early(trainer, run, state.step, terminal)
     with terminal.task("train", trainer.steps, begin=state.step) as tick:
-        while state.step < trainer.steps:
+        while state.step < trainer.steps and not ended:
             try:
                 outcome, norm = step(parts, trainer, state, run)
                 stopping = terminal.stopping()
@@ -47,25 +50,38 @@ def train_steps(
                 warnings = DivergenceWarnings(warnings.data)
                 continue
             done += 1
-            if state.step % trainer.log_every == 0 or state.step == trainer.steps:
-                extra = {} if outcome.x_model is None else {"outside": warnings.outside(outcome.x_model)}
-                row = log.log(outcome, norm, done / (time.perf_counter() - start_time), extra)
-                for warning in warnings.add(state.step, row):
-                    terminal.say(warning)
-                    log.warn(warning)
+            scores = likelihood.measure(parts, state) if likelihood and trainer.is_score_step(state.step) else {}
+            if scores:
+                log.log_scalars(scores)
+            ended = ends_early(trainer, run, state.step, terminal)
+            if state.step % trainer.log_every == 0 or state.step == trainer.steps or ended:
+                row = log_step(log, outcome, norm, done / (time.perf_counter() - start_time), warnings, terminal)
+            row |= scores
             tick(state.step, **{k: row[k] for k in ("e_data", "e_model", "acceptance", "nll") if k in row})
             if saving:
-                if likelihood is not None and trainer.is_score_step(state.step):
-                    row |= log.log_scalars(likelihood.measure(parts, state))
                 save_and_rank(parts, trainer, state, outcome, ranking, run, log)
-                if ends_early(trainer, run, state.step, terminal):
-                    break
-            if stopping and state.step < trainer.steps:
+            if stopping and state.step < trainer.steps and not ended:
                 raise Stopped(f"stopped at step {state.step}; it is saved, and ebm train resume={run.folder} continues")
     rate = done / (time.perf_counter() - start_time) if done else None
     estimates = summary(run, state.step, rate, parts)
     log.finish(chains_of(parts, outcome))
     return estimates
+
+
+def log_step(
+    log: TrainingLog, outcome: Outcome, norm: Tensor, rate: float, warnings: DivergenceWarnings, terminal: Terminal
+) -> dict[str, float]:
+    """Log the present step, print and log new warnings, and return what was logged.
+
+    rate: training steps per second.
+    """
+    row = log.log(
+        outcome, norm, rate, {} if outcome.x_model is None else {"outside": warnings.outside(outcome.x_model)}
+    )
+    for warning in warnings.add(log.state.step, row):
+        terminal.say(warning)
+        log.warn(warning)
+    return row
 
 
 def save_and_rank(

@@ -33,6 +33,12 @@ def with_replica_defaults(config: Config, run: Run, terminal: Terminal) -> Confi
     # Chains that mix are about independent, so that a gradient needs fewer of them.
     is_fixed = "objective.chains" in typed or "chains" not in objective
     chains = own if is_fixed else max(1, own // 2)
+    size = (config.get("start") or {}).get("size")
+    if "start.size" in typed and not is_fixed and isinstance(size, int):
+        chains = min(chains, size)
+    if not isinstance(chains, int) or chains < 1:
+        # The components report it by the name of the key that is wrong.
+        return config
     values: dict[str, Any] = {"objective.steps": 1} | ({} if is_fixed else {"objective.chains": chains})
     if (config.get("start") or {}).get("_target_") == REPLAY:
         values |= {"start.size": chains, "start.restart": 0.0}

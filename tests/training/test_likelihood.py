@@ -8,7 +8,7 @@ import pytest
 
 from ebm_cli.cli import main
 
-TINY = "train data=gaussians_8 energy.width=16 trainer.batch_size=64 objective.steps=2 trainer.log_every=5 threads=1"
+TINY = "train data=gaussians_8 energy.width=16 trainer.batch_size=64 objective.steps=2 threads=1"
 
 
 def history(folder: Path) -> list[dict[str, Any]]:
@@ -32,13 +32,22 @@ def test_nll_by_replicas_agrees_with_quadrature(tmp_path: Path) -> None:
 
 def test_training_stops_when_nll_no_longer_improves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = "trainer.track=replicas trainer.stop=nll trainer.patience=20 trainer.checkpoint_every=10 trainer.steps=200"
+    # No step but the last one is logged.
+    words += " trainer.log_every=1000"
     assert main([*f"{TINY} {words} optimizer.lr=1e-12".split(), f"out={tmp_path / 'run'}"]) == 0
     said = capsys.readouterr().err
     measured = {row["step"]: row["nll_upper"] for row in history(tmp_path / "run") if "nll" in row}
     best, last = min(measured, key=lambda step: measured[step]), max(measured)
     assert last < 200 and last - best >= 20 and last - 10 - best < 20
+    rows = [row for row in history(tmp_path / "run") if "loss" in row]
+    assert rows[-1]["step"] == last
     assert f"training stops at step {last}: the upper bound of nll was lowest at step {best}" in said
     assert (tmp_path / "run" / "checkpoints" / "best").read_text().strip() == f"step-{best}"
+    # A run that has stopped is complete, until a new patience lets it continue.
+    assert main(f"train resume={tmp_path / 'run'}".split()) == 0
+    assert max(row["step"] for row in history(tmp_path / "run")) == last
+    assert main(f"train resume={tmp_path / 'run'} trainer.stop=null trainer.steps={last + 5}".split()) == 0
+    assert max(row["step"] for row in history(tmp_path / "run")) == last + 5
 
 
 def test_stop_needs_an_estimate_and_its_names_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
