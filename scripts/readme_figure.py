@@ -1,34 +1,25 @@
-"""Draw README's first picture: draws of a model of images, unselected.
+"""Draw scripts/digits.png for README: final states of the chains of a digits run, and the same after denoising.
 
-    python scripts/readme_figure.py RUN scripts/mnist.png
+    python scripts/readme_figure.py RUN
 
-RUN is a sample run. The draws are a hundred states of its chains, as far apart along the chains as they can be.
+RUN is a sample run of a digits model.
 """
 
 import sys
 from pathlib import Path
 
-import numpy as np
+import matplotlib.image as mpimg
 
 from ebm_cli import figure
-from ebm_cli.chain.chain_file import read
-
-COUNT, COLUMNS = 100, 20
 
 
 def main() -> None:
-    run, to = map(Path, sys.argv[1:])
-    x = read(run / "chains.nc").x
-    event = x.shape[2:]
-    # Whole rounds of all chains, evenly spaced over their draws.
-    chains, draws = x.shape[:2]
-    rounds = -(-COUNT // chains)
-    spaced = x[:, np.linspace(0, draws - 1, rounds).round().astype(int)]
-    shown = spaced.transpose(1, 0, *range(2, x.ndim)).reshape(-1, *event)[:COUNT]
-    # Pixels of the data are in [−1, 1].
-    levels = np.clip((shown[:, 0] + 1) / 2, 0, 1)
-    picture = figure.grid(levels, columns=COLUMNS)
-    picture.savefig(to, dpi=220)
+    figures = Path(sys.argv[1]) / "figures"
+    picture, both = figure.new(2, width=11.0, height=3.9)
+    for axes, name in zip(both, ("samples", "denoised"), strict=True):
+        axes.imshow(mpimg.imread(figures / f"{name}.png"))
+        axes.axis("off")
+    picture.savefig(Path(__file__).with_name("digits.png"), dpi=110)
 
 
 if __name__ == "__main__":
