@@ -114,10 +114,14 @@ def verb_checks(job: Job) -> Iterator[tuple[str, Callable[[], object]]]:
 
 
 def check_path_is_used(job: Job) -> None:
-    """Raise InputError if the line sets a path, and training uses a sampler that moves along none."""
+    """Raise InputError if the line sets a path, and training moves no chains or moves them along none."""
+    from ebm_cli.assembly.build import asks
+
     typed = [word.partition("=")[0] for word in job.words if word.partition("=")[0].partition(".")[0] == "path"]
     if typed and option_name(job.config["sampler"].get("_target_")) != "tempering":
         raise InputError(f"{typed[0]} is used only by sampler=tempering. Type that as well, or leave it out")
+    if typed and not {"sampler", "start"} <= asks(job.config.get("objective") or {}):
+        raise InputError(f"{typed[0]} is used only by objectives that move chains, such as objective=contrastive")
 
 
 def check_parts(job: Job) -> None:

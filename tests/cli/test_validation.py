@@ -53,6 +53,11 @@ WRONG = {
         "train sampler=sgld path.replicas=3",
         ["path.replicas is used only by"],
     ),
+    "a path without chains": (
+        "train path=base objective=score_matching",
+        ["path is used only by objectives that move chains"],
+    ),
+    "a box without its base": ("train path=base path.box=[-3,3]", ["path.box is used only by path.base=box"]),
     "no renewal": ("train path=base path.renew_every=0", ["path.renew_every must be >= 1, got 0"]),
     "a kernel without a test": (
         "sample energy=double_well sampler.kernel=sgld",
