@@ -15,7 +15,7 @@ def history(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_nll_by_replicas_agrees_with_quadrature(tmp_path: Path) -> None:
+def test_log_z_by_replicas_agrees_with_quadrature(tmp_path: Path) -> None:
     run, found = tmp_path / "run", tmp_path / "found"
     words = "trainer.track=replicas trainer.steps=40 trainer.checkpoint_every=20"
     assert main([*f"{TINY} {words}".split(), f"out={run}"]) == 0
@@ -23,11 +23,10 @@ def test_nll_by_replicas_agrees_with_quadrature(tmp_path: Path) -> None:
     assert [row["step"] for row in measured] == [20, 40]
     last = measured[-1]
     assert last["nll_lower"] < last["nll"] < last["nll_upper"] and last["nll_swap_rate_min"] > 0.25
-    assert main(["evaluate", f"run={run}", "metric=[nll]", "threads=1", f"out={found}"]) == 0
-    exact = json.loads((found / "metrics.json").read_text())["nll"]
-    # Training uses at most 500 of the held-out rows, evaluate all of them, so both have a sampling error of their own.
-    error = (last["log_z_se"] ** 2 + 2 * exact["se"] ** 2) ** 0.5
-    assert abs(last["nll"] - exact["value"]) < 4 * error
+    assert last["nll_upper"] - last["nll"] == pytest.approx(2 * last["log_z_se"], rel=0.01)
+    assert main(["evaluate", f"run={run}", "metric=[log_z]", "threads=1", f"out={found}"]) == 0
+    exact = json.loads((found / "metrics.json").read_text())["log_z"]["value"]
+    assert abs(last["log_z"] - exact) < 4 * last["log_z_se"]
 
 
 def test_training_stops_when_nll_no_longer_improves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
