@@ -132,17 +132,6 @@ def sweep_rows(folder: Path) -> list[dict[str, str]]:
     return list(csv.DictReader((folder / "sweep.csv").read_text().splitlines()))
 
 
-class Formula(nn.Module):
-    """An energy by a function of states."""
-
-    def __init__(self, f: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.f = f
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.f(x)
-
-
 def jiggled(energy: nn.Module, rng: torch.Generator) -> nn.Module:
     """The energy with its parameters moved a little, so that none is at its starting value."""
     with torch.no_grad():

@@ -26,7 +26,7 @@ MIN_EVALUATIONS = 10_000
 # Steps of the pilot between replicas, and the smallest number of replicas.
 REPLICA_SPACING, MIN_REPLICAS = 2, 3
 
-# Range of the number of leapfrog steps of a ladder's kernel, and the jitter of their step size.
+# Range of the number of leapfrog steps of a ladder's kernel, and the jitter of the step size along paths.
 MIN_LEAPFROG_STEPS, MAX_LEAPFROG_STEPS = 3, 6
 STEP_SIZE_JITTER = 0.3
 
@@ -56,9 +56,8 @@ class Ladder:
     @property
     def kernel(self) -> HMC:
         """Return HMC at β = 1 with trajectories of about a quarter of a standard normal's period."""
-        step, jitter = self.step_sizes[0], STEP_SIZE_JITTER
-        L = int(np.clip(round(QUARTER_PERIOD / step), MIN_LEAPFROG_STEPS, MAX_LEAPFROG_STEPS))
-        return HMC(step, L, jitter, short=0.0, log_step_std=0.0, temperature=1.0, scales=None)
+        step = self.step_sizes[0]
+        return path_hmc(step, int(np.clip(round(QUARTER_PERIOD / step), MIN_LEAPFROG_STEPS, MAX_LEAPFROG_STEPS)))
 
 
 @dataclass(frozen=True)
@@ -89,6 +88,11 @@ class Pilot:
         return dataclasses.replace(self.kernel, step_size=step_size)
 
 
+def path_hmc(step_size: float, leapfrog_steps: int) -> HMC:
+    """Return the HMC that moves states along paths: with jittered steps, at temperature 1 of each density."""
+    return HMC(step_size, leapfrog_steps, STEP_SIZE_JITTER, short=0.0, log_step_std=0.0, temperature=1.0, scales=None)
+
+
 def with_longest_step(kernel: PathKernel) -> PathKernel:
     """Return the kernel at its maximum step size, at which it travels a quarter of a standard normal's period."""
     if isinstance(kernel, MALA):
@@ -102,14 +106,14 @@ def run_pilot(
 ) -> tuple[Pilot | None, PathStates]:
     """Return the pilot and the final states of its population; None if the model is not reached.
 
-    kernel: moves the population; its step size is found.
-    chains: size of the population, at least 64.
-
     The model is not reached if that takes more than 2,000 steps of β, or more than the budget.
 
     Adaptive sequential Monte Carlo (Del Moral, Doucet and Jasra, 2012, Stat. Comput. 22, 1009): β rises until the
     effective sample size is nine tenths of the population, which is resampled and moved by two transitions. The step
     size follows the acceptance, log ε' = log ε + GAIN·(acceptance − target).
+
+    kernel: moves the population; its step size is found.
+    chains: size of the population, at least 64.
     """
     kernel = with_longest_step(kernel)
     max_step_size, used_before = kernel.step_size, path.budget.used

@@ -13,22 +13,21 @@ from ebm_cli.chain.counted_path import CountedPath
 from ebm_cli.chain.pilot import (
     MIN_POPULATION,
     REPLICA_SPACING,
-    STEP_SIZE_JITTER,
     Ladder,
     PathKernel,
+    path_hmc,
     run_pilot,
 )
 from ebm_cli.energy import frozen
 from ebm_cli.path.base import BasePath
 from ebm_cli.sampler import Sampler
-from ebm_cli.sampler.hmc import HMC
 from ebm_cli.sampler.tempering import Tempering
 
 # Largest population of the pilot, and the number of gradients that it may use.
 MAX_POPULATION = 256
 PILOT_BUDGET = 2_000_000
 # Moves the pilot's population if the user chose no kernel.
-PILOT_KERNEL = HMC(1.0, 8, STEP_SIZE_JITTER, short=0.0, log_step_std=0.0, temperature=1.0, scales=None)
+PILOT_KERNEL = path_hmc(1.0, 8)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from ebm_cli.path.base import BasePath
 from ebm_cli.sampler import Sampler
 from ebm_cli.sampler._replica_exchange import ReplicaStates
 from ebm_cli.sampler.tempering import Tempering
-from ebm_cli.start import InitialStates, KeepsReplicas, Start
+from ebm_cli.start import InitialStates
 
 # Number of gradients that a pilot run may use in training.
 PILOT_BUDGET = 200_000
@@ -64,24 +64,16 @@ class TrainingReplicas(nn.Module):
         self.uses += 1
         return with_ladder(configured, self.ladder, cast(PathKernel, configured.kernel))
 
-    def resume(self, sampler: Tempering, initial: InitialStates) -> ReplicaStates:
+    def resume(self, initial: InitialStates) -> ReplicaStates:
         """Return where replicas continue: at their last states, or all at the initial state of their chain."""
-        x = initial.x[:, None] if initial.replicas is None else initial.replicas
-        if initial.replicas is None:
-            x = x.expand(-1, len(sampler.path.replica_betas()), *initial.x.shape[1:])
-        return ReplicaStates(x, self.odd)
+        return ReplicaStates(initial.x[:, None] if initial.replicas is None else initial.replicas, self.odd)
 
-    def keep(self, start: Start, initial: InitialStates, chains: Trajectory, steps: int) -> dict[str, Tensor]:
-        """Store the final states of all replicas, and return the scalars to log."""
-        assert chains.replicas is not None and chains.replica_states is not None
+    def follow(self, chains: Trajectory, steps: int) -> dict[str, Tensor]:
+        """Take over what the next training step needs of these steps, and return the scalars to log."""
+        assert chains.replicas is not None
         self.odd ^= bool(steps % 2)
         self.follow_acceptance(chains.replicas.accept, chains.sampler)
-        if isinstance(start, KeepsReplicas):
-            start.keep_replicas(initial, chains.replica_states, steps)
-        else:
-            start.keep(initial, chains.last.x, steps)
-        tried = chains.replicas.tried > 0
-        return {"swap_rate_min": smallest_rate(chains.replicas.swap_rates()[tried])}
+        return {"swap_rate_min": chains.replicas.min_swap_rate()}
 
     def follow_acceptance(self, accept: Float[Tensor, " moving"], sampler: Sampler) -> None:
         """Change the length of each replica's step by its acceptance in this training step."""
@@ -91,11 +83,6 @@ class TrainingReplicas(nn.Module):
         changes = (GAIN * (accept - target)).exp().tolist()
         steps = [step * change for step, change in zip(self.ladder.step_sizes, changes, strict=True)]
         self.ladder = Ladder(self.ladder.betas, steps)
-
-
-def smallest_rate(rates: Float[Tensor, "pairs n"]) -> Float[Tensor, ""]:
-    """Return the smallest mean swap rate of these pairs of replicas; 1 if there are none."""
-    return rates.mean(1).amin() if len(rates) else torch.ones((), device=rates.device)
 
 
 def add_state_of_old_checkpoint(_: nn.Module, stored: dict[str, Any], prefix: str, *__: Any) -> None:

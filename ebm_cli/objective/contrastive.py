@@ -14,7 +14,7 @@ from ebm_cli.objective import Objective, Outcome, temperature_of
 from ebm_cli.objective._training_replicas import TrainingReplicas
 from ebm_cli.sampler import Sampler
 from ebm_cli.sampler.tempering import Tempering
-from ebm_cli.start import Start
+from ebm_cli.start import KeepsReplicas, Start
 
 
 class ChainObjective(Objective):
@@ -40,12 +40,14 @@ class ChainObjective(Objective):
         sampler, resumed = self.sampler, None
         if self.replicas is not None:
             sampler = self.replicas.sampler(cast(Tempering, sampler), energy, rng)
-            resumed = self.replicas.resume(sampler, initial)
+            resumed = self.replicas.resume(initial)
         chains = run_chains(sampler, energy, initial.x, self.steps, rng, thin=None, engine=self.engine, resumed=resumed)
         x_model = chains.last.x.detach()
-        scalars = {} if self.replicas is None else self.replicas.keep(self.start, initial, chains, self.steps)
-        if self.replicas is None:
+        if chains.replica_states is not None and isinstance(self.start, KeepsReplicas):
+            self.start.keep_replicas(initial, chains.replica_states, self.steps)
+        else:
             self.start.keep(initial, x_model, self.steps)
+        scalars = {} if self.replicas is None else self.replicas.follow(chains, self.steps)
         scalars |= {
             "acceptance": chains.accept.mean(),
             "chain_gradients": chains.gradients.mean(),

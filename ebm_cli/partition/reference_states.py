@@ -5,11 +5,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ebm_cli.chain.loop import run_chains
+from ebm_cli.chain.pilot import path_hmc
 from ebm_cli.chain.tuning import Tuning
 from ebm_cli.energy import device_of
 from ebm_cli.path._coordinates import Integrand, WhitenedEnergy
 from ebm_cli.rng import generator
-from ebm_cli.sampler.hmc import HMC
 
 N_CHAINS, N_STEPS, N_DRAWS = 64, 200, 20
 
@@ -26,7 +26,6 @@ def explore(integrand: Integrand) -> Float[Tensor, "n *event"]:
     d = integrand.size
     plain = WhitenedEnergy(integrand, torch.zeros(d, device=here), torch.eye(d, device=here))
     z = torch.randn(N_CHAINS, d, generator=rng, device=here)
-    kernel = HMC(0.1, leapfrog_steps=5, step_size_jitter=0.3, short=0.0, log_step_std=0.0, temperature=1.0, scales=None)
     half, tuning = N_STEPS // 2, Tuning("step")
-    done = run_chains(kernel, plain, z, half, rng, burn_in=half, tuning=tuning, thin=half // N_DRAWS)
+    done = run_chains(path_hmc(0.1, 5), plain, z, half, rng, burn_in=half, tuning=tuning, thin=half // N_DRAWS)
     return plain.states(done.x.flatten(0, 1))

@@ -3,10 +3,9 @@
 from dataclasses import dataclass, field, fields
 
 from ebm_cli import check
-from ebm_cli.chain.pilot import STEP_SIZE_JITTER, PathKernel
+from ebm_cli.chain.pilot import PathKernel, path_hmc
 from ebm_cli.path import Path
 from ebm_cli.path.base import BASES, BasePath, check_box
-from ebm_cli.sampler.hmc import HMC
 from ebm_cli.sampler.mala import MALA
 from ebm_cli.sampler.nuts import NUTS
 
@@ -54,8 +53,7 @@ class LogZOptions:
             return MALA(1.0, temperature=1.0, scales=None)
         if self.kernel == "nuts":
             return NUTS(1.0, max_depth=6, temperature=1.0, scales=None)
-        jitter, L = STEP_SIZE_JITTER, self.leapfrog_steps
-        return HMC(1.0, L, step_size_jitter=jitter, short=0.0, log_step_std=0.0, temperature=1.0, scales=None)
+        return path_hmc(1.0, self.leapfrog_steps)
 
 
 @dataclass(frozen=True)

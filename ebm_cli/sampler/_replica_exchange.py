@@ -25,13 +25,11 @@ class ReplicaStates(NamedTuple):
     x: Float[Tensor, "n K *event"]
     odd: bool
 
-    def with_count(self, count: int) -> "ReplicaStates":
-        """Return states of this many replicas, each taken from the nearest fraction of the path."""
-        K = self.x.shape[1]
-        if count == K:
-            return self
-        places = [round(k * (K - 1) / (count - 1)) for k in range(count)]
-        return ReplicaStates(self.x[:, places], self.odd)
+
+def with_replica_count(x: Float[Tensor, "n K *event"], count: int) -> Float[Tensor, "n count *event"]:
+    """Return states of this many replicas, each taken from the nearest fraction of the path."""
+    K = x.shape[1]
+    return x if count == K else x[:, [round(k * (K - 1) / (count - 1)) for k in range(count)]]
 
 
 class Replicas(NamedTuple):
@@ -82,6 +80,10 @@ class Replicas(NamedTuple):
     def swap_rates(self) -> Float[Tensor, "pairs n"]:
         """Return the mean probability that replicas k and k + 1 of each chain swap, over the steps that try it."""
         return self.swapped / self.tried.clamp(min=1)[:, None]
+
+    def min_swap_rate(self) -> Float[Tensor, ""]:
+        """Return the smallest mean over chains of the swap rates of pairs that tried; 1 if none did."""
+        return torch.where(self.tried > 0, self.swap_rates().mean(1), 1.0).amin()
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from ebm_cli import check
 from ebm_cli.energy import CONTINUOUS
 from ebm_cli.path import Path
 from ebm_cli.sampler import Adjusted, CompilableKernel, Info, Sampler, State, check_scales, uniform_like
-from ebm_cli.sampler._replica_exchange import ReplicaExchange, Replicas, ReplicaStates
+from ebm_cli.sampler._replica_exchange import ReplicaExchange, Replicas, ReplicaStates, with_replica_count
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,8 @@ class Tempering(CompilableKernel):
     def resume(self, energy: nn.Module, stored: ReplicaStates) -> Replicas:
         """Return replicas that continue from stored states."""
         betas = self.path.replica_betas()
-        return self.exchange(energy).resume(stored.with_count(len(betas)), betas, self.replica_step_factors)
+        stored = stored._replace(x=with_replica_count(stored.x, len(betas)))
+        return self.exchange(energy).resume(stored, betas, self.replica_step_factors)
 
     def states(self, energy: nn.Module, replicas: Replicas) -> Float[Tensor, "n K *event"]:
         """Return the states of all replicas of each chain."""

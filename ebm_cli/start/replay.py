@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.data import Batch, Data
 from ebm_cli.energy import BINARY, CONTINUOUS, space_of
-from ebm_cli.sampler._replica_exchange import ReplicaStates
+from ebm_cli.sampler._replica_exchange import with_replica_count
 from ebm_cli.start import BufferAugmentation, InitialStates, noise_law, noise_name, noise_states
 
 
@@ -125,10 +125,9 @@ class Replay(nn.Module):
         self.age[initial.rows] = initial.age + steps
 
     def keep_replicas(self, initial: InitialStates, replicas: Float[Tensor, "n K *event"], steps: int) -> None:
-        count = replicas.shape[1]
         # The other chains get as many replicas. Before their first step all of them are at the chain's state.
-        before = self.x[:, None].expand(-1, count, *self.event) if self.replicas is None else self.replicas
-        self.replicas = ReplicaStates(before, odd=False).with_count(count).x.contiguous()
+        before = self.x[:, None] if self.replicas is None else self.replicas
+        self.replicas = with_replica_count(before, replicas.shape[1]).contiguous()
         self.keep(initial, replicas[:, 0], steps)
         self.replicas[initial.rows] = replicas
 

@@ -1,6 +1,7 @@
 """The held-out nll of a model in training, by annealing or by replica exchange."""
 
 import dataclasses
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from ebm_cli import rng
 from ebm_cli.assembly.components import Parts
 from ebm_cli.chain.loop import Trajectory, run_chains
 from ebm_cli.chain.replica_search import PILOT_KERNEL, find_replicas, with_ladder
-from ebm_cli.data import Data
+from ebm_cli.data import Batch, Data
 from ebm_cli.data._rows import noisy_split
 from ebm_cli.energy import frozen
 from ebm_cli.estimate import Estimate, refused
@@ -46,6 +47,11 @@ class Likelihood:
         self.held_out = noisy_split(data, "held_out", 0).x[:MAX_ROWS]
         self.path = BasePath("auto", None, "auto", renew_every=1, data=data)
 
+    @cached_property
+    def train(self) -> Batch:
+        """Return the training rows with their noise."""
+        return noisy_split(self.data, "train", 0)
+
     def measure(self, parts: Parts, state: TrainState) -> dict[str, float]:
         """Return nll, its bounds and, by replica exchange, the swap rate and log Z; without those that are refused."""
         energy = state.energy if state.averaged is None else state.averaged.module
@@ -60,8 +66,7 @@ class Likelihood:
 
     def by_annealing(self, energy: nn.Module, T: float, event: tuple[int, ...]) -> Estimate:
         """Return log Z by annealing from a Gaussian and back."""
-        train = noisy_split(self.data, "train", 0)
-        integrand = Integrand.from_data(energy, T, event, train, self.data.noise, self.seed)
+        integrand = Integrand.from_data(energy, T, event, self.train, self.data.noise, self.seed)
         return log_z(integrand, CHEAP_SETTINGS, Budget()).estimate
 
     def by_replicas(self, energy: nn.Module, T: float, generator: torch.Generator) -> tuple[Estimate, dict[str, Any]]:
@@ -99,5 +104,5 @@ def log_z_of(chains: Trajectory, betas: list[float], log_volume: float) -> tuple
         return refused("no state came from the far end of the path", "nats"), {}
     delta_u = chains.delta_u.double().cpu().numpy()
     estimate = with_error_bounds(replica_log_z(np.array(betas), delta_u, log_volume, Estimate(1.0)))
-    smallest = float(chains.replicas.swap_rates().mean(1).min())
-    return estimate, {"log_z": estimate.value, "log_z_se": estimate.se, "nll_swap_rate_min": smallest}
+    rate = float(chains.replicas.min_swap_rate())
+    return estimate, {"log_z": estimate.value, "log_z_se": estimate.se, "nll_swap_rate_min": rate}

@@ -75,9 +75,8 @@ def log_step(
 
     rate: training steps per second.
     """
-    row = log.log(
-        outcome, norm, rate, {} if outcome.x_model is None else {"outside": warnings.outside(outcome.x_model)}
-    )
+    extra = {} if outcome.x_model is None else {"outside": warnings.outside(outcome.x_model)}
+    row = log.log(outcome, norm, rate, extra)
     for warning in warnings.add(log.state.step, row):
         terminal.say(warning)
         log.warn(warning)

@@ -6,15 +6,14 @@ from typing import Any
 
 from ebm_cli.assembly.build import node_of
 from ebm_cli.assembly.permission import Config
-from ebm_cli.chain.pilot import STEP_SIZE_JITTER
+from ebm_cli.chain.pilot import path_hmc
 from ebm_cli.run.folder import Run
 from ebm_cli.run.terminal import Terminal
-from ebm_cli.sampler.hmc import HMC
 
 TEMPERING, BASE_PATH = "ebm_cli.sampler.tempering.Tempering", "ebm_cli.path.base.BasePath"
 REPLAY = "ebm_cli.start.replay.Replay"
 # Short trajectories. A pilot run finds their step.
-KERNEL = HMC(0.3, 4, STEP_SIZE_JITTER, short=0.0, log_step_std=0.0, temperature=1.0, scales=None)
+KERNEL = path_hmc(0.3, 4)
 
 
 def with_replica_defaults(config: Config, run: Run, terminal: Terminal) -> Config:
@@ -28,20 +27,9 @@ def with_replica_defaults(config: Config, run: Run, terminal: Terminal) -> Confi
     groups = {key.partition(".")[0] for key in typed}
     if config.get("adapt") == "none" or not {"sampler", "path"} & groups or not finds_places(config):
         return config
-    objective, batch_size = config["objective"], config["trainer"]["batch_size"]
-    own = objective.get("chains") or batch_size
-    # Chains that mix are about independent, so that a gradient needs fewer of them.
-    is_fixed = "objective.chains" in typed or "chains" not in objective
-    chains = own if is_fixed else max(1, own // 2)
-    size = (config.get("start") or {}).get("size")
-    if "start.size" in typed and not is_fixed and isinstance(size, int):
-        chains = min(chains, size)
-    if not isinstance(chains, int) or chains < 1:
-        # The components report it by the name of the key that is wrong.
+    values = suitable_values(config, typed)
+    if not values:
         return config
-    values: dict[str, Any] = {"objective.steps": 1} | ({} if is_fixed else {"objective.chains": chains})
-    if (config.get("start") or {}).get("_target_") == REPLAY:
-        values |= {"start.size": chains, "start.restart": 0.0}
     terminal.say(f"sampler: a pilot run finds the replicas{own_values(values, typed)}")
     if "sampler.kernel" not in typed:
         values |= {f"sampler.kernel.{key}": value for key, value in node_of(KERNEL).items()}
@@ -52,6 +40,24 @@ def with_replica_defaults(config: Config, run: Run, terminal: Terminal) -> Confi
             functools.reduce(dict.__getitem__, groups_of_key, changed)[name] = value
     run.write_config(changed)
     return changed
+
+
+def suitable_values(config: Config, typed: set[str]) -> dict[str, Any]:
+    """Return values for the numbers of chains and steps; none if a number that they follow is wrong.
+
+    The components report a wrong number by the name of its key.
+    """
+    objective, start = config["objective"], config.get("start") or {}
+    own = objective.get("chains") or config["trainer"]["batch_size"]
+    # Chains that mix are about independent, so that a gradient needs fewer of them.
+    is_fixed = "objective.chains" in typed or "chains" not in objective
+    chains = own if is_fixed else max(1, own // 2)
+    if "start.size" in typed and not is_fixed and isinstance(start.get("size"), int):
+        chains = min(chains, start["size"])
+    if not isinstance(chains, int) or chains < 1:
+        return {}
+    values: dict[str, Any] = {"objective.steps": 1} | ({} if is_fixed else {"objective.chains": chains})
+    return values | ({"start.size": chains, "start.restart": 0.0} if start.get("_target_") == REPLAY else {})
 
 
 def own_values(values: dict[str, Any], typed: set[str]) -> str:

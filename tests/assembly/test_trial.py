@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from ebm_cli.assembly.trial import try_energy
 from ebm_cli.check import InputError
 from ebm_cli.energy.mlp import MLP
-from tests.contract import Formula, build
+from scripts.hard_energies import Formula
+from tests.contract import build
 
 
 def in_place(x: Tensor) -> Tensor:

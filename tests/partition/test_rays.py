@@ -12,7 +12,7 @@ from ebm_cli.energy import frozen
 from ebm_cli.partition.rays import not_normalizable
 from ebm_cli.partition.reference_states import reference_states
 from ebm_cli.path._coordinates import Integrand, WhitenedEnergy, whiten
-from tests.contract import Formula
+from scripts.hard_energies import Formula
 
 DIMENSIONS = (2, 5, *(pytest.param(d, marks=pytest.mark.slow) for d in (1, 3, 16)))
 
