@@ -9,7 +9,8 @@ from torch import nn
 
 from ebm_cli.energy import ExactDraws, frozen
 from ebm_cli.partition.annealing import ais_forward, ais_reverse
-from ebm_cli.partition.bracket import bennett, bracket
+from ebm_cli.partition.bracket import bracket
+from ebm_cli.partition.bridge import bennett
 from ebm_cli.partition.log_weights import mean_and_error
 from ebm_cli.rng import generator
 from scripts.hard_energies import log_z_by_transfer_matrix

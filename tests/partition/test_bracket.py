@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import norm
 
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.partition.bracket import BLOCKS, ReversePaths, bennett, bracket, multi_sample_upper_bounds
+from ebm_cli.partition.bracket import BLOCKS, ReversePaths, bracket, multi_sample_upper_bounds
+from ebm_cli.partition.bridge import bennett
 from ebm_cli.partition.log_weights import student_factor, student_quantile
 
 OK = Estimate(1.0, reasons=("chains agree",))
