@@ -9,7 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli.check import InputError
-from ebm_cli.energy import NO_GRADIENT, frozen, space_of
+from ebm_cli.energy import DISCRETE, NO_GRADIENT, frozen, space_of
+from ebm_cli.energy._sites import Sites
 
 # Minimum number of states. It is small because energies may be large networks.
 MIN_STATES = 5
@@ -36,11 +37,14 @@ def try_energy(energy: nn.Module, event: tuple[int, ...], needs_gradient: bool =
 
 
 def random_states(n: int, event: tuple[int, ...], space: str) -> Float[Tensor, "n *event"]:
-    """Return normal noise, or zeros and ones for a discrete space, on the default device and of the default type."""
+    """Return normal noise, or uniform values of discrete sites, on the default device and of the default type."""
     rng = torch.Generator().manual_seed(0)
     with torch.device("cpu"):
-        x = torch.randn(n, *event, generator=rng)
-    x = x if space == "continuous" else (x > 0).to(x)
+        x = (
+            Sites(space, event).uniform(n, rng, torch.get_default_dtype())
+            if space in DISCRETE
+            else torch.randn(n, *event, generator=rng)
+        )
     return x.to(torch.get_default_device())
 
 

@@ -20,11 +20,11 @@ from ebm_cli.check import InputError
 
 Capability = TypeVar("Capability")
 
-# What a state can be: any numbers; zeros and ones; one of several values per coordinate.
-SPACES = ("continuous", "binary", "categorical")
-# The `spaces` of a part that works only on such states.
+# What a state can be: any numbers; zeros and ones; minus ones and ones; one of several categories per site.
+SPACES = ("continuous", "binary", "spin", "categorical")
+# The `spaces` of a part that works only on such states. Discrete states have finitely many values per site.
 CONTINUOUS = frozenset({"continuous"})
-BINARY = frozenset({"binary"})
+DISCRETE = frozenset(SPACES) - CONTINUOUS
 
 # Starts with the key, because it is reported under the name of the energy.
 NO_EVENT = "event is unknown, the shape of one sample: set it, for example 'event=[2]', or choose data"
@@ -89,7 +89,7 @@ def declared_attribute(energy: object, name: str) -> Any:
 
 
 def space_of(part: object) -> str:
-    """Return the `space` that an energy or a data set declares, binary or categorical, otherwise continuous."""
+    """Return the `space` that an energy or a data set declares, otherwise continuous."""
     space = declared_attribute(part, "space")
     return space if isinstance(space, str) else "continuous"
 

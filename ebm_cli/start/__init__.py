@@ -3,6 +3,7 @@
 CD-k, persistent CD and short-run sampling are one objective with three starts: data, replay, noise.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -11,10 +12,9 @@ from torch import Tensor
 
 from ebm_cli import check
 from ebm_cli.data import Batch
+from ebm_cli.energy import DISCRETE
+from ebm_cli.energy._sites import Sites
 from ebm_cli.rng import normal_like
-
-# The distribution of noise on binary states.
-COINS = "coins"
 
 
 class InitialStates(NamedTuple):
@@ -90,30 +90,35 @@ class Memoryless:
         """Do nothing."""
 
 
-def noise_law(distribution: str, space: str) -> str:
-    """Return the distribution of noise on a space: the one that is asked for, or fair coins if states are binary."""
-    return COINS if space == "binary" else distribution
+@dataclass(frozen=True)
+class NoiseLaw:
+    """Noise with independent coordinates: uniform on [−scale, scale] or N(0, scale²); discrete sites are uniform.
 
+    space: of the states. distribution: uniform or normal. scale: in units of x (> 0).
+    """
 
-def noise_states(
-    n: int, event: tuple[int, ...], distribution: str, scale: float, rng: torch.Generator, dtype: torch.dtype
-) -> Float[Tensor, "n *event"]:
-    """Return noise with independent coordinates: uniform on [−scale, scale], N(0, scale²), or 0 or 1 for fair coins."""
-    if distribution == COINS:
-        return torch.randint(2, (n, *event), generator=rng, device=rng.device).to(dtype)
-    if distribution == "uniform":
-        u = torch.rand(n, *event, generator=rng, device=rng.device, dtype=dtype)
-        return scale * (2 * u - 1)
-    return scale * torch.randn(n, *event, generator=rng, device=rng.device, dtype=dtype)
+    space: str
+    distribution: str
+    scale: float
 
+    def draw(
+        self, n: int, event: tuple[int, ...], rng: torch.Generator, dtype: torch.dtype
+    ) -> Float[Tensor, "n *event"]:
+        """Return independent states."""
+        if self.space in DISCRETE:
+            return Sites(self.space, event).uniform(n, rng, dtype)
+        if self.distribution == "uniform":
+            u = torch.rand(n, *event, generator=rng, device=rng.device, dtype=dtype)
+            return self.scale * (2 * u - 1)
+        return self.scale * torch.randn(n, *event, generator=rng, device=rng.device, dtype=dtype)
 
-def noise_name(distribution: str, scale: float) -> str:
-    """Return a description of the distribution of `noise_states`."""
-    if distribution == COINS:
-        return "zeros and ones of equal probability"
-    if distribution == "uniform":
-        return f"uniform noise on [−{scale:g}, {scale:g}]"
-    return f"normal noise of standard deviation {scale:g}"
+    def description(self, event: tuple[int, ...]) -> str:
+        """Return a description of the noise."""
+        if self.space in DISCRETE:
+            return f"{Sites(self.space, event).description()} of equal probability"
+        if self.distribution == "uniform":
+            return f"uniform noise on [−{self.scale:g}, {self.scale:g}]"
+        return f"normal noise of standard deviation {self.scale:g}"
 
 
 class BufferAugmentation:

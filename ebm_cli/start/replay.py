@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.data import Batch, Data
-from ebm_cli.energy import BINARY, CONTINUOUS, space_of
+from ebm_cli.energy import space_of
 from ebm_cli.sampler._replica_exchange import with_replica_count
-from ebm_cli.start import BufferAugmentation, InitialStates, noise_law, noise_name, noise_states
+from ebm_cli.start import BufferAugmentation, InitialStates, NoiseLaw
 
 
 class Replay(nn.Module):
@@ -33,8 +33,6 @@ class Replay(nn.Module):
     flip_probability: probability that a picture is mirrored (in [0, 1]).
     jitter_std: standard deviation of added noise, in units of x (≥ 0).
     """
-
-    spaces = CONTINUOUS | BINARY
 
     x: Tensor
     age: Tensor
@@ -73,8 +71,7 @@ class Replay(nn.Module):
         self.data = data
         self.restart = restart
         self.age_limit = age_limit
-        self.distribution = noise_law(distribution, space_of(energy))
-        self.scale = scale
+        self.noise = NoiseLaw(space_of(energy), distribution, scale)
         self.augmentation = BufferAugmentation(shift, flip_probability, jitter_std, event)
         self.event = event
         self.register_buffer("x", torch.zeros(size, *event, dtype=torch.get_default_dtype()))
@@ -116,7 +113,7 @@ class Replay(nn.Module):
         if self.chain_init == "data":
             assert self.data is not None
             return self.data.sample(n, rng).x
-        return noise_states(n, self.event, self.distribution, self.scale, rng, self.x.dtype)
+        return self.noise.draw(n, self.event, rng, self.x.dtype)
 
     def keep(self, initial: InitialStates, x: Float[Tensor, "n *event"], steps: int) -> None:
         if initial.rows is None:
@@ -132,7 +129,7 @@ class Replay(nn.Module):
         self.replicas[initial.rows] = replicas
 
     def policy(self, chains: int, steps: int) -> str:
-        at = "noised training samples" if self.chain_init == "data" else noise_name(self.distribution, self.scale)
+        at = "noised training samples" if self.chain_init == "data" else self.noise.description(self.event)
         times = []
         if self.restart:
             times.append(f"after {steps / self.restart:,.0f} kernel steps on average")

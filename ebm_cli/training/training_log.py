@@ -18,7 +18,7 @@ from ebm_cli.logger import Logger, open_places, tags
 from ebm_cli.logger.run_record import open_record
 from ebm_cli.objective import Outcome
 from ebm_cli.run.folder import Run
-from ebm_cli.start import noise_law, noise_states
+from ebm_cli.start import NoiseLaw
 from ebm_cli.start.replay import Replay
 from ebm_cli.training.state import TrainState
 
@@ -112,16 +112,15 @@ class TrainingLog(AbstractContextManager["TrainingLog"]):
                 self.events.histogram(f"energies/{name}", finite, self.state.step, tags.HISTOGRAMS[name])
 
     def noise_energies(self, like: Tensor) -> Tensor:
-        """Return energies of the start's noise; of uniform noise on [−1, 1], or of coins, if it has none.
+        """Return energies of the start's noise; of uniform noise, on [−1, 1] if states are continuous, if it has none.
 
         The noise is the same at each call. The energy is in evaluation mode, because dropout and power iterations would
         change its state.
         """
-        usual = noise_law("uniform", space_of(self.parts.energy))
-        distribution = getattr(self.parts.start, "distribution", usual)
-        scale = getattr(self.parts.start, "scale", 1.0)
+        usual = NoiseLaw(space_of(self.parts.energy), "uniform", 1.0)
+        law = getattr(self.parts.start, "noise", usual)
         own = torch.Generator(like.device).manual_seed(0)
-        noise = noise_states(min(len(like), MAX_IMAGES), tuple(like.shape[1:]), distribution, scale, own, like.dtype)
+        noise = law.draw(min(len(like), MAX_IMAGES), tuple(like.shape[1:]), own, like.dtype)
         with torch.no_grad(), frozen(self.parts.energy):
             return self.parts.energy(noise)
 
