@@ -48,3 +48,17 @@ def test_resampled_pixels_have_the_mean_of_their_gray_levels_and_differ_between_
     deviation = (held_out.x - levels).square().mean() - (levels * (1 - levels)).mean()
     assert abs(float(deviation)) < 4 * 0.25 / levels.numel() ** 0.5
     assert torch.equal(held_out.x[(levels == 0) | (levels == 1)], levels[(levels == 0) | (levels == 1)])
+
+
+@pytest.mark.parametrize("space", ["spin", "binary"])
+def test_patterns_have_the_fraction_of_units_on_and_are_all_of_both_splits(space: str) -> None:
+    changes = {"count": 50, "size": 400, "fraction": 0.2, "space": space}
+    data, other = build("data", "patterns", changes), build("data", "patterns", changes | {"seed": 1})
+    x = data.split("train").x
+    assert torch.equal(x, data.split("held_out").x) and space_of(data) == space
+    on = (x == 1).double()
+    assert torch.equal((x == (-1 if space == "spin" else 0)).double(), 1 - on)
+    assert abs(float(on.mean()) - 0.2) < 4 * (0.2 * 0.8 / x.numel()) ** 0.5
+    drawn = data.sample(1000, seeded(0))
+    assert drawn.y is not None and torch.equal(drawn.x, x[drawn.y]) and len(drawn.y.unique()) == 50
+    assert not torch.equal(other.split("train").x, x)
