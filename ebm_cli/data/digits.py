@@ -3,9 +3,13 @@
 import numpy as np
 from sklearn.datasets import load_digits
 
-from ebm_cli.data._labeled_pictures import LabeledPictures
+from ebm_cli.data._labeled_pictures import GrayLevels, LabeledPictures
 
-HELD_OUT = 360
+
+def read_pictures() -> GrayLevels:
+    """Return the 1,797 pictures, of which 360 are to be held out."""
+    levels, labels = load_digits(return_X_y=True)
+    return GrayLevels(np.asarray(levels), np.asarray(labels), white=16.0, held_out=360)
 
 
 class Digits(LabeledPictures):
@@ -18,5 +22,4 @@ class Digits(LabeledPictures):
     """
 
     def __init__(self, noise: float) -> None:
-        pixels, labels = load_digits(return_X_y=True)
-        super().__init__(np.asarray(pixels) / 8 - 1, np.asarray(labels), HELD_OUT, noise)
+        super().__init__(read_pictures(), noise)

