@@ -104,6 +104,15 @@ class PairwiseEnergy(nn.Module):
     def independent_sites(self) -> list[Int[Tensor, " _"]]:
         return [group.to(self.pairs.device) for group in self._groups]
 
+    def n_sites(self) -> int:
+        return self.sites.count
+
+    def order_parameter(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
+        """Return (k·p − 1)/(k − 1), p the largest fraction of sites with one of the k values; |Σs|/d for spins."""
+        k, numbers = self.sites.values, self.sites.numbers(x)
+        fractions = torch.stack([(numbers == value).to(x.dtype).mean(1) for value in range(k)])
+        return (k * fractions.amax(0) - 1) / (k - 1)
+
     def bonds(self) -> Int[Tensor, "pairs 2"]:
         return self.pairs
 
