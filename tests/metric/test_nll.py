@@ -105,13 +105,13 @@ def test_every_row_has_a_line_with_its_score() -> None:
 
 
 def test_wrong_baselines_are_named() -> None:
-    with pytest.raises(InputError, match="baselines must be one of gaussian, mixture, kernel, flow, got 'gausian'"):
+    with pytest.raises(InputError, match=r"baselines must be one of gaussian, .*, tree, .*, got 'gausian'"):
         build("metric", "nll", {"baselines": ["gausian"]})
 
 
 def test_wrong_numbers_of_the_recipe_and_all_wrong_baselines_are_named_at_once() -> None:
     with pytest.raises(InputError) as wrong:
-        build("metric", "nll", {"chains": 3, "steps": 10, "baselines": ["flow", "gausian", "tree"]})
+        build("metric", "nll", {"chains": 3, "steps": 10, "baselines": ["flow", "gausian", "trees"]})
     assert [m.split(" ")[0] for m in wrong.value.messages] == ["chains", "steps", "baselines", "baselines"]
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from ebm_cli.check import InputError
-from ebm_cli.energy import DISCRETE
+from ebm_cli.data import DISCRETE
 
 
 @dataclass(frozen=True)
