@@ -1,5 +1,6 @@
 """Build all components of a run in one pass, each after the components that its constructor needs, and check them."""
 
+from contextlib import suppress
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -7,18 +8,20 @@ import torch
 from torch import nn
 
 from ebm_cli import check, rng
-from ebm_cli.assembly.build import INJECTED, asks, make, parameters_of, with_role
+from ebm_cli.assembly.build import INJECTED, asks, locate, make, parameters_of, with_role
 from ebm_cli.assembly.components import Parts
 from ebm_cli.assembly.composition import trained_parts
 from ebm_cli.assembly.permission import Config
-from ebm_cli.assembly.spaces import check_spaces
+from ebm_cli.assembly.space_defaults import is_typed, sampler_for
+from ebm_cli.assembly.spaces import check_spaces, misfit
 from ebm_cli.assembly.trial import try_energy
 from ebm_cli.chain.engine import resolve_engine
 from ebm_cli.check import InputError
 from ebm_cli.data import DataRecord
-from ebm_cli.energy import NO_EVENT
+from ebm_cli.energy import NO_EVENT, HiddenUnits, offers, space_of, works_on
 from ebm_cli.energy._composition import TrainedComponent
 from ebm_cli.objective import Objective, check_compatible
+from ebm_cli.run import shipped
 from ebm_cli.run.machine import Machine
 from ebm_cli.sampler import CompilableKernel
 
@@ -69,6 +72,9 @@ class Assembly:
         self.nodes: dict[str, Config] = {group: config[group] for group in GROUPS if config.get(group)}
         self.nodes |= {f"regularizer.{name}": node for name, node in (config.get("regularizer") or {}).items()}
         self.built: dict[str, Any] = {}
+        self.chosen = set(config.get("made", {}).get("chosen", []))
+        self.replaced: dict[str, Config] = {}
+        self.notes: list[str] = []
         self.failed: set[str] = set()
         same = record is not None and record.target == (config.get("data") or {}).get("_target_")
         # A constructor that asks for a component that the configuration leaves out gets None.
@@ -86,8 +92,11 @@ class Assembly:
                 self.problems.under(name, unprefixed=set(INJECTED) - set(self.nodes[name])),
                 rng.seeded_layers(self.seed, self.stream(name)),
             ):
-                if not self.asks_for_failed(name):
+                self.fit_to_space(name)
+                if name in self.nodes and not self.asks_for_failed(name):
                     self.built[name] = self.made(name)
+            if name not in self.nodes:
+                continue
             if name not in self.built:
                 self.failed.add(name)
             if name in INJECTED:
@@ -98,6 +107,7 @@ class Assembly:
                 self.choose_engine()
             if name == "energy":
                 self.agree_on_event()
+        self.set_temperature()
 
     def order(self) -> list[str]:
         """Return the groups in an order in which each comes after the groups that it needs."""
@@ -115,7 +125,36 @@ class Assembly:
             providers |= {"data"} if name in ("energy", "sampler") else {"data", "energy"}
         if "engine" in asked:
             providers.add("sampler")
+        if self.follows_energy(name):
+            providers.add("energy")
         return providers - {name}
+
+    def follows_energy(self, name: str) -> bool:
+        """Return True if a default of this group may be replaced by one that works on the energy's states."""
+        if name.partition(".")[0] not in ("sampler", "regularizer") or "energy" not in self.nodes:
+            return False
+        return not asks(self.nodes["energy"]) & {"sampler", "start", "objective"}
+
+    def fit_to_space(self, name: str) -> None:
+        """Replace a sampler, or leave out a regularizer, that the line did not choose and that does not work here."""
+        energy, group = self.built.get("energy"), name.partition(".")[0]
+        if energy is None or not self.follows_energy(name) or is_typed(group, self.chosen):
+            return
+        with suppress(InputError):
+            part, space = locate(self.nodes[name].get("_target_")), space_of(energy)
+            if works_on(part, space):
+                return
+            own = shipped.option_or_class(self.nodes["energy"])
+            reason = misfit(group, shipped.option_or_class(self.nodes[name]), part, space, own)
+            if group == "regularizer":
+                del self.nodes[name]
+                self.notes.append(f"left out: {reason}")
+                self.replaced["regularizer"] = {
+                    key.partition(".")[2]: node for key, node in self.nodes.items() if key.startswith("regularizer.")
+                }
+            elif node := sampler_for(energy, self.nodes[name]):
+                self.nodes[name] = self.replaced[group] = node
+                self.notes.append(f"sampler: {shipped.option_or_class(node)}, because {reason}")
 
     def stream(self, name: str) -> str:
         """Return the name of the stream of random numbers that initializes a group's layers."""
@@ -165,6 +204,12 @@ class Assembly:
                 raise InputError(f"event is {list(own)}, but data or event= give {list(event)}")
         self.injected["event"] = own
 
+    def set_temperature(self) -> None:
+        """Set the temperature at which hidden units are summed over to that of the sampler."""
+        energy, sampler = self.built.get("energy"), self.built.get("sampler")
+        if energy is not None and sampler is not None and offers(energy, HiddenUnits):
+            energy.set_temperature(sampler.temperature)
+
     def choose_engine(self) -> None:
         """Choose the engine that executes steps. A sampler that could not be built causes no second error here."""
         sampler = self.built.get("sampler")
@@ -197,7 +242,14 @@ class Assembly:
         """Return what was built."""
         groups = {group: self.built.get(group) for group in GROUPS if group != "path"}
         shared = {name: self.injected[name] for name in ("event", "engine")}
-        return Parts(machine=self.machine, regularizers=self.regularizers(), **groups, **shared)
+        return Parts(
+            machine=self.machine,
+            regularizers=self.regularizers(),
+            replaced=self.replaced,
+            assembly_notes=tuple(self.notes),
+            **groups,
+            **shared,
+        )
 
 
 def energy_of(node: Config, config: Config, **injected: Any) -> nn.Module:

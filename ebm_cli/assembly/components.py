@@ -1,6 +1,7 @@
 """The components of a run."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from torch import nn
 
@@ -16,7 +17,11 @@ from ebm_cli.start import Start
 
 @dataclass(frozen=True)
 class Parts:
-    """The components of a run; None for a group that its configuration leaves out."""
+    """The components of a run; None for a group that its configuration leaves out.
+
+    replaced: nodes that took the place of defaults which do not work on the energy's states, by group.
+    assembly_notes: a message on each of them.
+    """
 
     machine: machine.Machine
     event: tuple[int, ...]
@@ -28,6 +33,8 @@ class Parts:
     regularizers: dict[str, Regularizer]
     optimizer: OptimizerRecipe | None
     engine: str
+    replaced: dict[str, dict[str, Any]] = field(default_factory=dict)
+    assembly_notes: tuple[str, ...] = ()
 
     def with_sampler(self, sampler: Sampler) -> "Parts":
         """Return the parts with another sampler, and give the same sampler to the objective and the regularizers."""
@@ -50,5 +57,5 @@ class Parts:
 
     @property
     def notes(self) -> list[str]:
-        """Return the notes of data and energy on how they were composed."""
-        return [note for part in (self.data, self.energy) for note in notes_of(part)]
+        """Return the notes of data and energy on how they were composed, and those on defaults that were replaced."""
+        return [*(note for part in (self.data, self.energy) for note in notes_of(part)), *self.assembly_notes]

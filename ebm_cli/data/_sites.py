@@ -7,15 +7,16 @@ from functools import cached_property
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from ebm_cli.check import InputError
 from ebm_cli.data import DISCRETE
 
+WORDS = {"binary": "zeros and ones", "spin": "minus ones and ones"}
+
 
 @dataclass(frozen=True)
 class Sites:
-    """The sites of one discrete state. Values are numbered from 0.
+    """The d sites of a discrete state, each with one of k values, which are numbered from 0.
 
     A binary site is 0 or 1, and a spin is −1 or 1. A site with k categories is a one-hot vector, along the last axis.
 
@@ -30,14 +31,18 @@ class Sites:
         if self.space not in DISCRETE:
             raise InputError(f"states must have finitely many values per site, got {self.space} states")
         if self.space == "categorical" and (len(self.event) < 2 or self.event[-1] < 2):
-            raise InputError(
-                f"event must end with the number of categories (≥ 2), as in [10,3], got {list(self.event)}"
-            )
+            given = list(self.event)
+            raise InputError(f"event must end with the number of categories (≥ 2), as in [10,3], got {given}")
 
     @cached_property
     def count(self) -> int:
         """Return the number of sites, d."""
-        return math.prod(self.event[:-1] if self.space == "categorical" else self.event)
+        return math.prod(self.shape)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return the shape in which the sites are arranged."""
+        return self.event[:-1] if self.space == "categorical" else self.event
 
     @property
     def values(self) -> int:
@@ -49,26 +54,37 @@ class Sites:
         """Return the log of the number of states, d log k."""
         return self.count * math.log(self.values)
 
+    @property
+    def description(self) -> str:
+        """Return the values of a site, in words."""
+        return WORDS.get(self.space, f"one-hot vectors of {self.values} categories")
+
+    def vectors(self, like: Tensor) -> Float[Tensor, "k c"]:
+        """Return the values of a site, of the type and on the device of `like`: numbers, or vectors of length c = k."""
+        if self.space == "categorical":
+            return torch.eye(self.values, dtype=like.dtype, device=like.device)
+        return like.new_tensor([[0.0], [1.0]] if self.space == "binary" else [[-1.0], [1.0]])
+
+    def by_site(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, "n d c"]:
+        """Return the value of each site."""
+        return x.reshape(len(x), self.count, -1)
+
     def numbers(self, x: Float[Tensor, "n *event"]) -> Int[Tensor, "n d"]:
         """Return the number of each site's value."""
-        if self.space == "categorical":
-            return x.flatten(1, -2).argmax(2) if len(self.event) > 2 else x.argmax(2)
-        return (x.flatten(1) > 0).long()
+        each = self.by_site(x)
+        return each.argmax(2) if self.space == "categorical" else (each[..., 0] > 0).long()
 
     def states(self, numbers: Int[Tensor, "n d"], dtype: torch.dtype) -> Float[Tensor, "n *event"]:
         """Return the states whose sites have these values."""
-        if self.space == "categorical":
-            x = one_hot(numbers, self.values).to(dtype)
-        else:
-            x = numbers.to(dtype) if self.space == "binary" else (2 * numbers - 1).to(dtype)
-        return x.view(-1, *self.event)
+        like = torch.empty((), dtype=dtype, device=numbers.device)
+        return self.vectors(like)[numbers].reshape(-1, *self.event)
 
     def uniform(self, n: int, rng: torch.Generator, dtype: torch.dtype) -> Float[Tensor, "n *event"]:
         """Return states whose sites are independent and have all values with equal probability."""
         return self.states(torch.randint(self.values, (n, self.count), generator=rng, device=rng.device), dtype)
 
     def enumerated(self, first: int, last: int, device: torch.device, dtype: torch.dtype) -> Float[Tensor, "n *event"]:
-        """Return the states number `first` to `last` − 1 of all k^d, counted like digits in base k."""
+        """Return the states number `first` to `last` − 1 of all kᵈ, counted like digits in base k."""
         index = torch.arange(first, last, device=device)
         powers = self.values ** torch.arange(self.count - 1, -1, -1, device=device)
         return self.states(index[:, None] // powers % self.values, dtype)
@@ -76,9 +92,3 @@ class Sites:
     def contain(self, x: Float[Tensor, "n *event"]) -> bool:
         """Return True if all rows are states of this space."""
         return bool((self.states(self.numbers(x), x.dtype) == x).all())
-
-    def description(self) -> str:
-        """Return the values of a site, in words."""
-        return {"binary": "zeros and ones", "spin": "minus ones and ones"}.get(
-            self.space, f"one-hot vectors of {self.values} categories"
-        )

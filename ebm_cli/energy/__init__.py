@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrize import ParametrizationList
@@ -70,6 +70,52 @@ class Logits(Protocol):
     """f(x)[y] with p(y|x) = softmax f(x) and E(x) = −log Σ_y exp f(x)[y]."""
 
     def logits(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, "n classes"]: ...
+
+
+@runtime_checkable
+class Conditionals(Protocol):
+    """The distribution of a discrete site given all others, faster than from E of every value of the site."""
+
+    def independent_sites(self) -> list[Int[Tensor, " _"]]:
+        """Return all sites in groups. Sites of one group are independent of each other, given the others."""
+        ...
+
+    def site_logits(self, x: Float[Tensor, "n *event"], sites: Int[Tensor, " m"]) -> Float[Tensor, "n m k"]:
+        """Return −E of every value of each of these sites, given all other sites, up to a constant per site."""
+        ...
+
+
+@runtime_checkable
+class PairBonds(Protocol):
+    """E is a sum over pairs of sites that depends only on whether the two have equal values."""
+
+    def bonds(self) -> Int[Tensor, "pairs 2"]:
+        """Return the two sites of each pair."""
+        ...
+
+    def bond_energies(self) -> Float[Tensor, " pairs"]:
+        """Return the energy of different values minus that of equal values, of each pair.
+
+        Raises InputError if the energy has other terms, or if a pair prefers different values.
+        """
+        ...
+
+
+@runtime_checkable
+class HiddenUnits(Protocol):
+    """E(v) = −T log Σ_h exp(−E(v, h)/T): hidden units h ∈ {0, 1}^m are independent given v, and v given h."""
+
+    def set_temperature(self, temperature: float) -> None:
+        """Set T. It is that of the sampler."""
+        ...
+
+    def hidden_logits(self, v: Float[Tensor, "n *event"]) -> Float[Tensor, "n m"]:
+        """Return E(v, hⱼ = 0) − E(v, hⱼ = 1) of each hidden unit."""
+        ...
+
+    def visible_logits(self, h: Float[Tensor, "n m"]) -> Float[Tensor, "n *event"]:
+        """Return E(vᵢ = 0, h) − E(vᵢ = 1, h) of each visible unit."""
+        ...
 
 
 def offers(energy: object, capability: type[Capability]) -> TypeIs[Capability]:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.data import Data
 from ebm_cli.data._pictures import image_shape
+from ebm_cli.energy import space_of
 from ebm_cli.energy._network import Tail, apply_spectral_norm
 
 
@@ -16,7 +17,7 @@ class ConfinedNetwork(nn.Module):
 
     f does not grow faster than linearly. Therefore Z(T) is finite for all T > 0 if confinement > 0 or
     base_components ≥ 1; otherwise it may be infinite, and chains may diverge. A subclass builds its layers after this
-    constructor and then sets `scale` by `apply_spectral_norm`.
+    constructor and then sets `scale` by `apply_spectral_norm`. States are those of the data, continuous without data.
 
     width: units or channels of the first layer (≥ 1).
     depth: number of layers or stages (≥ `min_depth`).
@@ -41,6 +42,7 @@ class ConfinedNetwork(nn.Module):
         check.count("width", width)
         check.count("depth", depth, minimum=self.min_depth)
         self.event = event
+        self.space = space_of(data)
         self.tail = Tail(confinement, base_components, event, data)
 
 

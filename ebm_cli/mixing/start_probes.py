@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from ebm_cli.chain.chains import Chains
 from ebm_cli.chain.loop import Trajectory, run_chains
 from ebm_cli.data import Data
-from ebm_cli.energy import device_of, space_of
+from ebm_cli.data._sites import Sites
+from ebm_cli.energy import DISCRETE, device_of, space_of
 from ebm_cli.mixing.visited import VisitedRegion
 from ebm_cli.rng import generator
 from ebm_cli.run.terminal import never_stop
@@ -55,6 +56,11 @@ def robust_std(x: Float[np.ndarray, "n size"]) -> Float[np.ndarray, " size"]:
     low, high = np.quantile(x, [0.25, 0.75], axis=0)
     robust = (high - low) / NORMAL_IQR
     return np.where(robust > 0, robust, x.std(0))
+
+
+def is_uniform(start: Start | None, energy: nn.Module) -> bool:
+    """Return True if chains start at uniform states of discrete sites, than which none are farther out."""
+    return space_of(energy) in DISCRETE and not isinstance(start, nn.Module) and hasattr(start, "noise")
 
 
 def start_overdispersion(start: Start | None, chains: Chains, seed: int, device: torch.device) -> float | None:
@@ -110,21 +116,27 @@ def probe(
     done = run_chains(
         sampler, energy, x, half, rng, burn_in=length - half, thin=max(1, half // PROBE_STATES), stop=stop
     )
-    label = f"{count} extra chains of {length} steps"
+    label, origin = f"{count} extra chains of {length} steps", probe_origin(energy)
     if done.steps < length:
         return ProbeResult("inconclusive", f"the run was stopped before {label} were done")
-    return classify_probes(done, chains, sampler.temperature, label)
+    return classify_probes(done, chains, sampler.temperature, label, origin)
+
+
+def probe_origin(energy: nn.Module) -> str:
+    """Return where probes start, in words."""
+    if space_of(energy) in DISCRETE:
+        return "started at uniform states"
+    return f"started up to {PROBE_WIDTHS[-1]:g} standard deviations out"
 
 
 def overdispersed_starts(
     energy: nn.Module, chains: Chains, data: Data | None, count: int, rng: torch.Generator
 ) -> Float[Tensor, "n *event"]:
-    """Return the probes' initial states. In a discrete space each coordinate takes any of the values that occur."""
+    """Return the probes' initial states. Those of discrete sites are uniform."""
+    if (space := space_of(energy)) in DISCRETE:
+        return Sites(space, chains.event).uniform(count, rng, states_of(energy, chains.x[:1, :1]).dtype)
     flat = chains.flat().reshape(-1, chains.flat().shape[2])
     shape = (count, flat.shape[1])
-    if space_of(energy) != "continuous":
-        values = states_of(energy, np.unique(flat[:1000]))
-        return values[torch.randint(len(values), shape, generator=rng, device=rng.device)].view(count, *chains.event)
     center, own = states_of(energy, np.stack([np.median(flat, 0), robust_std(flat)]))
     noise = torch.randn(shape, generator=rng, dtype=center.dtype, device=rng.device)
     # Probes are in pairs on opposite sides of the center. Therefore no side is missed by chance.
@@ -145,7 +157,7 @@ def below_highest_energy(
     Far out, gradients are large, and proposals with the chains' step size may never be accepted there. Descent stays in
     the basin of each state. Therefore it does not hide another mode.
     """
-    if chains.potential is None or space_of(energy) != "continuous":
+    if chains.potential is None or space_of(energy) in DISCRETE:
         return x
     highest, reach = float(np.max(chains.potential)), rms_radius(x)
     e = values(energy, x)
@@ -157,10 +169,10 @@ def below_highest_energy(
     return x
 
 
-def classify_probes(done: Trajectory, chains: Chains, temperature: float, label: str) -> ProbeResult:
+def classify_probes(done: Trajectory, chains: Chains, temperature: float, label: str, origin: str) -> ProbeResult:
     """Return the outcome of the probes, by the distance of their states from the region that the chains visited.
 
-    label: a description of the probes.
+    label, origin: a description of the probes, and of where they start.
     """
     x = done.x.flatten(2).double().cpu().numpy()
     e = done.energy.double().cpu().numpy()
@@ -173,8 +185,7 @@ def classify_probes(done: Trajectory, chains: Chains, temperature: float, label:
     distance = visited.distance(x.reshape(-1, x.shape[2]) / scale).reshape(x.shape[:2])
     away: np.ndarray = np.median(distance[len(x) // 2 :], axis=0) > visited.near
     if not away.any():
-        farther = f"started up to {PROBE_WIDTHS[-1]:g} standard deviations out"
-        return ProbeResult("converged", f"{label}, {farther}, reached the same region")
+        return ProbeResult("converged", f"{label}, {origin}, reached the same region")
     approaching = has_decreased(distance, 0.2 * distance.mean(0))
     stays = away & ~approaching & ~has_decreased(e, np.full(len(away), temperature))
     # A single probe outside may only be late.

@@ -15,7 +15,7 @@ from ebm_cli.diagnostic.effective_temperature import MIN_STATES, NAME, Effective
 from ebm_cli.energy import device_of, energy_and_grad, frozen, space_of
 from ebm_cli.estimate import Estimate, refused, show
 from ebm_cli.mixing.convergence import Evidence, evidence
-from ebm_cli.mixing.start_probes import OVERDISPERSED, ProbeResult, probe, start_overdispersion
+from ebm_cli.mixing.start_probes import OVERDISPERSED, ProbeResult, is_uniform, probe, start_overdispersion
 from ebm_cli.mixing.visited import VisitedRegion
 from ebm_cli.run.terminal import never_stop
 from ebm_cli.sampler import Sampler
@@ -102,6 +102,8 @@ def check_start_dependence(
     if context.sampler.temperature == 0:
         only = "the chains only minimize the energy, so mixing between modes was not assessed"
         return ProbeResult("converged", f"at temperature 0 {only}"), []
+    if is_uniform(context.start, context.energy):
+        return ProbeResult("converged", "chains started at uniform states of all sites, and agree"), []
     width = start_overdispersion(context.start, chains, seed, device_of(context.energy))
     if width is not None and width >= OVERDISPERSED:
         wide = f"the starting points were {width:.3g} times as wide as the chains, and the chains agree"

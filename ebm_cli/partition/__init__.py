@@ -13,8 +13,9 @@ from torch import Tensor
 from ebm_cli.chain.budget import Budget
 from ebm_cli.chain.counted_path import CountedPath
 from ebm_cli.check import InputError
-from ebm_cli.energy import frozen, space_of
+from ebm_cli.energy import DISCRETE, frozen, space_of
 from ebm_cli.estimate import Estimate, digits, refused
+from ebm_cli.partition.enumeration import discrete_log_z
 from ebm_cli.partition.mode_search import search_points
 from ebm_cli.partition.quadrature import MAX_DIMENSIONS, FinalRefusal, final_refusal, quadrature
 from ebm_cli.partition.rays import not_normalizable
@@ -45,10 +46,13 @@ class LogZResult:
 def log_z(integrand: Integrand, settings: LogZSettings, budget: Budget) -> LogZResult:
     """Return log Z of the integrand by the settings' method; raise InputError if it is undefined or out of reach.
 
-    auto also uses paths if quadrature is refused, and adds a caution. An integral that does not exist stays refused
-    (`rays`, `quadrature`). For the bounds see `quadrature`, `bracket` and `integration`; rounding of E/T widens them.
+    log Z of discrete states is a sum over them (`enumeration`). For continuous states, auto also uses paths if
+    quadrature is refused, and adds a caution. An integral that does not exist stays refused (`rays`, `quadrature`). For
+    the bounds see `quadrature`, `bracket` and `integration`; rounding of E/T widens them.
     """
     check_integrand(integrand, settings)
+    if space_of(integrand.energy) in DISCRETE:
+        return LogZResult(discrete_log_z(integrand))
     rows = reference_states(integrand)
     space = whiten(integrand, rows)
     notes, cautions = [], []
@@ -75,8 +79,8 @@ def log_z(integrand: Integrand, settings: LogZSettings, budget: Budget) -> LogZR
 def check_integrand(integrand: Integrand, settings: LogZSettings) -> None:
     """Raise InputError unless the settings' method applies to the integrand."""
     space = space_of(integrand.energy)
-    if space != "continuous":
-        raise InputError(f"needs a continuous energy: log Z is an integral, this space is {space}")
+    if space in DISCRETE and settings.method != "auto":
+        raise InputError(f"method={settings.method} needs continuous states, this space is {space}: method=auto")
     if integrand.temperature <= 0:
         raise InputError(f"needs temperature > 0: at 0 the model is a point, got {integrand.temperature:g}")
     if settings.method == "quadrature" and integrand.size > MAX_DIMENSIONS:

@@ -115,7 +115,7 @@ class NoiseLaw:
     def description(self, event: tuple[int, ...]) -> str:
         """Return a description of the noise."""
         if self.space in DISCRETE:
-            return f"{Sites(self.space, event).description()} of equal probability"
+            return f"{Sites(self.space, event).description} of equal probability"
         if self.distribution == "uniform":
             return f"uniform noise on [−{self.scale:g}, {self.scale:g}]"
         return f"normal noise of standard deviation {self.scale:g}"

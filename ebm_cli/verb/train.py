@@ -36,6 +36,9 @@ def train(config: Config, run: Run, terminal: Terminal, init: Run | None = None)
         if not resumed:
             config = with_replica_defaults(config, run, terminal)
         parts = assemble(config, machine, record_for(run, init))
+        if parts.replaced:
+            config = config | parts.replaced
+            run.write_config(run.config() | parts.replaced)
         check_trainable(parts)
         if init is not None:
             load_weights(parts.energy, init, "last", "averaged")

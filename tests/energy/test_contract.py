@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from ebm_cli.energy import AnalyticGradient, energy_and_grad, frozen, space_of
+from ebm_cli.data._sites import Sites
+from ebm_cli.energy import DISCRETE, AnalyticGradient, Conditionals, energy_and_grad, frozen, space_of
 from tests.contract import build, default_dtype, energies, jiggled, options
 
 
@@ -16,9 +17,10 @@ SMOOTH = pytest.mark.parametrize(("name", "event"), [case for case in energies()
 
 
 def states(name: str, event: tuple[int, ...], rng: torch.Generator, n: int = 7) -> torch.Tensor:
-    """Normal noise; 0 or 1 where it is negative or positive if the energy's states are not continuous."""
-    x = 0.7 * torch.randn(n, *event, generator=rng, dtype=torch.float64)
-    return x if space(name, event) == "continuous" else (x > 0).to(x)
+    """Normal noise; uniform values of sites that are discrete."""
+    if (kind := space(name, event)) in DISCRETE:
+        return Sites(kind, event).uniform(n, rng, torch.float64)
+    return 0.7 * torch.randn(n, *event, generator=rng, dtype=torch.float64)
 
 
 def offers_gradient(name: str, event: tuple[int, ...]) -> bool:
@@ -86,6 +88,36 @@ def test_an_analytic_gradient_is_autograds(
         own_e, own_grad = energy.energy_and_grad(x.detach())
     torch.testing.assert_close(own_e, e.detach())
     torch.testing.assert_close(own_grad, grad)
+
+
+def offers_conditionals(name: str, event: tuple[int, ...]) -> bool:
+    return isinstance(build("energy", name, event=event), Conditionals)
+
+
+@pytest.mark.parametrize(("name", "event"), [case for case in energies() if offers_conditionals(*case)])
+def test_site_logits_are_the_energies_of_all_values_and_groups_are_independent(
+    name: str, event: tuple[int, ...], rng: torch.Generator, float64: None
+) -> None:
+    energy = jiggled(build("energy", name, event=event), rng).eval()
+    sites, x = Sites(space_of(energy), event), states(name, event, rng)
+    groups = energy.independent_sites()
+    assert torch.equal(torch.cat(groups).sort().values, torch.arange(sites.count))
+    for group in groups[:3]:
+        logits = energy.site_logits(x, group)
+        numbers = sites.numbers(x)
+        for place, site in enumerate(group[:3]):
+            e = []
+            for value in range(sites.values):
+                changed = numbers.clone()
+                changed[:, site] = value
+                e.append(energy(sites.states(changed, x.dtype)))
+            torch.testing.assert_close(logits[:, place].log_softmax(1), (-torch.stack(e, 1)).log_softmax(1))
+        # Other values of the group's own sites do not change the logits of any of them.
+        other = numbers.clone()
+        other[:, group] = 0
+        torch.testing.assert_close(
+            energy.site_logits(sites.states(other, x.dtype), group).log_softmax(2), logits.log_softmax(2)
+        )
 
 
 @SMOOTH

@@ -1,0 +1,49 @@
+"""Asynchronous dynamics of a Hopfield network: one unit after the other, in random order."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ebm_cli import check
+from ebm_cli.energy import DISCRETE
+from ebm_cli.sampler import EnergyState, Info, unadjusted_info
+from ebm_cli.sampler._site_updates import choose, lowest_values, replace_sites, site_logits, sites_of
+
+
+@dataclass(frozen=True)
+class Asynchronous:
+    """As many updates as there are sites: a random site takes its value of lowest energy, or is drawn given the others.
+
+    At T = 0 a site changes only if that lowers E, so that E never rises and chains end in a minimum (Hopfield, 1982).
+    At T > 0 the site is drawn from p(xᵢ | others) ∝ exp(−E/T), Glauber's dynamics (Glauber, 1963), which leaves
+    exp(−E/T) invariant. All chains update the same sites.
+
+    temperature: T (≥ 0).
+    """
+
+    adjusted = True
+    spaces = DISCRETE
+
+    temperature: float
+
+    def __post_init__(self) -> None:
+        check.non_negative("temperature", self.temperature)
+
+    def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> EnergyState:  # noqa: ARG002
+        return EnergyState(x, energy(x))
+
+    def step(self, energy: nn.Module, state: EnergyState, rng: torch.Generator) -> tuple[EnergyState, Info]:
+        x, sites = state.x, sites_of(energy, state.x)
+        order = torch.randint(sites.count, (sites.count, 1), generator=rng, device=x.device)
+        for group in order.unbind(0):
+            logits = site_logits(energy, sites, x, group)
+            if self.temperature:
+                u = torch.rand(logits.shape[:2], generator=rng, dtype=x.dtype, device=x.device)
+                numbers = choose(logits / self.temperature, u)
+            else:
+                numbers = lowest_values(logits, sites.numbers(x)[:, group])
+            x = replace_sites(sites, x, group, numbers)
+        e = energy(x)
+        return EnergyState(x, e), unadjusted_info(e, sites.count)

@@ -1,0 +1,74 @@
+"""Gibbs sampling: each site of a discrete state is drawn anew given all others."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ebm_cli import check
+from ebm_cli.energy import DISCRETE, HiddenUnits, offers
+from ebm_cli.sampler import EnergyState, Info, unadjusted_info, uniform_like
+from ebm_cli.sampler._site_updates import choose, replace_sites, site_groups, site_logits, sites_of
+
+
+@dataclass(frozen=True)
+class Gibbs:
+    """One sweep: every site i is drawn from p(xᵢ | others) ∝ exp(−E/T) (Geman and Geman, 1984).
+
+    Exact: each draw leaves exp(−E/T) invariant. Sites that are independent given the others, such as the two colors of
+    a lattice, are drawn together. If hidden units are summed over, as in a restricted Boltzmann machine, they are drawn
+    given the visible units, and then all visible units given them. An energy that gives no conditional distributions
+    is evaluated for every value of every site, k·d times per sweep.
+
+    temperature: T (> 0).
+    scan: systematic, all sites in order; random, as many sites as there are, drawn with replacement, the same for all
+        chains. Hidden units are drawn as one block with either.
+    """
+
+    adjusted = True
+    spaces = DISCRETE
+
+    temperature: float
+    scan: str
+
+    def __post_init__(self) -> None:
+        check.every(
+            lambda: check.positive("temperature", self.temperature),
+            lambda: check.one_of("scan", self.scan, ["systematic", "random"]),
+        )
+
+    def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> EnergyState:  # noqa: ARG002
+        return EnergyState(x, energy(x))
+
+    def step(self, energy: nn.Module, state: EnergyState, rng: torch.Generator) -> tuple[EnergyState, Info]:
+        if offers(energy, HiddenUnits):
+            x, evaluations = draw_through_hidden_units(energy, state.x, self.temperature, rng), 2
+        else:
+            x, evaluations = self.swept(energy, state.x, rng)
+        e = energy(x)
+        return EnergyState(x, e), unadjusted_info(e, evaluations)
+
+    def swept(
+        self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator
+    ) -> tuple[Float[Tensor, "n *event"], int]:
+        """Return the states after one sweep, and the number of evaluations that it counts as."""
+        sites = sites_of(energy, x)
+        groups = site_groups(energy, sites, x.device)
+        if self.scan == "random":
+            groups = torch.randint(sites.count, (sites.count, 1), generator=rng, device=x.device).unbind(0)
+        for group in groups:
+            logits = site_logits(energy, sites, x, group) / self.temperature
+            u = torch.rand(logits.shape[:2], generator=rng, dtype=x.dtype, device=x.device)
+            x = replace_sites(sites, x, group, choose(logits, u))
+        return x, len(groups)
+
+
+def draw_through_hidden_units(
+    energy: HiddenUnits, v: Float[Tensor, "n *event"], temperature: float, rng: torch.Generator
+) -> Float[Tensor, "n *event"]:
+    """Return visible units drawn given hidden units that are drawn given v."""
+    p = (energy.hidden_logits(v) / temperature).sigmoid()
+    h = (uniform_like(p, rng) < p).to(v.dtype)
+    p = (energy.visible_logits(h) / temperature).sigmoid()
+    return (uniform_like(p, rng) < p).to(v.dtype)

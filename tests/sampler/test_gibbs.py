@@ -1,0 +1,67 @@
+"""Gibbs: its transition matrix on all states, with every way in which an energy gives conditional distributions."""
+
+from functools import reduce
+
+import pytest
+import torch
+
+from ebm_cli.sampler.gibbs import Gibbs
+from tests.sampler.discrete import (
+    MODELS,
+    assert_counts_have,
+    assert_stationary,
+    offered,
+    probabilities,
+    rbm,
+    single_site_matrix,
+    sites_and_states,
+    step_counts,
+)
+
+pytestmark = pytest.mark.usefixtures("float64")
+T = 0.8
+
+
+def test_models_offer_conditionals_hidden_units_or_neither() -> None:
+    assert {offered(model()) for model in MODELS.values()} == {(True, False), (False, True), (False, False)}
+
+
+@pytest.mark.parametrize("model", ["ising", "ising with a field", "potts with a field", "cubic"])
+@pytest.mark.parametrize("scan", ["systematic", "random"])
+def test_a_sweep_has_the_matrix_of_its_single_draws(model: str, scan: str, rng: torch.Generator) -> None:
+    energy = MODELS[model]().requires_grad_(False)
+    sites, p = sites_and_states(energy)[0], probabilities(energy, T)
+    singles = [single_site_matrix(energy, site, T) for site in range(sites.count)]
+    for matrix in singles:
+        assert_stationary(matrix, p)
+    if scan == "systematic":
+        order = torch.cat(energy.independent_sites()) if offered(energy)[0] else torch.arange(sites.count)
+        matrix = reduce(torch.matmul, [singles[site] for site in order])
+    else:
+        matrix = torch.linalg.matrix_power(torch.stack(singles).mean(0), sites.count)
+    assert_stationary(matrix, p)
+    if scan == "random":
+        # All chains update the same sites: every sweep gives one independent mean over all initial states.
+        sweeps = torch.stack([step_counts(Gibbs(T, scan), energy, 1, rng) for _ in range(1500)])
+        for values in (energy(sites_and_states(energy)[1]), torch.arange(len(p)).double()):
+            means = (p[:, None] * sweeps * values).sum((1, 2))
+            error = float(means.std()) / len(means) ** 0.5
+            assert abs(float(means.mean() - p @ matrix @ values)) < 4 * error
+        stays = (p[:, None] * sweeps).diagonal(dim1=1, dim2=2).sum(1)
+        assert abs(float(stays.mean() - p @ matrix.diagonal())) < 4 * float(stays.std()) / len(stays) ** 0.5
+        return
+    assert_counts_have(matrix, step_counts(Gibbs(T, scan), energy, 4000, rng))
+
+
+def test_blocks_of_a_machine_have_the_matrix_of_both_conditionals(rng: torch.Generator) -> None:
+    energy = rbm().requires_grad_(False)
+    energy.temperature = T
+    sites, v = sites_and_states(energy)
+    h = type(sites)("binary", (3,)).enumerated(0, 8, torch.device("cpu"), torch.float64)
+    joint = (energy.hidden_logits(v) / T) @ h.T
+    h_given_v = joint.softmax(1)
+    logits = energy.visible_logits(h) / T
+    log_v = (logits[:, None] * v - torch.nn.functional.softplus(logits)[:, None]).sum(2)
+    matrix = h_given_v @ log_v.exp()
+    assert_stationary(matrix, probabilities(energy, T))
+    assert_counts_have(matrix, step_counts(Gibbs(T, "systematic"), energy, 4000, rng))
