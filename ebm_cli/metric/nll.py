@@ -47,7 +47,6 @@ class NLL(LogZOptions):
 
     baselines: list[str] | str
 
-    spaces = CONTINUOUS
     needs_samples: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
