@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli.check import InputError
+from ebm_cli.data._sites import Sites
 from ebm_cli.energy import DISCRETE, NO_GRADIENT, frozen, space_of
-from ebm_cli.energy._sites import Sites
 
 # Minimum number of states. It is small because energies may be large networks.
 MIN_STATES = 5

@@ -12,6 +12,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+# What a state can be: any numbers; zeros and ones; minus ones and ones; one of several categories per site.
+SPACES = ("continuous", "binary", "spin", "categorical")
+# Spaces whose states have finitely many values per site.
+DISCRETE = frozenset(SPACES[1:])
+
 Split = Literal["train", "held_out"]
 Purpose = Literal["rows", "resume", "units"]
 
@@ -41,6 +46,8 @@ class Data(Protocol):
     event: the shape of one sample.
     noise: σ of the Gaussian noise in its draws.
     finite: True for a fixed list of rows that a model could memorize; False for samples generated at every draw.
+
+    Its class or __init__ sets `space` if its rows are not continuous.
     """
 
     event: tuple[int, ...]
@@ -147,3 +154,8 @@ class FileData(Protocol):
 def is_image(event: tuple[int, ...]) -> bool:
     """Return True for (channels, height, width) with one or three channels."""
     return len(event) == 3 and event[0] in (1, 3)
+
+
+def row_space(data: Data) -> str:
+    """Return the space that the rows of a data set are in."""
+    return getattr(data, "space", "continuous")

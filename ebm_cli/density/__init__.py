@@ -1,7 +1,8 @@
 """Densities fitted to the data: baselines of the held-out log-likelihood, and base distributions of paths.
 
 Each file has `fit(data) -> Density`. Fits use only the training split and choose their sizes by a fifth of it. The
-densities are of samples with the data's noise σ, in the model's units, because these are scored.
+densities are of samples with the data's noise σ, in the model's units, because these are scored. Those of discrete rows
+are probabilities.
 """
 
 import math
@@ -14,19 +15,31 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ebm_cli import check
-from ebm_cli.data import Data
-from ebm_cli.density import flow, gaussian, kde, mixture
+from ebm_cli.check import InputError, one_of
+from ebm_cli.data import DISCRETE, Data, row_space
+from ebm_cli.density import autoregressive, bernoulli, bernoulli_mixture, flow, gaussian, kde, mixture, tree
+from ebm_cli.density.discrete_rows import DiscreteDensity, DiscreteFitData, StateDensity, make_discrete_fit_data
 from ebm_cli.density.fit_data import FitData, flat_directions, make_fit_data
 from ebm_cli.density.normals import Density
 from ebm_cli.run.terminal import never_stop
 
-FITS: dict[str, Callable[[FitData], Density]] = {
-    "gaussian": gaussian.fit,
-    "mixture": mixture.fit,
-    "kernel": kde.fit,
+# A fit that takes a while polls `stop`.
+Stop = Callable[[], bool]
+FITS: dict[str, Callable[[FitData, Stop], Density]] = {
+    "gaussian": lambda data, _: gaussian.fit(data),
+    "mixture": lambda data, _: mixture.fit(data),
+    "kernel": lambda data, _: kde.fit(data),
+    "flow": flow.fit,
 }
-NAMES = (*FITS, "flow")
+DISCRETE_FITS: dict[str, Callable[[DiscreteFitData, Stop], DiscreteDensity]] = {
+    "bernoulli": lambda data, _: bernoulli.fit(data),
+    "bernoulli_mixture": lambda data, _: bernoulli_mixture.fit(data),
+    "tree": lambda data, _: tree.fit(data),
+    "autoregressive": autoregressive.fit,
+}
+# All baselines that fit the rows.
+AUTO = "auto"
+NAMES = (*FITS, *DISCRETE_FITS)
 MAX_ROWS_PER_CALL = 2000
 
 
@@ -51,24 +64,53 @@ class Baseline:
         return torch.cat([self.density.log_prob(part) for part in rows.split(MAX_ROWS_PER_CALL)]).to(x.device)
 
 
+def names_that_fit(names: Iterable[str] | str, space: str) -> list[str]:
+    """Return the names of baselines in the order given, each once; all that fit rows of this space for `auto`.
+
+    Raises InputError with every name that does not fit.
+    """
+    fit = DISCRETE_FITS if space in DISCRETE else FITS
+    if names == AUTO:
+        return list(fit)
+    names = [names] if isinstance(names, str) else list(dict.fromkeys(names))
+    for name in names:
+        one_of("baselines", name, NAMES)
+    if wrong := [name for name in names if name not in fit]:
+        raise InputError(f"baselines must be {' or '.join(fit)} for {space} rows, got {', '.join(wrong)}")
+    return names
+
+
 def fit_baselines(
-    data: Data, names: Iterable[str], seed: int, report: Callable[[str], None], stop: Callable[[], bool] = never_stop
+    data: Data, names: Iterable[str] | str, seed: int, report: Callable[[str], None], stop: Stop = never_stop
 ) -> list[Baseline]:
     """Return the named baselines in the order given.
 
-    names: names in NAMES; InputError for any other name. The flow needs the extra `baselines`, else it is left out.
+    names: one name or names that fit the space of the data, or auto (`names_that_fit`). The flow needs the extra
+    `baselines`, else it is left out.
     seed: seed of the fits. The split that chooses sizes does not depend on it.
     report: called with a message about each baseline that is left out, and about flat directions.
-    stop: polled before each fit, and by the flow while it trains.
+    stop: polled before each fit, and by networks while they train.
     """
-    names = list(dict.fromkeys(names))
-    for name in names:
-        check.one_of("baselines", name, NAMES)
+    space = row_space(data)
+    names = names_that_fit(names, space)
     if "flow" in names and find_spec("zuko") is None:
         names.remove("flow")
         report("baseline flow is left out: it needs zuko, pip install 'ebm-cli[baselines]'")
     if not names:
         return []
+    fit = discrete_fits(data, seed) if space in DISCRETE else continuous_fits(data, seed, report)
+    found = []
+    for name in names:
+        if stop():
+            break
+        start = time.perf_counter()
+        density = fit(name, stop)
+        found.append(Baseline(name, density.words, time.perf_counter() - start, tuple(data.event), density))
+    return found
+
+
+def continuous_fits(data: Data, seed: int, report: Callable[[str], None]) -> Callable[[str, Stop], Density]:
+    """Return the function that fits the density of a name to these rows. Flat directions are reported."""
     fit_data = make_fit_data(data, seed)
     flat = flat_directions(fit_data)
     if flat:
@@ -76,11 +118,10 @@ def fit_baselines(
             f"baselines: training rows do not vary in {flat} of {math.prod(data.event)} directions and have no noise. "
             "Therefore they have no density. Set data.noise > 0 to give them a density"
         )
-    found = []
-    for name in names:
-        if stop():
-            break
-        start = time.perf_counter()
-        density = flow.fit(fit_data, stop) if name == "flow" else FITS[name](fit_data)
-        found.append(Baseline(name, density.words, time.perf_counter() - start, tuple(data.event), density))
-    return found
+    return lambda name, stop: FITS[name](fit_data, stop)
+
+
+def discrete_fits(data: Data, seed: int) -> Callable[[str, Stop], Density]:
+    """Return the function that fits the probabilities of a name to these rows."""
+    fit_data = make_discrete_fit_data(data, seed)
+    return lambda name, stop: StateDensity(fit_data.sites, DISCRETE_FITS[name](fit_data, stop))

@@ -58,19 +58,28 @@ def make_fit_data(data: Data, seed: int) -> FitData:
     """Return up to 20,000 rows of the training split, in two parts. The parts do not depend on the seed."""
     batch = data.split("train")
     rows, noise = (batch.x, 0.0) if batch.clean is None else (batch.clean, data.noise)
-    rows = rows.detach().flatten(1).double().cpu()
+    return split_fit_data(limit_rows(rows.detach().flatten(1).double().cpu()), noise, seed)
+
+
+def limit_rows(rows: Tensor) -> Tensor:
+    """Return up to 20,000 rows; raise InputError for fewer than two."""
     if len(rows) < 2:
         raise InputError(f"needs at least 2 training rows, got {len(rows)}")
     if len(rows) > MAX_ROWS:
         kept, _ = split_rows(len(rows), 1 - MAX_ROWS / len(rows), 0)
         rows = rows[torch.as_tensor(kept)]
-    return split_fit_data(rows, noise, seed)
+    return rows
 
 
 def split_fit_data(rows: Float[Tensor, "n d"], noise: float, seed: int) -> FitData:
     """Return flattened rows in two parts. The parts do not depend on the seed."""
+    return FitData(*split_parts(rows), noise, seed)
+
+
+def split_parts(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Return four fifths of the rows and the last fifth, the same for the same number of rows."""
     fit, check = split_rows(len(rows), VALIDATION_FRACTION, 0)
-    return FitData(rows[torch.as_tensor(fit)], rows[torch.as_tensor(check)], noise, seed)
+    return rows[torch.as_tensor(fit)], rows[torch.as_tensor(check)]
 
 
 def covariance(rows: Float[Tensor, "n d"]) -> Float[Tensor, "d d"]:

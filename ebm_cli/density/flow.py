@@ -1,6 +1,5 @@
 """A neural spline flow: the most flexible baseline. It needs zuko, an extra of the package."""
 
-import copy
 from collections.abc import Callable
 
 import torch
@@ -8,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import rng
+from ebm_cli.density.early_stop import Plan, best_average
 from ebm_cli.density.fit_data import FitData, largest_variance
 
 TRANSFORMS, HIDDEN, BINS = 3, (256, 256), 8
@@ -15,8 +15,6 @@ BATCH_SIZE = 128
 LEARNING_RATES = (1e-3, 3e-4, 1e-4)
 WEIGHT_DECAY = 1e-2
 DROPOUT = 0.2
-MAX_GRADIENT_NORM = 5.0
-EMA_DECAY = 0.99
 # Steps between validations; validations without improvement, and steps, after which a learning rate is finished.
 VALIDATE_EVERY, PATIENCE, MAX_STEPS = 50, 6, 4000
 
@@ -94,39 +92,10 @@ def train(network: nn.Module, data: FitData, mean: Tensor, std: Tensor, stop: Ca
     generator = rng.generator(data.seed, "baseline/flow", "cpu")
     rows, checked = ((x.sub(mean) / std).float() for x in (data.fit, data.validation_rows()))
     noise = (data.noise / std).float()
-    average, lowest, best = copy.deepcopy(network).eval(), torch.inf, copy.deepcopy(network).eval()
-    for rate in LEARNING_RATES:
-        network.load_state_dict(best.state_dict())
-        average.load_state_dict(best.state_dict())
-        optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=WEIGHT_DECAY)
-        stale = 0
-        for step in range(1, MAX_STEPS + 1):
-            x = rows[torch.randint(len(rows), (min(BATCH_SIZE, len(rows)),), generator=generator)]
-            descend(network, optimizer, x + noise * rng.normal_like(x, generator))
-            update_average(average, network, step)
-            if step % VALIDATE_EVERY == 0:
-                with torch.no_grad():
-                    loss = -float(average().log_prob(checked).mean())
-                stale = 0 if loss < lowest else stale + 1
-                if loss < lowest:
-                    lowest = loss
-                    best.load_state_dict(average.state_dict())
-                if stale == PATIENCE or stop():
-                    break
-    return best
 
+    def batch() -> Tensor:
+        x = rows[torch.randint(len(rows), (min(BATCH_SIZE, len(rows)),), generator=generator)]
+        return x + noise * rng.normal_like(x, generator)
 
-def descend(network: nn.Module, optimizer: torch.optim.Optimizer, x: Float[Tensor, "n d"]) -> None:
-    """Make one step of maximum likelihood."""
-    loss = -network().log_prob(x).mean()
-    optimizer.zero_grad()
-    loss.backward()
-    nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT_NORM)
-    optimizer.step()
-
-
-def update_average(average: nn.Module, network: nn.Module, step: int) -> None:
-    """Move the average toward the weights; early steps count more."""
-    with torch.no_grad():
-        for mean, new in zip(average.parameters(), network.parameters(), strict=True):
-            mean.lerp_(new, 1 - min(EMA_DECAY, step / (step + 9)))
+    plan = Plan(LEARNING_RATES, WEIGHT_DECAY, VALIDATE_EVERY, PATIENCE, MAX_STEPS)
+    return best_average(network, lambda flow, x: flow().log_prob(x), batch, checked, plan, stop)

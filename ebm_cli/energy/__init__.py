@@ -17,14 +17,12 @@ from torch.nn.utils.parametrize import ParametrizationList
 from typing_extensions import TypeIs
 
 from ebm_cli.check import InputError
+from ebm_cli.data import DISCRETE, SPACES
 
 Capability = TypeVar("Capability")
 
-# What a state can be: any numbers; zeros and ones; minus ones and ones; one of several categories per site.
-SPACES = ("continuous", "binary", "spin", "categorical")
-# The `spaces` of a part that works only on such states. Discrete states have finitely many values per site.
-CONTINUOUS = frozenset({"continuous"})
-DISCRETE = frozenset(SPACES) - CONTINUOUS
+# The `spaces` of a part that works only on such states. For other parts they are DISCRETE.
+CONTINUOUS = frozenset(SPACES) - DISCRETE
 
 # Starts with the key, because it is reported under the name of the energy.
 NO_EVENT = "event is unknown, the shape of one sample: set it, for example 'event=[2]', or choose data"

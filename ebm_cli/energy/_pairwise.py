@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.check import InputError
-from ebm_cli.energy._sites import Sites
+from ebm_cli.data._sites import Sites
 
 GRAPHS = ("lattice", "complete")
 

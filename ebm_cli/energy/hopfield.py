@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.data import Data
+from ebm_cli.data._sites import Sites
 from ebm_cli.energy import NO_EVENT
-from ebm_cli.energy._sites import Sites
 from ebm_cli.energy._stored_patterns import stored_patterns
 
 STORAGE = ("hebbian", "pseudo_inverse", "zero")

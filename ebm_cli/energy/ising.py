@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ebm_cli import check
+from ebm_cli.data._sites import Sites
 from ebm_cli.energy._pairwise import PairwiseEnergy, pairs_of
-from ebm_cli.energy._sites import Sites
 
 
 class Ising(PairwiseEnergy):

@@ -6,8 +6,8 @@ import torch
 
 from ebm_cli import check
 from ebm_cli.check import InputError
+from ebm_cli.data._sites import Sites
 from ebm_cli.energy._pairwise import PairwiseEnergy, pairs_of
-from ebm_cli.energy._sites import Sites
 
 
 class Potts(PairwiseEnergy):

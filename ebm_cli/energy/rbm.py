@@ -9,7 +9,7 @@ from torch.nn.functional import softplus
 
 from ebm_cli import check
 from ebm_cli.data import Data
-from ebm_cli.energy._sites import Sites
+from ebm_cli.data._sites import Sites
 
 # Standard deviation of initial weights, and bounds of the rates that set initial visible biases (Hinton, 2012, "A
 # practical guide to training restricted Boltzmann machines", section 8).

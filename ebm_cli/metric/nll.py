@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.data import Data, FileData, Split
-from ebm_cli.density import NAMES, Baseline, fit_baselines
-from ebm_cli.energy import CONTINUOUS
+from ebm_cli.data._sites import Sites
+from ebm_cli.density import AUTO, NAMES, Baseline, fit_baselines
+from ebm_cli.energy import CONTINUOUS, DISCRETE, space_of
 from ebm_cli.estimate import Estimate, Picture, Result, refused, show
 from ebm_cli.metric import NOT_FINITE, EvaluationContext, mean_over_rows
 from ebm_cli.metric._likelihood_rows import likelihood_rows
@@ -34,17 +35,18 @@ class NLL(LogZOptions):
     bits_per_dim = nll/(d·log 2). The density is over the rows that the model is trained on, in the model's units
     (pictures in [−1, 1]) and with the data's noise σ added. It can be compared with other densities of the same noisy
     rows, but not with code lengths of integer gray levels. se is over the rows only, sd(E/T)/√n. lower and upper
-    replace log Z by its bounds (`log_z`). Rows without noise have no density to score if they repeat or lie in a
-    lower dimension. The score of each row is written to scores.csv.
+    replace log Z by its bounds (`log_z`). Continuous rows without noise have no density to score if they repeat or lie
+    in a lower dimension. For discrete rows the density is a probability, and d is the number of sites. The score of
+    each row is written to scores.csv.
 
-    baselines: densities fitted to the training rows and scored as nll_NAME: gaussian, mixture, kernel and flow (if zuko
-    is installed); [] for none.
+    baselines: densities fitted to the training rows and scored as nll_NAME, or auto for all that fit the rows; [] for
+    none. For continuous rows these are gaussian, mixture, kernel and flow (if zuko is installed), for discrete rows
+    bernoulli, bernoulli_mixture, tree and autoregressive.
     Other fields: see `LogZOptions`. log Z is computed once if metric.log_z has the same values.
     """
 
-    baselines: list[str]
+    baselines: list[str] | str
 
-    spaces = CONTINUOUS
     needs_samples: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -85,16 +87,17 @@ class NLL(LogZOptions):
         if "train" not in parts and names:
             notes.append("nll: other densities are left out because the training rows to fit them to are missing")
             names = []
-        if isinstance(data, FileData):
+        if isinstance(data, FileData) and space_of(data) in CONTINUOUS:
             notes.append(describe_units(data))
         baselines = fit_baselines(data, names, context.seed, notes.append, context.terminal.stopping)
         return [(b, {part: b.log_prob(x).double().cpu().numpy() for part, x in parts.items()}) for b in baselines]
 
 
 def check_baselines(names: object) -> None:
-    """Raise InputError, with all names that are wrong, unless `names` is a list of baselines."""
+    """Raise InputError, with all names that are wrong, unless `names` is auto, a baseline or a list of baselines."""
     if not isinstance(names, list):
-        raise InputError(f"baselines must be a list such as [gaussian,mixture], got {names}")
+        check.one_of("baselines", names, [AUTO, *NAMES])
+        return
     check.every(*(partial(check.one_of, "baselines", name, NAMES) for name in names))
 
 
@@ -107,7 +110,7 @@ def nll_estimates(
     context: EvaluationContext, e: dict[Split, np.ndarray], found: LogZResult, baselines: list[ScoredBaseline]
 ) -> dict[str, Estimate]:
     """Return nll, nll_train, bits_per_dim and nll_NAME of the baselines."""
-    bits = 1 / (math.prod(context.event) * math.log(2))
+    bits = 1 / (coordinates(space_of(context.energy), context.event) * math.log(2))
     train = refused(f"nll_train {context.train_missing}", "nats")
     if "train" in e:
         train = nll_estimate(e["train"], found.estimate, 1.0, "nats")
@@ -117,6 +120,11 @@ def nll_estimates(
         "nll_train": train,
         "bits_per_dim": nll_estimate(e["held_out"], found.estimate, bits, "bits"),
     } | {f"nll_{name}": estimate for name, estimate in others.items()}
+
+
+def coordinates(space: str, event: tuple[int, ...]) -> int:
+    """Return the number of coordinates of a state: its numbers, or the sites of a discrete state."""
+    return Sites(space, event).count if space in DISCRETE else math.prod(event)
 
 
 def nll_estimate(e: Float[np.ndarray, " n"], log_z: Estimate, factor: float, unit: str) -> Estimate:

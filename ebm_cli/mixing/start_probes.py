@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from ebm_cli.chain.chains import Chains
 from ebm_cli.chain.loop import Trajectory, run_chains
 from ebm_cli.data import Data
+from ebm_cli.data._sites import Sites
 from ebm_cli.energy import DISCRETE, device_of, space_of
-from ebm_cli.energy._sites import Sites
 from ebm_cli.mixing.visited import VisitedRegion
 from ebm_cli.rng import generator
 from ebm_cli.run.terminal import never_stop

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import nn
 
+from ebm_cli.data._sites import Sites
 from ebm_cli.energy import ExactLogZ, device_of, frozen, offers, space_of
-from ebm_cli.energy._sites import Sites
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.path._coordinates import Integrand
 

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ebm_cli.energy._sites import Sites
+from ebm_cli.data._sites import Sites
 
 
 def value_gains(sites: Sites, x: Float[Tensor, "n *event"], grad: Float[Tensor, "n *event"]) -> Float[Tensor, "n d k"]:

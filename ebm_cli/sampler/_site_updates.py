@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from ebm_cli.data._sites import Sites
 from ebm_cli.energy import Conditionals, offers, space_of
-from ebm_cli.energy._sites import Sites
 
 
 def sites_of(energy: nn.Module, x: Float[Tensor, "n *event"]) -> Sites:

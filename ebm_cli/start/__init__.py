@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ebm_cli import check
 from ebm_cli.data import Batch
+from ebm_cli.data._sites import Sites
 from ebm_cli.energy import DISCRETE
-from ebm_cli.energy._sites import Sites
 from ebm_cli.rng import normal_like
 
 

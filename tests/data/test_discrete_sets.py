@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from ebm_cli.data._rows import available_rows
+from ebm_cli.data._sites import Sites
 from ebm_cli.energy import DISCRETE, space_of
-from ebm_cli.energy._sites import Sites
 from tests.contract import build, options
 
 NAMES = [name for name in options("data") if space_of(build("data", name)) in DISCRETE]

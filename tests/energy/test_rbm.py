@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ebm_cli.energy._sites import Sites
+from ebm_cli.data._sites import Sites
 from ebm_cli.energy.rbm import RBM
 from tests.energy.parts import Rows
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ebm_cli.check import InputError
-from ebm_cli.energy._sites import Sites
+from ebm_cli.data._sites import Sites
 
 CASES = [Sites("binary", (2, 3)), Sites("spin", (5,)), Sites("categorical", (2, 2, 3))]
 EACH = pytest.mark.parametrize("sites", CASES, ids=lambda sites: sites.space)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from ebm_cli.data._sites import Sites
 from ebm_cli.energy import Conditionals, HiddenUnits, offers, space_of
-from ebm_cli.energy._sites import Sites
 from ebm_cli.energy.ising import Ising
 from ebm_cli.energy.potts import Potts
 from ebm_cli.energy.rbm import RBM

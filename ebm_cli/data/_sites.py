@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ebm_cli.check import InputError
-from ebm_cli.energy import DISCRETE
+from ebm_cli.data import DISCRETE
 
 WORDS = {"binary": "zeros and ones", "spin": "minus ones and ones"}
 
