@@ -43,10 +43,15 @@ def listed_pairs(graph: object, count: int) -> Int[Tensor, "edges 2"]:
     return pairs
 
 
+def check_graph(graph: object) -> None:
+    """Raise InputError if a graph is named by another word than lattice and complete."""
+    if isinstance(graph, str):
+        check.one_of("graph", graph, GRAPHS)
+
+
 def pairs_of(graph: object, sites: Sites) -> Int[Tensor, "edges 2"]:
     """Return the pairs of sites that interact on a graph: lattice, complete, or a list of pairs."""
     if isinstance(graph, str):
-        check.one_of("graph", graph, GRAPHS)
         return lattice_pairs(sites.shape) if graph == "lattice" else complete_pairs(sites.count)
     return listed_pairs(graph, sites.count)
 

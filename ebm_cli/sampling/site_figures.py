@@ -4,8 +4,8 @@ from torch import Tensor
 
 from ebm_cli import figure
 from ebm_cli.assembly.components import Parts
+from ebm_cli.data._sites import Sites
 from ebm_cli.energy import space_of
-from ebm_cli.energy._sites import Sites
 from ebm_cli.estimate import Picture
 
 MAX_LATTICES, MAX_ROWS = 60, 100
