@@ -9,10 +9,11 @@ from jaxtyping import Float
 from torch import nn
 
 from ebm_cli.check import InputError
-from ebm_cli.data import Data, FileData, FileRows, images, is_image
+from ebm_cli.data import DISCRETE, Data, FileData, FileRows, images, is_image
 from ebm_cli.data._files import existing_path
 from ebm_cli.data._picture_folder import read_folder
-from ebm_cli.energy import device_of
+from ebm_cli.data._sites import Sites
+from ebm_cli.energy import device_of, space_of
 
 
 class ScoredRows(NamedTuple):
@@ -33,7 +34,7 @@ def rows_of(energy: nn.Module, event: tuple[int, ...], data: Data | None, path: 
         if isinstance(data, FileData):
             found = ScoredRows(data.read_rows(path), data.log_unit, data.unit)
         else:
-            found = plain_rows(path, event, data)
+            found = plain_rows(path, event, data, space_of(energy))
     except InputError as error:
         raise InputError(*(as_score(message) for message in error.messages)) from None
     rows = found.rows._replace(x=found.rows.x.to(device_of(energy)), notes=[as_score(n) for n in found.rows.notes])
@@ -45,13 +46,13 @@ def as_score(message: str) -> str:
     return f"score={message.removeprefix('path=')}" if message.startswith("path=") else message
 
 
-def plain_rows(path: str, event: tuple[int, ...], data: Data | None) -> ScoredRows:
+def plain_rows(path: str, event: tuple[int, ...], data: Data | None, space: str) -> ScoredRows:
     """Return the pictures of a folder, or an array (rows, *event) in the model's units, for data without columns."""
     import pandas as pd
 
     found = existing_path(path)
     if found.is_dir():
-        return picture_rows(path, event)
+        return picture_rows(path, event, space)
     if found.suffix != ".npy":
         name = "the data" if data is None else f"the data set {type(data).__name__}"
         raise InputError(
@@ -61,14 +62,21 @@ def plain_rows(path: str, event: tuple[int, ...], data: Data | None) -> ScoredRo
     x = read_array(path, found, event)
     complete = np.asarray(np.isfinite(x).reshape(len(x), -1).all(1))
     states = torch.tensor(x[complete], dtype=torch.get_default_dtype())
+    if space in DISCRETE and not Sites(space, event).contain(states):
+        raise InputError(f"path={path} must contain {Sites(space, event).description} only, the states of the model")
     rows = FileRows(states, complete, pd.DataFrame({"row": np.arange(len(x))}), [])
     return ScoredRows(rows, 0.0, "the model's own units")
 
 
-def picture_rows(path: str, event: tuple[int, ...]) -> ScoredRows:
+def picture_rows(path: str, event: tuple[int, ...], space: str) -> ScoredRows:
     """Return the pictures of a folder."""
     import pandas as pd
 
+    if space in DISCRETE:
+        raise InputError(
+            f"path={path} is a folder of pictures with gray levels, but the model's states are "
+            f"{Sites(space, event).description}: give an array of these as .npy"
+        )
     if not is_image(event):
         raise InputError(f"path={path} is a folder of pictures, but the model's states have shape {list(event)}")
     names, pixels, _ = read_folder(path, (event[0], event[1], event[2]))

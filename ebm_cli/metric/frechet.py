@@ -1,14 +1,18 @@
 """Fréchet distance between model samples and held-out rows, compared with the distance between real rows."""
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from ebm_cli import check
 from ebm_cli.data import Batch
 from ebm_cli.data._features import Features
-from ebm_cli.estimate import Estimate, Result
+from ebm_cli.estimate import Estimate, Result, all_refused
 from ebm_cli.metric import EvaluationContext, bootstrap_se
 
+UNITS = {"frechet": None, "frechet_floor": None, "frechet_ratio": None}
+# Of fewer rows, a resampling can contain copies of a single one.
+MIN_ROWS = 10
 SUBSETS = 21
 # Samples are said to be as close as training data if their ratio with two standard errors includes 1 and ends here.
 MAX_AS_CLOSE = 2.0
@@ -35,7 +39,12 @@ class Frechet:
 
     def __call__(self, context: EvaluationContext) -> Result:
         (samples, held_out), train = context.pair(), context.training()
-        n, features = len(held_out.x), context.features
+        n = len(held_out.x)
+        if n < MIN_ROWS:
+            return all_refused(UNITS, f"needs {MIN_ROWS} {context.held_out_name}, got {n}")
+        if len(train.x) == n and torch.equal(train.x, held_out.x):
+            return all_refused(UNITS, f"{context.held_out_name} are the training rows, so that there is no floor")
+        features = context.features
         floors = floor(features, held_out, train, n)
         used = samples[:n]
         values, errors = [], []

@@ -19,7 +19,8 @@ class MMD:
     jackknife over the rows of both sets. It is too large by a factor of about 1.4 for equal distributions, and
     asymptotically correct otherwise.
 
-    width: standard deviation of the kernel, in median distances between held-out rows (> 0).
+    width: standard deviation of the kernel, in median distances between held-out rows (> 0); in mean distances if most
+    rows are equal.
     """
 
     needs_samples = True
@@ -34,7 +35,9 @@ class MMD:
         if min(len(x), len(y)) < MIN_ROWS:
             return all_refused({NAME: None}, f"needs at least {MIN_ROWS} samples. Increase samples")
         distances = cdist(y, y)
-        scale = self.width * float(np.median(distances[np.triu_indices(len(y), 1)]))
+        between = distances[np.triu_indices(len(y), 1)]
+        # Most rows of few discrete values can be equal.
+        scale = self.width * float(np.median(between) or between.mean() or 1.0)
         value, se = mmd(kernel(cdist(x, x), scale), kernel(distances, scale), kernel(cdist(x, y), scale))
         name = context.samples_name
         meaning = f"{name} differ from data: {value / se if se else np.inf:.2g} errors above 0 (0 is perfect)"

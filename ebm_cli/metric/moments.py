@@ -4,8 +4,12 @@ import numpy as np
 from jaxtyping import Float
 
 from ebm_cli import check
-from ebm_cli.estimate import Estimate, Result
+from ebm_cli.estimate import Estimate, Result, all_refused
 from ebm_cli.metric import EvaluationContext, bootstrap_se, rows
+
+UNITS = {"mean_error": None, "std_ratio": None}
+# Of fewer rows, a resampling can contain copies of a single one.
+MIN_ROWS = 10
 
 
 class Moments:
@@ -13,6 +17,7 @@ class Moments:
 
     μ and C: mean and covariance of the n samples. μ_d and C_d: mean and covariance of the m held-out rows. For equal
     distributions std_ratio is 1, and mean_error is near √(1/n + 1/m). Up to twice that value, chance explains it.
+    Both are refused below ten rows per side.
 
     bootstrap: resamplings for the standard errors (≥ 2).
     """
@@ -26,6 +31,9 @@ class Moments:
     def __call__(self, context: EvaluationContext) -> Result:
         samples, held_out = context.pair()
         both = [rows(samples), rows(held_out.x)]
+        if min(len(x) for x in both) < MIN_ROWS:
+            sizes = f"got {len(both[0])} and {len(both[1])}"
+            return all_refused(UNITS, f"needs {MIN_ROWS} samples and {context.held_out_name}, {sizes}")
         error, ratio = mean_error(*both), std_ratio(*both)
         error_se = bootstrap_se(mean_error, both, seed=0, repeats=self.bootstrap)
         ratio_se = bootstrap_se(std_ratio, both, seed=1, repeats=self.bootstrap)

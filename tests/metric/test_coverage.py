@@ -6,7 +6,7 @@ import torch
 
 from ebm_cli.data._features import identity_features
 from ebm_cli.estimate import Result
-from ebm_cli.metric.coverage import distances, expected_coverage, std_over_halves
+from ebm_cli.metric.coverage import break_ties, distances, expected_coverage, std_over_halves
 from tests.contract import build
 from tests.metric.subject import normal, subject
 
@@ -122,3 +122,15 @@ def test_what_is_not_covered_is_drawn(name: str, shape: tuple[int, ...], monkeyp
     drawn, caption = build("metric", "coverage")(subject(data, samples, held_out=held_out)).draw()
     assert "Look for" in caption
     drawn.canvas.draw()
+
+
+def test_equal_laws_of_discrete_rows_reach_the_expectation_that_is_stated() -> None:
+    n, m, k = 60, 60, 5
+    values, with_ties = [], []
+    for random in map(np.random.default_rng, range(600)):
+        found = distances(random.integers(0, 2, (n, 6)).astype(float), random.integers(0, 2, (m, 6)).astype(float))
+        values.append((break_ties(found).gap(k) <= 0).mean())
+        with_ties.append((found.gap(k) <= 0).mean())
+    error = np.std(values, ddof=1) / np.sqrt(len(values))
+    assert abs(np.mean(values) - expected_coverage(n, m, k)) < 4 * error
+    assert np.mean(with_ties) > np.mean(values) + 10 * error

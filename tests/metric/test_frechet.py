@@ -168,3 +168,10 @@ def test_what_is_wrong_with_the_samples_is_taken_over() -> None:
     found = scored(data, normal(2000, 2, seed=5), warnings=("3 chains broke",))
     assert found["frechet"].verdict == "caution" and "3 chains broke" in found["frechet"].reason
     assert found["frechet_floor"].verdict == "ok"
+
+
+@pytest.mark.parametrize(("count", "reason"), [(5, "needs 10 held-out rows, got 5"), (30, "are the training rows")])
+def test_few_rows_and_rows_without_a_floor_are_refused(count: int, reason: str) -> None:
+    data = build("data", "patterns", {"count": count})
+    found = build("metric", "frechet")(subject(data, data.split("train").x)).estimates
+    assert len(found) == 3 and all(row.value is None and reason in row.reason for row in found.values())

@@ -55,3 +55,10 @@ def test_shifted_samples_are_told_from_the_data() -> None:
 def test_two_samples_give_no_error_that_is_not_a_number() -> None:
     found = build("metric", "mmd")(subject(build("data", "gaussian", {"n": 50}), normal(2, 2, seed=0)))
     assert found.estimates["mmd"].se is None or np.isfinite(found.estimates["mmd"].se)
+
+
+def test_rows_that_are_mostly_equal_have_a_kernel() -> None:
+    data = build("data", "patterns", {"count": 1})
+    x = data.split("train").x.expand(10, -1)
+    asked = subject(data, x, held_out=data.split("held_out")._replace(x=x))
+    assert build("metric", "mmd")(asked).estimates["mmd"].value == pytest.approx(0, abs=1e-12)

@@ -36,3 +36,11 @@ def test_wrong_moments_are_found() -> None:
     assert found["mean_error"].verdict == "ok"
     assert abs(found["mean_error"].value - error) < 4 * found["mean_error"].se
     assert abs(found["std_ratio"].value - 1.5) < 4 * found["std_ratio"].se
+
+
+def test_few_rows_are_refused() -> None:
+    data = build("data", "patterns")
+    found = build("metric", "moments")(subject(data, data.split("train").x)).estimates
+    assert all(
+        row.value is None and "needs 10 samples and held-out rows, got 5 and 5" in row.reason for row in found.values()
+    )

@@ -266,3 +266,16 @@ def test_log_prob_of_a_network_integrates_to_one(tmp_path: Path) -> None:
     with torch.no_grad():
         mass = float(loaded.log_prob(x).double().exp().sum()) * 0.05**2
     assert mass == pytest.approx(1, abs=0.01)
+
+
+def test_rows_of_a_discrete_model_must_be_its_states(tmp_path: Path) -> None:
+    energy, path = build("energy", "ising", event=(3, 3)), tmp_path / "x.npy"
+    energy = energy.requires_grad_(False)
+    spins = np.where(np.random.default_rng(0).random((5, 3, 3)) < 0.5, -1.0, 1.0)
+    np.save(path, spins)
+    assert torch.equal(rows_of(energy, (3, 3), None, str(path)).rows.x, torch.from_numpy(spins).float())
+    np.save(path, (spins + 1) / 2)
+    with pytest.raises(InputError, match="must contain minus ones and ones only, the states of the model"):
+        rows_of(energy, (3, 3), None, str(path))
+    with pytest.raises(InputError, match="with gray levels, but the model's states are minus ones and ones: give an"):
+        rows_of(energy, (3, 3), None, str(tmp_path))
