@@ -20,9 +20,10 @@ from ebm_cli.energy import device_of
 from ebm_cli.path._annealing_path import AnnealingPath, cached_path
 from ebm_cli.path._base_distribution import BaseDistribution, MixtureBase, StandardNormal, UniformBox
 from ebm_cli.path._coordinates import WIDER, Integrand, WhitenedEnergy, whiten, whiten_box, whiten_range
+from ebm_cli.path._flow_base import check_flow_is_installed, fitted_flow
 from ebm_cli.path._swap import equal_rejection_places
 
-BASES = ("auto", "gaussian", "mixture", "box")
+BASES = ("auto", "gaussian", "mixture", "flow", "box")
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class BasePath:
     The coordinates are those in which the rows are roughly standard normal. States that come from β = 0 are independent
     of all earlier states (Syed et al., 2022, Journal of the Royal Statistical Society B 84, 321).
 
-    base: the density exp(−U₀). gaussian or mixture: fitted to the rows. box: uniform. auto: mixture for up to 100
+    base: the density exp(−U₀). gaussian, mixture or flow: fitted to the rows. box: uniform. auto: mixture for up to 100
         coordinates, otherwise gaussian.
     box: lower and upper bound of every coordinate for base=box; None for 1.5 times the range of the rows.
     betas: β of each replica, a list that falls from 1 to 0; auto: found by a pilot run.
@@ -53,7 +54,7 @@ class BasePath:
 
     def __post_init__(self) -> None:
         check.every(
-            lambda: check.one_of("base", self.base, BASES),
+            lambda: check_base(self.base),
             lambda: check_box(self.box),
             self.check_box_is_used,
             lambda: check_betas(self.betas),
@@ -125,8 +126,10 @@ def fit_base(
         limit = f"works in up to {MAX_COORDINATES} dimensions, got {integrand.size}"
         raise InputError(f"path.base=mixture {limit}. Type path.base=gaussian")
     space = whiten(integrand, rows)
+    clean, noise = (rows, 0.0) if integrand.clean is None else (integrand.clean, integrand.noise)
+    if base == "flow":
+        return space, fitted_flow(space, clean, noise, WIDER)
     if base == "mixture" or (base == "auto" and mixture_is_possible and integrand.rows is not None):
-        clean, noise = (rows, 0.0) if integrand.clean is None else (integrand.clean, integrand.noise)
         return space, fitted_mixture(space, clean, noise, WIDER)
     return space, StandardNormal(space.center)
 
@@ -140,6 +143,13 @@ def fitted_mixture(space: WhitenedEnergy, rows: Float[Tensor, "n *event"], noise
     found = mixture.fit(split_fit_data(rows.flatten(1).double().cpu(), noise, 0))
     assert isinstance(found, NormalMixture)
     return MixtureBase(space, found.log_weights, found.means, found.roots, wider)
+
+
+def check_base(base: object) -> None:
+    """Raise InputError unless `base` is the name of a base distribution whose library is installed."""
+    check.one_of("base", base, BASES)
+    if base == "flow":
+        check_flow_is_installed()
 
 
 def check_box(box: object) -> None:
