@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, fields
 from ebm_cli import check
 from ebm_cli.chain.pilot import PathKernel, path_hmc
 from ebm_cli.path import Path
-from ebm_cli.path.base import BasePath, check_base, check_box
+from ebm_cli.path._fitted_base import check_base, check_box
+from ebm_cli.path.base import BasePath
 from ebm_cli.sampler.mala import MALA
 from ebm_cli.sampler.nuts import NUTS
 

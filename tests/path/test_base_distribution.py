@@ -11,8 +11,8 @@ from ebm_cli.density import flow
 from ebm_cli.path import _flow_base
 from ebm_cli.path._base_distribution import BaseDistribution, StandardNormal, UniformBox
 from ebm_cli.path._coordinates import Integrand, WhitenedEnergy
+from ebm_cli.path._fitted_base import fitted_mixture
 from ebm_cli.path._flow_base import FlowBase, fitted_flow
-from ebm_cli.path.base import fitted_mixture
 from tests.contract import build, grid, log_integral
 from tests.partition.integrand import normal_rows
 
