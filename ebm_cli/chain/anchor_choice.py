@@ -16,14 +16,14 @@ def choose_anchors(path: PiecewisePath, populations: tuple[Float[Tensor, "n d"],
 
     From the model down, the next anchor is the farthest one whose swap rate with the present one is large enough. This
     keeps swap rates between 0.25 and 0.7 (Béreux et al., 2024, arXiv 2405.15376), if anchors are that close. Otherwise
-    it is the neighbor.
+    it is the neighbor. The anchor next to the base stays, because the base is fitted to rows like its own.
 
     populations: states at the base and at each anchor.
     """
     kept = [len(populations) - 1]
     while kept[-1] > 0:
         upper, lower = kept[-1], kept[-1] - 1
-        while lower > 0 and anchor_swap_rate(path, populations, lower - 1, upper) >= MIN_SWAP_RATE:
+        while lower > 1 and anchor_swap_rate(path, populations, lower - 1, upper) >= MIN_SWAP_RATE:
             lower -= 1
         kept.append(lower)
     return kept[::-1]

@@ -16,7 +16,7 @@ from ebm_cli.chain.counted_path import CountedPath
 from ebm_cli.chain.transition import transition
 from ebm_cli.path._annealing_path import PathStates
 from ebm_cli.path._piecewise_path import PiecewisePath
-from ebm_cli.path._places import TOLERANCE, Place
+from ebm_cli.path._places import Place
 from ebm_cli.path._schedule import equally_spaced, largest_rise, resample
 from ebm_cli.sampler.hmc import HMC
 from ebm_cli.sampler.mala import MALA
@@ -35,6 +35,7 @@ REPLICA_SPACING, MIN_REPLICAS = 2, 3
 # Range of the number of leapfrog steps of a ladder's kernel, and the jitter of the step size along paths.
 MIN_LEAPFROG_STEPS, MAX_LEAPFROG_STEPS = 3, 6
 STEP_SIZE_JITTER = 0.3
+ROUNDING = 1e-9
 
 PathKernel = HMC | MALA | NUTS
 
@@ -110,8 +111,11 @@ class Pilot:
     def places_on_segment(self, segment: int, count: int, spacing: int) -> list[float]:
         """Return β of replicas on one of the path's segments, from 0 to 1, equal parts of the pilot's steps apart."""
         lengths = self.betas * count - segment
-        on_segment = np.clip(lengths[(lengths >= -TOLERANCE) & (lengths <= 1 + TOLERANCE)], 0.0, 1.0)
-        replicas = math.ceil(len(on_segment) / spacing) + 1
+        # Anchors may be rounded.
+        on_segment = np.clip(lengths[(lengths > -ROUNDING) & (lengths < 1 + ROUNDING)], 0.0, 1.0)
+        # The lower end of a segment is counted on the segment below.
+        own = len(on_segment) - (segment > 0)
+        replicas = math.ceil(own / spacing) + 1
         replicas = max(replicas, MIN_REPLICAS if count == 1 else 2)
         return equally_spaced(on_segment, np.arange(len(on_segment), dtype=float), replicas).tolist()
 

@@ -16,7 +16,7 @@ from ebm_cli.path._annealing_path import AnnealingPath, cached_path
 from ebm_cli.path._coordinates import Integrand, WhitenedEnergy
 from ebm_cli.path._fitted_base import check_base, check_box, fit_base
 from ebm_cli.path._piecewise_path import PiecewisePath
-from ebm_cli.path._places import Place, segment_members
+from ebm_cli.path._places import Place, place_of, segment_members
 from ebm_cli.path._swap import equal_rejection_places
 
 
@@ -56,6 +56,11 @@ class DrawnPath:
         """Raise InputError for a box that the base does not use."""
         if self.box is not None and self.base != "box":
             raise InputError("box is used only by path.base=box")
+
+    @property
+    def description(self) -> str:
+        """Return what the path leads through between its base and the model, for the end of a message."""
+        return ""
 
     @property
     def segments(self) -> int:
@@ -106,6 +111,13 @@ class DrawnPath:
         path.cache.update(self.cache)
         return path
 
+    def with_cache_of_anchors(self, path: "DrawnPath", kept: list[int]) -> Any:
+        """Return `path`, which leads through these anchors of this path, with the same base and coordinates."""
+        path.cache.update(self.cache)
+        if "path" in self.cache:
+            path.cache["path"] = self.cache["path"].with_anchors(kept)
+        return path
+
     def rows(self) -> tuple[Batch | None, float]:
         """Return the rows to which the base is fitted, with noise, and the standard deviation of this noise."""
         if isinstance(self.data, Data):
@@ -120,7 +132,10 @@ class DrawnPath:
         """Fit the base, and return the densities from it to this model. Raises InputError if there are no rows."""
         rows, noise = self.rows()
         if rows is None:
-            raise InputError("path=base needs rows to fit its base to. Type run=RUN of a trained model, or data=NAME")
+            name = type(self).__module__.rpartition(".")[2]
+            raise InputError(
+                f"path={name} needs rows to fit its base to. Type run=RUN of a trained model, or data=NAME"
+            )
         event = tuple(rows.x.shape[1:])
         x = rows.x.to(device_of(energy))
         integrand = Integrand(energy, temperature, event, x, 0, rows.clean, noise)
@@ -135,6 +150,19 @@ def with_energy(space: WhitenedEnergy, energy: nn.Module) -> WhitenedEnergy:
     """Return another energy in the same coordinates."""
     integrand = dataclasses.replace(space.integrand, energy=energy)
     return WhitenedEnergy(integrand, space.center, space.scale_matrix, space.rows)
+
+
+def check_anchors(betas: object, anchors: object) -> None:
+    """Raise InputError if a list of β lacks one of the anchors in a list, which are at equal distances."""
+    if not isinstance(betas, list) or not isinstance(anchors, list):
+        return
+    if not all(isinstance(beta, float | int) for beta in betas):
+        return
+    segments = len(anchors) + 1
+    homes = [place_of(beta, segments) for beta in betas]
+    if any(Place(number, 1.0) not in homes for number in range(segments - 1)):
+        needed = ", ".join(f"{number / segments:.4g}" for number in reversed(range(1, segments)))
+        raise InputError(f"betas must have a replica at each anchor between model and base, at {needed}, got {betas}")
 
 
 def check_betas(betas: object) -> None:

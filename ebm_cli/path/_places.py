@@ -11,7 +11,7 @@ import torch
 
 from ebm_cli.path._swap import swap_partners
 
-# A place this near to an anchor, in segments, is the anchor.
+# A β this near to an anchor is the anchor, so that users can type it with four digits.
 TOLERANCE = 1e-4
 
 
@@ -35,7 +35,7 @@ def place_of(beta: float, segments: int) -> Place:
     """Return the place with this β of the whole path; an anchor is the upper end of its segment."""
     length = beta * segments
     anchor = round(length)
-    if anchor > 0 and abs(length - anchor) < TOLERANCE:
+    if 0 < anchor < segments and abs(beta - anchor / segments) < TOLERANCE:
         return Place(anchor - 1, 1.0)
     segment = max(0, math.ceil(length) - 1)
     return Place(segment, length - segment)
