@@ -49,7 +49,7 @@ def test_chains_in_one_mode_find_the_weights_of_both_and_log_z(levels: str | lis
     assert found is not None
     sampler = with_ladder(found.sampler, found.ladder)
     x = torch.full((n, 1), APART)
-    done = run_chains(sampler, energy, x, 240, torch.Generator().manual_seed(2), burn_in=100, thin=4)
+    done = run_chains(sampler, energy, x, 320, torch.Generator().manual_seed(2), burn_in=100, thin=4)
     each = (done.x[..., 0] < 0).double().mean(0)
     assert abs(float(each.mean()) - WEIGHT) < 4 * float(each.std()) / n**0.5 and float(each.std()) < 0.1
     log_z = log_z_row(done, energy, Estimate(1.0))["log_z"]
