@@ -20,8 +20,8 @@ from ebm_cli.data.spirals import first_arm
 from ebm_cli.data.two_moons import upper_moon
 from tests.contract import build, cell_masses, default_dtype, log_integral, moment_z_scores, options
 
-# Sets with equal rows, whose splits have tests of their own: binarized digits can be equal, patterns to be stored are not
-# held out, and windows of a text repeat.
+# Sets with equal rows, whose splits have tests of their own: binarized digits can be equal, patterns to be stored are
+# not held out, and windows of a text repeat.
 REPEATING = {"digits_binary", "patterns", "text"}
 SETS = pytest.mark.parametrize("name", options("data"))
 EXACT = ["checkerboard", "gaussian", "gaussians_25", "gaussians_8", "pinwheel", "rings", "spirals", "two_moons"]
