@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from ebm_cli.assembly.build import make
 from ebm_cli.check import InputError
 from ebm_cli.energy import works_on
+from ebm_cli.run.folder import Run
+from ebm_cli.run.sampled import SampledRun
 
 CONF = Path(__file__).parents[1] / "conf"
 PACKAGE = Path(__file__).parents[1] / "ebm_cli"
@@ -72,13 +74,30 @@ def with_changes(node: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any
     return node
 
 
+class History(SampledRun):
+    """A trained run in memory. weights: of its checkpoints before the last. sigma: noise levels of its training."""
+
+    def __init__(self, weights: dict[int, dict[str, Tensor]], sigma: list[float] | None = None) -> None:
+        super().__init__(Run(Path("outputs/run")), "last", "averaged")
+        vars(self).update(stored=weights, sigma=sigma)
+
+    def earlier_steps(self) -> list[int]:
+        return sorted(vars(self)["stored"])
+
+    def weights_at(self, step: int) -> dict[str, Tensor]:
+        return vars(self)["stored"][step]
+
+    def objective(self) -> dict[str, Any]:
+        return {"sigma": vars(self)["sigma"]}
+
+
 def build(group: str, name: str, changes: dict[str, Any] | None = None, **offered: Any) -> Any:
     """What one YAML describes, with some of its values changed; energies and starts have no data unless told."""
     node, changes = config(group, name), dict(changes or {})
     if group in ("energy", "start"):
         offered = {"data": None, "energy": None} | offered
     if group == "path":
-        offered = {"data": None} | offered
+        offered = {"data": None, "run": History({100: {}, 200: {}})} | offered
     if name == "tempering" and "path" not in offered:
         # Keys of its path and of its kernel are given like its own.
         offered["path"] = build("path", "hot", own_keys(config("path", "hot"), changes))

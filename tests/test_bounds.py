@@ -109,7 +109,7 @@ def test_value_outside_of_the_bound_in_its_comment_is_named(group: str) -> None:
     given, faults = offered(), []
     with unchecked():
         for name in options(group):
-            shape = {"event": (1, 8, 8)} if name in ("conv", "resnet") else {}
+            shape = {"event": (1, 8, 8)} if name in ("conv", "resnet", "potts") else {}
             for key in keys_of(CONF / group / f"{name}.yaml"):
                 for value in wrong_values(key):
                     shown = value[-1] if isinstance(value, list) else value

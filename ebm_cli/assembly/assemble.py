@@ -23,6 +23,7 @@ from ebm_cli.energy._composition import TrainedComponent
 from ebm_cli.objective import Objective, check_compatible
 from ebm_cli.run import shipped
 from ebm_cli.run.machine import Machine
+from ebm_cli.run.sampled import SampledRun
 from ebm_cli.sampler import CompilableKernel
 
 GROUPS = ("data", "path", "sampler", "energy", "start", "optimizer", "objective")
@@ -79,6 +80,7 @@ class Assembly:
         same = record is not None and record.target == (config.get("data") or {}).get("_target_")
         # A constructor that asks for a component that the configuration leaves out gets None.
         self.injected: dict[str, Any] = dict.fromkeys(INJECTED) | {"record": record if same else None}
+        self.injected["run"] = SampledRun.from_config(config)
         if "energy" not in self.nodes:
             self.problems.messages.append("energy must be chosen: energy=NAME or run=RUN")
             self.failed |= {"energy", "event"}

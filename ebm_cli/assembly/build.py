@@ -18,7 +18,7 @@ from ebm_cli.check import InputError
 from ebm_cli.run import shipped
 
 # What a constructor may ask for by the name of a parameter, in addition to what its YAML gives.
-INJECTED = ("event", "data", "path", "sampler", "start", "energy", "engine", "record")
+INJECTED = ("event", "data", "path", "sampler", "start", "energy", "engine", "record", "run")
 
 
 def locate(target: object) -> type:

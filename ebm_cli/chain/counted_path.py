@@ -1,6 +1,7 @@
 """A path in whitened coordinates, whose evaluations of the model are charged to a budget."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -10,22 +11,41 @@ from ebm_cli.chain.budget import Budget
 from ebm_cli.energy import check_bounded
 from ebm_cli.path._annealing_path import AnnealingPath, PathStates, TemperedEnergy
 from ebm_cli.path._coordinates import WhitenedEnergy
+from ebm_cli.path._piecewise_path import PiecewisePath
 
 
 @dataclass(frozen=True)
 class CountedPath(AnnealingPath):
-    """budget: charged for every evaluation of U's gradient."""
+    """budget: charged for every evaluation of the gradient of U, and of U₀ if it is a model as well."""
 
     space: WhitenedEnergy
     budget: Budget
 
+    @property
+    def segments(self) -> "tuple[CountedPath, ...]":
+        return (self,)
+
+    def evaluate_model(self, z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]:
+        self.budget.charge(len(z))
+        return super().evaluate_model(z)
+
+    def evaluate_base(self, z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]:
+        if isinstance(self.base, WhitenedEnergy):
+            self.budget.charge(len(z))
+        return super().evaluate_base(z)
+
     def evaluate(self, z: Float[Tensor, "n d"]) -> PathStates:
         """Return states with both energies and gradients; raise InputError if U is −∞."""
-        self.budget.charge(len(z))
         states = super().evaluate(z)
         if bool((states.u == -torch.inf).any()):
             check_bounded(states.u, self.space.states(z))
         return states
+
+
+def counted(path: AnnealingPath | PiecewisePath, budget: Budget) -> "CountedPath | PiecewisePath":
+    """Return the same path, whose evaluations are charged to a budget."""
+    segments = tuple(CountedPath(cast(WhitenedEnergy, each.space), each.base, budget) for each in path.segments)
+    return segments[0] if len(segments) == 1 else PiecewisePath(segments)
 
 
 class CountedEnergy(TemperedEnergy):

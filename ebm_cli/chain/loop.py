@@ -35,7 +35,7 @@ class Trajectory:
     sampler: the sampler after burn-in.
     replicas: the final replicas, for replica exchange.
     replica_states: their states, from which `resumed` continues.
-    delta_u: U₀ − U of all replicas at each draw, for replica exchange.
+    delta_u: U₀ − U of all replicas on each segment of the path at each draw, for replica exchange.
     """
 
     x: Float[Tensor, "draws n *event"]
@@ -50,7 +50,7 @@ class Trajectory:
     sampler: Sampler
     replicas: Replicas | None
     replica_states: Float[Tensor, "n K *event"] | None
-    delta_u: Float[Tensor, "draws K n"] | None
+    delta_u: Float[Tensor, "draws rows n"] | None
 
 
 NO_TUNING = Tuning()
@@ -160,8 +160,8 @@ class Walk:
             kept_x[filled], kept_energy[filled] = self.units.to_x(self.state.x), self.state.energy
             kept_accept[filled], kept_diverging[filled] = self.tally.accepted / (thin or 1), self.tally.diverging
             self.tally = reset_interval_counts(self.tally)
-            if isinstance(self.state, Replicas):
-                kept_delta_u.append(self.state.states.delta_u.view(-1, n))
+            if isinstance(self.sampler, Tempering):
+                kept_delta_u.append(self.sampler.delta_u(self.units.energy(self.energy), self.state))
             filled += 1
         # Steps after the last draw, if thin does not divide `steps`; all steps if thin is None.
         self._advance(end - self.steps)

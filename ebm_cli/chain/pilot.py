@@ -3,14 +3,20 @@
 import dataclasses
 import math
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import cast
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
+from ebm_cli.chain.budget import Budget
 from ebm_cli.chain.counted_path import CountedPath
 from ebm_cli.chain.transition import transition
 from ebm_cli.path._annealing_path import PathStates
+from ebm_cli.path._piecewise_path import PiecewisePath
+from ebm_cli.path._places import Place
 from ebm_cli.path._schedule import equally_spaced, largest_rise, resample
 from ebm_cli.sampler.hmc import HMC
 from ebm_cli.sampler.mala import MALA
@@ -29,6 +35,7 @@ REPLICA_SPACING, MIN_REPLICAS = 2, 3
 # Range of the number of leapfrog steps of a ladder's kernel, and the jitter of the step size along paths.
 MIN_LEAPFROG_STEPS, MAX_LEAPFROG_STEPS = 3, 6
 STEP_SIZE_JITTER = 0.3
+ROUNDING = 1e-9
 
 PathKernel = HMC | MALA | NUTS
 
@@ -62,11 +69,15 @@ class Ladder:
 
 @dataclass(frozen=True)
 class Pilot:
-    """betas: from 0 to 1. step_sizes: one per β. kernel: the sampler that moved the population."""
+    """betas: from 0 to 1. step_sizes: one per β. kernel: the sampler that moved the population.
+
+    populations: states at the base and at the upper end of each segment.
+    """
 
     betas: Float[np.ndarray, " steps"]
     step_sizes: Float[np.ndarray, " steps"]
     kernel: PathKernel
+    populations: tuple[Float[Tensor, "n d"], ...] = ()
 
     def schedule(self, temperatures: int) -> Schedule:
         """Return a schedule of this many steps, each an equal part of the pilot's own steps."""
@@ -81,6 +92,32 @@ class Pilot:
         """Return replicas that are equal parts of the pilot's path apart."""
         betas = self.schedule(replicas - 1).betas[::-1]
         return Ladder(betas, [self.kernel_at(beta).step_size for beta in betas[:-1]])
+
+    def ladder_through(self, anchors: list[int], spacing: int) -> Ladder:
+        """Return replicas that are this many of the pilot's steps apart, and at these anchors.
+
+        anchors: their numbers, from 0, the base, to the model. There are no replicas between two anchors if the pilot's
+            path leads through another one between them.
+        """
+        count, kept = anchors[-1], len(anchors) - 1
+        betas, step_sizes = [0.0], []
+        for segment, (lower, upper) in enumerate(pairwise(anchors)):
+            places = self.places_on_segment(lower, count, spacing) if upper == lower + 1 else [0.0, 1.0]
+            betas += [Place(segment, beta).on_path(kept) for beta in places[1:]]
+            own = [(lower + beta * (upper - lower)) / count for beta in places[1:]]
+            step_sizes += [self.kernel_at(beta).step_size for beta in own]
+        return Ladder(betas[::-1], step_sizes[::-1])
+
+    def places_on_segment(self, segment: int, count: int, spacing: int) -> list[float]:
+        """Return β of replicas on one of the path's segments, from 0 to 1, equal parts of the pilot's steps apart."""
+        lengths = self.betas * count - segment
+        # Anchors may be rounded.
+        on_segment = np.clip(lengths[(lengths > -ROUNDING) & (lengths < 1 + ROUNDING)], 0.0, 1.0)
+        # The lower end of a segment is counted on the segment below.
+        own = len(on_segment) - (segment > 0)
+        replicas = math.ceil(own / spacing) + 1
+        replicas = max(replicas, MIN_REPLICAS if count == 1 else 2)
+        return equally_spaced(on_segment, np.arange(len(on_segment), dtype=float), replicas).tolist()
 
     def kernel_at(self, beta: float) -> PathKernel:
         """Return the kernel with its step size at β, interpolated geometrically."""
@@ -102,7 +139,7 @@ def with_longest_step(kernel: PathKernel) -> PathKernel:
 
 
 def run_pilot(
-    path: CountedPath, kernel: PathKernel, chains: int, rng: torch.Generator
+    path: CountedPath | PiecewisePath, kernel: PathKernel, chains: int, rng: torch.Generator
 ) -> tuple[Pilot | None, PathStates]:
     """Return the pilot and the final states of its population; None if the model is not reached.
 
@@ -110,27 +147,61 @@ def run_pilot(
 
     Adaptive sequential Monte Carlo (Del Moral, Doucet and Jasra, 2012, Stat. Comput. 22, 1009): β rises until the
     effective sample size is nine tenths of the population, which is resampled and moved by two transitions. The step
-    size follows the acceptance, log ε' = log ε + GAIN·(acceptance − target).
+    size follows the acceptance, log ε' = log ε + GAIN·(acceptance − target). β rises on one segment after the other.
 
     kernel: moves the population; its step size is found.
     chains: size of the population, at least 64.
     """
-    kernel = with_longest_step(kernel)
-    max_step_size, used_before = kernel.step_size, path.budget.used
-    states = path.draw_base(max(chains, MIN_POPULATION), rng)
-    betas, step_sizes = [0.0], [kernel.step_size]
-    while betas[-1] < 1:
-        delta_u, gap = states.delta_u, 1 - betas[-1]
-        rise = largest_rise(delta_u, gap)
-        exhausted = path.budget.remaining == 0 and path.budget.used - used_before > MIN_EVALUATIONS
-        if rise == 0 or len(betas) > MAX_STEPS or exhausted:
+    first, *others = cast(tuple[CountedPath, ...], path.segments)
+    states = first.draw_base(max(chains, MIN_POPULATION), rng)
+    climb = Climb(with_longest_step(kernel), first.budget)
+    populations = [states.z]
+    for number, segment in enumerate([first, *others]):
+        if number:
+            states = segment.evaluate(states.z)
+        reached, states = climb.segment(segment, number, states, rng)
+        if not reached:
             return None, states
-        beta = betas[-1] + rise if rise < gap else 1.0
-        states = states.select(resample((beta - betas[-1]) * delta_u[None], rng).flatten())
+        populations.append(states.z)
+    betas = np.array(climb.lengths) / len(populations[1:])
+    return Pilot(betas, np.array(climb.step_sizes), climb.kernel, tuple(populations)), states
+
+
+class Climb:
+    """The rise of a pilot's population from the base to the model.
+
+    lengths: after each step, the number of segments below plus β on the present one. step_sizes: one per length.
+    """
+
+    def __init__(self, kernel: PathKernel, budget: Budget) -> None:
+        self.kernel, self.max_step_size = kernel, kernel.step_size
+        self.budget, self.used_before = budget, budget.used
+        self.lengths, self.step_sizes = [0.0], [kernel.step_size]
+
+    def segment(
+        self, path: CountedPath, number: int, states: PathStates, rng: torch.Generator
+    ) -> tuple[bool, PathStates]:
+        """Return whether the population has reached the upper end of a segment, and its states."""
+        beta = 0.0
+        while beta < 1:
+            delta_u, gap = states.delta_u, 1 - beta
+            rise = largest_rise(delta_u, gap)
+            exhausted = self.budget.remaining == 0 and self.budget.used - self.used_before > MIN_EVALUATIONS
+            if rise == 0 or len(self.lengths) > MAX_STEPS or exhausted:
+                return False, states
+            reached = beta + rise if rise < gap else 1.0
+            states = states.select(resample((reached - beta) * delta_u[None], rng).flatten())
+            beta = reached
+            states = self.move(path, beta, states, rng)
+            self.lengths.append(number + beta)
+            self.step_sizes.append(self.kernel.step_size)
+        return True, states
+
+    def move(self, path: CountedPath, beta: float, states: PathStates, rng: torch.Generator) -> PathStates:
+        """Move the population at β, and let the step size follow the acceptance."""
         for _ in range(TRANSITIONS):
-            states, info = transition(path, kernel, beta, states, rng)
-            factor = math.exp(GAIN * (float(info.accept.mean()) - kernel.best_acceptance))
-            kernel = dataclasses.replace(kernel, step_size=min(kernel.step_size * factor, max_step_size))
-        betas.append(beta)
-        step_sizes.append(kernel.step_size)
-    return Pilot(np.array(betas), np.array(step_sizes), kernel), states
+            states, info = transition(path, self.kernel, beta, states, rng)
+            factor = math.exp(GAIN * (float(info.accept.mean()) - self.kernel.best_acceptance))
+            step_size = min(self.kernel.step_size * factor, self.max_step_size)
+            self.kernel = dataclasses.replace(self.kernel, step_size=step_size)
+        return states

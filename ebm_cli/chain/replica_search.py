@@ -2,14 +2,15 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ebm_cli.chain.anchor_choice import choose_anchors
 from ebm_cli.chain.budget import Budget
-from ebm_cli.chain.counted_path import CountedPath
+from ebm_cli.chain.counted_path import counted
 from ebm_cli.chain.pilot import (
     MIN_POPULATION,
     REPLICA_SPACING,
@@ -19,7 +20,9 @@ from ebm_cli.chain.pilot import (
     run_pilot,
 )
 from ebm_cli.energy import frozen
-from ebm_cli.path.base import BasePath
+from ebm_cli.path._base_distribution import BaseDistribution
+from ebm_cli.path._drawn_path import DrawnPath
+from ebm_cli.path._piecewise_path import PiecewisePath
 from ebm_cli.sampler import Sampler
 from ebm_cli.sampler.tempering import Tempering
 
@@ -32,8 +35,13 @@ PILOT_KERNEL = path_hmc(1.0, 8)
 
 @dataclass(frozen=True)
 class FoundReplicas:
-    """ladder: of the pilot. x: final states of its population. base: describes the far end of the path."""
+    """What a pilot run has found.
 
+    sampler: replica exchange through the anchors that were chosen. ladder: the places of replicas on its path.
+    x: final states of the population. base: describes the far end of the path.
+    """
+
+    sampler: Tempering
     ladder: Ladder
     x: Float[Tensor, "n *event"]
     base: str
@@ -41,7 +49,7 @@ class FoundReplicas:
 
 def needs_search(sampler: Sampler) -> bool:
     """Return True if this is replica exchange along a path whose places of replicas are to be found."""
-    return isinstance(sampler, Tempering) and isinstance(sampler.path, BasePath) and sampler.path.is_automatic
+    return isinstance(sampler, Tempering) and isinstance(sampler.path, DrawnPath) and sampler.path.is_automatic
 
 
 def find_replicas(
@@ -54,18 +62,28 @@ def find_replicas(
 ) -> FoundReplicas | None:
     """Return replicas at equal parts of a pilot's path; None if annealing does not reach the model.
 
+    If the path leads through other models that were not typed, the pilot chooses among them.
+
     chains: number of states to return.
     kernel: moves the pilot's population; its step size is found.
     budget: number of gradients that the pilot may use.
     """
+    given = cast(DrawnPath, sampler.path)
+    path = given.with_candidates(energy)
     with frozen(energy), torch.no_grad(), torch.device("cpu"):
-        annealing = sampler.path.annealing_path(energy, sampler.temperature)
-        counted = CountedPath(cast(Any, annealing.space), annealing.base, Budget(budget))
-        pilot, states = run_pilot(counted, kernel, min(max(chains, MIN_POPULATION), MAX_POPULATION), rng)
-    if pilot is None:
-        return None
-    x = annealing.space.states(states.z[torch.arange(chains) % len(states.z)])
-    return FoundReplicas(pilot.ladder(pilot.replicas(REPLICA_SPACING)), x, annealing.base.description)
+        annealing = path.annealing_path(energy, sampler.temperature)
+        charged = counted(annealing, Budget(budget))
+        pilot, states = run_pilot(charged, kernel, min(max(chains, MIN_POPULATION), MAX_POPULATION), rng)
+        if pilot is None:
+            return None
+        anchors = list(range(len(pilot.populations)))
+        if path is not given:
+            anchors = choose_anchors(cast(PiecewisePath, annealing), pilot.populations)
+        x = annealing.space.states(states.z[torch.arange(chains) % len(states.z)])
+    sampler = dataclasses.replace(sampler, path=path.with_anchors(anchors), step_factors=None)
+    return FoundReplicas(
+        sampler, pilot.ladder_through(anchors, REPLICA_SPACING), x, cast(BaseDistribution, annealing.base).description
+    )
 
 
 def with_ladder(sampler: Tempering, ladder: Ladder, kernel: PathKernel | None = None) -> Tempering:
@@ -73,12 +91,12 @@ def with_ladder(sampler: Tempering, ladder: Ladder, kernel: PathKernel | None = 
 
     kernel: moves the replicas, with the steps of the ladder; None for the ladder's own kernel.
     """
-    path = cast(BasePath, sampler.path).with_betas(ladder.betas)
+    path = cast(DrawnPath, sampler.path).with_betas(ladder.betas)
     moves = ladder.kernel if kernel is None else dataclasses.replace(kernel, step_size=ladder.step_sizes[0])
     return dataclasses.replace(sampler, path=path, kernel=moves, step_factors=ladder.step_factors)
 
 
 def with_places(sampler: Tempering, ladder: Ladder) -> Tempering:
     """Return the sampler with the places of this ladder, and with its own kernel and steps."""
-    path = cast(BasePath, sampler.path).with_betas(ladder.betas)
+    path = cast(DrawnPath, sampler.path).with_betas(ladder.betas)
     return dataclasses.replace(sampler, path=path, step_factors=None)

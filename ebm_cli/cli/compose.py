@@ -25,6 +25,8 @@ IMPLIED_BY = {
         *("path.base", "path.box", "path.betas"),
         *(f"metric.{name}.{key}" for name in ("log_z", "nll") for key in BASE_OF_LOG_Z),
     ),
+    "path=levels": ("path.levels",),
+    "path=runs": ("path.runs",),
     "sampler=tempering": ("sampler.kernel", "sampler.step_factors"),
 }
 

@@ -60,6 +60,7 @@ def parts_config(job: Job) -> dict[str, Any]:
 def check_numbers(job: Job) -> None:
     """Raise InputError with all that is wrong with the numbers of a job, except numbers that need data or energy."""
     from ebm_cli.assembly.build import INJECTED, asks, make
+    from ebm_cli.run.sampled import SampledRun
 
     config, problems = job.config, Problems()
     compose.append_current_folder()
@@ -73,7 +74,7 @@ def check_numbers(job: Job) -> None:
         if path := config.get("path"):
             # A path checks its numbers without data.
             with problems.under("path"):
-                offered["path"] = make(path, data=None)
+                offered["path"] = make(path, data=None, run=SampledRun.from_config(config))
         buildable = {group: node for group, node in nodes.items() if node and asks(node) <= offered.keys()}
         for name, node in (buildable | members).items():
             with problems.under(name, unprefixed=INJECTED):

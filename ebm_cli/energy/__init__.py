@@ -86,6 +86,15 @@ class Conditionals(Protocol):
 
 
 @runtime_checkable
+class OrderParameter(Protocol):
+    """A number that is 1 if all sites have one value, and about 0 if they are independent."""
+
+    def n_sites(self) -> int: ...
+
+    def order_parameter(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]: ...
+
+
+@runtime_checkable
 class PairBonds(Protocol):
     """E is a sum over pairs of sites that depends only on whether the two have equal values."""
 

@@ -13,22 +13,22 @@ from ebm_cli import check
 from ebm_cli.check import InputError
 
 
-def check_levels(sigma: Any) -> None:
-    """Raise InputError unless sigma is a number > 0 or a list of such numbers."""
+def check_levels(sigma: Any, name: str = "sigma") -> None:
+    """Raise InputError unless sigma is a number > 0 or a list of such numbers. name: of the key, for the message."""
     levels = sigma if isinstance(sigma, list) else [sigma]
     if not levels:
-        raise InputError("sigma must be a number > 0, or a list of them, got []")
+        raise InputError(f"{name} must be a number > 0, or a list of them, got []")
     for level in levels:
-        check.positive("sigma", level)
+        check.positive(name, level)
 
 
-def check_rising(sigma: Any) -> None:
-    """Raise InputError unless sigma is a rising list of numbers > 0."""
+def check_rising(sigma: Any, name: str = "sigma") -> None:
+    """Raise InputError unless sigma is a rising list of numbers > 0. name: of the key, for the message."""
     if not isinstance(sigma, list):
-        raise InputError(f"sigma must be a list of rising levels > 0, such as [1.0, 4.0], got {sigma!r}")
-    check_levels(sigma)
+        raise InputError(f"{name} must be a list of rising levels > 0, such as [1.0, 4.0], got {sigma!r}")
+    check_levels(sigma, name)
     if any(low >= high for low, high in pairwise(sigma)):
-        raise InputError(f"sigma must rise from level to level, got {sigma}")
+        raise InputError(f"{name} must rise from level to level, got {sigma}")
 
 
 def require_noise_level(energy: nn.Module, name: str, example: float) -> float:

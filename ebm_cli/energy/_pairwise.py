@@ -43,10 +43,15 @@ def listed_pairs(graph: object, count: int) -> Int[Tensor, "edges 2"]:
     return pairs
 
 
+def check_graph(graph: object) -> None:
+    """Raise InputError if a graph is named by another word than lattice and complete."""
+    if isinstance(graph, str):
+        check.one_of("graph", graph, GRAPHS)
+
+
 def pairs_of(graph: object, sites: Sites) -> Int[Tensor, "edges 2"]:
     """Return the pairs of sites that interact on a graph: lattice, complete, or a list of pairs."""
     if isinstance(graph, str):
-        check.one_of("graph", graph, GRAPHS)
         return lattice_pairs(sites.shape) if graph == "lattice" else complete_pairs(sites.count)
     return listed_pairs(graph, sites.count)
 
@@ -103,6 +108,15 @@ class PairwiseEnergy(nn.Module):
 
     def independent_sites(self) -> list[Int[Tensor, " _"]]:
         return [group.to(self.pairs.device) for group in self._groups]
+
+    def n_sites(self) -> int:
+        return self.sites.count
+
+    def order_parameter(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
+        """Return (k·p − 1)/(k − 1), p the largest fraction of sites with one of the k values; |Σs|/d for spins."""
+        k, numbers = self.sites.values, self.sites.numbers(x)
+        fractions = torch.stack([(numbers == value).to(x.dtype).mean(1) for value in range(k)])
+        return (k * fractions.amax(0) - 1) / (k - 1)
 
     def bonds(self) -> Int[Tensor, "pairs 2"]:
         return self.pairs

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ebm_cli import check
 from ebm_cli.data._sites import Sites
-from ebm_cli.energy._pairwise import PairwiseEnergy, pairs_of
+from ebm_cli.energy._pairwise import PairwiseEnergy, check_graph, pairs_of
 
 
 class Ising(PairwiseEnergy):
@@ -34,6 +34,7 @@ class Ising(PairwiseEnergy):
     def __init__(
         self, coupling: float, field: float, graph: Any, values: str, separate: bool, event: tuple[int, ...] | None
     ) -> None:
+        check_graph(graph)
         check.number("coupling", coupling)
         check.number("field", field)
         check.one_of("values", values, ["spin", "binary"])

@@ -7,7 +7,7 @@ import torch
 from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.data._sites import Sites
-from ebm_cli.energy._pairwise import PairwiseEnergy, pairs_of
+from ebm_cli.energy._pairwise import PairwiseEnergy, check_graph, pairs_of
 
 
 class Potts(PairwiseEnergy):
@@ -26,6 +26,7 @@ class Potts(PairwiseEnergy):
     def __init__(
         self, coupling: float, field: float | list[float], graph: Any, separate: bool, event: tuple[int, ...] | None
     ) -> None:
+        check_graph(graph)
         check.number("coupling", coupling)
         sites = Sites("categorical", event or (16, 16, 3))
         values = field if isinstance(field, list) else [field] * sites.values

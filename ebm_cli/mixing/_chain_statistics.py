@@ -14,6 +14,8 @@ from ebm_cli.diagnostic._integrated_time import autocovariance, windowed_time
 WINDOW = 5
 # Smallest late autocorrelation that counts as a cycle, of all chains together and of one chain.
 MIN_CYCLE, MIN_CYCLE_OF_ONE = 0.2, 0.5
+# Active draws of a chain without which its autocorrelation is not examined for a cycle.
+MIN_ACTIVE_DRAWS = 20
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def _of_scores(z: Float[np.ndarray, "chain draw"], functions: int, r_hat: float)
         tau=tau,
         drift=drift,
         drift_z=drift / max(float(by_time), float(by_chain), 1e-12),
-        cycle=cycle(covariance),
+        cycle=cycle(covariance, active_draws(z)),
     )
 
 
@@ -89,12 +91,27 @@ def chance_limit(chains: int, draws: int, tau: float, functions: int) -> float:
     return float(np.sqrt((n - 1) / n + largest * fraction / (1 - fraction)))
 
 
-def cycle(covariance: Float[np.ndarray, "chain lags"]) -> float:
+def active_draws(z: Float[np.ndarray, "chain draw"]) -> Float[np.ndarray, " chain"]:
+    """Return the number of draws that make up each chain's variance, (Σz²)²/Σz⁴ of centered z; 0 for a constant chain.
+
+    It is a third of all draws for a normal distribution, and the number of exceptions if values are nearly all equal,
+    as are those of a pixel that is hardly ever 1.
+    """
+    square = (z - z.mean(1, keepdims=True)) ** 2
+    return np.where(np.ptp(z, axis=1) > 0, square.sum(1) ** 2 / np.maximum((square**2).sum(1), 1e-300), 0.0)
+
+
+def cycle(covariance: Float[np.ndarray, "chain lags"], active: Float[np.ndarray, " chain"]) -> float:
     """Return the largest |ρ| at late lags, over the pooled chains and each chain; 0 if it is small or due to chance.
+
+    Chains with fewer than 20 active draws are left out, because two exceptions are always some lag apart.
 
     Beyond the autocorrelation time, the estimate of ρ at lag t has variance Σρ²/(draws − t) (Bartlett, 1946). The sum
     is only over early lags, because late lags of a cycle would increase it.
     """
+    covariance = covariance[active >= MIN_ACTIVE_DRAWS]
+    if not len(covariance):
+        return 0.0
     chains, lags = covariance.shape
     late = covariance[:, lags // 2 :]
     rho = covariance.sum(0) / covariance[:, 0].sum()

@@ -21,6 +21,8 @@ from ebm_cli.sampler.tempering import Tempering
 
 STATES_PER_CHAIN = 20
 TUNED = ("step_size", "step_factors", "scales")
+# The paths through other models than the base, and their keys with these models.
+ANCHORS = ("levels", "runs")
 
 
 def sampler_metrics(
@@ -69,7 +71,7 @@ def tuned_values(sampler: Sampler) -> dict[str, Estimate]:
     """Return step_size or step_factors, scales and the places of replicas as burn-in left them, by their keys."""
     values = {name: getattr(sampler, name, None) for name in TUNED}
     if isinstance(sampler, Tempering):
-        values[sampler.path.schedule_key] = getattr(sampler.path, sampler.path.schedule_key)
+        values |= {key: getattr(sampler.path, key, None) for key in (*ANCHORS, sampler.path.schedule_key)}
     return {name: Estimate(value) for name, value in values.items() if isinstance(value, float | list)}
 
 
@@ -88,12 +90,13 @@ def with_tuned_values(sampler: Sampler, metrics: dict[str, Any]) -> Sampler:
 def describe_tuning(rows: dict[str, Estimate]) -> list[str]:
     """Return a line with the tuned values, in the form in which a user types them, if anything was tuned."""
     words = []
-    for name, group in [*((name, "sampler") for name in TUNED), ("temperatures", "path"), ("betas", "path")]:
+    places = (*ANCHORS, "temperatures", "betas")
+    for name, group in [*((name, "sampler") for name in TUNED), *((name, "path") for name in places)]:
         value = rows[name].value if name in rows else None
         if isinstance(value, list):
             words.append(f"{group}.{name}=[{show(value).replace(' ', '')}]")
         elif value is not None:
             words.append(f"{group}.{name}={value:.6g}")
     if "betas" in rows:
-        words = ["sampler=tempering", "path=base", *words]
+        words = ["sampler=tempering", f"path={next((name for name in ANCHORS if name in rows), 'base')}", *words]
     return ["tuned during burn-in, then fixed: " + " ".join(words)] if words else []

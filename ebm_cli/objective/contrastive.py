@@ -12,6 +12,8 @@ from ebm_cli.data import Batch
 from ebm_cli.energy import evaluation_mode
 from ebm_cli.objective import Objective, Outcome, temperature_of
 from ebm_cli.objective._training_replicas import TrainingReplicas
+from ebm_cli.path._drawn_path import DrawnPath
+from ebm_cli.path.base import BasePath
 from ebm_cli.sampler import Sampler
 from ebm_cli.sampler.tempering import Tempering
 from ebm_cli.start import KeepsReplicas, Start
@@ -107,6 +109,12 @@ class Contrastive(ChainObjective):
 
 
 def check_chains(steps: int, sampler: Sampler) -> None:
-    """Raise InputError unless steps ≥ 1 and the sampler has a temperature > 0."""
+    """Raise InputError unless steps ≥ 1, and the sampler has a temperature > 0 and no path through trained models."""
     check.count("steps", steps)
     temperature_of(sampler)
+    if (
+        isinstance(sampler, Tempering)
+        and isinstance(sampler.path, DrawnPath)
+        and not isinstance(sampler.path, BasePath)
+    ):
+        raise check.InputError("path=levels and path=runs lead through a trained model. Type path=base to train")

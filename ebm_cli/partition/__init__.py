@@ -24,7 +24,7 @@ from ebm_cli.partition.refinement import estimate_log_z
 from ebm_cli.partition.resolution import path_rounding_refusal, with_resolution
 from ebm_cli.partition.settings import LogZSettings
 from ebm_cli.path._coordinates import Integrand, whiten
-from ebm_cli.path.base import fit_base
+from ebm_cli.path._fitted_base import fit_base
 
 NAMES = {
     "auto": "annealed paths in both directions",

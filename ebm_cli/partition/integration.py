@@ -1,11 +1,15 @@
 """Thermodynamic integration: log Z as the integral of the mean of ΔU along the path."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float
 
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.partition.bracket import MAX_WIDTH, REMEDY, BracketResult
 from ebm_cli.partition.log_weights import standard_error, student_factor, student_quantile
+
+SegmentMeans = tuple[Float[np.ndarray, " K"], Float[np.ndarray, "K n"]]
 
 
 def thermodynamic_integral(
@@ -37,7 +41,7 @@ def thermodynamic_integral(
     each, half = corrected_trapezoid(betas, mean, slope), every_other(betas)
     rough = each.mean() - corrected_trapezoid(betas[half], mean[half], slope[half]).mean()
     value, se = float(each.mean()), float(np.hypot(student_factor(len(each)) * standard_error(each), rough / 15))
-    lower, upper, gap = integration_bounds(betas, mean)
+    lower, upper, gap = integration_bounds([(betas, mean)])
     summary = f"{len(betas)} temperatures, {len(each)} ladders of {len(delta_u)} steps"
     cautions = list(mixing.reasons) if mixing.verdict == "caution" else []
     reasons = (summary,) if cautions else (summary, *mixing.reasons)
@@ -47,12 +51,14 @@ def thermodynamic_integral(
     return BracketResult(estimate, gap)
 
 
-def integration_bounds(betas: Float[np.ndarray, " K"], mean: Float[np.ndarray, "K n"]) -> tuple[float, float, float]:
+def integration_bounds(segments: Sequence[SegmentMeans]) -> tuple[float, float, float]:
     """Return the bounds, each moved outward by Student's quantile of its error, and their distance before that.
 
-    mean: the mean of ΔU at each β, of each ladder.
+    segments: β and, at each β, the mean of ΔU of each ladder, for every segment of the path. Their integrals add up.
     """
-    below, above = (np.diff(betas) @ part for part in (mean[:-1], mean[1:]))
+    below = sum(np.diff(betas) @ mean[:-1] for betas, mean in segments)
+    above = sum(np.diff(betas) @ mean[1:] for betas, mean in segments)
+    assert isinstance(below, np.ndarray) and isinstance(above, np.ndarray)
     q = student_quantile(len(below))
     lower = float(below.mean() - q * standard_error(below))
     upper = float(above.mean() + q * standard_error(above))

@@ -69,7 +69,7 @@ class ModelChains:
             # Copies, because a view would keep the states of all replicas.
             self.z.append(self.replicas.states.z[:n].clone())
             self.u.append(self.replicas.states.u[:n].clone())
-            self.delta_u.append(self.replicas.states.delta_u.view(-1, n))
+            self.delta_u.append(self.exchange.delta_u(self.replicas))
 
     @property
     def contradicted(self) -> bool:

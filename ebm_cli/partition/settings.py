@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, fields
 from ebm_cli import check
 from ebm_cli.chain.pilot import PathKernel, path_hmc
 from ebm_cli.path import Path
-from ebm_cli.path.base import BASES, BasePath, check_box
+from ebm_cli.path._fitted_base import check_base, check_box
+from ebm_cli.path.base import BasePath
 from ebm_cli.sampler.mala import MALA
 from ebm_cli.sampler.nuts import NUTS
 
@@ -60,8 +61,8 @@ class LogZOptions:
 class LogZSettings(LogZOptions):
     """How log Z is estimated, with the base distribution at which annealed paths start.
 
-    base: gaussian or mixture, fitted to training samples or, if there are none, to short chains of the model; box,
-        uniform; auto, the mixture if there are samples of up to 100 coordinates, else gaussian.
+    base: gaussian, mixture or flow, fitted to training samples or, if there are none, to short chains of the model;
+        box, uniform; auto, the mixture if there are samples of up to 100 coordinates, else gaussian.
     box: lower and upper bound of every coordinate; None for 1.5 times the range of the samples.
     Other fields: see `LogZOptions`.
     """
@@ -73,7 +74,7 @@ class LogZSettings(LogZOptions):
     def __post_init__(self) -> None:
         check.every(
             super().__post_init__,
-            lambda: check.one_of("base", self.base, BASES),
+            lambda: check_base(self.base),
             lambda: check_box(self.box),
         )
 

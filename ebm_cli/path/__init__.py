@@ -9,6 +9,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 from torch import nn
 
 from ebm_cli.path._annealing_path import AnnealingPath
+from ebm_cli.path._piecewise_path import PiecewisePath
 
 
 @runtime_checkable
@@ -42,7 +43,7 @@ class Path(Protocol):
         """Return the path with replicas at places that would swap equally often, given the present swap rates."""
         ...
 
-    def annealing_path(self, energy: nn.Module, temperature: float) -> AnnealingPath:
+    def annealing_path(self, energy: nn.Module, temperature: float) -> AnnealingPath | PiecewisePath:
         """Return the densities from the far end to this model.
 
         Samplers ask for them in every step. Therefore a path should keep those of the last energy and temperature.

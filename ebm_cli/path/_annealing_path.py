@@ -1,16 +1,18 @@
 """The path of energies U_β = U₀ + β(U − U₀) from a base distribution, β = 0, to the model, β = 1."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ebm_cli.path._base_distribution import BaseDistribution
-from ebm_cli.path._coordinates import Coordinates
+from ebm_cli.path._base_distribution import BaseDistribution, NoBase
+from ebm_cli.path._coordinates import Coordinates, WhitenedEnergy
 
+Built = TypeVar("Built")
 # One β for all rows, a number or a vector of length 1, or one β per row.
 Beta = float | Float[Tensor, " _"]
 
@@ -43,10 +45,22 @@ class PathStates(NamedTuple):
 
 @dataclass(frozen=True)
 class AnnealingPath:
-    """space: the model, U, in the coordinates that kernels move. base: the base distribution, U₀."""
+    """space: the model, U, in the coordinates that kernels move. base: the base distribution, U₀.
+
+    It is also one segment of a path through several models (see `PiecewisePath`), whose base may be a model.
+    """
 
     space: Coordinates
-    base: BaseDistribution
+    base: BaseDistribution | WhitenedEnergy
+
+    @property
+    def segments(self) -> "tuple[AnnealingPath, ...]":
+        """Return the linear segments of this path: one."""
+        return (self,)
+
+    def without_base(self) -> "AnnealingPath":
+        """Return the path for states at β = 1, where the base does not enter and need not be evaluated."""
+        return dataclasses.replace(self, base=NoBase())
 
     def energy_at(self, beta: Beta, lengths: Tensor | None = None) -> "TemperedEnergy":
         """Return the energy U_β, as a function of z/s for lengths s if they are given."""
@@ -54,25 +68,38 @@ class AnnealingPath:
 
     def draw_base(self, n: int, rng: torch.Generator) -> PathStates:
         """Return exact draws of the base."""
+        assert not isinstance(self.base, WhitenedEnergy)
         return self.evaluate(self.base.draw(n, rng))
 
     def evaluate(self, z: Float[Tensor, "n *d"]) -> PathStates:
         """Return states with both energies and gradients."""
-        return PathStates(z, *self.space.energy_and_grad(z), *self.base.energy_and_grad(z))
+        return PathStates(z, *self.evaluate_model(z), *self.evaluate_base(z))
+
+    def evaluate_model(self, z: Float[Tensor, "n *d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n *d"]]:
+        """Return U and its gradient."""
+        return self.space.energy_and_grad(z)
+
+    def evaluate_base(self, z: Float[Tensor, "n *d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n *d"]]:
+        """Return U₀ and its gradient."""
+        return self.base.energy_and_grad(z)
+
+    def from_base(
+        self, z: Float[Tensor, "n *d"], energy: Float[Tensor, " n"], grad: Float[Tensor, "n *d"]
+    ) -> PathStates:
+        """Return states given U₀ and its gradient."""
+        return PathStates(z, *self.evaluate_model(z), energy, grad)
 
     def from_tempered(
         self, z: Float[Tensor, "n *d"], energy: Float[Tensor, " n"], grad: Float[Tensor, "n *d"], beta: Beta
     ) -> PathStates:
         """Return states given U_β and its gradient (β > 0), by U = U₀ + (U_β − U₀)/β. The model is not evaluated."""
-        u0, grad0 = self.base.energy_and_grad(z)
+        u0, grad0 = self.evaluate_base(z)
         u = select_at_beta_one(beta, energy, u0 + (energy - u0) / beta)
         of_model = grad0 + (grad - grad0) / per_row(beta, grad)
         return PathStates(z, u, select_at_beta_one(beta, grad, of_model), u0, grad0)
 
 
-def cached_path(
-    cache: dict[str, Any], energy: nn.Module, temperature: float, build: Callable[[], AnnealingPath]
-) -> AnnealingPath:
+def cached_path(cache: dict[str, Any], energy: nn.Module, temperature: float, build: Callable[[], Built]) -> Built:
     """Return the path in `cache` if it belongs to this energy and temperature; otherwise build it and keep it there."""
     if cache.get("energy") is not energy or cache["temperature"] != temperature:
         cache.update(energy=energy, temperature=temperature, path=build())

@@ -10,7 +10,7 @@ from ebm_cli.report.sweep_pictures import draw_pictures, picture_layout
 
 MAIN = {
     "train": ("e_data", "e_model", "loss"),
-    "sample": ("energy", "std", "acceptance", "ess_bulk_min"),
+    "sample": ("magnetization", "susceptibility", "energy", "specific_heat", "std", "acceptance", "ess_bulk_min"),
     "evaluate": ("frechet_ratio", "mmd", "memorization", "tv"),
     "diagnose": ("iat_max", "ess_bulk_min", "r_hat_max", "effective_temperature"),
 }

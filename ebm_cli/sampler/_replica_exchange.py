@@ -7,7 +7,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ebm_cli.path._annealing_path import AnnealingPath, Beta, PathStates
+from ebm_cli.path._annealing_path import AnnealingPath, PathStates
+from ebm_cli.path._piecewise_path import JoinedEnergy, PiecewisePath
+from ebm_cli.path._places import Layout, Place, blocks, layout_of, segment_members
 from ebm_cli.path._swap import Swap, swap_partners, swap_replicas
 from ebm_cli.sampler import CompilableKernel, Info, Sampler, State, per_chain, uniform_like
 
@@ -35,9 +37,11 @@ def with_replica_count(x: Float[Tensor, "n K *event"], count: int) -> Float[Tens
 class Replicas(NamedTuple):
     """The states of K replicas of n chains: K·n rows, replica by replica, and the model's replica first.
 
-    states: in the coordinates of the path.
+    states: in the coordinates of the path, with the energies of the segment on which each replica tried its last swap.
     model: the states of the model's replica, which are the chains: x, E and ∇E.
     betas: β of each replica.
+    pair_betas: β of each replica on the segment on which it swaps, in even and in odd steps; `betas` if the path has
+        one segment.
     step_factors: factor of the kernel's step for each replica that the kernel moves; a replica that is drawn has none.
     partners: the partner of each replica in even and in odd steps; a replica without a partner is its own.
     odd: True if the next step is odd.
@@ -51,6 +55,7 @@ class Replicas(NamedTuple):
     states: PathStates
     model: State
     betas: Float[Tensor, " K"]
+    pair_betas: Float[Tensor, "2 K"]
     step_factors: Float[Tensor, " moving"]
     partners: Int[Tensor, "2 K"]
     odd: Bool[Tensor, ""]
@@ -77,6 +82,21 @@ class Replicas(NamedTuple):
         counts = {name: torch.zeros_like(getattr(self, name)) for name in ("swapped", "tried", "round_trips")}
         return self._replace(**counts)
 
+    @property
+    def home_betas(self) -> Float[Tensor, " K"]:
+        """Return β of each replica on the segment on which the kernel moves it; an anchor is its upper end."""
+        return self.pair_betas.amax(0)
+
+    @property
+    def next_betas(self) -> Float[Tensor, " K"]:
+        """Return β of each replica on the segment on which it swaps in the next step."""
+        return torch.where(self.odd, self.pair_betas[1], self.pair_betas[0])
+
+    @property
+    def last_betas(self) -> Float[Tensor, " K"]:
+        """Return β of each replica on the segment on which it tried its last swap, to which `states` belong."""
+        return torch.where(self.odd, self.pair_betas[0], self.pair_betas[1])
+
     def swap_rates(self) -> Float[Tensor, "pairs n"]:
         """Return the mean probability that replicas k and k + 1 of each chain swap, over the steps that try it."""
         return self.swapped / self.tried.clamp(min=1)[:, None]
@@ -98,28 +118,39 @@ class ReplicaExchange:
     has_draws: True if the last replica is drawn exactly in every step.
     """
 
-    path: AnnealingPath
+    path: AnnealingPath | PiecewisePath
     kernel: Sampler
     temperature: float
     has_draws: bool
 
     def init(self, z: Float[Tensor, "n *d"], betas: list[float], step_factors: list[float]) -> Replicas:
         """Return replicas that all start at z."""
-        states = PathStates(*(part.repeat(len(betas), *[1] * (part.dim() - 1)) for part in self.path.evaluate(z)))
-        return self.replicas(states, betas, step_factors)
+        layout, segments = self.layout(betas), self.path.segments
+        # The first step is even, so that the states belong to an odd one.
+        used = [place.segment for place in layout.pairs[1]]
+        evaluated = {segment: segments[segment].evaluate(z) for segment in sorted(set(used))}
+        states = PathStates(*(torch.cat(parts) for parts in zip(*(evaluated[each] for each in used), strict=True)))
+        return self.replicas(states, betas, step_factors, odd=False)
 
     def resume(self, stored: ReplicaStates, betas: list[float], step_factors: list[float]) -> Replicas:
         """Return replicas that continue from stored states; their energies are those of the present model."""
         z = self.path.space.coordinates(stored.x.transpose(0, 1).flatten(0, 1))
-        replicas = self.replicas(self.path.evaluate(z), betas, step_factors)
-        return replicas._replace(odd=torch.full_like(replicas.odd, stored.odd))
+        groups = blocks(self.layout(betas).pairs[0 if stored.odd else 1], lambda place: place.segment)
+        parts = self.split(z, groups)
+        states = [
+            self.path.segments[place.segment].evaluate(rows) for (place, _), rows in zip(groups, parts, strict=True)
+        ]
+        return self.replicas(join_states(states), betas, step_factors, stored.odd)
 
     def all_states(self, replicas: Replicas) -> Float[Tensor, "n K *event"]:
         """Return x of all replicas of each chain."""
         return self.path.space.states(replicas.states.z).unflatten(0, (len(replicas.betas), -1)).transpose(0, 1)
 
-    def replicas(self, states: PathStates, betas: list[float], step_factors: list[float]) -> Replicas:
-        """Return replicas at these states, replica by replica, in an even step and with all counts at 0."""
+    def replicas(self, states: PathStates, betas: list[float], step_factors: list[float], odd: bool) -> Replicas:
+        """Return replicas at these states, replica by replica, with all counts at 0.
+
+        odd: True if the next step is odd. The states belong to the segments of the step before.
+        """
         K, z = len(betas), states.z
         n = len(z) // K
         zeros = torch.zeros(K * n, dtype=torch.int64, device=z.device)
@@ -127,15 +158,57 @@ class ReplicaExchange:
             states=states,
             model=self.model_state(states.select(slice(n))),
             betas=z.new_tensor(betas),
+            pair_betas=z.new_tensor([[place.beta for place in pairs] for pairs in self.layout(betas).pairs]),
             step_factors=z.new_tensor(step_factors),
             partners=torch.stack([swap_partners(K, odd, z.device) for odd in (False, True)]),
-            odd=torch.zeros((), dtype=torch.bool, device=z.device),
+            odd=torch.full((), odd, dtype=torch.bool, device=z.device),
             accept=z.new_zeros(len(step_factors)),
             swapped=z.new_zeros(K - 1, n),
             tried=z.new_zeros(K - 1),
             last_end=zeros,
             round_trips=zeros[:n],
         )
+
+    def layout(self, betas: list[float] | Float[Tensor, " K"]) -> Layout:
+        """Return the places of replicas on the segments of the path."""
+        count = len(self.path.segments)
+        if isinstance(betas, Tensor):
+            # On one segment their values do not matter, and are not read from the device.
+            betas = [1.0] * len(betas) if count == 1 else betas.tolist()
+        return layout_of(tuple(betas), count)
+
+    def delta_u(self, replicas: Replicas) -> Float[Tensor, "rows n"]:
+        """Return the lower minus the upper energy of each segment at the states of all its replicas, model first.
+
+        A replica at an anchor between two models is on two segments. It has a row in each of them.
+        """
+        K, n = len(replicas.betas), len(replicas.model.energy)
+        own = replicas.states.delta_u.view(K, n)
+        if len(self.path.segments) == 1:
+            return own
+        pairs = self.layout(replicas.betas).pairs[0 if bool(replicas.odd) else 1]
+        rows = []
+        for segment, members, _ in segment_members(replicas.betas.tolist(), len(self.path.segments)):
+            for k in range(members.start, members.stop):
+                here = pairs[k].segment == segment
+                rows.append(own[k] if here else self.states_on(replicas, k, pairs[k], segment).delta_u)
+        return torch.stack(rows)
+
+    def states_on(self, replicas: Replicas, k: int, place: Place, segment: int) -> PathStates:
+        """Return the states of replica k, at an anchor, on the other segment of this anchor.
+
+        place: on the segment to which its states belong.
+        """
+        n = len(replicas.model.energy)
+        states = replicas.states.select(slice(k * n, (k + 1) * n))
+        e, grad = states.energy_and_grad(place.beta)
+        path = self.path.segments[segment]
+        return path.from_base(states.z, e, grad) if place.beta == 1 else path.from_tempered(states.z, e, grad, 1.0)
+
+    def next_pairs(self, replicas: Replicas) -> tuple[Place, ...]:
+        """Return the places of replicas on the segments on which they swap in the next step."""
+        even, odd = self.layout(replicas.betas).pairs
+        return even if len(self.path.segments) == 1 or not bool(replicas.odd) else odd
 
     def model_state(self, states: PathStates) -> State:
         """Return states of the model's replica as x, E and ∇E."""
@@ -144,37 +217,69 @@ class ReplicaExchange:
 
     def step(self, replicas: Replicas, rng: torch.Generator) -> tuple[Replicas, Info]:
         """Move every chain once."""
-        n = len(replicas.model.energy)
-        rows = len(replicas.step_factors) * n
+        n, moving = len(replicas.model.energy), len(replicas.step_factors)
         # Other kernels, such as NUTS, evaluate subsets of the rows, to which a vector with one β per row does not fit.
         # They move one replica at a time.
-        rows_per_call = rows if isinstance(self.kernel, CompilableKernel) else n
+        per_call = moving if isinstance(self.kernel, CompilableKernel) else 1
         moved, info = [], []
-        for first in range(0, rows, rows_per_call):
-            energy, state, β = self.kernel_states(replicas, slice(first, first + rows_per_call))
+        for first in range(0, moving, per_call):
+            which = slice(first, first + per_call)
+            energy, state, lengths = self.kernel_states(replicas, which)
             state, step_info = self.kernel.step(energy, state, rng)
-            moved.append(self.path_states(energy.lengths, state, β))
+            moved.append(self.path_states(replicas, which, lengths, state))
             info.append(step_info)
         if self.has_draws:
             moved.append(self.path.draw_base(n, rng))
-        states = PathStates(*(torch.cat(parts) for parts in zip(*moved, strict=True)))
+        states = join_states(moved)
         return self.swap_neighbors(replicas, states, join_infos(info), uniform_like(states.u, rng))
 
-    def kernel_states(self, replicas: Replicas, rows: slice) -> tuple[Any, State, Beta]:
-        """Return the energy and the states that the kernel moves, in units of each replica's step factor, and β."""
-        n = len(replicas.model.energy)
-        states = replicas.states.select(rows)
-        β, s = replicas.betas.repeat_interleave(n)[rows], replicas.step_factors.repeat_interleave(n)[rows]
-        s = per_chain(s, states.z)
-        # Rows of one replica have one β, which fits any subset of them.
-        if len(states.u) == n:
-            β, s = β[:1], s[:1]
-        e, grad = states.energy_and_grad(β)
-        return self.path.energy_at(β, s), State(states.z / s, e, s * grad), β
+    def kernel_states(self, replicas: Replicas, which: slice) -> tuple[Any, State, Tensor]:
+        """Return the energy and the states that the kernel moves, in units of each replica's step factor.
 
-    def path_states(self, s: Tensor, state: State, β: Beta) -> PathStates:
-        """Return states of the kernel in the coordinates of the path."""
-        return self.path.from_tempered(s * state.x, state.energy, state.grad / s, β)
+        Also return these factors, one per row.
+        which: the replicas.
+        """
+        n = len(replicas.model.energy)
+        states = replicas.states.select(slice(which.start * n, which.stop * n))
+        last, home = per_row(replicas.last_betas[which], n), per_row(replicas.home_betas[which], n)
+        s = per_chain(per_row(replicas.step_factors[which], n), states.z)
+        e, grad = states.energy_and_grad(last)
+        groups = blocks(self.layout(replicas.betas).homes[which], lambda place: (place.segment, place.is_inner_anchor))
+        energy = self.kernel_energy(groups, home, s)
+        return energy, State(states.z / s, e, s * grad), s
+
+    def kernel_energy(self, groups: list[tuple[Place, int]], β: Float[Tensor, " rows"], s: Tensor) -> Any:
+        """Return the energy of the rows of these groups of replicas."""
+        paths = [
+            self.path.segments[place.segment].without_base()
+            if place.is_inner_anchor
+            else self.path.segments[place.segment]
+            for place, _ in groups
+        ]
+        if len(paths) == 1:
+            return paths[0].energy_at(β, s)
+        lengths = self.split(s, groups)
+        split = zip(paths, self.split(β, groups), lengths, strict=True)
+        return JoinedEnergy([path.energy_at(*rows) for path, *rows in split], [len(rows) for rows in lengths])
+
+    def split(self, rows: Tensor, groups: list[tuple[Place, int]]) -> tuple[Tensor, ...]:
+        """Return the rows of each group of replicas."""
+        n = len(rows) // sum(count for _, count in groups)
+        return rows.split([count * n for _, count in groups])
+
+    def path_states(self, replicas: Replicas, which: slice, s: Tensor, state: State) -> PathStates:
+        """Return states of the kernel in the coordinates of the path, on the segments of the next swap."""
+        n = len(replicas.model.energy)
+        β = per_row(replicas.next_betas[which], n)
+        z, e, grad = s * state.x, state.energy, state.grad / s
+        groups = blocks(self.next_pairs(replicas)[which], lambda place: (place.segment, place.beta == 0))
+        if len(groups) == 1 and groups[0][0].beta > 0:
+            return self.path.segments[groups[0][0].segment].from_tempered(z, e, grad, β)
+        found = []
+        for (place, _), *rows in zip(groups, *(self.split(part, groups) for part in (z, e, grad, β)), strict=True):
+            segment = self.path.segments[place.segment]
+            found.append(segment.from_base(*rows[:3]) if place.beta == 0 else segment.from_tempered(*rows))
+        return join_states(found)
 
     def swap_neighbors(
         self, replicas: Replicas, moved: PathStates, info: Info, uniform: Float[Tensor, " Kn"]
@@ -183,7 +288,7 @@ class ReplicaExchange:
         K, n = len(replicas.betas), len(replicas.model.energy)
         partners = torch.where(replicas.odd, replicas.partners[1], replicas.partners[0])
         delta_u = moved.delta_u.view(K, n)
-        β = replicas.betas.double()
+        β = replicas.next_betas.double()
         log_ratio = (β - β[partners])[:, None] * (delta_u[partners] - delta_u)
         # −∞ − (−∞) is NaN. The order of two states of density 0 does not matter.
         swap = swap_replicas(log_ratio.nan_to_num(nan=0.0), uniform.view(K, n), partners)
@@ -200,14 +305,29 @@ class ReplicaExchange:
             tried=replicas.tried + paired[:-1],
             last_end=last_end,
             round_trips=replicas.round_trips + arrived,
-        ), self.chain_info(info, n)
+        ), self.chain_info(replicas, info)
 
-    def chain_info(self, info: Info, n: int) -> Info:
+    def chain_info(self, replicas: Replicas, info: Info) -> Info:
         """Return what a step reports per chain: the proposals of the model's replica, and the cost of all replicas."""
-        per_row, moving = info.gradients, len(info.accept) // n
-        gradients = per_row * moving if isinstance(per_row, int) else per_row.view(moving, n).sum(0)
-        # The model is evaluated once at a drawn state.
-        return Info(info.accept[:n], info.diverging[:n], gradients + int(self.has_draws))
+        n, moving = len(replicas.model.energy), len(replicas.step_factors)
+        each = self.layout(replicas.betas).evaluations()[:moving]
+        if isinstance(info.gradients, int):
+            gradients = info.gradients * sum(each)
+        else:
+            gradients = sum(row * cost for row, cost in zip(info.gradients.view(moving, n), each, strict=True))
+        # Segments between two models need the other model at the moved states; the model is evaluated at a drawn state.
+        others = sum(place.segment > 0 for place in self.next_pairs(replicas)[:moving])
+        return Info(info.accept[:n], info.diverging[:n], gradients + others + int(self.has_draws))
+
+
+def per_row(values: Float[Tensor, " k"], n: int) -> Float[Tensor, " rows"]:
+    """Return the value of each row of k replicas, n rows each; one value for one replica, which fits any rows of it."""
+    return values if len(values) == 1 else values.repeat_interleave(n)
+
+
+def join_states(parts: list[PathStates]) -> PathStates:
+    """Return the states of all groups of rows."""
+    return parts[0] if len(parts) == 1 else PathStates(*(torch.cat(each) for each in zip(*parts, strict=True)))
 
 
 def join_infos(info: list[Info]) -> Info:

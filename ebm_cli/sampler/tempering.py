@@ -95,6 +95,10 @@ class Tempering(CompilableKernel):
         """Return the states of all replicas of each chain."""
         return self.exchange(energy).all_states(replicas)
 
+    def delta_u(self, energy: nn.Module, replicas: Replicas) -> Float[Tensor, "rows n"]:
+        """Return ΔU of all replicas on each segment of the path (see `ReplicaExchange.delta_u`)."""
+        return self.exchange(energy).delta_u(replicas)
+
     def step(self, energy: nn.Module, state: Replicas, rng: torch.Generator) -> tuple[Replicas, Info]:
         if self.is_compilable:
             return super().step(energy, state, rng)
@@ -108,9 +112,11 @@ class Tempering(CompilableKernel):
     def update(self, energy: nn.Module, state: Replicas, noise: tuple[Tensor, ...]) -> tuple[Replicas, Info]:
         assert isinstance(self.kernel, CompilableKernel)
         exchange = self.exchange(energy)
-        tempered, kernel_state, β = exchange.kernel_states(state, slice(None))
+        replicas = slice(0, len(state.step_factors))
+        tempered, kernel_state, lengths = exchange.kernel_states(state, replicas)
         kernel_state, info = self.kernel.update(tempered, kernel_state, noise[:-1])
-        return exchange.swap_neighbors(state, exchange.path_states(tempered.lengths, kernel_state, β), info, noise[-1])
+        moved = exchange.path_states(state, replicas, lengths, kernel_state)
+        return exchange.swap_neighbors(state, moved, info, noise[-1])
 
 
 def has_exact_draws(sampler: object) -> TypeIs[Tempering]:

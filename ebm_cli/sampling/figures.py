@@ -12,13 +12,14 @@ from ebm_cli.chain.chains import Chains, evenly_spaced
 from ebm_cli.chain.loop import Trajectory
 from ebm_cli.data import is_image
 from ebm_cli.data._rows import noisy_available_rows
-from ebm_cli.energy import energy_and_grad, frozen
+from ebm_cli.energy import DISCRETE, energy_and_grad, frozen, space_of
 from ebm_cli.estimate import Picture
 from ebm_cli.figure.columns import marginals, pairs
 from ebm_cli.figure.landscape import landscape
 from ebm_cli.mixing.replica_metrics import barrier_figure
 from ebm_cli.run.folder import Run
 from ebm_cli.sampler.tempering import has_exact_draws
+from ebm_cli.sampling.site_figures import site_picture
 
 MAX_IMAGES, MAX_TRACES = 60, 64
 
@@ -57,6 +58,8 @@ def state_figures(parts: Parts, trajectory: Trajectory) -> dict[str, Picture]:
     x, which = shown_states(trajectory)
     finite = x[torch.isfinite(x.flatten(1)).all(1)]
     T = parts.sampler.temperature
+    if len(finite) and shows_sites(parts):
+        return {"samples": site_picture(parts, finite, which)}
     if len(finite) and len(parts.event) == 1 and (parts.event[0] > 2 or hasattr(parts.data, "columns")):
         drawn = column_figures(parts, finite)
         return drawn if parts.event[0] != 2 else drawn | {"samples": plane_picture(parts, finite)}
@@ -74,6 +77,12 @@ def state_figures(parts: Parts, trajectory: Trajectory) -> dict[str, Picture]:
         )
     }
     return drawn | denoised_figure(parts, finite)
+
+
+def shows_sites(parts: Parts) -> bool:
+    """Return True for discrete states that no data set can show better."""
+    is_table = hasattr(parts.data, "columns")
+    return space_of(parts.energy) in DISCRETE and not is_image(parts.event) and not is_table
 
 
 def shown_states(trajectory: Trajectory) -> tuple[Tensor, str]:

@@ -20,8 +20,9 @@ from ebm_cli.objective import ProvidesStart
 from ebm_cli.partition.reference_states import explore
 from ebm_cli.path import Path
 from ebm_cli.path._coordinates import Integrand
-from ebm_cli.path.base import BasePath
+from ebm_cli.path._drawn_path import DrawnPath
 from ebm_cli.run.folder import Run
+from ebm_cli.run.sampled import SampledRun
 from ebm_cli.run.shipped import defaults
 from ebm_cli.run.terminal import Terminal
 from ebm_cli.sampler.tempering import Tempering
@@ -113,7 +114,7 @@ def with_tempering(parts: Parts, path: Path) -> Parts:
 
 def along_typed_path(parts: Parts, config: Config, x: Tensor, terminal: Terminal) -> SamplerChoice:
     """Return replica exchange along the path that was typed."""
-    parts = with_tempering(parts, make(config["path"], data=parts.data))
+    parts = with_tempering(parts, make(config["path"], data=parts.data, run=SampledRun.from_config(config)))
     if needs_search(parts.sampler):
         return with_replicas(parts, config, x, terminal)
     return SamplerChoice(parts, x, {"sampler": defaults(TEMPERING) | {"temperature": parts.sampler.temperature}})
@@ -139,12 +140,14 @@ def with_replicas(
         assert otherwise is not None
         terminal.say("sampler: no path from a density fitted to the rows was found; the sampler is that of the run")
         return SamplerChoice(otherwise, x)
+    sampler = found.sampler
     sampler = with_places(sampler, found.ladder) if own_kernel else with_ladder(sampler, found.ladder)
     fitted_to = "short chains of the model" if parts.data is None else "the rows"
     is_of_run = not config.get("run") or "sampler" in config["made"]["chosen"]
     hint = "" if is_of_run else ". Type sampler=of_run for the sampler of the run"
     count = len(sampler.path.replica_betas())
-    terminal.say(f"sampler: replica exchange of {count} replicas from {found.base}, fitted to {fitted_to}{hint}")
+    via = cast(DrawnPath, sampler.path).description
+    terminal.say(f"sampler: replica exchange of {count} replicas from {found.base}, fitted to {fitted_to}{via}{hint}")
     start = x if "start" in config["made"]["chosen"] else found.x
     # A step with exact draws is not fixed arithmetic.
     parts = dataclasses.replace(parts, sampler=sampler, engine="eager")
@@ -154,7 +157,7 @@ def with_replicas(
 
 def with_rows(sampler: Tempering, parts: Parts, seed: int) -> Tempering:
     """Return replica exchange along a path that has rows to fit its base to: without data, states of short chains."""
-    path = cast(BasePath, sampler.path)
+    path = cast(DrawnPath, sampler.path)
     if path.data is not None:
         return sampler
     explored = explore(Integrand(parts.energy, sampler.temperature, parts.event, None, seed))
@@ -164,7 +167,7 @@ def with_rows(sampler: Tempering, parts: Parts, seed: int) -> Tempering:
 def config_nodes(sampler: Tempering) -> Config:
     """Return the nodes `sampler` and `path` for replica exchange along a path from a fitted density."""
     node = defaults(TEMPERING)
-    path = defaults(BASE_PATH)
+    path = defaults(f"{type(sampler.path).__module__}.{type(sampler.path).__name__}")
     path |= {key: getattr(sampler.path, key) for key in path if key != "_target_"}
     own = {"temperature": sampler.temperature, "step_factors": sampler.step_factors, "kernel": node_of(sampler.kernel)}
     return {"sampler": node | own, "path": path}

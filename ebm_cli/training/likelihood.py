@@ -78,7 +78,7 @@ class Likelihood:
         found = find_replicas(sampler, energy, N_CHAINS, generator)
         if found is None:
             return refused("annealing from the base does not reach the model", "nats"), {}
-        sampler = with_ladder(sampler, found.ladder)
+        sampler = with_ladder(found.sampler, found.ladder)
         with frozen(energy), torch.no_grad():
             chains = run_chains(sampler, energy, found.x, N_STEPS, generator, burn_in=N_BURN_IN)
             log_volume = self.path.annealing_path(energy, T).space.log_volume

@@ -18,6 +18,7 @@ from ebm_cli.metric._score_rows import rows_of
 from ebm_cli.partition.settings import LogZOptions
 from ebm_cli.run.folder import Run
 from ebm_cli.run.machine import resolve
+from ebm_cli.run.sampled import SampledRun
 from ebm_cli.run.shipped import option_name
 from ebm_cli.run.terminal import Terminal
 from ebm_cli.sampling.model import open_model
@@ -82,7 +83,7 @@ def context_of(config: Config, parts: Parts, terminal: Terminal, with_training_r
         temperature=temperature,
         event=parts.event,
         data=parts.data,
-        path=make(config["path"], data=parts.data),
+        path=make(config["path"], data=parts.data, run=SampledRun.from_config(config)),
         samples=None,
         held_out=noisy_split(parts.data, "held_out", NOISE_SEED) if parts.data else None,
         train=train,

@@ -14,6 +14,7 @@ from ebm_cli.sampling.figures import copy_grid, energy_trace, replica_figures, s
 from ebm_cli.sampling.fresh_chains import initial_states, record_chains, tuning_of
 from ebm_cli.sampling.judged_chains import context_of_chains, judge_chains
 from ebm_cli.sampling.model import open_model
+from ebm_cli.sampling.order import order_rows
 from ebm_cli.sampling.output import write_chains
 from ebm_cli.sampling.sampler_choice import choose_sampler
 from ebm_cli.sampling.sampling_plan import SamplingPlan
@@ -48,7 +49,12 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
         judged = judge_chains(context, trajectory, tuning, config["seed"], generator, terminal.stopping)
         for note in judged.notes:
             terminal.say(note)
-        estimates = summarize(context) | judged.rows | log_z_row(trajectory, parts.energy, judged.mixing.estimate)
+        estimates = (
+            summarize(context)
+            | order_rows(context)
+            | judged.rows
+            | log_z_row(trajectory, parts.energy, judged.mixing.estimate)
+        )
         write_record(chains_file, judged.mixing, context.shared)
         traces = {"energy": energy_trace(context.chains)} if context.chains.x.shape[1] > 1 else {}
         figure.save(run, state_figures(parts, trajectory) | traces | replica_figures(trajectory))

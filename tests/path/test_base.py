@@ -4,9 +4,13 @@ import pytest
 import torch
 
 from ebm_cli.chain.loop import run_chains
+from ebm_cli.chain.pilot import path_hmc
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch
+from ebm_cli.density import flow
 from ebm_cli.energy import frozen
+from ebm_cli.estimate import Estimate
+from ebm_cli.sampling.summary import log_z_row
 from tests.contract import build
 
 WEIGHT = 0.25
@@ -27,6 +31,22 @@ def test_chains_in_one_mode_find_the_weights_of_both() -> None:
     each = (done.x[..., 0] < 0).double().mean(0)
     assert abs(float(each.mean()) - WEIGHT) < 4 * float(each.std()) / n**0.5
     assert done.replicas is not None and bool((done.replicas.round_trips > 0).all())
+
+
+def test_replicas_from_a_flow_give_log_z_and_the_weights_of_both_modes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(flow, "HIDDEN", (16, 16))
+    monkeypatch.setattr(flow, "MAX_STEPS", 60)
+    energy, batch = rows(500)
+    path = build("path", "base", {"base": "flow", "betas": [1.0, 0.6, 0.3, 0.0]}, data=batch)
+    sampler, n = build("sampler", "tempering", {"kernel": path_hmc(0.5, 3)}, path=path), 100
+    done = run_chains(sampler, energy, batch.x[:n], 40, torch.Generator().manual_seed(1), burn_in=40, thin=4)
+    each = (done.x[..., 0] < 0).double().mean(0)
+    assert abs(float(each.mean()) - WEIGHT) < 4 * float(each.std()) / n**0.5
+    estimate = log_z_row(done, energy, Estimate(1.0))["log_z"]
+    assert estimate.lower < energy.log_z(1.0) < estimate.upper
+    assert abs(estimate.value - energy.log_z(1.0)) < 4 * estimate.se
 
 
 def test_the_base_is_fitted_once_for_all_places_of_replicas() -> None:

@@ -6,10 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from ebm_cli.check import InputError
+from ebm_cli.density import flow
+from ebm_cli.path import _flow_base
 from ebm_cli.path._base_distribution import BaseDistribution, StandardNormal, UniformBox
 from ebm_cli.path._coordinates import Integrand, WhitenedEnergy
-from ebm_cli.path.base import fitted_mixture
-from tests.contract import build, log_integral
+from ebm_cli.path._fitted_base import fitted_mixture
+from ebm_cli.path._flow_base import FlowBase, fitted_flow
+from tests.contract import build, grid, log_integral
 from tests.partition.integrand import normal_rows
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -92,3 +96,38 @@ def test_uniform_box_is_uniform_inside_and_infinite_outside() -> None:
     assert abs(float(z.square().mean()) - 1 / 3) < 4 * (4 / 45 / 9000) ** 0.5
     u, grad = box.energy_and_grad(torch.tensor([[0.5, -0.5, 0.99], [0.0, 1.01, 0.0]]))
     assert u.tolist() == [pytest.approx(3 * math.log(2)), math.inf] and not grad.any()
+
+
+@pytest.fixture
+def flow_base(monkeypatch: pytest.MonkeyPatch) -> FlowBase:
+    """Return a small flow of two lumps in two dimensions, in coordinates that are not the states."""
+    monkeypatch.setattr(flow, "HIDDEN", (16, 16))
+    monkeypatch.setattr(flow, "MAX_STEPS", 50)
+    root = torch.tensor([[2.0, 0.0], [-0.7, 0.5]])
+    return fitted_flow(space_of(2, root), two_lumps(400, 2), 0.3, 1.1)
+
+
+def test_flow_base_is_normalized_and_its_draws_follow_it(flow_base: FlowBase) -> None:
+    z, cell = grid(2, 12.0, 321)
+    with torch.no_grad():
+        p = torch.cat([(-flow_base.energy_and_grad(part)[0]).exp() for part in z.split(20_000)]) * cell
+    assert float(p.sum()) == pytest.approx(1.0, abs=1e-3)
+    n = 4000
+    drawn = flow_base.draw(n, torch.Generator().manual_seed(0))
+    for of in (lambda z: z[:, 0], lambda z: z[:, 1], lambda z: z[:, 0] ** 2, lambda z: z[:, 1] ** 2):
+        mean = float((p * of(z)).sum())
+        std = float((p * (of(z) - mean) ** 2).sum()) ** 0.5
+        assert abs(float(of(drawn).mean()) - mean) < 4 * std / n**0.5
+
+
+def test_gradient_of_flow_base_equals_differences(flow_base: FlowBase, rng: torch.Generator) -> None:
+    z, step = 2 * torch.randn(20, 2, generator=rng), 1e-6 * torch.randn(20, 2, generator=rng)
+    change = flow_base.energy_and_grad(z + step)[0] - flow_base.energy_and_grad(z - step)[0]
+    grad = flow_base.energy_and_grad(z)[1]
+    torch.testing.assert_close(change, 2 * (grad * step).sum(1), rtol=1e-4, atol=1e-9)
+
+
+def test_flow_without_its_library_is_refused_with_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_flow_base, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r"^base=flow needs zuko\. Type pip install 'ebm-cli\[baselines\]'"):
+        build("path", "base", {"base": "flow"})
