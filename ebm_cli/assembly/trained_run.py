@@ -102,15 +102,13 @@ class Loaded:
 
         Raises InputError if the run keeps no units, or for rows of another shape.
 
-        rows: (n, columns) in the order of `data.columns`, or pictures (n, channels, height, width) of levels 0…255.
+        rows: (n, columns) in the order of `data.columns`, texts for categories, or pictures (n, channels,
+        height, width) of levels 0…255.
         """
         if not isinstance(self.data, FileData):
             raise check.InputError(f"run={self.run.folder} keeps no units of a file: its states need no encode")
-        rows = np.asarray(rows)
-        if rows.shape[1:] != self.parts.event:
-            raise check.InputError(f"rows must have shape (n, {str(self.parts.event)[1:-1]}), got {rows.shape}")
         with self.parts.machine.activate():
-            return self.data.encode(rows).to(self.parts.machine.device)
+            return self.data.encode(self.data.parse(np.asarray(rows))).to(self.parts.machine.device)
 
     def decode(self, x: Tensor) -> np.ndarray:
         """Return states x in the units of the run's data. Raises InputError if the run has no data."""

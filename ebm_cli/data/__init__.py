@@ -138,6 +138,10 @@ class FileData(Protocol):
         """Return samples of the training distribution, from the record if it exists."""
         ...
 
+    def parse(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows that a user gives as `encode` takes them; raise InputError for rows of another shape."""
+        ...
+
     def encode(self, numbers: np.ndarray) -> Float[Tensor, "n *event"]:
         """Return rows in the units of the file as states."""
         ...

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Shaped
 
 from ebm_cli.check import nearest_hint
 from ebm_cli.data._files import join_names
@@ -19,6 +19,15 @@ def is_number_column(column: Series) -> bool:
     from pandas.api import types
 
     return types.is_any_real_numeric_dtype(column.dtype)
+
+
+def is_word_column(column: Series) -> bool:
+    """Return True if a column holds words or truth values. A column of numbers with marks such as ? does not."""
+    from pandas.api import types
+
+    kind = types.infer_dtype(column, skipna=True)
+    texts = [str(value).replace(",", "") for value in column.dropna().unique()] if kind == "string" else []
+    return kind in ("string", "boolean", "categorical") and sum(map(is_number_text, texts)) * 2 <= len(texts)
 
 
 def quote_names(names: Iterable[str]) -> str:
@@ -58,19 +67,18 @@ def kind_faults(frame: DataFrame) -> list[str]:
     if not found:
         return []
     return [
-        f"has columns that are not numbers: {join_names(found)}; categorical columns are not supported yet: leave them "
-        "out with data.columns=[…], name a column as data.label, or encode them as numbers"
+        f"has columns that are not numbers: {join_names(found)}; numbers and categories cannot be mixed: choose "
+        "columns by data.columns=[…], name a column as data.label, or write numbers as words to make them categories"
     ]
 
 
-def value_faults(values: Float[np.ndarray, "n columns"], names: list[str]) -> list[str]:
-    """Report rows with missing or infinite values, and their columns."""
-    bad = ~np.isfinite(values)
+def missing_faults(bad: Bool[np.ndarray, "n columns"], names: list[str], what: str) -> list[str]:
+    """Report rows with values that are missing, and their columns. what: the name of such values."""
     if not bad.any():
         return []
     where = quote_names(np.array(names)[bad.any(0)].tolist())
     return [
-        f"has missing or infinite values in {int(bad.any(1).sum())} of {len(values)} rows, in the columns {where}: "
+        f"has {what} in {int(bad.any(1).sum())} of {len(bad)} rows, in the columns {where}: "
         "type data.missing=drop to leave these rows out, or fill the values first"
     ]
 
@@ -103,7 +111,7 @@ def match_faults(frame: DataFrame, names: Sequence[str]) -> list[str]:
 
 
 def column_differences(
-    frame: DataFrame, names: list[str], used: list[str], numbers: Float[np.ndarray, "n columns"]
+    frame: DataFrame, names: list[str], used: list[str], numbers: Shaped[np.ndarray, "n columns"]
 ) -> list[str]:
     """Describe the differences between the columns of a file and of the training data.
 

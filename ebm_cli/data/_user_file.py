@@ -93,6 +93,17 @@ class UserFile(FiniteData, ABC):
     def encode(self, numbers: np.ndarray) -> Float[Tensor, "n *event"]:
         """Return rows in the units of the file as states."""
 
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """The shape of one row in the units of the file."""
+        return self.event
+
+    def parse(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows that a user gives as `encode` takes them; raise InputError for rows of another shape."""
+        if rows.shape[1:] != self.row_shape:
+            raise InputError(f"rows must have shape (n, {str(self.row_shape)[1:-1]}), got {rows.shape}")
+        return rows
+
     def record(self) -> DataRecord:
         """Return the facts about the file that the run's folder stores."""
         if self._record is not None and self._record.purpose != "units":

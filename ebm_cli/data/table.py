@@ -3,25 +3,22 @@
 from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from ebm_cli import check
 from ebm_cli.check import InputError
-from ebm_cli.data import DataRecord
+from ebm_cli.data import DISCRETE, DataRecord
+from ebm_cli.data._category_columns import CategoryColumns, CategoryUnits
 from ebm_cli.data._file_contents import Contents
 from ebm_cli.data._files import raise_faults
 from ebm_cli.data._labels import label_texts, levels_of, missing_label_faults, new_level_faults
+from ebm_cli.data._number_columns import NumberColumns, NumberUnits
 from ebm_cli.data._table_columns import check_columns, columns_by_position, dropped_rows_notes
 from ebm_cli.data._table_faults import (
     column_differences,
-    is_number_column,
-    kind_faults,
+    is_word_column,
     match_faults,
     name_faults,
-    scale_faults,
-    value_faults,
 )
 from ebm_cli.data._table_file import DataFrame, read_table
 from ebm_cli.data._user_file import TrainingRows, UserFile
@@ -32,13 +29,15 @@ MIN_ROWS = 10
 class Table(UserFile):
     """The rows of a file of numbers, each column scaled to mean 0 and standard deviation 1 of the training rows.
 
+    If all columns are words, the rows are of categories: see `CategoryUnits`.
+
     path: .csv, .tsv, .parquet, or .npy with shape (rows, columns).
     columns: names of the columns to model, None for all except the label.
     label: name of a column of classes, None for no label. Its levels are numbered in sorted order.
     header: names (the first line of a text file names the columns) or none (they are called x0, x1, …).
     missing: refuse rows with missing or infinite values, or drop them.
     holdout_fraction: fraction of the rows that is held out (in (0, 1)).
-    noise: σ of Gaussian noise in the scaled units (≥ 0).
+    noise: σ of Gaussian noise in the scaled units (≥ 0; 0 for categories).
     seed: seed of the split.
     record: record of an earlier run. Its columns, location and scale are used instead of the file's; columns are
         matched by name.
@@ -47,7 +46,6 @@ class Table(UserFile):
     """
 
     row_name = "row"
-    unit = "the file's own units"
 
     def __init__(
         self,
@@ -73,6 +71,9 @@ class Table(UserFile):
         super().__init__(
             str(path), holdout_fraction, noise, seed, record, {"columns": self._chosen, "label": self._label}
         )
+        self.space = self._units.space
+        if self.space in DISCRETE and noise:
+            raise InputError(f"noise must be 0 for a table of categories, got {noise}")
 
     @property
     def columns(self) -> list[str]:
@@ -85,47 +86,58 @@ class Table(UserFile):
         return self.values["levels"]
 
     @property
+    def unit(self) -> str:
+        return self._units.unit
+
+    @property
     def log_unit(self) -> float:
-        return float(np.log(self.values["scale"]).sum())
+        return self._units.log_unit
 
-    def decode(self, x: Float[Tensor, "n columns"]) -> np.ndarray:
-        return x.cpu().double().numpy() * np.array(self.values["scale"]) + np.array(self.values["location"])
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        return (len(self.columns),)
 
-    def encode(self, numbers: np.ndarray) -> Float[Tensor, "n columns"]:
-        scaled = (numbers - np.array(self.values["location"])) / np.array(self.values["scale"])
-        return torch.tensor(scaled, dtype=torch.get_default_dtype())
+    @property
+    def _units(self) -> NumberUnits | CategoryUnits:
+        return units_of(self.values)
+
+    def parse(self, rows: np.ndarray) -> np.ndarray:
+        return self._units.parse(super().parse(rows))
+
+    def decode(self, x: Tensor) -> np.ndarray:
+        return self._units.decode(x)
+
+    def encode(self, numbers: np.ndarray) -> Tensor:
+        return self._units.encode(numbers)
 
     def learn(self, path: str, training: TrainingRows) -> tuple[dict[str, Any], Contents]:
         frame = read_table(path, self._header)
         if len(frame) < MIN_ROWS:
             raise InputError(f"path={path} must have at least {MIN_ROWS} rows, got {len(frame)}")
         features = self._features(frame, path)
-        names = [str(name) for name in features.columns]
-        is_number = [is_number_column(column) for _, column in features.items()]
-        numbers = features.loc[:, is_number].to_numpy(float, na_value=np.nan)
-        number_names = [name for name, is_one in zip(names, is_number, strict=True) if is_one]
-        complete = self._complete_rows(frame, numbers, True)
-        n_complete = int(complete.sum())
-        faults = [*name_faults(names, features), *kind_faults(features)]
+        names, columns = [str(name) for name in features.columns], columns_of(features)
+        is_complete = self._is_complete(frame, columns, True)
+        complete = np.flatnonzero(is_complete)
+        faults = [*name_faults(names, features), *columns.kind_faults()]
         if not self._drops_missing:
-            faults += value_faults(numbers, number_names)
+            faults += columns.missing_faults()
             faults += [] if self._label is None else missing_label_faults(frame.loc[:, self._label])
-        if self._drops_missing and n_complete < MIN_ROWS:
-            faults.append(f"must have at least {MIN_ROWS} rows without missing values, got {n_complete}")
+        if self._drops_missing and len(complete) < MIN_ROWS:
+            faults.append(f"must have at least {MIN_ROWS} rows without missing values, got {len(complete)}")
         else:
-            kept = numbers[complete] if self._drops_missing else numbers
-            faults += scale_faults(kept[training(len(kept))], number_names)
+            kept = complete if self._drops_missing else np.arange(len(frame))
+            faults += columns.training_faults(kept[training(len(kept))])
         raise_faults(path, faults)
-        rows = numbers[complete][training(n_complete)]
         values = {
             "columns": names,
             "types": [str(dtype) for dtype in features.dtypes],
-            "location": rows.mean(0).tolist(),
-            "scale": rows.std(0).tolist(),
-            "levels": None if self._label is None else levels_of(frame.loc[complete, self._label]),
+            **columns.learn(complete, complete[training(len(complete))]),
+            "levels": None if self._label is None else levels_of(frame.loc[is_complete, self._label]),
             "header": self._header,
         }
-        return values, self._contents(frame, numbers, complete, values["levels"], dropped_rows_notes(path, complete))
+        numbers = columns.numbers(values)
+        notes = dropped_rows_notes(path, is_complete)
+        return values, self._contents(frame, numbers, is_complete, values["levels"], notes)
 
     def read(self, path: str, values: dict[str, Any], labeled: bool) -> Contents:
         label = self._label if labeled else None
@@ -134,22 +146,22 @@ class Table(UserFile):
         if not len(frame):
             raise InputError(f"path={path} has no rows below its first line")
         raise_faults(path, match_faults(frame, names if label is None else [*names, label]))
-        features = frame.loc[:, names]
-        faults = kind_faults(features)
-        numbers = np.empty((0, 0)) if faults else features.to_numpy(float, na_value=np.nan)
+        columns = units_of(values).columns(frame.loc[:, names])
+        faults = columns.match_faults(values)
         if not self._drops_missing and not faults:
-            faults = value_faults(numbers, names)
+            faults = columns.missing_faults()
         if label is not None:
             faults += new_level_faults(frame.loc[:, label], values["levels"])
         raise_faults(path, faults)
-        complete = self._complete_rows(frame, numbers, labeled)
+        is_complete = self._is_complete(frame, columns, labeled)
+        numbers = columns.numbers(values)
         used = names if self._label is None else [*names, self._label]
-        notes += column_differences(frame, names, used, numbers[complete])
+        notes += column_differences(frame, names, used, numbers[is_complete])
         if not labeled and self._label in [str(name) for name in frame.columns]:
             # Scores do not use labels, so a new level is only reported.
             notes += new_level_faults(frame.loc[:, self._label], values["levels"])
-        notes = [f"path={path} {note}" for note in notes] + dropped_rows_notes(path, complete)
-        return self._contents(frame, numbers, complete, values["levels"] if labeled else None, notes)
+        notes = [f"path={path} {note}" for note in notes] + dropped_rows_notes(path, is_complete)
+        return self._contents(frame, numbers, is_complete, values["levels"] if labeled else None, notes)
 
     def _read_matching(self, path: str, values: dict[str, Any], label: str | None) -> tuple[DataFrame, list[str]]:
         """Return another file with the column names of the run, and a note if columns are matched by position.
@@ -175,9 +187,9 @@ class Table(UserFile):
         raise_faults(path, faults)
         return frame.loc[:, [str(name) != label for name in frame.columns] if chosen is None else chosen]
 
-    def _complete_rows(self, frame: DataFrame, numbers: np.ndarray, labeled: bool) -> np.ndarray:
+    def _is_complete(self, frame: DataFrame, columns: NumberColumns | CategoryColumns, labeled: bool) -> np.ndarray:
         """Return True for each row without missing or infinite values in the columns that are used."""
-        complete = np.isfinite(numbers).all(1)
+        complete = columns.is_present().all(1)
         if labeled and self._label is not None:
             complete = complete & frame.loc[:, self._label].notna().to_numpy(bool)
         return np.asarray(complete)
@@ -191,3 +203,14 @@ class Table(UserFile):
             texts = label_texts(frame.loc[complete, self._label])
             y = np.array([number_of[text] for text in texts], dtype=np.int64)
         return Contents(numbers[complete], y, np.flatnonzero(complete).tolist(), complete, frame, notes)
+
+
+def columns_of(features: DataFrame) -> NumberColumns | CategoryColumns:
+    """Return columns as categories if all of them are words."""
+    are_words = [is_word_column(column) for _, column in features.items()]
+    return CategoryColumns(features) if are_words and all(are_words) else NumberColumns(features)
+
+
+def units_of(values: dict[str, Any]) -> NumberUnits | CategoryUnits:
+    """Return the units of states by the values that training learned."""
+    return CategoryUnits(values) if "categories" in values else NumberUnits(values)

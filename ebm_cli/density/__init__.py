@@ -33,7 +33,7 @@ FITS: dict[str, Callable[[FitData, Stop], Density]] = {
 }
 DISCRETE_FITS: dict[str, Callable[[DiscreteFitData, Stop], DiscreteDensity]] = {
     "bernoulli": lambda data, _: bernoulli.fit(data),
-    "bernoulli_mixture": lambda data, _: bernoulli_mixture.fit(data),
+    "bernoulli_mixture": bernoulli_mixture.fit,
     "tree": lambda data, _: tree.fit(data),
     "autoregressive": autoregressive.fit,
 }

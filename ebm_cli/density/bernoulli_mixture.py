@@ -1,6 +1,7 @@
 """A mixture of products: a model with a higher likelihood has learned more than clusters of independent sites."""
 
 import warnings
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int
@@ -19,16 +20,18 @@ PATIENCE = 2
 MIN_IMPROVEMENT = 0.003
 # Rows of the overall frequencies that are added to each component: the first in the search, then the others.
 ADDED_ROWS = (1.0, 0.3, 3.0)
-MAX_ROUNDS, MIN_GAIN = 100, 1e-3
+MAX_ROUNDS, MIN_GAIN = 40, 0.003
 MAX_ROWS = 10_000
 
 
-def fit(data: DiscreteFitData) -> ProductMixture:
+def fit(data: DiscreteFitData, stop: Callable[[], bool]) -> ProductMixture:
     """Return Σₘ wₘ Πᵢ pₘᵢ(xᵢ), by expectation maximization that starts at k-means.
 
     pₘᵢ(v) = (nₘᵢᵥ + ν pᵢ(v))/(nₘ + ν), with nₘ the expected number of rows of a component, nₘᵢᵥ of those with value v,
     and pᵢ(v) the overall frequency. The number of components and ν are the best in validation. At most 10,000 rows are
     used.
+
+    stop: polled before each number of components; if true, the best so far is used.
     """
     rows, seed = data.fit[:MAX_ROWS], derive(data.seed, "baseline/bernoulli_mixture") % 2**32
 
@@ -39,7 +42,7 @@ def fit(data: DiscreteFitData) -> ProductMixture:
     for k in (k for k in COMPONENTS if k == 1 or 4 * k <= len(rows)):
         found = score(k, ADDED_ROWS[0])
         best, stale = (found, 0) if found[0] > best[0] + MIN_IMPROVEMENT else (best, stale + 1)
-        if stale == PATIENCE:
+        if stale == PATIENCE or stop():
             break
     _, k, ν = max(best, *(score(best[1], ν) for ν in ADDED_ROWS[1:]))
     # Both parts are in the order of the set. Otherwise the limit would leave out rows of the last part.

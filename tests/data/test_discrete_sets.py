@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from ebm_cli.check import InputError
 from ebm_cli.data._rows import available_rows
 from ebm_cli.data._sites import Sites
+from ebm_cli.data.text import paragraphs
 from ebm_cli.energy import DISCRETE, space_of
 from tests.contract import build, options
 
@@ -62,3 +64,16 @@ def test_patterns_have_the_fraction_of_units_on_and_are_all_of_both_splits(space
     drawn = data.sample(1000, seeded(0))
     assert drawn.y is not None and torch.equal(drawn.x, x[drawn.y]) and len(drawn.y.unique()) == 50
     assert not torch.equal(other.split("train").x, x)
+
+
+def test_text_is_cut_into_windows_without_overlap_and_parts_have_no_paragraph_in_common() -> None:
+    data, texts = build("data", "text", {"length": 12}), paragraphs()
+    parts = ["".join(data.decode(data.split(part).x)[:, 0]) for part in ("train", "held_out")]
+    assert len(texts) == len(set(texts)) and sum(map(len, parts)) > 200_000
+    assert abs(len(parts[1]) / sum(map(len, parts)) - 0.2) < 0.05
+    # Both parts are whole paragraphs, but for a last one that is cut.
+    long = {text for text in texts if len(text) > 100}
+    found = [{text for text in long if text in part} for part in parts]
+    assert not found[0] & found[1] and len(long - found[0] - found[1]) <= 2
+    with pytest.raises(InputError, match=r"^length must be <= \d+, the length of the shorter part, got 1000000$"):
+        build("data", "text", {"length": 1_000_000})

@@ -195,7 +195,7 @@ REFUSED = {
     "no names": (lines(GOOD, "0.5,0.25"), ["first line must name the columns", "0.5"]),
     "missing": (lines([*GOOD, ["", 3.5], ["", ""], [7, "NA"]]), ["3 of 23 rows", "'a', 'b'", "drop"]),
     "infinite": (lines([*GOOD, [5, "inf"]]), ["1 of 21 rows", "'b'"]),
-    "text": (lines([*GOOD, ["?", 3]]), ["not numbers: 'a' ('?')", "categorical columns are not supported yet"]),
+    "text": (lines([*GOOD, ["?", 3]]), ["not numbers: 'a' ('?')", "numbers and categories cannot be mixed"]),
     "truth values": (lines([[a, a > 5] for a, _ in GOOD]), ["not numbers: 'b' ('False')"]),
     "dates": (lines([[a, "2024-01-01"] for a, _ in GOOD]), ["'b' ('2024-01-01')"]),
     "constant": (lines([[a, 4.1] for a, _ in GOOD]), ["constant over the 16 training rows, 'b'"]),
