@@ -12,7 +12,7 @@ from ebm_cli.assembly.build import INJECTED, asks, make, parameters_of, with_rol
 from ebm_cli.assembly.components import Parts
 from ebm_cli.assembly.composition import trained_parts
 from ebm_cli.assembly.permission import Config
-from ebm_cli.assembly.space_defaults import is_typed, moving_part, sampler_for
+from ebm_cli.assembly.space_defaults import is_typed, moving_part, sampler_for, typed_keys
 from ebm_cli.assembly.spaces import check_spaces, misfit
 from ebm_cli.assembly.trial import try_energy
 from ebm_cli.chain.engine import resolve_engine
@@ -73,7 +73,7 @@ class Assembly:
         self.nodes: dict[str, Config] = {group: config[group] for group in GROUPS if config.get(group)}
         self.nodes |= {f"regularizer.{name}": node for name, node in (config.get("regularizer") or {}).items()}
         self.built: dict[str, Any] = {}
-        self.chosen = set(config.get("made", {}).get("chosen", []))
+        self.chosen = typed_keys(config)
         self.replaced: dict[str, Config] = {}
         self.notes: list[str] = []
         self.failed: set[str] = set()

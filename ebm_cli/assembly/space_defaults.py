@@ -10,6 +10,13 @@ GIBBS = "ebm_cli.sampler.gibbs.Gibbs"
 GIBBS_WITH_GRADIENTS = "ebm_cli.sampler.gibbs_with_gradients.GibbsWithGradients"
 
 
+def typed_keys(config: Config) -> set[str]:
+    """Return the keys that the line sets; none if a run's record of them is damaged."""
+    made = config.get("made")
+    chosen = made.get("chosen") if isinstance(made, dict) else None
+    return {str(key) for key in chosen} if isinstance(chosen, list) else set()
+
+
 def is_typed(group: str, chosen: set[str]) -> bool:
     """Return True if the line chooses an option of this group, or sets a key that other options may not have."""
     return any(key.partition(".")[0] == group and key != f"{group}.temperature" for key in chosen)
@@ -17,8 +24,8 @@ def is_typed(group: str, chosen: set[str]) -> bool:
 
 def moving_part(node: Config) -> type:
     """Return the class that moves states: that of a node, or of the kernel of replica exchange."""
-    part = locate(node.get("_target_"))
-    return locate(node["kernel"]["_target_"]) if part is Tempering else part
+    part, kernel = locate(node.get("_target_")), node.get("kernel")
+    return locate(kernel.get("_target_")) if part is Tempering and isinstance(kernel, dict) else part
 
 
 def sampler_for(energy: object, default: Config) -> Config | None:

@@ -29,16 +29,16 @@ class CountedPath(AnnealingPath):
     def segments(self) -> "tuple[CountedPath, ...]":
         return (self,)
 
-    def evaluate_model(self, z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]:
+    def evaluate_model(self, z: Float[Tensor, "n *d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n *d"]]:
         self.budget.charge(len(z))
         return super().evaluate_model(z)
 
-    def evaluate_base(self, z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d"]]:
+    def evaluate_base(self, z: Float[Tensor, "n *d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n *d"]]:
         if isinstance(self.base, WhitenedEnergy):
             self.budget.charge(len(z))
         return super().evaluate_base(z)
 
-    def evaluate(self, z: Float[Tensor, "n d"]) -> PathStates:
+    def evaluate(self, z: Float[Tensor, "n *d"]) -> PathStates:
         """Return states with both energies and gradients; raise InputError if U is −∞."""
         states = super().evaluate(z)
         if bool((states.u == -torch.inf).any()):
@@ -57,6 +57,6 @@ class CountedEnergy(TemperedEnergy):
 
     path: CountedPath
 
-    def forward(self, y: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+    def forward(self, y: Float[Tensor, "n *d"]) -> Float[Tensor, " n"]:
         self.path.budget.charge(len(y))
         return super().forward(y)

@@ -39,6 +39,8 @@ STEP_SIZE_JITTER = 0.3
 ROUNDING = 1e-9
 # Step of discrete kernels, in units of x², at which hardly any site is kept for its distance from other values.
 LONGEST_DISCRETE_STEP = 10.0
+# Moves the pilot's population of discrete states.
+DISCRETE_PILOT_KERNEL = DiscreteLangevin(1.0, temperature=1.0)
 
 PathKernel = HMC | MALA | NUTS | DiscreteLangevin
 
@@ -91,7 +93,7 @@ class Pilot:
     betas: Float[np.ndarray, " steps"]
     step_sizes: Float[np.ndarray, " steps"]
     kernel: PathKernel
-    populations: tuple[Float[Tensor, "n d"], ...] = ()
+    populations: tuple[Float[Tensor, "n *d"], ...] = ()
 
     def schedule(self, temperatures: int) -> Schedule:
         """Return a schedule of this many steps, each an equal part of the pilot's own steps."""

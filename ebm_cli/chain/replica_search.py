@@ -12,6 +12,7 @@ from ebm_cli.chain.anchor_choice import choose_anchors
 from ebm_cli.chain.budget import Budget
 from ebm_cli.chain.counted_path import counted
 from ebm_cli.chain.pilot import (
+    DISCRETE_PILOT_KERNEL,
     MIN_POPULATION,
     REPLICA_SPACING,
     Ladder,
@@ -25,15 +26,13 @@ from ebm_cli.path._base_distribution import BaseDistribution
 from ebm_cli.path._drawn_path import DrawnPath
 from ebm_cli.path._piecewise_path import PiecewisePath
 from ebm_cli.sampler import Sampler
-from ebm_cli.sampler.discrete_langevin import DiscreteLangevin
 from ebm_cli.sampler.tempering import Tempering
 
 # Largest population of the pilot, and the number of gradients that it may use.
 MAX_POPULATION = 256
 PILOT_BUDGET = 2_000_000
-# Move the pilot's population if the user chose no kernel.
+# Moves the pilot's population of continuous states if the user chose no kernel.
 PILOT_KERNEL = path_hmc(1.0, 8)
-DISCRETE_PILOT_KERNEL = DiscreteLangevin(1.0, temperature=1.0)
 
 
 @dataclass(frozen=True)

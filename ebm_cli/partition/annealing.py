@@ -26,7 +26,7 @@ def ais_forward(
 
 
 def ais_reverse(
-    path: CountedPath, schedule: Schedule, z: Float[Tensor, "n d"], rng: torch.Generator
+    path: CountedPath, schedule: Schedule, z: Float[Tensor, "n *d"], rng: torch.Generator
 ) -> Float[Tensor, " n"]:
     """Return the same sum along paths from draws z of the model to the base; every transition is reversible.
 

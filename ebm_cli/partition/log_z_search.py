@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from ebm_cli.chain.counted_path import CountedPath
-from ebm_cli.chain.pilot import REPLICA_SPACING, Pilot, run_pilot
+from ebm_cli.chain.pilot import DISCRETE_PILOT_KERNEL, REPLICA_SPACING, Pilot, run_pilot
 from ebm_cli.data import DISCRETE
 from ebm_cli.energy import space_of
 from ebm_cli.estimate import Estimate
@@ -82,7 +82,8 @@ class LogZSearch:
 
 def start_search(path: CountedPath, settings: LogZSettings, seed: int, rng: torch.Generator) -> LogZSearch | None:
     """Run the pilot and start the model's chains at its final states; None if the pilot fails."""
-    pilot, states = run_pilot(path, settings.path_kernel(space_of(path.space)), settings.chains, rng)
+    kernel = DISCRETE_PILOT_KERNEL if space_of(path.space) in DISCRETE else settings.path_kernel
+    pilot, states = run_pilot(path, kernel, settings.chains, rng)
     if pilot is None:
         return None
     spacing = 1 if settings.method == "ti" else REPLICA_SPACING

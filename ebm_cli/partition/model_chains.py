@@ -43,7 +43,7 @@ class ModelChains:
     kernel: Sampler
     replicas: Replicas
     seed: int
-    z: list[Float[Tensor, "n d"]] = field(default_factory=list)
+    z: list[Float[Tensor, "n *d"]] = field(default_factory=list)
     u: list[Float[Tensor, " n"]] = field(default_factory=list)
     delta_u: list[Float[Tensor, "K n"]] = field(default_factory=list)
     region: str = ""
@@ -51,7 +51,9 @@ class ModelChains:
     probes_elsewhere: bool = False
 
     @staticmethod
-    def from_pilot(path: CountedPath, pilot: Pilot, z: Float[Tensor, "n d"], replicas: int, seed: int) -> "ModelChains":
+    def from_pilot(
+        path: CountedPath, pilot: Pilot, z: Float[Tensor, "n *d"], replicas: int, seed: int
+    ) -> "ModelChains":
         """Return chains that start at some of the states z."""
         ladder = pilot.ladder(replicas)
         exchange = ReplicaExchange(path, ladder.kernel, path.space.temperature, has_draws=True)
@@ -111,7 +113,7 @@ class ModelChains:
             self.region = search.region
         return verdict if verdict.verdict == "caution" else dataclasses.replace(verdict, reasons=(self.region,))
 
-    def draws(self, each: int) -> Float[Tensor, "n d"]:
+    def draws(self, each: int) -> Float[Tensor, "n *d"]:
         """Return the same number of states of each ladder, evenly spaced, ladder by ladder."""
         kept = self.z[self.burn_in_steps :]
         chosen = [kept[i] for i in np.linspace(0, len(kept) - 1, each + 1).astype(int)[1:]]

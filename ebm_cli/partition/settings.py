@@ -4,11 +4,9 @@ from dataclasses import dataclass, field, fields
 
 from ebm_cli import check
 from ebm_cli.chain.pilot import PathKernel, path_hmc
-from ebm_cli.data import DISCRETE
 from ebm_cli.path import Path
 from ebm_cli.path._fitted_base import check_base, check_box
 from ebm_cli.path.base import BasePath
-from ebm_cli.sampler.discrete_langevin import DiscreteLangevin
 from ebm_cli.sampler.mala import MALA
 from ebm_cli.sampler.nuts import NUTS
 
@@ -50,10 +48,9 @@ class LogZOptions:
             lambda: check.count("steps", self.steps, minimum=100),
         )
 
-    def path_kernel(self, space: str) -> PathKernel:
-        """Return the sampler of every transition on a space, before a pilot finds its step size."""
-        if space in DISCRETE:
-            return DiscreteLangevin(1.0, temperature=1.0)
+    @property
+    def path_kernel(self) -> PathKernel:
+        """Return the sampler of every transition of continuous states, before a pilot finds its step size."""
         if self.kernel == "mala":
             return MALA(1.0, temperature=1.0, scales=None)
         if self.kernel == "nuts":

@@ -4,12 +4,9 @@ import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import groupby
 from typing import NamedTuple
 
-import torch
-
-from ebm_cli.path._swap import swap_partners
+from ebm_cli.path._swap import partner_numbers
 
 # A β this near to an anchor is the anchor, so that users can type it with four digits.
 TOLERANCE = 1e-4
@@ -63,7 +60,7 @@ def layout_of(betas: tuple[float, ...], segments: int) -> Layout:
     """Return the layout of replicas at these β of the whole path. Every anchor must be the place of a replica."""
     homes = tuple(place_of(beta, segments) for beta in betas)
     even, odd = (
-        tuple(pair_place(homes, k, partner) for k, partner in enumerate(partners_of(len(betas), is_odd)))
+        tuple(pair_place(homes, k, partner) for k, partner in enumerate(partner_numbers(len(betas), is_odd)))
         for is_odd in (False, True)
     )
     return Layout(homes, (even, odd))
@@ -84,11 +81,6 @@ def segment_members(betas: Sequence[float], segments: int) -> list[tuple[int, sl
     return found
 
 
-def partners_of(replicas: int, odd: bool) -> list[int]:
-    """Return the partner of each replica in an even or odd step."""
-    return swap_partners(replicas, odd, torch.device("cpu")).tolist()
-
-
 def pair_place(homes: tuple[Place, ...], k: int, partner: int) -> Place:
     """Return the place of replica k on the segment on which it swaps with its partner."""
     if partner >= k or homes[k].segment == homes[partner].segment:
@@ -99,5 +91,11 @@ def pair_place(homes: tuple[Place, ...], k: int, partner: int) -> Place:
 
 def blocks(places: tuple[Place, ...], key: Callable[[Place], Hashable]) -> list[tuple[Place, int]]:
     """Return the first place and the number of members of each group of consecutive places with the same key."""
-    groups = (list(group) for _, group in groupby(places, key))
+    # torch.compile does not trace itertools.groupby.
+    groups: list[list[Place]] = []
+    for place in places:
+        if groups and key(groups[-1][0]) == key(place):
+            groups[-1].append(place)
+        else:
+            groups.append([place])
     return [(group[0], len(group)) for group in groups]

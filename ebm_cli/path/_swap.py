@@ -13,11 +13,15 @@ from ebm_cli.path._schedule import equally_spaced
 MIN_REJECTION = 0.01
 
 
-def swap_partners(replicas: int, odd: bool, device: torch.device) -> Int[Tensor, " K"]:
+def partner_numbers(replicas: int, odd: bool) -> list[int]:
     """Return the partner of each replica in an even or odd step; a replica without a partner is its own."""
-    k = torch.arange(replicas, device=device)
-    partners = torch.where(k % 2 == int(odd), k + 1, k - 1)
-    return torch.where((partners < 0) | (partners >= replicas), k, partners)
+    partners = [k + 1 if k % 2 == int(odd) else k - 1 for k in range(replicas)]
+    return [partner if 0 <= partner < replicas else k for k, partner in enumerate(partners)]
+
+
+def swap_partners(replicas: int, odd: bool, device: torch.device) -> Int[Tensor, " K"]:
+    """Return the partners of `partner_numbers`."""
+    return torch.tensor(partner_numbers(replicas, odd), device=device)
 
 
 class Swap(NamedTuple):

@@ -11,7 +11,7 @@ from ebm_cli.path._annealing_path import AnnealingPath, PathStates
 from ebm_cli.path._piecewise_path import JoinedEnergy, PiecewisePath
 from ebm_cli.path._places import Layout, Place, blocks, layout_of, segment_members
 from ebm_cli.path._swap import Swap, swap_partners, swap_replicas
-from ebm_cli.sampler import CompilableKernel, Info, Sampler, State, per_chain, uniform_like
+from ebm_cli.sampler import CompilableKernel, EnergyState, Info, Sampler, State, per_chain, uniform_like
 
 # Values of `Replicas.last_end`; it is 0 for a state that has visited neither end.
 FAR_END, MODEL = 1, 2
@@ -267,7 +267,7 @@ class ReplicaExchange:
         n = len(rows) // sum(count for _, count in groups)
         return rows.split([count * n for _, count in groups])
 
-    def path_states(self, replicas: Replicas, which: slice, s: Tensor, state: State) -> PathStates:
+    def path_states(self, replicas: Replicas, which: slice, s: Tensor, state: State | EnergyState) -> PathStates:
         """Return states of the kernel in the coordinates of the path, on the segments of the next swap."""
         n = len(replicas.model.energy)
         β = per_row(replicas.next_betas[which], n)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from typing_extensions import TypeIs
 
 from ebm_cli import check
-from ebm_cli.data import DISCRETE
+from ebm_cli.data import DISCRETE, SPACES
 from ebm_cli.energy import space_of
 from ebm_cli.path import Path
 from ebm_cli.sampler import Adjusted, CompilableKernel, Info, Sampler, State, check_scales, uniform_like
@@ -36,6 +36,8 @@ class Tempering(CompilableKernel):
     """
 
     adjusted = True
+    # Replicas work wherever their kernel does.
+    spaces = frozenset(SPACES)
 
     kernel: Sampler
     temperature: float
@@ -135,7 +137,9 @@ def has_exact_draws(sampler: object) -> TypeIs[Tempering]:
 def check_kernel(kernel: object) -> None:
     """Raise InputError unless this is a plain kernel with a Metropolis test, at temperature 1 and without scales."""
     if not getattr(kernel, "adjusted", False) or isinstance(kernel, Tempering):
-        raise check.InputError("kernel must be exact at any step: hmc, mala or nuts, or one for discrete states")
+        raise check.InputError(
+            "kernel must be a sampler with a Metropolis test: hmc, mala or nuts; or gibbs for discrete states"
+        )
     for name, value in (("temperature", 1.0), ("scales", None)):
         if getattr(kernel, name, value) != value:
             raise check.InputError(

@@ -11,7 +11,8 @@ from tests.contract import build, samplers
 from tests.sampler.discrete import MODELS, probabilities, sites_and_states, state_numbers
 
 SPACES = {"ising": "spin", "potts": "categorical", "rbm": "binary", "cubic": "binary"}
-NAMES = sorted({name for space in SPACES.values() for name in samplers(space)})
+# Replicas move by one of the others (tests/path/test_rates.py).
+NAMES = sorted({name for space in SPACES.values() for name in samplers(space)} - {"tempering"})
 EVERY = pytest.mark.parametrize("name", NAMES)
 MODEL = pytest.mark.parametrize("model", list(MODELS))
 CHAINS = 100_000
