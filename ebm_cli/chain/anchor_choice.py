@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ebm_cli.path._annealing_path import AnnealingPath
 from ebm_cli.path._piecewise_path import PiecewisePath
 
 # Swap rate that two anchors must reach for those between them to be left out. Above 0.25, the least that Béreux et al.
@@ -11,7 +12,7 @@ from ebm_cli.path._piecewise_path import PiecewisePath
 MIN_SWAP_RATE = 0.35
 
 
-def choose_anchors(path: PiecewisePath, populations: tuple[Float[Tensor, "n d"], ...]) -> list[int]:
+def choose_anchors(path: AnnealingPath | PiecewisePath, populations: tuple[Float[Tensor, "n d"], ...]) -> list[int]:
     """Return the numbers of the anchors to keep, from 0, the base, to the model.
 
     From the model down, the next anchor is the farthest one whose swap rate with the present one is large enough. This
@@ -21,6 +22,8 @@ def choose_anchors(path: PiecewisePath, populations: tuple[Float[Tensor, "n d"],
     populations: states at the base and at each anchor.
     """
     kept = [len(populations) - 1]
+    if not isinstance(path, PiecewisePath):
+        return [0, *kept]
     while kept[-1] > 0:
         upper, lower = kept[-1], kept[-1] - 1
         while lower > 1 and anchor_swap_rate(path, populations, lower - 1, upper) >= MIN_SWAP_RATE:

@@ -46,10 +46,25 @@ class CountedPath(AnnealingPath):
         return states
 
 
-def counted(path: AnnealingPath | PiecewisePath, budget: Budget) -> "CountedPath | PiecewisePath":
+@dataclass(frozen=True)
+class CountedPiecewisePath(PiecewisePath):
+    """A path through several models. Its segments are charged to one budget."""
+
+    segments: tuple[CountedPath, ...]
+
+    @property
+    def budget(self) -> Budget:
+        """Return the budget of the segments."""
+        return self.segments[0].budget
+
+
+AnyCountedPath = CountedPath | CountedPiecewisePath
+
+
+def counted(path: AnnealingPath | PiecewisePath, budget: Budget) -> AnyCountedPath:
     """Return the same path, whose evaluations are charged to a budget."""
     segments = tuple(CountedPath(cast(PathCoordinates, each.space), each.base, budget) for each in path.segments)
-    return segments[0] if len(segments) == 1 else PiecewisePath(segments)
+    return segments[0] if len(segments) == 1 else CountedPiecewisePath(segments)
 
 
 class CountedEnergy(TemperedEnergy):

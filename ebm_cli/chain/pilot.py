@@ -4,7 +4,6 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import cast
 
 import numpy as np
 import torch
@@ -12,10 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ebm_cli.chain.budget import Budget
-from ebm_cli.chain.counted_path import CountedPath
+from ebm_cli.chain.counted_path import AnyCountedPath, CountedPath
 from ebm_cli.chain.transition import transition
 from ebm_cli.path._annealing_path import PathStates
-from ebm_cli.path._piecewise_path import PiecewisePath
 from ebm_cli.path._places import Place
 from ebm_cli.path._schedule import equally_spaced, largest_rise, resample
 from ebm_cli.sampler.discrete_langevin import DiscreteLangevin
@@ -95,19 +93,15 @@ class Pilot:
     kernel: PathKernel
     populations: tuple[Float[Tensor, "n *d"], ...] = ()
 
+    @property
+    def anchors(self) -> list[int]:
+        """Return the numbers of all anchors of the path, from 0, the base, to the model."""
+        return list(range(len(self.populations)))
+
     def schedule(self, temperatures: int) -> Schedule:
         """Return a schedule of this many steps, each an equal part of the pilot's own steps."""
         betas = equally_spaced(self.betas, np.arange(len(self.betas), dtype=float), temperatures + 1)
         return Schedule(betas.tolist(), [self.kernel_at(float(beta)) for beta in betas[1:]])
-
-    def replicas(self, spacing: int) -> int:
-        """Return the number of replicas that are this many of the pilot's steps apart."""
-        return max(MIN_REPLICAS, math.ceil(len(self.betas) / spacing) + 1)
-
-    def ladder(self, replicas: int) -> Ladder:
-        """Return replicas that are equal parts of the pilot's path apart."""
-        betas = self.schedule(replicas - 1).betas[::-1]
-        return Ladder(betas, [self.kernel_at(beta).step_size for beta in betas[:-1]], self.kernel)
 
     def ladder_through(self, anchors: list[int], spacing: int) -> Ladder:
         """Return replicas that are this many of the pilot's steps apart, and at these anchors.
@@ -157,7 +151,7 @@ def with_longest_step(kernel: PathKernel) -> PathKernel:
 
 
 def run_pilot(
-    path: CountedPath | PiecewisePath, kernel: PathKernel, chains: int, rng: torch.Generator
+    path: AnyCountedPath, kernel: PathKernel, chains: int, rng: torch.Generator
 ) -> tuple[Pilot | None, PathStates]:
     """Return the pilot and the final states of its population; None if the model is not reached.
 
@@ -170,9 +164,9 @@ def run_pilot(
     kernel: moves the population; its step size is found.
     chains: size of the population, at least 64.
     """
-    first, *others = cast(tuple[CountedPath, ...], path.segments)
+    first, *others = path.segments
     states = first.draw_base(max(chains, MIN_POPULATION), rng)
-    climb = Climb(with_longest_step(kernel), first.budget)
+    climb = Climb(with_longest_step(kernel), path.budget)
     populations = [states.z]
     for number, segment in enumerate([first, *others]):
         if number:

@@ -24,7 +24,6 @@ from ebm_cli.data import DISCRETE
 from ebm_cli.energy import frozen, space_of
 from ebm_cli.path._base_distribution import BaseDistribution
 from ebm_cli.path._drawn_path import DrawnPath
-from ebm_cli.path._piecewise_path import PiecewisePath
 from ebm_cli.sampler import Sampler
 from ebm_cli.sampler.tempering import Tempering
 
@@ -80,9 +79,7 @@ def find_replicas(
         pilot, states = run_pilot(charged, kernel, min(max(chains, MIN_POPULATION), MAX_POPULATION), rng)
         if pilot is None:
             return None
-        anchors = list(range(len(pilot.populations)))
-        if path is not given:
-            anchors = choose_anchors(cast(PiecewisePath, annealing), pilot.populations)
+        anchors = pilot.anchors if path is given else choose_anchors(annealing, pilot.populations)
         x = annealing.space.states(states.z[torch.arange(chains) % len(states.z)])
     sampler = dataclasses.replace(sampler, path=path.with_anchors(anchors), step_factors=None)
     return FoundReplicas(

@@ -37,7 +37,7 @@ from ebm_cli.data import Batch, Data
 from ebm_cli.data._features import Features, features_of
 from ebm_cli.estimate import Estimate, Result, refused
 from ebm_cli.partition import Integrand, LogZResult
-from ebm_cli.partition.settings import LogZOptions, LogZSettings, log_z_settings
+from ebm_cli.partition.settings import LogZOptions, LogZSettings, log_z_settings, path_through_models
 from ebm_cli.path import Path
 from ebm_cli.run.terminal import NullTerminal, Terminal
 
@@ -134,7 +134,7 @@ class EvaluationContext:
             integrand = Integrand.from_data(self.energy, self.temperature, self.event, rows, σ, self.seed)
             with self.terminal.task("log Z, gradients", self.budget) as tick:
                 budget = Budget(self.budget, self.target, tick, self.terminal.stopping)
-                self.partitions[settings] = partition.log_z(integrand, settings, budget)
+                self.partitions[settings] = partition.log_z(integrand, settings, budget, path_through_models(self.path))
         return self.partitions[settings]
 
 

@@ -22,7 +22,8 @@ class LogZ(LogZOptions):
     resolution. There is an upper bound only if chains of the model are mixed. No samples and no data are needed. If the
     energy has a closed form, it is reported next to the estimate.
 
-    Fields are defined in `LogZOptions`. The base is that of `path=base`.
+    Fields are defined in `LogZOptions`. The base is that of the path. Along path=levels and path=runs, replicas give
+    the estimate.
     """
 
     needs_samples: ClassVar[bool] = False

@@ -13,7 +13,6 @@ from ebm_cli.energy import evaluation_mode
 from ebm_cli.objective import Objective, Outcome, temperature_of
 from ebm_cli.objective._training_replicas import TrainingReplicas
 from ebm_cli.path._drawn_path import DrawnPath
-from ebm_cli.path.base import BasePath
 from ebm_cli.sampler import Sampler
 from ebm_cli.sampler.tempering import Tempering
 from ebm_cli.start import KeepsReplicas, Start
@@ -113,6 +112,6 @@ def check_chains(steps: int, sampler: Sampler) -> None:
     check.count("steps", steps)
     temperature_of(sampler)
     path = sampler.path if isinstance(sampler, Tempering) else None
-    if isinstance(path, DrawnPath) and not isinstance(path, BasePath):
+    if isinstance(path, DrawnPath) and path.has_anchors:
         trained = "they lead through a trained model"
         raise check.InputError(f"sampler cannot follow path=levels or path=runs in training: {trained}. Type path=base")

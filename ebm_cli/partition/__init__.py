@@ -4,6 +4,7 @@ All computations use whitened coordinates. Beyond three dimensions, paths lead f
 each way to use them has a file here, and `refinement` repeats it with more temperatures within the budget.
 """
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -14,7 +15,8 @@ from torch import Tensor
 from ebm_cli.chain.budget import Budget
 from ebm_cli.chain.counted_path import CountedPath, counted
 from ebm_cli.check import InputError
-from ebm_cli.energy import DISCRETE, frozen, space_of
+from ebm_cli.data import DISCRETE, Batch
+from ebm_cli.energy import frozen, space_of
 from ebm_cli.estimate import Estimate, digits, refused
 from ebm_cli.partition.enumeration import exact_log_z
 from ebm_cli.partition.mode_search import search_points
@@ -25,8 +27,10 @@ from ebm_cli.partition.refinement import estimate_log_z
 from ebm_cli.partition.resolution import path_rounding_refusal, with_resolution
 from ebm_cli.partition.settings import LogZSettings
 from ebm_cli.path._coordinates import Integrand, whiten
+from ebm_cli.path._drawn_path import DrawnPath
 from ebm_cli.path._fitted_base import fit_base
 from ebm_cli.path._site_coordinates import rates_path
+from ebm_cli.run.shipped import option_name
 
 NAMES = {
     "auto": "annealed paths in both directions",
@@ -45,8 +49,10 @@ class LogZResult:
     notes: list[str] = field(default_factory=list)
 
 
-def log_z(integrand: Integrand, settings: LogZSettings, budget: Budget) -> LogZResult:
+def log_z(integrand: Integrand, settings: LogZSettings, budget: Budget, path: DrawnPath | None = None) -> LogZResult:
     """Return log Z of the integrand by the settings' method; raise InputError if it is undefined or out of reach.
+
+    path: leads through other models, which auto then follows by ti; None for a path from the settings' base.
 
     log Z of discrete states is a sum over them (`enumeration`), or found along paths if there are too many. For
     continuous states, auto also uses paths if quadrature is refused, and adds a caution. An integral that does not
@@ -56,6 +62,8 @@ def log_z(integrand: Integrand, settings: LogZSettings, budget: Budget) -> LogZR
     check_integrand(integrand, settings)
     if space_of(integrand.energy) in DISCRETE:
         return discrete_log_z(integrand, settings, budget)
+    if path is not None:
+        settings = settings_along(path, settings)
     rows = reference_states(integrand)
     space = whiten(integrand, rows)
     notes, cautions = [], []
@@ -73,9 +81,13 @@ def log_z(integrand: Integrand, settings: LogZSettings, budget: Budget) -> LogZR
             return LogZResult(final_refusal(divergence))
     if refusal := path_rounding_refusal(integrand, rows):
         return LogZResult(refused(refusal, "nats"), [*notes, f"log Z: {refusal}"])
-    estimate = estimate_log_z(annealing_path(integrand, settings, budget, rows), settings, integrand.seed)
+    if path is None:
+        estimate = estimate_log_z(annealing_path(integrand, settings, budget, rows), settings, integrand.seed)
+    else:
+        estimate = along(path, integrand, settings, budget, rows)
     estimate = with_resolution(estimate, integrand, rows, search_points(budget.max_gradients)).with_caution(cautions)
-    notes.append(describe(NAMES[settings.method], integrand, estimate))
+    name = NAMES[settings.method] if path is None else "replica exchange"
+    notes.append(describe(name, integrand, estimate))
     return LogZResult(estimate, notes)
 
 
@@ -109,6 +121,26 @@ def annealing_path(
 ) -> CountedPath:
     """Return the path from the settings' base distribution to the model. rows: approximate samples of the model."""
     return CountedPath(*fit_base(integrand, rows, settings.base, settings.box), budget)
+
+
+def settings_along(path: DrawnPath, settings: LogZSettings) -> LogZSettings:
+    """Return the settings for a path through other models. Raises InputError if their method does not follow it."""
+    if settings.method not in ("auto", "ti"):
+        name = option_name(f"{type(path).__module__}.{type(path).__name__}")
+        raise InputError(f"method={settings.method} does not follow path={name}. Type method=ti, or path=base")
+    return dataclasses.replace(settings, method="ti")
+
+
+def along(
+    path: DrawnPath, integrand: Integrand, settings: LogZSettings, budget: Budget, rows: Float[Tensor, "n *event"]
+) -> Estimate:
+    """Return log Z by replicas along a path through other models. rows: approximate samples of the model."""
+    if path.data is None:
+        path = dataclasses.replace(path, data=Batch(rows))
+    through = path.with_candidates(integrand.energy)
+    with torch.no_grad():
+        counted_path = counted(through.annealing_path(integrand.energy, integrand.temperature), budget)
+    return estimate_log_z(counted_path, settings, integrand.seed, chooses_anchors=through is not path)
 
 
 def describe(method: str, integrand: Integrand, estimate: Estimate) -> str:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
-from ebm_cli.chain.counted_path import CountedPath
+from ebm_cli.chain.anchor_choice import choose_anchors
+from ebm_cli.chain.counted_path import AnyCountedPath, CountedPiecewisePath, counted
 from ebm_cli.chain.pilot import DISCRETE_PILOT_KERNEL, REPLICA_SPACING, Pilot, run_pilot
 from ebm_cli.data import DISCRETE
 from ebm_cli.energy import space_of
@@ -40,7 +41,7 @@ class LogZSearch:
         and Hessians, until a search has found no further mode.
     """
 
-    path: CountedPath
+    path: AnyCountedPath
     settings: LogZSettings
     pilot: Pilot
     chains: ModelChains
@@ -64,6 +65,15 @@ class LogZSearch:
         paths = 0 if self.settings.method == "ti" else size.temperatures * self.path_cost
         return paths + int(VERDICT_COST_FACTOR * self.chains.cost(size.steps)) + self.descent_cost
 
+    def uncertainty(self, estimate: Estimate) -> float:
+        """Return what the target limits, in nats: the width of the bracket, or of ± 2 errors of a multistate estimate.
+
+        Only more models, and not longer chains, narrow the bracket along a path through several models.
+        """
+        if len(self.path.segments) == 1:
+            return width(estimate)
+        return 4 * estimate.se if isinstance(estimate.se, float) else math.inf
+
     @property
     def min_budget(self) -> int:
         """Return the budget of the smallest round, including its search points."""
@@ -80,12 +90,27 @@ class LogZSearch:
         return 2 * self.settings.chains * length
 
 
-def start_search(path: CountedPath, settings: LogZSettings, seed: int, rng: torch.Generator) -> LogZSearch | None:
-    """Run the pilot and start the model's chains at its final states; None if the pilot fails."""
+def width(estimate: Estimate) -> float:
+    """Return the width of the bracket; ∞ if a bound is missing."""
+    return math.inf if estimate.lower is None or estimate.upper is None else estimate.upper - estimate.lower
+
+
+def start_search(
+    path: AnyCountedPath, settings: LogZSettings, seed: int, rng: torch.Generator, chooses_anchors: bool = False
+) -> LogZSearch | None:
+    """Run the pilot and start the model's chains at its final states; None if the pilot fails.
+
+    chooses_anchors: True to leave out models of the path that are not needed.
+    """
     kernel = DISCRETE_PILOT_KERNEL if space_of(path.space) in DISCRETE else settings.path_kernel
     pilot, states = run_pilot(path, kernel, settings.chains, rng)
     if pilot is None:
         return None
-    spacing = 1 if settings.method == "ti" else REPLICA_SPACING
-    chains = ModelChains.from_pilot(path, pilot, states.z, pilot.replicas(spacing), seed)
+    # The trapezoid rule of integration needs more temperatures than swaps do.
+    spacing = 1 if settings.method == "ti" and len(path.segments) == 1 else REPLICA_SPACING
+    anchors = choose_anchors(path, pilot.populations) if chooses_anchors else pilot.anchors
+    if len(anchors) < len(pilot.anchors):
+        assert isinstance(path, CountedPiecewisePath)
+        path = counted(path.with_anchors(anchors), path.budget)
+    chains = ModelChains.from_pilot(path, pilot, states.z, pilot.ladder_through(anchors, spacing), seed)
     return LogZSearch(path, settings, pilot, chains, rng, DESCENT_COST + search_points(path.budget.max_gradients))

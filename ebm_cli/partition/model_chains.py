@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ebm_cli.chain.chains import Chains, evenly_spaced
-from ebm_cli.chain.counted_path import CountedEnergy, CountedPath
-from ebm_cli.chain.pilot import Pilot
+from ebm_cli.chain.counted_path import AnyCountedPath, CountedEnergy
+from ebm_cli.chain.pilot import Ladder, Pilot
 from ebm_cli.data import DISCRETE
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.energy import space_of
@@ -37,7 +37,7 @@ class ModelChains:
     probes_elsewhere: True if probe chains stay in another region.
     """
 
-    path: CountedPath
+    path: AnyCountedPath
     exchange: ReplicaExchange
     leapfrog_steps: int
     kernel: Sampler
@@ -52,18 +52,17 @@ class ModelChains:
 
     @staticmethod
     def from_pilot(
-        path: CountedPath, pilot: Pilot, z: Float[Tensor, "n *d"], replicas: int, seed: int
+        path: AnyCountedPath, pilot: Pilot, z: Float[Tensor, "n *d"], ladder: Ladder, seed: int
     ) -> "ModelChains":
         """Return chains that start at some of the states z."""
-        ladder = pilot.ladder(replicas)
         exchange = ReplicaExchange(path, ladder.kernel, path.space.temperature, has_draws=True)
         start = exchange.init(z[evenly_spaced(len(z), BLOCKS)], ladder.betas, ladder.step_factors)
         return ModelChains(path, exchange, ladder.kernel.passes, pilot.kernel_at(1.0), start, seed)
 
     def cost(self, steps: int) -> int:
         """Return the number of evaluations of this many steps, without those of the mixing verdict."""
-        K = len(self.replicas.betas)
-        return steps * len(self.replicas.energy) * ((K - 1) * self.leapfrog_steps + 1)
+        *moving, _ = self.exchange.layout(self.replicas.betas).evaluations()
+        return steps * len(self.replicas.energy) * (sum(moving) * self.leapfrog_steps + 1)
 
     def extend(self, steps: int, rng: torch.Generator) -> None:
         """Continue for this many steps."""
@@ -95,9 +94,10 @@ class ModelChains:
         thin = max(1, (len(self.z) - self.burn_in_steps) // N_DRAWS)
         z, u = (torch.stack(part[self.burn_in_steps :: thin], 1) for part in (self.z, self.u))
         chains = Chains(z.double().cpu().numpy(), potential=u.double().cpu().numpy(), thin=thin)
+        energy = CountedEnergy(self.path.segments[-1].without_base(), 1.0)
         # The check of the chains' temperature differentiates E twice.
         with torch.enable_grad():
-            result = assess_mixing(ChainContext(chains, CountedEnergy(self.path, 1.0), 1.0, self.kernel), self.seed)
+            result = assess_mixing(ChainContext(chains, energy, 1.0, self.kernel), self.seed)
         verdict, self.probes_elsewhere = result.estimate, result.separate
         if verdict.verdict == "refused":
             return verdict

@@ -2,9 +2,8 @@
 
 import math
 
-from ebm_cli.estimate import Estimate
 from ebm_cli.partition.bracket import BracketResult
-from ebm_cli.partition.log_z_search import MIN_CHAIN_STEPS, VERDICT_COST_FACTOR, LogZSearch, RoundSize
+from ebm_cli.partition.log_z_search import MIN_CHAIN_STEPS, VERDICT_COST_FACTOR, LogZSearch, RoundSize, width
 
 # Maximum growth of the number of temperatures per round, and the growth below which a round is not worth its cost.
 MAX_GROWTH, MIN_GROWTH = 8.0, 1.25
@@ -39,7 +38,7 @@ def next_round_size(search: LogZSearch, size: RoundSize, result: BracketResult) 
         return None
     e = result.estimate
     chain_step_cost = VERDICT_COST_FACTOR * search.chains.cost(1)
-    met = width(e) <= target
+    met = search.uncertainty(e) <= target
     if search.settings.method == "ti" or (e.value is not None and e.upper is None):
         # Longer chains narrow the bounds of integration, and chains that are not mixed give no upper bound.
         if met:
@@ -58,11 +57,6 @@ def next_round_size(search: LogZSearch, size: RoundSize, result: BracketResult) 
     if temperatures < size.temperatures or (steps == size.steps and temperatures < MIN_GROWTH * size.temperatures):
         return None
     return RoundSize(temperatures, steps)
-
-
-def width(estimate: Estimate) -> float:
-    """Return the width of the bracket; ∞ if a bound is missing."""
-    return math.inf if estimate.lower is None or estimate.upper is None else estimate.upper - estimate.lower
 
 
 def growth_needed(result: BracketResult, target: float) -> float:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, fields
 from ebm_cli import check
 from ebm_cli.chain.pilot import PathKernel, path_hmc
 from ebm_cli.path import Path
+from ebm_cli.path._drawn_path import DrawnPath
 from ebm_cli.path._fitted_base import check_base, check_box
-from ebm_cli.path.base import BasePath
 from ebm_cli.sampler.mala import MALA
 from ebm_cli.sampler.nuts import NUTS
 
@@ -86,8 +86,13 @@ def log_z_settings(options: LogZOptions, path: Path | None = None) -> LogZSettin
     path: gives the base if it starts at a fitted one; with any other path, the base is chosen by auto.
     """
     own = {each.name: getattr(options, each.name) for each in fields(LogZOptions)}
-    base, box = (path.base, path.box) if isinstance(path, BasePath) else ("auto", None)
+    base, box = (path.base, path.box) if isinstance(path, DrawnPath) else ("auto", None)
     return LogZSettings(**own, base=base, box=box)
+
+
+def path_through_models(path: Path | None) -> DrawnPath | None:
+    """Return the path if it leads through other models than the one whose log Z is estimated."""
+    return path if isinstance(path, DrawnPath) and path.has_anchors else None
 
 
 DEFAULT_SETTINGS = LogZSettings(

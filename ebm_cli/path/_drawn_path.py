@@ -38,6 +38,8 @@ class DrawnPath:
     spaces: ClassVar[frozenset[str]] = CONTINUOUS
     has_draws: ClassVar[bool] = True
     schedule_key: ClassVar[str] = "betas"
+    # True if the path leads through other models than the one at β = 1.
+    has_anchors: ClassVar[bool] = False
 
     base: str
     box: list[float] | None

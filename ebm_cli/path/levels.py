@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -39,6 +40,8 @@ class LevelsPath(DrawnPath):
     run: the run.
     Other fields: see `DrawnPath`.
     """
+
+    has_anchors: ClassVar[bool] = True
 
     levels: str | list[float]
     run: SampledRun | None

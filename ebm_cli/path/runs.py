@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import nn
 
@@ -24,6 +25,8 @@ class RunsPath(DrawnPath):
     run: the run.
     Other fields: see `DrawnPath`.
     """
+
+    has_anchors: ClassVar[bool] = True
 
     runs: str | list[int]
     run: SampledRun | None

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ebm_cli import check
-from ebm_cli.assembly.build import make
+from ebm_cli.assembly.build import locate, make
 from ebm_cli.assembly.components import Parts
 from ebm_cli.assembly.permission import Config
 from ebm_cli.assembly.spaces import parts_that_fit
@@ -16,6 +16,7 @@ from ebm_cli.metric import EvaluationContext, Metric
 from ebm_cli.metric._score import score
 from ebm_cli.metric._score_rows import rows_of
 from ebm_cli.partition.settings import LogZOptions
+from ebm_cli.path._drawn_path import DrawnPath
 from ebm_cli.run.folder import Run
 from ebm_cli.run.machine import resolve
 from ebm_cli.run.sampled import SampledRun
@@ -24,7 +25,7 @@ from ebm_cli.run.terminal import Terminal
 from ebm_cli.sampling.model import open_model
 from ebm_cli.sampling.model_samples import with_samples
 from ebm_cli.sampling.results import build_list, run_actions
-from ebm_cli.sampling.sampler_choice import BASE_PATH, RATES_PATH, has_typed_path
+from ebm_cli.sampling.sampler_choice import has_typed_path
 
 NOISE_SEED = 0
 
@@ -66,7 +67,7 @@ def check_path_of_log_z(metrics: dict[str, Metric], config: Config) -> None:
     """Raise InputError if the line sets a path without exact draws, and a metric estimates log Z."""
     named = [f"metric={name}" for name, metric in metrics.items() if isinstance(metric, LogZOptions)]
     target = str(config["path"]["_target_"])
-    if named and has_typed_path(config) and target not in (BASE_PATH, RATES_PATH):
+    if named and has_typed_path(config) and not issubclass(locate(target), DrawnPath):
         raise InputError(
             f"path={option_name(target)} does not fit {' and '.join(named)}: log Z needs exact draws at the far end of "
             "its path. Type path=base"

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ebm_cli.chain.counted_path import CountedPath
+from ebm_cli.chain.pilot import Ladder
 from ebm_cli.energy import frozen
 from ebm_cli.partition.bracket import BLOCKS
 from ebm_cli.partition.mode_search import MAX_SEARCH_POINTS
@@ -25,7 +26,8 @@ def start_chains(path: CountedPath, n: int = BLOCKS, rungs: int = 5) -> ModelCha
     """So many ladders from where the pilot ends."""
     with frozen(path.space), torch.no_grad():
         pilot, z = pilot_of(path, 4 * n)
-        ladder = pilot.ladder(rungs)
+        betas = pilot.schedule(rungs - 1).betas[::-1]
+        ladder = Ladder(betas, [pilot.kernel_at(beta).step_size for beta in betas[:-1]])
         exchange = ReplicaExchange(path, ladder.kernel, 1.0, has_draws=True)
         start = exchange.init(z[:n], ladder.betas, ladder.step_factors)
         return ModelChains(path, exchange, ladder.kernel.leapfrog_steps, pilot.kernel_at(1.0), start, 0)

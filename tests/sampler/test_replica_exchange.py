@@ -70,7 +70,7 @@ def test_chains_in_one_of_two_modes_reach_the_other_through_the_base() -> None:
     rng = generator(4, "ladder", "cpu")
     with frozen(path.space), torch.no_grad():
         pilot, _ = pilot_of(path)
-        ladder = pilot.ladder(len(pilot.betas))
+        ladder = pilot.ladder_through([0, 1], 1)
         exchange = ReplicaExchange(path, ladder.kernel, 1.0, has_draws=True)
         start = path.space.coordinates(torch.tensor([[-4.0, 0.0]])).expand(100, 2)
         replicas = exchange.init(start, ladder.betas, ladder.step_factors)
