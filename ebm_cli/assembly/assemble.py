@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from ebm_cli import check, rng
-from ebm_cli.assembly.build import INJECTED, asks, locate, make, parameters_of, with_role
+from ebm_cli.assembly.build import INJECTED, asks, make, parameters_of, with_role
 from ebm_cli.assembly.components import Parts
 from ebm_cli.assembly.composition import trained_parts
 from ebm_cli.assembly.permission import Config
-from ebm_cli.assembly.space_defaults import is_typed, sampler_for
+from ebm_cli.assembly.space_defaults import is_typed, moving_part, sampler_for
 from ebm_cli.assembly.spaces import check_spaces, misfit
 from ebm_cli.assembly.trial import try_energy
 from ebm_cli.chain.engine import resolve_engine
@@ -143,11 +143,12 @@ class Assembly:
         if energy is None or not self.follows_energy(name) or is_typed(group, self.chosen):
             return
         with suppress(InputError):
-            part, space = locate(self.nodes[name].get("_target_")), space_of(energy)
+            node = self.nodes[name]
+            part, space = moving_part(node), space_of(energy)
             if works_on(part, space):
                 return
             own = shipped.option_or_class(self.nodes["energy"])
-            reason = misfit(group, shipped.option_or_class(self.nodes[name]), part, space, own)
+            reason = misfit(group, shipped.option_or_class(node), part, space, own)
             if group == "regularizer":
                 del self.nodes[name]
                 self.notes.append(f"left out: {reason}")

@@ -1,8 +1,10 @@
 """Options that take the place of defaults which do not work on the states of the energy."""
 
+from ebm_cli.assembly.build import locate
 from ebm_cli.assembly.permission import Config
 from ebm_cli.energy import DISCRETE, Conditionals, HiddenUnits, offers, space_of
 from ebm_cli.run import shipped
+from ebm_cli.sampler.tempering import Tempering
 
 GIBBS = "ebm_cli.sampler.gibbs.Gibbs"
 GIBBS_WITH_GRADIENTS = "ebm_cli.sampler.gibbs_with_gradients.GibbsWithGradients"
@@ -11,6 +13,12 @@ GIBBS_WITH_GRADIENTS = "ebm_cli.sampler.gibbs_with_gradients.GibbsWithGradients"
 def is_typed(group: str, chosen: set[str]) -> bool:
     """Return True if the line chooses an option of this group, or sets a key that other options may not have."""
     return any(key.partition(".")[0] == group and key != f"{group}.temperature" for key in chosen)
+
+
+def moving_part(node: Config) -> type:
+    """Return the class that moves states: that of a node, or of the kernel of replica exchange."""
+    part = locate(node.get("_target_"))
+    return locate(node["kernel"]["_target_"]) if part is Tempering else part
 
 
 def sampler_for(energy: object, default: Config) -> Config | None:

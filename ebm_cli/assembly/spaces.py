@@ -9,6 +9,7 @@ from ebm_cli.assembly.permission import Config
 from ebm_cli.check import InputError, Problems
 from ebm_cli.energy import SPACES, space_of, works_on
 from ebm_cli.run import shipped
+from ebm_cli.sampler.tempering import Tempering
 
 Part = TypeVar("Part")
 
@@ -25,9 +26,12 @@ def check_spaces(parts: Mapping[str, Any], nodes: Mapping[str, Config]) -> None:
         data = shipped.option_or_class(nodes["data"])
         problems.messages.append(f"data={data} has {other} rows; energy={own} has {space} states")
     for name, part in parts.items():
+        group, node = name.partition(".")[0], nodes[name]
+        if name == "sampler" and isinstance(part, Tempering):
+            # Replicas work wherever their kernel does.
+            name, part, node = "sampler.kernel", part.kernel, node["kernel"]
         if not works_on(part, space):
-            group = name.partition(".")[0]
-            message = misfit(group, shipped.option_or_class(nodes[name]), part, space, own)
+            message = misfit(name if group == "sampler" else group, shipped.option_or_class(node), part, space, own)
             problems.messages.append(f"{message}. {options_that_fit(group, space)}")
     problems.finish()
 

@@ -12,13 +12,17 @@ from ebm_cli.energy import check_bounded
 from ebm_cli.path._annealing_path import AnnealingPath, PathStates, TemperedEnergy
 from ebm_cli.path._coordinates import WhitenedEnergy
 from ebm_cli.path._piecewise_path import PiecewisePath
+from ebm_cli.path._site_coordinates import SiteCoordinates
+
+# Coordinates of paths whose evaluations are counted.
+PathCoordinates = WhitenedEnergy | SiteCoordinates
 
 
 @dataclass(frozen=True)
 class CountedPath(AnnealingPath):
     """budget: charged for every evaluation of the gradient of U, and of U₀ if it is a model as well."""
 
-    space: WhitenedEnergy
+    space: PathCoordinates
     budget: Budget
 
     @property
@@ -44,7 +48,7 @@ class CountedPath(AnnealingPath):
 
 def counted(path: AnnealingPath | PiecewisePath, budget: Budget) -> "CountedPath | PiecewisePath":
     """Return the same path, whose evaluations are charged to a budget."""
-    segments = tuple(CountedPath(cast(WhitenedEnergy, each.space), each.base, budget) for each in path.segments)
+    segments = tuple(CountedPath(cast(PathCoordinates, each.space), each.base, budget) for each in path.segments)
     return segments[0] if len(segments) == 1 else PiecewisePath(segments)
 
 

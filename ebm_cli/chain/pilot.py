@@ -18,6 +18,7 @@ from ebm_cli.path._annealing_path import PathStates
 from ebm_cli.path._piecewise_path import PiecewisePath
 from ebm_cli.path._places import Place
 from ebm_cli.path._schedule import equally_spaced, largest_rise, resample
+from ebm_cli.sampler.discrete_langevin import DiscreteLangevin
 from ebm_cli.sampler.hmc import HMC
 from ebm_cli.sampler.mala import MALA
 from ebm_cli.sampler.nuts import NUTS
@@ -36,8 +37,10 @@ REPLICA_SPACING, MIN_REPLICAS = 2, 3
 MIN_LEAPFROG_STEPS, MAX_LEAPFROG_STEPS = 3, 6
 STEP_SIZE_JITTER = 0.3
 ROUNDING = 1e-9
+# Step of discrete kernels, in units of x², at which hardly any site is kept for its distance from other values.
+LONGEST_DISCRETE_STEP = 10.0
 
-PathKernel = HMC | MALA | NUTS
+PathKernel = HMC | MALA | NUTS | DiscreteLangevin
 
 
 @dataclass(frozen=True)
@@ -50,20 +53,31 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Ladder:
-    """betas: falling from 1 to 0, one per replica. step_sizes: one per replica that moves."""
+    """Replicas that a pilot has found.
+
+    betas: falling from 1 to 0, one per replica. step_sizes: one per replica that moves. pilot_kernel: of the pilot.
+    """
 
     betas: list[float]
     step_sizes: list[float]
+    pilot_kernel: PathKernel | None = None
 
     @property
     def step_factors(self) -> list[float]:
-        """Return each replica's step as a multiple of the step at β = 1."""
+        """Return each replica's step as a multiple of the step at β = 1; 1 for discrete states, which have one step."""
+        if isinstance(self.pilot_kernel, DiscreteLangevin):
+            return [1.0] * len(self.step_sizes)
         return [step / self.step_sizes[0] for step in self.step_sizes]
 
     @property
-    def kernel(self) -> HMC:
-        """Return HMC at β = 1 with trajectories of about a quarter of a standard normal's period."""
+    def kernel(self) -> HMC | DiscreteLangevin:
+        """Return HMC at β = 1 with trajectories of about a quarter of a standard normal's period.
+
+        For discrete states it is the kernel of the pilot, with the step at β = 1.
+        """
         step = self.step_sizes[0]
+        if isinstance(self.pilot_kernel, DiscreteLangevin):
+            return dataclasses.replace(self.pilot_kernel, step_size=step)
         return path_hmc(step, int(np.clip(round(QUARTER_PERIOD / step), MIN_LEAPFROG_STEPS, MAX_LEAPFROG_STEPS)))
 
 
@@ -91,7 +105,7 @@ class Pilot:
     def ladder(self, replicas: int) -> Ladder:
         """Return replicas that are equal parts of the pilot's path apart."""
         betas = self.schedule(replicas - 1).betas[::-1]
-        return Ladder(betas, [self.kernel_at(beta).step_size for beta in betas[:-1]])
+        return Ladder(betas, [self.kernel_at(beta).step_size for beta in betas[:-1]], self.kernel)
 
     def ladder_through(self, anchors: list[int], spacing: int) -> Ladder:
         """Return replicas that are this many of the pilot's steps apart, and at these anchors.
@@ -106,7 +120,7 @@ class Pilot:
             betas += [Place(segment, beta).on_path(kept) for beta in places[1:]]
             own = [(lower + beta * (upper - lower)) / count for beta in places[1:]]
             step_sizes += [self.kernel_at(beta).step_size for beta in own]
-        return Ladder(betas[::-1], step_sizes[::-1])
+        return Ladder(betas[::-1], step_sizes[::-1], self.kernel)
 
     def places_on_segment(self, segment: int, count: int, spacing: int) -> list[float]:
         """Return β of replicas on one of the path's segments, from 0 to 1, equal parts of the pilot's steps apart."""
@@ -132,6 +146,8 @@ def path_hmc(step_size: float, leapfrog_steps: int) -> HMC:
 
 def with_longest_step(kernel: PathKernel) -> PathKernel:
     """Return the kernel at its maximum step size, at which it travels a quarter of a standard normal's period."""
+    if isinstance(kernel, DiscreteLangevin):
+        return dataclasses.replace(kernel, step_size=LONGEST_DISCRETE_STEP)
     if isinstance(kernel, MALA):
         return dataclasses.replace(kernel, step_size=QUARTER_PERIOD**2 / 2)
     steps = kernel.leapfrog_steps if isinstance(kernel, HMC) else 2

@@ -19,18 +19,21 @@ from ebm_cli.chain.pilot import (
     path_hmc,
     run_pilot,
 )
-from ebm_cli.energy import frozen
+from ebm_cli.data import DISCRETE
+from ebm_cli.energy import frozen, space_of
 from ebm_cli.path._base_distribution import BaseDistribution
 from ebm_cli.path._drawn_path import DrawnPath
 from ebm_cli.path._piecewise_path import PiecewisePath
 from ebm_cli.sampler import Sampler
+from ebm_cli.sampler.discrete_langevin import DiscreteLangevin
 from ebm_cli.sampler.tempering import Tempering
 
 # Largest population of the pilot, and the number of gradients that it may use.
 MAX_POPULATION = 256
 PILOT_BUDGET = 2_000_000
-# Moves the pilot's population if the user chose no kernel.
+# Move the pilot's population if the user chose no kernel.
 PILOT_KERNEL = path_hmc(1.0, 8)
+DISCRETE_PILOT_KERNEL = DiscreteLangevin(1.0, temperature=1.0)
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def find_replicas(
     energy: nn.Module,
     chains: int,
     rng: torch.Generator,
-    kernel: PathKernel = PILOT_KERNEL,
+    kernel: PathKernel | None = None,
     budget: int = PILOT_BUDGET,
 ) -> FoundReplicas | None:
     """Return replicas at equal parts of a pilot's path; None if annealing does not reach the model.
@@ -65,10 +68,12 @@ def find_replicas(
     If the path leads through other models that were not typed, the pilot chooses among them.
 
     chains: number of states to return.
-    kernel: moves the pilot's population; its step size is found.
+    kernel: moves the pilot's population; its step size is found. None for HMC, or discrete Langevin.
     budget: number of gradients that the pilot may use.
     """
     given = cast(DrawnPath, sampler.path)
+    if kernel is None:
+        kernel = DISCRETE_PILOT_KERNEL if space_of(energy) in DISCRETE else PILOT_KERNEL
     path = given.with_candidates(energy)
     with frozen(energy), torch.no_grad(), torch.device("cpu"):
         annealing = path.annealing_path(energy, sampler.temperature)

@@ -112,9 +112,7 @@ def check_chains(steps: int, sampler: Sampler) -> None:
     """Raise InputError unless steps ≥ 1, and the sampler has a temperature > 0 and no path through trained models."""
     check.count("steps", steps)
     temperature_of(sampler)
-    if (
-        isinstance(sampler, Tempering)
-        and isinstance(sampler.path, DrawnPath)
-        and not isinstance(sampler.path, BasePath)
-    ):
-        raise check.InputError("path=levels and path=runs lead through a trained model. Type path=base to train")
+    path = sampler.path if isinstance(sampler, Tempering) else None
+    if isinstance(path, DrawnPath) and not isinstance(path, BasePath):
+        trained = "they lead through a trained model"
+        raise check.InputError(f"sampler cannot follow path=levels or path=runs in training: {trained}. Type path=base")

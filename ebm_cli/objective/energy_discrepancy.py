@@ -18,7 +18,7 @@ from ebm_cli.sampler import Sampler
 class EnergyDiscrepancy(Objective):
     """loss = mean log[w/M + (1/M) Σⱼ exp((E(x) − E(x̃ⱼ))/T)], x̃ⱼ = x perturbed twice, j = 1 … M.
 
-    Schröder et al., 2023 (arXiv 2307.07595, equation 10; 2023b, arXiv 2307.13020, for discrete states). The first
+    Schröder et al., 2023 (arXiv 2307.06431; for discrete states arXiv 2307.07595). The first
     perturbation of a row is shared by its M samples. For M → ∞ and w = 0 it is E(x)/T − U(y)/T with
     U(y) = −T log Σ_x' q(y|x') exp(−E(x')/T), whose mean is smallest for the density of the data.
     A small perturbation does not see the masses of separated modes, a large one has a large variance; w > 0 bounds the

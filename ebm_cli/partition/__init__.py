@@ -5,17 +5,18 @@ each way to use them has a file here, and `refinement` repeats it with more temp
 """
 
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ebm_cli.chain.budget import Budget
-from ebm_cli.chain.counted_path import CountedPath
+from ebm_cli.chain.counted_path import CountedPath, counted
 from ebm_cli.check import InputError
 from ebm_cli.energy import DISCRETE, frozen, space_of
 from ebm_cli.estimate import Estimate, digits, refused
-from ebm_cli.partition.enumeration import discrete_log_z
+from ebm_cli.partition.enumeration import exact_log_z
 from ebm_cli.partition.mode_search import search_points
 from ebm_cli.partition.quadrature import MAX_DIMENSIONS, FinalRefusal, final_refusal, quadrature
 from ebm_cli.partition.rays import not_normalizable
@@ -25,6 +26,7 @@ from ebm_cli.partition.resolution import path_rounding_refusal, with_resolution
 from ebm_cli.partition.settings import LogZSettings
 from ebm_cli.path._coordinates import Integrand, whiten
 from ebm_cli.path._fitted_base import fit_base
+from ebm_cli.path._site_coordinates import rates_path
 
 NAMES = {
     "auto": "annealed paths in both directions",
@@ -46,13 +48,14 @@ class LogZResult:
 def log_z(integrand: Integrand, settings: LogZSettings, budget: Budget) -> LogZResult:
     """Return log Z of the integrand by the settings' method; raise InputError if it is undefined or out of reach.
 
-    log Z of discrete states is a sum over them (`enumeration`). For continuous states, auto also uses paths if
-    quadrature is refused, and adds a caution. An integral that does not exist stays refused (`rays`, `quadrature`). For
-    the bounds see `quadrature`, `bracket` and `integration`; rounding of E/T widens them.
+    log Z of discrete states is a sum over them (`enumeration`), or found along paths if there are too many. For
+    continuous states, auto also uses paths if quadrature is refused, and adds a caution. An integral that does not
+    exist stays refused (`rays`, `quadrature`). For the bounds see `quadrature`, `bracket` and `integration`; rounding
+    of E/T widens them.
     """
     check_integrand(integrand, settings)
     if space_of(integrand.energy) in DISCRETE:
-        return LogZResult(discrete_log_z(integrand))
+        return discrete_log_z(integrand, settings, budget)
     rows = reference_states(integrand)
     space = whiten(integrand, rows)
     notes, cautions = [], []
@@ -76,11 +79,23 @@ def log_z(integrand: Integrand, settings: LogZSettings, budget: Budget) -> LogZR
     return LogZResult(estimate, notes)
 
 
+def discrete_log_z(integrand: Integrand, settings: LogZSettings, budget: Budget) -> LogZResult:
+    """Return log Z of discrete states: in closed form or over all states if possible, otherwise by annealed paths."""
+    exact = exact_log_z(integrand) if settings.method == "auto" else None
+    if exact is not None:
+        return LogZResult(exact)
+    path = rates_path(integrand.energy, integrand.temperature, integrand.event, integrand.rows)
+    estimate = estimate_log_z(cast(CountedPath, counted(path, budget)), settings, integrand.seed)
+    return LogZResult(estimate, [describe(NAMES[settings.method], integrand, estimate)])
+
+
 def check_integrand(integrand: Integrand, settings: LogZSettings) -> None:
     """Raise InputError unless the settings' method applies to the integrand."""
     space = space_of(integrand.energy)
-    if space in DISCRETE and settings.method != "auto":
-        raise InputError(f"method={settings.method} needs continuous states, this space is {space}: method=auto")
+    if space in DISCRETE and settings.method == "quadrature":
+        raise InputError(f"method=quadrature needs continuous states, this space is {space}: method=auto")
+    if space in DISCRETE and settings.base != "auto":
+        raise InputError(f"path.base={settings.base} needs continuous states, this space is {space}: path=rates")
     if integrand.temperature <= 0:
         raise InputError(f"needs temperature > 0: at 0 the model is a point, got {integrand.temperature:g}")
     if settings.method == "quadrature" and integrand.size > MAX_DIMENSIONS:

@@ -16,11 +16,11 @@ MAX_BITS, BLOCK = 25, 65_536
 ROUNDING = 8.0
 
 
-def discrete_log_z(integrand: Integrand) -> Estimate:
+def exact_log_z(integrand: Integrand) -> Estimate | None:
     """Return log Σ exp(−E(x)/T) over all states, in nats, between bounds on its rounding error.
 
     The energy's own closed form is used where it has one, as has a restricted Boltzmann machine with a small layer.
-    Otherwise all states of up to 25 bits are enumerated. Refused beyond that.
+    Otherwise all states of up to 25 bits are enumerated. None beyond that.
     """
     energy, T = integrand.energy, integrand.temperature
     sites = Sites(space_of(energy), integrand.event)
@@ -32,9 +32,7 @@ def discrete_log_z(integrand: Integrand) -> Estimate:
         else:
             return Estimate(exact, lower=exact, upper=exact, unit="nats", reasons=("in closed form",))
     if sites.log_states > MAX_BITS * math.log(2):
-        return refused(
-            f"2^{sites.log_states / math.log(2):.0f} states are too many to enumerate (maximum: 2^{MAX_BITS})", "nats"
-        )
+        return None
     return enumerated_log_z(energy, sites, T)
 
 

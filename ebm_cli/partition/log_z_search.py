@@ -7,6 +7,8 @@ import torch
 
 from ebm_cli.chain.counted_path import CountedPath
 from ebm_cli.chain.pilot import REPLICA_SPACING, Pilot, run_pilot
+from ebm_cli.data import DISCRETE
+from ebm_cli.energy import space_of
 from ebm_cli.estimate import Estimate
 from ebm_cli.partition.mode_search import MAX_SEARCH_POINTS, SEARCH_BUDGET_FRACTION, search_points
 from ebm_cli.partition.model_chains import ModelChains
@@ -73,13 +75,14 @@ class LogZSearch:
     @property
     def path_cost(self) -> int:
         """Return the number of evaluations of one step of β in both directions."""
-        length = {"hmc": self.settings.leapfrog_steps, "mala": 1, "nuts": NUTS_LEAPFROG_STEPS}[self.settings.kernel]
+        lengths = {"hmc": self.settings.leapfrog_steps, "mala": 1, "nuts": NUTS_LEAPFROG_STEPS}
+        length = 1 if space_of(self.path.space) in DISCRETE else lengths[self.settings.kernel]
         return 2 * self.settings.chains * length
 
 
 def start_search(path: CountedPath, settings: LogZSettings, seed: int, rng: torch.Generator) -> LogZSearch | None:
     """Run the pilot and start the model's chains at its final states; None if the pilot fails."""
-    pilot, states = run_pilot(path, settings.path_kernel, settings.chains, rng)
+    pilot, states = run_pilot(path, settings.path_kernel(space_of(path.space)), settings.chains, rng)
     if pilot is None:
         return None
     spacing = 1 if settings.method == "ti" else REPLICA_SPACING

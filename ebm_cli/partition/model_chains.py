@@ -11,7 +11,9 @@ from torch import Tensor
 from ebm_cli.chain.chains import Chains, evenly_spaced
 from ebm_cli.chain.counted_path import CountedEnergy, CountedPath
 from ebm_cli.chain.pilot import Pilot
+from ebm_cli.data import DISCRETE
 from ebm_cli.diagnostic import ChainContext
+from ebm_cli.energy import space_of
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.mixing.verdict import assess_mixing
 from ebm_cli.partition.bracket import BLOCKS
@@ -54,7 +56,7 @@ class ModelChains:
         ladder = pilot.ladder(replicas)
         exchange = ReplicaExchange(path, ladder.kernel, path.space.temperature, has_draws=True)
         start = exchange.init(z[evenly_spaced(len(z), BLOCKS)], ladder.betas, ladder.step_factors)
-        return ModelChains(path, exchange, ladder.kernel.leapfrog_steps, pilot.kernel_at(1.0), start, seed)
+        return ModelChains(path, exchange, ladder.kernel.passes, pilot.kernel_at(1.0), start, seed)
 
     def cost(self, steps: int) -> int:
         """Return the number of evaluations of this many steps, without those of the mixing verdict."""
@@ -85,7 +87,8 @@ class ModelChains:
         """Return the mixing verdict, which also needs probe chains and a search for further modes.
 
         Probe chains use the plain kernel, because a ladder would bring them back without mixing. If the chains are
-        mixed, the reason describes the search. It is not repeated, because longer chains do not change its result.
+        mixed, the reason describes the search. It is not repeated, because longer chains do not change its result. For
+        discrete states, probe chains from uniform states are the search.
         """
         thin = max(1, (len(self.z) - self.burn_in_steps) // N_DRAWS)
         z, u = (torch.stack(part[self.burn_in_steps :: thin], 1) for part in (self.z, self.u))
@@ -95,6 +98,8 @@ class ModelChains:
             result = assess_mixing(ChainContext(chains, CountedEnergy(self.path, 1.0), 1.0, self.kernel), self.seed)
         verdict, self.probes_elsewhere = result.estimate, result.separate
         if verdict.verdict == "refused":
+            return verdict
+        if space_of(self.path.space) in DISCRETE:
             return verdict
         if not self.region:
             budget = self.path.budget

@@ -4,9 +4,11 @@ from dataclasses import dataclass, field, fields
 
 from ebm_cli import check
 from ebm_cli.chain.pilot import PathKernel, path_hmc
+from ebm_cli.data import DISCRETE
 from ebm_cli.path import Path
 from ebm_cli.path._fitted_base import check_base, check_box
 from ebm_cli.path.base import BasePath
+from ebm_cli.sampler.discrete_langevin import DiscreteLangevin
 from ebm_cli.sampler.mala import MALA
 from ebm_cli.sampler.nuts import NUTS
 
@@ -21,7 +23,8 @@ class LogZOptions:
     method: quadrature (up to 3 dimensions); ais, annealed importance sampling; smc, sequential Monte Carlo; ti,
         thermodynamic integration; bridge, both directions of ais joined; auto, quadrature if its grid converges,
         otherwise bridge. All other settings are of ais, smc, ti and bridge.
-    kernel: sampler of every transition: hmc, mala or nuts. Its step size is tuned along the path.
+    kernel: sampler of every transition: hmc, mala or nuts. Its step size is tuned along the path. Discrete states are
+        moved by discrete_langevin.
     chains: number of chains in each direction (≥ 16).
     temperatures: number of steps of a path, in the first round (≥ 2).
     leapfrog_steps: of hmc (≥ 1).
@@ -47,9 +50,10 @@ class LogZOptions:
             lambda: check.count("steps", self.steps, minimum=100),
         )
 
-    @property
-    def path_kernel(self) -> PathKernel:
-        """Return the sampler of every transition, before a pilot finds its step size."""
+    def path_kernel(self, space: str) -> PathKernel:
+        """Return the sampler of every transition on a space, before a pilot finds its step size."""
+        if space in DISCRETE:
+            return DiscreteLangevin(1.0, temperature=1.0)
         if self.kernel == "mala":
             return MALA(1.0, temperature=1.0, scales=None)
         if self.kernel == "nuts":

@@ -3,14 +3,15 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ebm_cli.path._base_distribution import BaseDistribution, NoBase
-from ebm_cli.path._coordinates import Coordinates, WhitenedEnergy
+from ebm_cli.energy import Conditionals, offers, space_of
+from ebm_cli.path._base_distribution import BaseDistribution, IndependentSites, NoBase
+from ebm_cli.path._coordinates import Coordinates, UnchangedCoordinates, WhitenedEnergy
 
 Built = TypeVar("Built")
 # One β for all rows, a number or a vector of length 1, or one β per row.
@@ -64,7 +65,8 @@ class AnnealingPath:
 
     def energy_at(self, beta: Beta, lengths: Tensor | None = None) -> "TemperedEnergy":
         """Return the energy U_β, as a function of z/s for lengths s if they are given."""
-        return TemperedEnergy(self, beta, lengths)
+        has_conditionals = isinstance(self.space, UnchangedCoordinates) and offers(self.space.energy, Conditionals)
+        return (TemperedConditionals if has_conditionals else TemperedEnergy)(self, beta, lengths)
 
     def draw_base(self, n: int, rng: torch.Generator) -> PathStates:
         """Return exact draws of the base."""
@@ -116,11 +118,12 @@ class TemperedEnergy(nn.Module):
 
     def __init__(self, path: AnnealingPath, beta: Beta, lengths: Tensor | None = None) -> None:
         super().__init__()
-        self.path, self.space, self.beta, self.lengths = path, path.space, beta, lengths
+        self.path, self.model, self.beta, self.lengths = path, path.space, beta, lengths
+        self.space = space_of(path.space)
 
     def forward(self, y: Float[Tensor, "n *d"]) -> Float[Tensor, " n"]:
         z = y if self.lengths is None else self.lengths * y
-        u, u0 = self.space(z), self.path.base.energy_and_grad(z)[0]
+        u, u0 = self.model(z), self.path.base.energy_and_grad(z)[0]
         return select_at_beta_one(self.beta, u, u0 + self.beta * (u - u0))
 
     def energy_and_grad(self, y: Float[Tensor, "n *d"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n *d"]]:
@@ -128,6 +131,22 @@ class TemperedEnergy(nn.Module):
             return self.path.evaluate(y).energy_and_grad(self.beta)
         e, grad = self.path.evaluate(self.lengths * y).energy_and_grad(self.beta)
         return e, self.lengths * grad
+
+
+class TemperedConditionals(TemperedEnergy):
+    """The energy U_β of discrete states, with the conditional distributions that the model gives."""
+
+    def independent_sites(self) -> list[Int[Tensor, " _"]]:
+        return self._conditionals.independent_sites()
+
+    def site_logits(self, x: Float[Tensor, "n *event"], sites: Int[Tensor, " m"]) -> Float[Tensor, "n m k"]:
+        logits = self._conditionals.site_logits(x, sites) / cast(Any, self.model).temperature
+        of_base = self.path.base.site_logits(sites) if isinstance(self.path.base, IndependentSites) else 0.0
+        return of_base + per_row(self.beta, logits) * (logits - of_base)
+
+    @property
+    def _conditionals(self) -> Conditionals:
+        return cast(Any, self.model).energy
 
 
 def select_at_beta_one(

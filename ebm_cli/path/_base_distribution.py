@@ -4,7 +4,7 @@ import math
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ebm_cli import check
@@ -21,6 +21,15 @@ class BaseDistribution(Protocol):
     def energy_and_grad(self, z: Float[Tensor, "n *d"], /) -> tuple[Float[Tensor, " n"], Float[Tensor, "n *d"]]: ...
 
     def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n *d"]: ...
+
+
+@runtime_checkable
+class IndependentSites(Protocol):
+    """A base of discrete states whose sites are independent."""
+
+    def site_logits(self, sites: Int[Tensor, " m"]) -> Float[Tensor, "m k"]:
+        """Return the log probability of every value of each of these sites."""
+        ...
 
 
 class _Fixed(nn.Module):

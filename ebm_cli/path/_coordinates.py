@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli.data import Batch
-from ebm_cli.energy import check_bounded, device_of, energy_and_grad
+from ebm_cli.energy import check_bounded, device_of, energy_and_grad, space_of
 
 # Factor by which the fitted normal is wider than the samples: draws of it must cover the model.
 WIDER = 1.1
@@ -88,7 +88,7 @@ class UnchangedCoordinates(nn.Module):
 
     def __init__(self, energy: nn.Module, temperature: float) -> None:
         super().__init__()
-        self.energy, self.temperature = energy, temperature
+        self.energy, self.temperature, self.space = energy, temperature, space_of(energy)
 
     def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
         return self.energy(x) / self.temperature

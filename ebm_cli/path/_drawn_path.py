@@ -11,7 +11,7 @@ from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Data
 from ebm_cli.data._rows import noisy_available_rows
-from ebm_cli.energy import device_of
+from ebm_cli.energy import CONTINUOUS, device_of
 from ebm_cli.path._annealing_path import AnnealingPath, cached_path
 from ebm_cli.path._coordinates import Integrand, WhitenedEnergy
 from ebm_cli.path._fitted_base import check_base, check_box, fit_base
@@ -35,6 +35,7 @@ class DrawnPath:
     cache: the densities of the last energy and temperature, because the fit of a base takes longer than a step.
     """
 
+    spaces: ClassVar[frozenset[str]] = CONTINUOUS
     has_draws: ClassVar[bool] = True
     schedule_key: ClassVar[str] = "betas"
 

@@ -53,9 +53,7 @@ class LevelsPath(DrawnPath):
         elif self.betas != "auto":
             raise InputError("betas=[…] needs the levels that they stand at. Type path.levels=[…]")
         elif self.run is None:
-            raise InputError(
-                "path=levels leads through noise levels of a trained run. Type run=RUN, or path.levels=[0.3,1]"
-            )
+            raise InputError("levels leads through noise levels of a trained run. Type run=RUN, or path.levels=[0.3,1]")
 
     @property
     def description(self) -> str:

@@ -35,7 +35,7 @@ class RunsPath(DrawnPath):
         """Raise InputError unless the checkpoints are auto or a rising list of earlier ones of a run."""
         if self.run is None:
             raise InputError(
-                "path=runs leads through checkpoints of a trained run. Type ebm sample run=RUN path=runs, or path=base"
+                "runs leads through checkpoints of a trained run. Type ebm sample run=RUN path=runs, or path=base"
             )
         if isinstance(self.runs, list):
             steps = self.run.earlier_steps()
@@ -47,7 +47,7 @@ class RunsPath(DrawnPath):
             raise InputError("betas=[…] needs the checkpoints that they stand at. Type path.runs=[…]")
         if not self.run.earlier_steps():
             raise InputError(
-                f"path=runs needs earlier checkpoints, and run={self.run.run.folder} has none before checkpoint="
+                f"runs needs earlier checkpoints, and run={self.run.run.folder} has none before checkpoint="
                 f"{self.run.checkpoint}. Type path=base, or train with trainer.checkpoint_every=100 trainer.keep=50"
             )
 

@@ -271,7 +271,10 @@ class ReplicaExchange:
         """Return states of the kernel in the coordinates of the path, on the segments of the next swap."""
         n = len(replicas.model.energy)
         β = per_row(replicas.next_betas[which], n)
-        z, e, grad = s * state.x, state.energy, state.grad / s
+        z = s * state.x
+        if state.grad is None:
+            return self.evaluated(replicas, which, z)
+        e, grad = state.energy, state.grad / s
         groups = blocks(self.next_pairs(replicas)[which], lambda place: (place.segment, place.beta == 0))
         if len(groups) == 1 and groups[0][0].beta > 0:
             return self.path.segments[groups[0][0].segment].from_tempered(z, e, grad, β)
@@ -280,6 +283,12 @@ class ReplicaExchange:
             segment = self.path.segments[place.segment]
             found.append(segment.from_base(*rows[:3]) if place.beta == 0 else segment.from_tempered(*rows))
         return join_states(found)
+
+    def evaluated(self, replicas: Replicas, which: slice, z: Float[Tensor, "rows *d"]) -> PathStates:
+        """Return states that a kernel without gradients has moved, on the segments of the next swap."""
+        groups = blocks(self.next_pairs(replicas)[which], lambda place: place.segment)
+        parts = zip(groups, self.split(z, groups), strict=True)
+        return join_states([self.path.segments[place.segment].evaluate(rows) for (place, _), rows in parts])
 
     def swap_neighbors(
         self, replicas: Replicas, moved: PathStates, info: Info, uniform: Float[Tensor, " Kn"]

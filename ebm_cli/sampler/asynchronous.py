@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.energy import DISCRETE
-from ebm_cli.sampler import EnergyState, Info, unadjusted_info
+from ebm_cli.sampler import EnergyState, Info, State, unadjusted_info
 from ebm_cli.sampler._site_updates import choose, lowest_values, replace_sites, site_logits, sites_of
 
 
@@ -34,7 +34,7 @@ class Asynchronous:
     def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> EnergyState:  # noqa: ARG002
         return EnergyState(x, energy(x))
 
-    def step(self, energy: nn.Module, state: EnergyState, rng: torch.Generator) -> tuple[EnergyState, Info]:
+    def step(self, energy: nn.Module, state: State | EnergyState, rng: torch.Generator) -> tuple[EnergyState, Info]:
         x, sites = state.x, sites_of(energy, state.x)
         order = torch.randint(sites.count, (sites.count, 1), generator=rng, device=x.device)
         for group in order.unbind(0):

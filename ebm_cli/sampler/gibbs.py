@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.energy import DISCRETE, HiddenUnits, offers
-from ebm_cli.sampler import EnergyState, Info, unadjusted_info, uniform_like
+from ebm_cli.sampler import EnergyState, Info, State, unadjusted_info, uniform_like
 from ebm_cli.sampler._site_updates import choose, replace_sites, site_groups, site_logits, sites_of
 
 
@@ -41,7 +41,7 @@ class Gibbs:
     def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> EnergyState:  # noqa: ARG002
         return EnergyState(x, energy(x))
 
-    def step(self, energy: nn.Module, state: EnergyState, rng: torch.Generator) -> tuple[EnergyState, Info]:
+    def step(self, energy: nn.Module, state: State | EnergyState, rng: torch.Generator) -> tuple[EnergyState, Info]:
         if offers(energy, HiddenUnits):
             x, evaluations = draw_through_hidden_units(energy, state.x, self.temperature, rng), 2
         else:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.energy import DISCRETE
-from ebm_cli.sampler import EnergyState, Info, unadjusted_info
+from ebm_cli.sampler import EnergyState, Info, State, unadjusted_info
 from ebm_cli.sampler._clusters import clusters
 from ebm_cli.sampler._site_updates import sites_of
 
@@ -36,7 +36,7 @@ class SwendsenWang:
     def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> EnergyState:  # noqa: ARG002
         return EnergyState(x, energy(x))
 
-    def step(self, energy: nn.Module, state: EnergyState, rng: torch.Generator) -> tuple[EnergyState, Info]:
+    def step(self, energy: nn.Module, state: State | EnergyState, rng: torch.Generator) -> tuple[EnergyState, Info]:
         sites = sites_of(energy, state.x)
         labels = clusters(energy, sites, state.x, self.temperature, rng)
         # As many values as there could be clusters.

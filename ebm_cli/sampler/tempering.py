@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from typing_extensions import TypeIs
 
 from ebm_cli import check
-from ebm_cli.energy import CONTINUOUS
+from ebm_cli.data import DISCRETE
+from ebm_cli.energy import space_of
 from ebm_cli.path import Path
 from ebm_cli.sampler import Adjusted, CompilableKernel, Info, Sampler, State, check_scales, uniform_like
 from ebm_cli.sampler._replica_exchange import ReplicaExchange, Replicas, ReplicaStates, with_replica_count
@@ -35,7 +36,6 @@ class Tempering(CompilableKernel):
     """
 
     adjusted = True
-    spaces = CONTINUOUS
 
     kernel: Sampler
     temperature: float
@@ -56,8 +56,10 @@ class Tempering(CompilableKernel):
 
     @property
     def best_acceptance(self) -> float:
-        """Return the mean acceptance at which the kernel mixes fastest."""
-        return self.kernel.best_acceptance  # pyright: ignore[reportAttributeAccessIssue]
+        """Return the mean acceptance at which the kernel mixes fastest. Raises AttributeError if it is not tuned."""
+        if not isinstance(self.kernel, Adjusted):
+            raise AttributeError(f"burn-in does not tune {type(self.kernel).__name__}")
+        return self.kernel.best_acceptance
 
     @property
     def passes(self) -> int:
@@ -72,6 +74,11 @@ class Tempering(CompilableKernel):
         """Return the step factors in use: those given, otherwise the path's."""
         return self.path.step_factors() if self.step_factors is None else self.step_factors
 
+    def step_factors_for(self, energy: nn.Module) -> list[float]:
+        """Return the step factors for an energy: 1 for discrete states, which cannot be scaled."""
+        factors = self.replica_step_factors
+        return [1.0] * len(factors) if space_of(energy) in DISCRETE else factors
+
     def exchange(self, energy: nn.Module) -> ReplicaExchange:
         """Return the step for this energy."""
         path = self.path.annealing_path(energy, self.temperature)
@@ -83,13 +90,14 @@ class Tempering(CompilableKernel):
 
     def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> Replicas:  # noqa: ARG002
         exchange = self.exchange(energy)
-        return exchange.init(exchange.path.space.coordinates(x), self.path.replica_betas(), self.replica_step_factors)
+        factors = self.step_factors_for(energy)
+        return exchange.init(exchange.path.space.coordinates(x), self.path.replica_betas(), factors)
 
     def resume(self, energy: nn.Module, stored: ReplicaStates) -> Replicas:
         """Return replicas that continue from stored states."""
         betas = self.path.replica_betas()
         stored = stored._replace(x=with_replica_count(stored.x, len(betas)))
-        return self.exchange(energy).resume(stored, betas, self.replica_step_factors)
+        return self.exchange(energy).resume(stored, betas, self.step_factors_for(energy))
 
     def states(self, energy: nn.Module, replicas: Replicas) -> Float[Tensor, "n K *event"]:
         """Return the states of all replicas of each chain."""
@@ -126,10 +134,10 @@ def has_exact_draws(sampler: object) -> TypeIs[Tempering]:
 
 def check_kernel(kernel: object) -> None:
     """Raise InputError unless this is a plain kernel with a Metropolis test, at temperature 1 and without scales."""
-    if not isinstance(kernel, Adjusted) or isinstance(kernel, Tempering):
-        raise check.InputError("kernel must be a sampler with a Metropolis test: hmc, mala or nuts")
+    if not getattr(kernel, "adjusted", False) or isinstance(kernel, Tempering):
+        raise check.InputError("kernel must be exact at any step: hmc, mala or nuts, or one for discrete states")
     for name, value in (("temperature", 1.0), ("scales", None)):
-        if getattr(kernel, name) != value:
+        if getattr(kernel, name, value) != value:
             raise check.InputError(
                 f"kernel.{name} must be {'null' if value is None else value}, got {getattr(kernel, name)}: set "
                 f"sampler.{name}"

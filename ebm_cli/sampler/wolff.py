@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.energy import DISCRETE
-from ebm_cli.sampler import EnergyState, Info, unadjusted_info
+from ebm_cli.sampler import EnergyState, Info, State, unadjusted_info
 from ebm_cli.sampler._clusters import clusters
 from ebm_cli.sampler._site_updates import sites_of
 
@@ -35,7 +35,7 @@ class Wolff:
     def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> EnergyState:  # noqa: ARG002
         return EnergyState(x, energy(x))
 
-    def step(self, energy: nn.Module, state: EnergyState, rng: torch.Generator) -> tuple[EnergyState, Info]:
+    def step(self, energy: nn.Module, state: State | EnergyState, rng: torch.Generator) -> tuple[EnergyState, Info]:
         sites, n = sites_of(energy, state.x), len(state.x)
         labels = clusters(energy, sites, state.x, self.temperature, rng)
         seed = torch.randint(sites.count, (n, 1), generator=rng, device=labels.device)

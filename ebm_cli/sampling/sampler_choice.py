@@ -12,9 +12,10 @@ from ebm_cli import rng
 from ebm_cli.assembly.build import asks, locate, make, node_of
 from ebm_cli.assembly.components import Parts
 from ebm_cli.assembly.permission import Config
+from ebm_cli.assembly.space_defaults import sampler_for
 from ebm_cli.chain.replica_search import find_replicas, needs_search, with_ladder, with_places
 from ebm_cli.check import InputError
-from ebm_cli.data import Batch
+from ebm_cli.data import DISCRETE, Batch
 from ebm_cli.energy import space_of
 from ebm_cli.objective import ProvidesStart
 from ebm_cli.partition.reference_states import explore
@@ -31,7 +32,7 @@ from ebm_cli.wells.modes import find_modes
 
 HMC = "ebm_cli.sampler.hmc.HMC"
 TEMPERING = "ebm_cli.sampler.tempering.Tempering"
-BASE_PATH = "ebm_cli.path.base.BasePath"
+BASE_PATH, RATES_PATH = "ebm_cli.path.base.BasePath", "ebm_cli.path.rates.RatesPath"
 # Descents start from the initial states of chains, multiplied by each of these.
 DESCENT_START_WIDTHS = (1.0, 3.0, 10.0)
 # Two minima with a lower barrier between them count as one well (in T).
@@ -60,8 +61,9 @@ def choose_sampler(parts: Parts, config: Config, x: Tensor, trained: Run | None,
     """Return the sampler of new chains, and initial states for it. The first rule that applies decides.
 
     - A sampler that was typed stays. If its path needs places of replicas, a pilot run finds them.
-    - The configured sampler stays at T = 0 and for states that are not continuous.
+    - The configured sampler stays at T = 0.
     - With a typed path, replica exchange along it.
+    - The configured sampler stays for discrete states.
     - For an energy, HMC if descent from the start finds one well. Otherwise the configured sampler, by default replica
       exchange between temperatures.
     - The run's own sampler if it is replica exchange, if the run has no data, or if it was trained for this sampler.
@@ -74,10 +76,12 @@ def choose_sampler(parts: Parts, config: Config, x: Tensor, trained: Run | None,
     typed = {key for key in chosen if key.partition(".")[0] == "sampler"} - KEYS_OF_EVERY_SAMPLER
     if needs_search(parts.sampler):
         return with_replicas(parts, config, x, terminal)
-    if typed or not parts.sampler.temperature or space_of(parts.energy) != "continuous":
-        return SamplerChoice(parts, x, dict(parts.replaced))
+    if typed or not parts.sampler.temperature:
+        return SamplerChoice(parts, x)
     if has_typed_path(config):
         return along_typed_path(parts, config, x, terminal)
+    if space_of(parts.energy) in DISCRETE:
+        return SamplerChoice(parts, x, dict(parts.replaced))
     if trained is None:
         return hmc_if_one_well(parts, x, terminal)
     if isinstance(parts.sampler, Tempering) or parts.data is None or is_trained_for_own_sampler(trained):
@@ -108,8 +112,16 @@ def is_trained_for_own_sampler(trained: Run) -> bool:
 
 def with_tempering(parts: Parts, path: Path) -> Parts:
     """Return the parts with replica exchange along a path."""
+    return dataclasses.replace(parts, sampler=make(cast(Config, tempering_node(parts)), path=path))
+
+
+def tempering_node(parts: Parts) -> Config:
+    """Return the node of replica exchange at the run's temperature, with a kernel that works on its states."""
     node = defaults(TEMPERING) | {"temperature": parts.sampler.temperature}
-    return dataclasses.replace(parts, sampler=make(cast(Config, node), path=path))
+    if space_of(parts.energy) not in DISCRETE:
+        return node
+    kernel = sampler_for(parts.energy, {})
+    return node if kernel is None else node | {"kernel": kernel}
 
 
 def along_typed_path(parts: Parts, config: Config, x: Tensor, terminal: Terminal) -> SamplerChoice:
@@ -117,7 +129,7 @@ def along_typed_path(parts: Parts, config: Config, x: Tensor, terminal: Terminal
     parts = with_tempering(parts, make(config["path"], data=parts.data, run=SampledRun.from_config(config)))
     if needs_search(parts.sampler):
         return with_replicas(parts, config, x, terminal)
-    return SamplerChoice(parts, x, {"sampler": defaults(TEMPERING) | {"temperature": parts.sampler.temperature}})
+    return SamplerChoice(parts, x, {"sampler": tempering_node(parts)})
 
 
 def with_replicas(
@@ -156,9 +168,12 @@ def with_replicas(
 
 
 def with_rows(sampler: Tempering, parts: Parts, seed: int) -> Tempering:
-    """Return replica exchange along a path that has rows to fit its base to: without data, states of short chains."""
+    """Return replica exchange along a path that has rows to fit its base to: without data, states of short chains.
+
+    A path to discrete states needs no rows.
+    """
     path = cast(DrawnPath, sampler.path)
-    if path.data is not None:
+    if path.data is not None or space_of(parts.energy) in DISCRETE:
         return sampler
     explored = explore(Integrand(parts.energy, sampler.temperature, parts.event, None, seed))
     return dataclasses.replace(sampler, path=dataclasses.replace(path, data=Batch(explored)))

@@ -24,7 +24,7 @@ from ebm_cli.run.terminal import Terminal
 from ebm_cli.sampling.model import open_model
 from ebm_cli.sampling.model_samples import with_samples
 from ebm_cli.sampling.results import build_list, run_actions
-from ebm_cli.sampling.sampler_choice import BASE_PATH, has_typed_path
+from ebm_cli.sampling.sampler_choice import BASE_PATH, RATES_PATH, has_typed_path
 
 NOISE_SEED = 0
 
@@ -66,7 +66,7 @@ def check_path_of_log_z(metrics: dict[str, Metric], config: Config) -> None:
     """Raise InputError if the line sets a path without exact draws, and a metric estimates log Z."""
     named = [f"metric={name}" for name, metric in metrics.items() if isinstance(metric, LogZOptions)]
     target = str(config["path"]["_target_"])
-    if named and has_typed_path(config) and target != BASE_PATH:
+    if named and has_typed_path(config) and target not in (BASE_PATH, RATES_PATH):
         raise InputError(
             f"path={option_name(target)} does not fit {' and '.join(named)}: log Z needs exact draws at the far end of "
             "its path. Type path=base"

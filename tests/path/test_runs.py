@@ -44,7 +44,7 @@ def rows(n: int) -> Batch:
 
 
 def test_chains_in_one_mode_find_the_weights_of_both_and_log_z() -> None:
-    n = 32
+    n = 24
     path = build("path", "runs", {"base": "gaussian"}, data=rows(400), run=RUN)
     found = find_replicas(build("sampler", "tempering", path=path), LAST, n, torch.Generator().manual_seed(1))
     assert found is not None
@@ -84,8 +84,8 @@ def test_equal_swap_rates_move_replicas_only_between_their_anchors() -> None:
 @pytest.mark.parametrize(
     ("changes", "run", "message"),
     [
-        ({}, None, "path=runs leads through checkpoints of a trained run. Type ebm sample run=RUN path=runs"),
-        ({}, History({}), "path=runs needs earlier checkpoints, and run=outputs/run has none before checkpoint=last"),
+        ({}, None, "^runs leads through checkpoints of a trained run. Type ebm sample run=RUN path=runs"),
+        ({}, History({}), "^runs needs earlier checkpoints, and run=outputs/run has none before checkpoint=last"),
         ({"runs": [100, 150]}, RUN, "runs must be rising steps of earlier checkpoints"),
         ({"betas": [1.0, 0.0]}, RUN, "betas=\\[…\\] needs the checkpoints"),
     ],
