@@ -76,6 +76,15 @@ class KnownDensity(Protocol):
     def log_prob(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]: ...
 
 
+@runtime_checkable
+class RedrawnData(Protocol):
+    """A data set whose training rows can be drawn again for each batch, such as pixels of given probabilities."""
+
+    def redraw(self, rng: torch.Generator) -> Float[Tensor, "n *event"] | None:
+        """Return all training rows, drawn again, in the order of their split; None if they are always the same."""
+        ...
+
+
 @dataclass(frozen=True)
 class DataRecord:
     """The facts about a user's file that training uses. The run stores them, because later verbs need the same units.

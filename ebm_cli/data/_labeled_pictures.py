@@ -92,6 +92,9 @@ class BinaryPictures(FiniteData):
         x = torch.bernoulli(self._gray[rows], generator=rng)
         return self.split("train").select(rows)._replace(x=x, clean=x)
 
+    def redraw(self, rng: torch.Generator) -> Float[Tensor, "n 1 side side"] | None:
+        return None if self._gray is None else torch.bernoulli(self._gray, generator=rng)
+
     def decode(self, x: Float[Tensor, "n 1 side side"]) -> np.ndarray:
         return as_pictures(2 * x - 1)
 

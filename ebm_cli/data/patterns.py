@@ -40,5 +40,11 @@ class Patterns(FiniteData):
         patterns = Batch(x, clean=x, y=torch.arange(count))
         super().__init__(patterns, patterns, 0.0)
 
+    def log_prob(self, x: Float[Tensor, "n units"]) -> Float[Tensor, " n"]:
+        """Return the log of the fraction of the patterns that are equal to x; −∞ for no pattern."""
+        patterns = self.split("train").x.to(x)
+        # The number of units in which two states differ is 0 only for equal states.
+        return (torch.cdist(x, patterns, p=0) == 0).to(x).mean(1).log()
+
     def decode(self, x: Float[Tensor, "n units"]) -> np.ndarray:
         return x.cpu().numpy()

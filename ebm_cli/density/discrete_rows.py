@@ -8,12 +8,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from ebm_cli.data import Data, row_space
+from ebm_cli import rng
+from ebm_cli.data import Data, RedrawnData, row_space
 from ebm_cli.data._sites import Sites
 from ebm_cli.density.fit_data import limit_rows, split_parts
 
 # Pseudo-counts per distribution that are tried. They keep a value that training rows lack possible.
 PSEUDO_COUNTS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+# Draws of each training row, if rows are drawn again for each batch.
+COPIES = 5
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class DiscreteFitData:
     """Training rows as the numbers of the values of d sites, on the CPU.
 
     sites: the sites of a row.
-    fit: four fifths of the rows, to which candidates are fitted.
+    fit: four fifths of the rows, to which candidates are fitted, each possibly drawn several times.
     check: the last fifth, by which a candidate is chosen.
     seed: seed of the fit.
     """
@@ -38,10 +41,16 @@ class DiscreteFitData:
 
 
 def make_discrete_fit_data(data: Data, seed: int) -> DiscreteFitData:
-    """Return up to 20,000 rows of the training split, in two parts. The parts do not depend on the seed."""
-    sites = Sites(row_space(data), tuple(data.event))
-    numbers = sites.numbers(limit_rows(data.split("train").x.detach().cpu()))
-    return DiscreteFitData(sites, *split_parts(numbers), seed)
+    """Return up to 20,000 rows of the training split, in two parts. The parts do not depend on the seed.
+
+    Rows that are drawn again for each batch are in the first part several times, as they are in training.
+    """
+    sites, x = Sites(row_space(data), tuple(data.event)), data.split("train").x
+    generator = rng.generator(0, "baseline/redraw", x.device)
+    again = [data.redraw(generator) for _ in range(COPIES - 1)] if isinstance(data, RedrawnData) else []
+    rows = [x, *(each for each in again if each is not None)]
+    parts = [split_parts(sites.numbers(limit_rows(each.detach().cpu()))) for each in rows]
+    return DiscreteFitData(sites, torch.cat([fit for fit, _ in parts]), parts[0][1], seed)
 
 
 @runtime_checkable

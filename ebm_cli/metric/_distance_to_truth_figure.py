@@ -12,6 +12,8 @@ from ebm_cli.metric._density_grid import Box, densities
 
 # Levels of the cumulative distributions that the window contains.
 LEVELS = (0.0005, 0.9995)
+# The largest number of the most probable states of each side that are drawn.
+MAX_POINTS = 5000
 
 
 def draw(
@@ -56,3 +58,18 @@ def visible_window(densities: tuple[Float[Tensor, " cells"], Float[Tensor, " cel
         corners.append(np.stack([edges[:, 0] + np.array(each) * (edges[:, 1] - edges[:, 0]) for each in places]))
     low, high = figure.window(*corners)
     return list(zip(low.tolist(), high.tolist(), strict=True))
+
+
+def draw_states(log_p: Float[Tensor, " states"], log_q: Float[Tensor, " states"]) -> Figure:
+    """Draw the probability of each state under the model against that of the data; at most 5,000 of each side."""
+    likely = [log.topk(min(len(log), MAX_POINTS)).indices for log in (log_p, log_q)]
+    shown = torch.cat(likely).unique()
+    both = torch.stack([log_p[shown], log_q[shown]]).exp().numpy()
+    lowest = max(float(both[both > 0].min()), 1e-12)
+    p, q = both.clip(lowest)
+    drawn, (axes,) = figure.new(width=4.6, height=4.2)
+    axes.plot([lowest, 1], [lowest, 1], color=figure.BLACK, linewidth=0.8)
+    # States that are impossible for a side are at the edge.
+    axes.scatter(p, q, s=10, alpha=0.6, color=figure.RED, linewidths=0)
+    axes.set(xscale="log", yscale="log", xlabel="probability, data", ylabel="probability, model")
+    return drawn

@@ -1,4 +1,4 @@
-"""Distance to the truth in one or two dimensions: the model's density compared with the data's, by quadrature."""
+"""Distance to the truth, in one or two dimensions or of discrete states: the model's density next to the data's."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -6,10 +6,12 @@ from torch import Tensor
 from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.data import KnownDensity
-from ebm_cli.energy import CONTINUOUS
+from ebm_cli.data._sites import Sites
+from ebm_cli.energy import DISCRETE, space_of
 from ebm_cli.estimate import Estimate, Picture, Result, all_refused
 from ebm_cli.metric import EvaluationContext
 from ebm_cli.metric._density_grid import Box, densities
+from ebm_cli.metric._state_probabilities import state_log_probabilities, too_many_states
 
 UNITS = {"kl": "nats", "tv": None}
 MAX_OUTSIDE_MASS = 1e-4
@@ -22,14 +24,14 @@ NO_BOX = "no box up to 30 times the data's range contains the model's mass. Incr
 class DistanceToTruth:
     """kl = ∫ p log(p/q) dx in nats and tv = ½∫ |p − q| dx, p the data's density, q = exp(−E/T)/Z.
 
-    Both are computed by the midpoint rule on a square grid around the data. The grid grows until it contains all but
-    0.01 % of the model's mass. No chains are run. lower and upper are the values at half and at full resolution.
-    Refused if the two values of tv differ by more than 0.01, or if no box contains the model.
+    In one or two dimensions both are computed by the midpoint rule on a square grid around the data. The grid grows
+    until it contains all but 0.01 % of the model's mass. lower and upper are the values at half and at full resolution.
+    Refused if the two values of tv differ by more than 0.01, or if no box contains the model. For discrete states they
+    are exact sums over all states, of up to 20 bits. No chains are run.
 
     resolution: cells per side (≥ 32).
     """
 
-    spaces = CONTINUOUS
     needs_samples = False
 
     def __init__(self, resolution: int) -> None:
@@ -38,6 +40,8 @@ class DistanceToTruth:
 
     def __call__(self, context: EvaluationContext) -> Result:
         check_applies(context)
+        if space_of(context.energy) in DISCRETE:
+            return compare_states(context, Sites(space_of(context.energy), context.event))
         box = box_of(context)
         if box is None:
             return all_refused(UNITS, NO_BOX)
@@ -47,21 +51,43 @@ class DistanceToTruth:
         if abs(tv[0] - tv[1]) > MAX_DISAGREEMENT:
             disagree = f"two resolutions disagree, tv {tv[0]:.3f} and {tv[1]:.3f}"
             return all_refused(UNITS, f"{disagree}. Increase metric.distance_to_truth.resolution")
-        likely = f"a data point is {kl[0]:.2g} nats less likely under the model than it could be (0 is perfect)"
-        differ = f"model and data differ in {100 * tv[0]:.2g} % of their mass (0 % is perfect)"
         estimates = {
-            "kl": Estimate(kl[0], lower=min(kl), upper=max(kl), unit="nats", meaning=likely),
-            "tv": Estimate(tv[0], lower=min(tv), upper=max(tv), meaning=differ),
+            "kl": Estimate(kl[0], lower=min(kl), upper=max(kl), unit="nats", meaning=meaning_of_kl(kl[0])),
+            "tv": Estimate(tv[0], lower=min(tv), upper=max(tv), meaning=meaning_of_tv(tv[0])),
         }
         return Result(estimates, (context, p, q.exp(), box, self.resolution), picture)
 
 
+def compare_states(context: EvaluationContext, sites: Sites) -> Result:
+    """Return both distances between the probabilities of all states; refused for too many of them."""
+    if reason := too_many_states(sites):
+        return all_refused(UNITS, reason)
+    log_p, log_q = state_log_probabilities(context, sites)
+    kl, tv = divergence(log_p.exp(), log_q, 1.0)
+    estimates = {
+        "kl": Estimate(kl, unit="nats", meaning=meaning_of_kl(kl)),
+        "tv": Estimate(tv, meaning=meaning_of_tv(tv)),
+    }
+    return Result(estimates, (log_p, log_q), states_picture)
+
+
+def meaning_of_kl(kl: float) -> str:
+    """Return what a divergence means."""
+    return f"a data point is {kl:.2g} nats less likely under the model than it could be (0 is perfect)"
+
+
+def meaning_of_tv(tv: float) -> str:
+    """Return what a total variation means."""
+    return f"model and data differ in {100 * tv:.2g} % of their mass (0 % is perfect)"
+
+
 def check_applies(context: EvaluationContext) -> None:
-    """Raise InputError unless the data have a known density in one or two dimensions and T > 0."""
-    data = context.data
+    """Raise InputError unless the data have a known density, T > 0, and few dimensions if states are continuous."""
+    data, is_discrete = context.data, space_of(context.energy) in DISCRETE
     if data is None or not isinstance(data, KnownDensity):
-        raise InputError("needs data whose density is known: a synthetic set such as data=gaussians_8")
-    if len(data.event) != 1 or data.event[0] > 2:
+        example = "patterns" if is_discrete else "gaussians_8"
+        raise InputError(f"needs data whose density is known: a synthetic set such as data={example}")
+    if not is_discrete and (len(data.event) != 1 or data.event[0] > 2):
         raise InputError(f"works in one or two dimensions, got event={list(data.event)}")
     if context.temperature == 0:
         raise InputError("needs temperature > 0: at 0 the model is a point")
@@ -99,4 +125,15 @@ def picture(result: Result) -> Picture:
     return draw(*result.arrays), (
         f"Density of the data (left) and of the model (right): tv {tv:.3f}, kl {kl:.3f} nats. Look for no visible "
         "difference."
+    )
+
+
+def states_picture(result: Result) -> Picture:
+    """Draw the probability of each state under the model and under the data."""
+    from ebm_cli.metric._distance_to_truth_figure import draw_states
+
+    kl, tv = (result.estimates[name].value for name in UNITS)
+    return draw_states(*result.arrays), (
+        f"Probability of each state under the model and under the data: tv {tv:.3f}, kl {kl:.3f} nats. States that one "
+        "of them excludes are at its edge. Look for points on the line."
     )

@@ -12,6 +12,7 @@ from ebm_cli.data import Batch
 from ebm_cli.data._finite import FiniteData
 from ebm_cli.data._sites import Sites
 from ebm_cli.density import DISCRETE_FITS, Baseline, StateDensity, fit_baselines, names_that_fit
+from ebm_cli.density.discrete_rows import COPIES, make_discrete_fit_data
 from ebm_cli.density.early_stop import Plan
 from tests.contract import build
 
@@ -154,3 +155,15 @@ def test_each_baseline_of_digits_is_better_than_simpler_ones() -> None:
     found = fit_baselines(data, ["bernoulli", "tree", "bernoulli_mixture"], 0, print)
     bernoulli, tree, mixture = (float(each.log_prob(data.split("held_out").x).mean()) for each in found)
     assert bernoulli + 4 < tree and tree + 2.5 < mixture
+
+
+def test_rows_that_are_drawn_again_for_each_batch_are_fitted_several_times_and_checked_on_others() -> None:
+    data = build("data", "digits_binary", {"binarize": "resample"})
+    found = make_discrete_fit_data(data, 0)
+    n, m = len(found.fit) // COPIES, len(found.check)
+    assert n + m == 1437 and len(found.fit) == COPIES * n
+    # The copies are of the same pictures: pixels that are surely black or white agree, others differ.
+    copies = found.fit.view(COPIES, n, -1)
+    assert 0.05 < float((copies[0] != copies[1]).double().mean()) < 0.25
+    assert float((copies[0] != copies[1].roll(1, 0)).double().mean()) > 0.25
+    assert len(make_discrete_fit_data(build("data", "digits_binary"), 0).fit) == n

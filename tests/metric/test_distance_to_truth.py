@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.integrate import quad
 from scipy.stats import norm
 
@@ -80,3 +81,24 @@ def test_what_it_cannot_score_is_an_input_error(
     asked = subject(data and build("data", *data), None, temperature=temperature)
     with pytest.raises(InputError, match=reason):
         build("metric", "distance_to_truth")(asked)
+
+
+@pytest.mark.parametrize("space", ["spin", "binary"])
+def test_kl_and_tv_of_stored_patterns_are_sums_over_all_states(space: str, float64: None) -> None:
+    data = build("data", "patterns", {"count": 3, "size": 10, "space": space})
+    energy = build("energy", "ising" if space == "spin" else "rbm", event=(10,))
+    found = build("metric", "distance_to_truth")(subject(data, None, energy=energy, temperature=2.0))
+    states = torch.tensor(list(itertools.product([-1.0 if space == "spin" else 0.0, 1.0], repeat=10)))
+    q = (-energy(states).detach() / 2).softmax(0)
+    p = torch.stack([(states == pattern).all(1).double() for pattern in data.split("train").x]).mean(0)
+    assert p.sum() == 1 and (p > 0).sum() == 3
+    stored = p > 0
+    assert found.estimates["kl"].value == pytest.approx(float((p * (p / q).log())[stored].sum()))
+    assert found.estimates["tv"].value == pytest.approx(float((p - q).abs().sum() / 2))
+    assert found.draw() is not None
+
+
+def test_too_many_states_are_refused() -> None:
+    data = build("data", "patterns", {"size": 30})
+    found = build("metric", "distance_to_truth")(subject(data, None, energy=build("energy", "ising", event=(30,))))
+    assert all("2^30 states are too many" in estimate.reason for estimate in found.estimates.values())
