@@ -26,7 +26,7 @@ class RatesPath(DrawnPath):
 
     spaces: ClassVar[frozenset[str]] = DISCRETE
 
-    base: str = field(default="rates", init=False, repr=False)
+    base: str = field(default="auto", init=False, repr=False)
     box: None = field(default=None, init=False, repr=False)
     renew_every: int
 

@@ -136,3 +136,10 @@ def test_chains_of_a_command_go_along_it_and_give_log_z(here: File) -> None:
     energy = build("energy", "ising", event=(4, 4))
     assert abs(found["log_z"]["value"] - energy.log_z(3.0)) < 4 * found["log_z"]["se"]
     assert found["round_trips"]["value"] > 0
+
+
+def test_evaluation_along_it_gives_log_z(here: File) -> None:
+    words = ["evaluate", "energy=ising", "event=[4,4]", "temperature=3.0", "path=rates", "metric=[log_z]"]
+    assert main([*words, "metric.log_z.method=bridge", "budget=200000", "out=run", "threads=1", "seed=0"]) == 0
+    found = json.loads((here / "run" / "metrics.json").read_text())["log_z"]
+    assert found["lower"] - 0.02 < build("energy", "ising", event=(4, 4)).log_z(3.0) < found["upper"] + 0.02
