@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.special import entr
 from torch import Tensor, nn
 
 from ebm_cli.chain.chains import Chains
@@ -119,7 +120,7 @@ def probe(
     label, origin = f"{count} extra chains of {length} steps", probe_origin(energy)
     if done.steps < length:
         return ProbeResult("inconclusive", f"the run was stopped before {label} were done")
-    return classify_probes(done, chains, sampler.temperature, label, origin)
+    return classify_probes(done, chains, sampler.temperature, label, origin, space_of(energy))
 
 
 def probe_origin(energy: nn.Module) -> str:
@@ -169,10 +170,13 @@ def below_highest_energy(
     return x
 
 
-def classify_probes(done: Trajectory, chains: Chains, temperature: float, label: str, origin: str) -> ProbeResult:
+def classify_probes(
+    done: Trajectory, chains: Chains, temperature: float, label: str, origin: str, space: str
+) -> ProbeResult:
     """Return the outcome of the probes, by the distance of their states from the region that the chains visited.
 
     label, origin: a description of the probes, and of where they start.
+    space: of the states.
     """
     x = done.x.flatten(2).double().cpu().numpy()
     e = done.energy.double().cpu().numpy()
@@ -194,7 +198,7 @@ def classify_probes(done: Trajectory, chains: Chains, temperature: float, label:
         return ProbeResult("inconclusive", f"{late}. Type {chains.longer(2)}")
     x, e = x[:, stays], e[:, stays]
     enough_elsewhere = (~away).sum() >= MIN_PROBES // 4
-    if enough_elsewhere and log_mass_ratio(x, e, chains, scale, temperature) < np.log(NEGLIGIBLE_MASS):
+    if enough_elsewhere and log_mass_ratio(x, e, chains, scale, temperature, space) < np.log(NEGLIGIBLE_MASS):
         where = "settled where less than a thousandth of the mass is"
         return ProbeResult("converged", f"{stays.sum()} of {label} {where}, the others reached the same region")
     return ProbeResult("separate", separate_message(x, e, chains, temperature, f"{stays.sum()} of {label}"))
@@ -206,15 +210,30 @@ def log_mass_ratio(
     chains: Chains,
     scale: Float[np.ndarray, " size"],
     temperature: float,
+    space: str,
 ) -> float:
     """Return the largest log of exp(−ΔE/T) times the ratio of volumes; ∞ if it is unknown.
+
+    For discrete states, the log of the ratio of volumes is the difference of entropies of independent sites.
 
     scale: the chains' standard deviations.
     """
     if chains.potential is None or temperature <= 0:
         return np.inf
-    wider = np.maximum(np.log(np.maximum(x.std(0), 1e-12) / scale), 0).sum(1)
+    if space in DISCRETE:
+        flat = chains.flat()
+        wider = site_entropy(x, space) - site_entropy(flat.reshape(-1, 1, flat.shape[2]), space)
+    else:
+        wider = np.maximum(np.log(np.maximum(x.std(0), 1e-12) / scale), 0).sum(1)
     return float((wider - (e.mean(0) - np.mean(chains.potential)) / temperature).max())
+
+
+def site_entropy(x: Float[np.ndarray, "draw n size"], space: str) -> Float[np.ndarray, " n"]:
+    """Return the entropy in nats of independent sites with the frequencies of the draws."""
+    p = x.mean(0) if space == "categorical" else (x > 0).mean(0)
+    # The columns of a one-hot site are its values.
+    h = entr(p) if space == "categorical" else entr(p) + entr(1 - p)
+    return h.sum(1)
 
 
 def separate_message(
