@@ -61,9 +61,11 @@ def test_readme_is_short_and_its_links_lead_somewhere() -> None:
 def test_every_command_of_the_docs_can_be_composed() -> None:
     lines = [line for page in PAGES for block in blocks(page.read_text(), "") for line in block.splitlines()]
     commands = [shlex.split(line, comments=True) for line in lines if line.startswith("ebm ")]
-    # A run or a file of the reader's is not there.
+    # A run or a file of the reader's is not there. A sweep is composed job by job.
     whole = [
-        words for words in commands if not re.search(r"run=|init=|resume=|score=|data\.path=|runs=|custom", str(words))
+        words
+        for words in commands
+        if not re.search(r"run=|init=|resume=|score=|data\.path=|runs=|custom|'-m'", str(words))
     ]
     assert len(whole) >= 4
     for _, verb, *words in whole:
