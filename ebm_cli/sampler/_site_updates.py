@@ -46,6 +46,8 @@ def replace_sites(
 
 def choose(logits: Float[Tensor, "*shape k"], u: Float[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
     """Return the number of a value drawn with probability softmax(logits), by inversion of u, uniform in [0, 1)."""
+    if logits.shape[-1] == 2:
+        return (u >= (logits[..., 0] - logits[..., 1]).sigmoid()).long()
     steps = logits.softmax(-1).cumsum(-1)
     # The last step may be slightly below 1.
     return (steps[..., :-1] <= u[..., None]).sum(-1)
