@@ -2,8 +2,8 @@
 
     python -m scripts.bench.rbm_brackets            # prints one line per method: exact, held, refused, excluded
 
-The machine is trained once (10 s). log Z is summed over the 2^16 states of the hidden units. Each method goes along paths
-from independent sites with the rates of the training rows to the model, ten times with different seeds.
+The machine is trained once (10 s). log Z is summed over the 2^16 states of the hidden units. Each method goes along
+paths from independent sites with the rates of the training rows to the model, ten times with different seeds.
 """
 
 import argparse
