@@ -11,11 +11,14 @@ from ebm_cli.data import Batch
 from ebm_cli.data.gaussian import Gaussian
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.energy.quadratic import Quadratic
+from ebm_cli.energy.rbm import RBM
 from ebm_cli.energy.shifted_quadratic import ShiftedQuadratic
 from ebm_cli.grid import Grid
 from ebm_cli.objective.exact import Exact
 from tests.contract import build
+from tests.energy.parts import Rows
 from tests.objective.slope import assert_gradient_is_slope
+from tests.sampler.discrete import MODELS, probabilities, sites_and_states
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -120,3 +123,30 @@ def test_many_dimensions_without_a_closed_form_are_refused_with_the_reason() -> 
             objective.check_energy(energy, (4,))
     with pytest.raises(InputError, match="no closed form at temperature 2"):
         exact(4, 2.0).check_energy(GaussianMixture([[0.0] * 4], [1.0], [1.0]), (4,))
+
+
+@pytest.mark.parametrize("model", ["ising with a field", "potts with a field", "cubic", "rbm"])
+def test_the_loss_on_discrete_states_is_the_negative_log_likelihood(model: str, rng: torch.Generator) -> None:
+    energy = MODELS[model]()
+    _, x = sites_and_states(energy)
+    sampler = build("sampler", "gibbs", {"temperature": 1.3})
+    if isinstance(energy, RBM):
+        energy.temperature = 1.3
+    objective = build("objective", "exact", event=tuple(energy.event), data=Discrete(x), sampler=sampler)
+    objective.check_energy(energy, tuple(energy.event))
+    expected = -probabilities(energy, 1.3)[:7].log().mean()
+    torch.testing.assert_close(objective(energy, Batch(x[:7]), rng).loss, expected)
+
+
+def test_too_many_discrete_states_are_refused() -> None:
+    energy = build("energy", "ising", {"separate": True}, event=(5, 5))
+    sampler = build("sampler", "gibbs")
+    objective = build("objective", "exact", event=(5, 5), data=Discrete(torch.ones(3, 5, 5)), sampler=sampler)
+    with pytest.raises(InputError, match=r"at most 2\^16, got 2\^25"):
+        objective.check_energy(energy, (5, 5))
+
+
+class Discrete(Rows):
+    """Rows of a discrete space."""
+
+    space = "binary"
