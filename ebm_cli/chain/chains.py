@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float, Int
 
+from ebm_cli.data import DISCRETE
 from ebm_cli.estimate import rounded_up
 
 
@@ -32,6 +33,7 @@ class Chains:
     warnings: sentences about missing draws. They become cautions of every estimate.
     notes: sentences about parts of the file that are not used.
     coordinates: the name of each number of a state; x or x[i] if empty.
+    space: what a state is.
     """
 
     x: np.ndarray
@@ -48,6 +50,7 @@ class Chains:
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     coordinates: list[str] = field(default_factory=list)
+    space: str = "continuous"
 
     @property
     def event(self) -> tuple[int, ...]:
@@ -65,7 +68,7 @@ class Chains:
     def across_barriers(self) -> str:
         """Return what to type for chains that cross barriers."""
         if self.round_trips is None:
-            return "sampler=tempering to cross barriers"
+            return f"{'path=rates' if self.space in DISCRETE else 'sampler=tempering'} to cross barriers"
         return "path=hot with more path.replicas, or a wider path.base"
 
     def after_burn_in(self) -> str:

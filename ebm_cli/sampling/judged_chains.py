@@ -1,5 +1,6 @@
 """The verdict on new chains, and the rows of metrics.json of their sampler."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from ebm_cli.assembly.components import Parts
 from ebm_cli.chain.loop import Trajectory
 from ebm_cli.chain.tuning import Tuning
 from ebm_cli.diagnostic import ChainContext
+from ebm_cli.energy import space_of
 from ebm_cli.estimate import Estimate
 from ebm_cli.mixing.sampler_metrics import describe_tuning, sampler_metrics
 from ebm_cli.mixing.verdict import MixingResult, assess_mixing
@@ -29,6 +31,7 @@ def context_of_chains(parts: Parts, recorded: RecordedChains) -> ChainContext:
     """Return recorded chains with what is known about their origin, and with the sampler as burn-in left it."""
     trajectory = recorded.trajectory
     chains, sampler = to_chains(trajectory, recorded.thin, recorded.starts), trajectory.sampler
+    chains = dataclasses.replace(chains, space=space_of(parts.energy))
     return ChainContext(chains, parts.energy, sampler.temperature, sampler, parts.start, parts.data)
 
 
