@@ -147,7 +147,8 @@ def neighbor_table(
         lists[i].append((j, edge))
         lists[j].append((i, edge))
     degree = max(map(len, lists), default=0)
-    padded = torch.tensor([each + [(0, -1)] * (degree - len(each)) for each in lists]).view(count, degree, 2)
+    padded = torch.tensor([each + [(0, -1)] * (degree - len(each)) for each in lists], dtype=torch.int64)
+    padded = padded.view(count, degree, 2)
     return padded[..., 0].contiguous(), padded[..., 1].contiguous()
 
 

@@ -61,10 +61,12 @@ class Ising(PairwiseEnergy):
 
 def ring_log_z(K: Float[Tensor, ""], H: Float[Tensor, ""], length: int) -> Float[Tensor, ""]:
     """Return log (λ₊ᴸ + λ₋ᴸ), the eigenvalues of the transfer matrix."""
-    matrix = torch.stack([torch.stack([K + H, -K]), torch.stack([-K, K - H])]).exp()
-    values = torch.linalg.eigvalsh(matrix)
+    exponents = torch.stack([torch.stack([K + H, -K]), torch.stack([-K, K - H])])
+    # At low T an exponential overflows.
+    top = exponents.amax().detach()
+    values = torch.linalg.eigvalsh((exponents - top).exp())
     largest = values.abs().amax()
-    return length * largest.log() + (values / largest).pow(length).sum().log()
+    return length * (top + largest.log()) + (values / largest).pow(length).sum().log()
 
 
 def torus_log_z(K: Float[Tensor, ""], n: int, m: int) -> Float[Tensor, ""]:
@@ -75,7 +77,10 @@ def torus_log_z(K: Float[Tensor, ""], n: int, m: int) -> Float[Tensor, ""]:
     """
     K = K.abs()
     k = torch.arange(1, 2 * n, dtype=torch.float64, device=K.device)
-    others = torch.acosh((2 * K).cosh() / (2 * K).tanh() - (math.pi * k / n).cos())
+    # cosh γ = ½e^{2K} ratio, and γ = log(cosh γ + √(cosh² γ − 1)), without e^{2K}, which overflows at low T.
+    small = (-4 * K).exp()
+    ratio = (1 + small) / (2 * K).tanh() - 2 * (-2 * K).exp() * (math.pi * k / n).cos()
+    others = 2 * K + (0.5 * ratio + (0.25 * ratio**2 - small).sqrt()).log()
     γ = torch.cat([(2 * K + K.tanh().log())[None], others])
     logs, signs = [], []
     for each in (γ[1::2], γ[0::2]):
@@ -85,4 +90,4 @@ def torus_log_z(K: Float[Tensor, ""], n: int, m: int) -> Float[Tensor, ""]:
         signs += [1.0, float(each.detach().sign().prod())]
     terms, top = torch.stack(logs), torch.stack(logs).amax().detach()
     total = (terms - top).exp() @ torch.tensor(signs, dtype=torch.float64, device=K.device)
-    return 0.5 * n * m * (2 * (2 * K).sinh()).log() + top + (0.5 * total).log()
+    return 0.5 * n * m * (2 * K + (-torch.expm1(-4 * K)).log()) + top + (0.5 * total).log()

@@ -34,6 +34,18 @@ def test_closed_form_of_a_large_lattice_is_onsagers() -> None:
     assert energy.log_z(temperature) / 256**2 == pytest.approx(math.log(2) / 2 + 2 * 0.915965594177 / math.pi, abs=2e-5)
 
 
+@pytest.mark.parametrize(("event", "pairs"), [((5,), 5), ((8, 8), 128), ((3, 7), 42)])
+def test_closed_form_at_low_temperature_is_that_of_two_ground_states(event: tuple[int, ...], pairs: int) -> None:
+    energy = Ising(1.0, 0.0, "lattice", "spin", False, event)
+    assert energy.log_z(1e-3) == pytest.approx(1000 * pairs + math.log(2), abs=1e-8)
+
+
+def test_a_site_without_neighbors_is_drawn_by_the_field() -> None:
+    energy = Ising(1.0, 0.3, "lattice", "spin", False, (1,))
+    logits = energy.site_logits(torch.tensor([[-1.0], [1.0]]), torch.tensor([0])).detach()
+    assert (logits[..., 1] - logits[..., 0]).flatten().tolist() == pytest.approx([0.6, 0.6])
+
+
 def test_log_z_falls_with_the_couplings_as_the_energy_does() -> None:
     # T ∂log Z/∂J is the mean of Σ sᵢsⱼ, which an enumeration gives.
     energy = Ising(0.6, 0.0, "lattice", "spin", False, (3, 3))

@@ -29,6 +29,15 @@ def test_log_z_by_replicas_agrees_with_quadrature(tmp_path: Path) -> None:
     assert abs(last["log_z"] - exact) < 4 * last["log_z_se"]
 
 
+def test_nll_of_discrete_rows_is_exact_where_log_z_is_known(tmp_path: Path) -> None:
+    words = "train energy=rbm energy.hidden=4 data=digits_binary trainer.nll_every=2 trainer.steps=2 threads=1"
+    assert main([*words.split(), f"out={tmp_path / 'run'}"]) == 0
+    (measured,) = [row for row in history(tmp_path / "run") if "nll" in row]
+    assert measured["nll_lower"] == pytest.approx(measured["nll_upper"])
+    # Less than the 64 log 2 = 44.4 nats of uniform states, because training starts at the rates of the rows.
+    assert 0 < measured["nll"] < 40
+
+
 def test_training_stops_when_nll_no_longer_improves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = "trainer.track=replicas trainer.stop=nll trainer.patience=20 trainer.checkpoint_every=10 trainer.steps=200"
     # No step but the last one is logged.
