@@ -121,14 +121,15 @@ def estimates_of(found: Attractors) -> dict[str, Estimate]:
     """Return the number of spurious attractors, the random states that reach them, and the draws that do."""
     starts, p = int(found.count.sum()), found.fraction
     count = int(found.is_spurious.sum())
-    data = "a data row or its opposite" if found.is_mirrored else "a data row"
-    number = f"{starts:,} random states lead to {count} fixed points that are not {data} (0 is perfect)"
-    reached = f"{100 * p:.1f} % of random states lead to one of them"
+    data = "data row and every opposite of one" if found.is_mirrored else "data row"
+    far = f"with an overlap below {found.bound:.2f} with every {data}"
+    number = f"{starts:,} random states lead to {count} fixed points {far} (0 is perfect)"
+    reached = f"{100 * p:.1f} % of random states lead to such a fixed point"
     rows = {
         "spurious_valleys": Estimate(float(count), meaning=number),
         "spurious_starts": Estimate(p, se=(p * (1 - p) / starts) ** 0.5, meaning=reached),
     }
     if found.mass is not None:
-        held = f"{100 * found.mass.mean():.1f} % of the chains' draws lead to a fixed point that is not {data}"
+        held = f"{100 * found.mass.mean():.1f} % of the chains' draws lead to such a fixed point"
         rows["spurious_mass"] = mean_over_chains(found.mass, "refused", held)
     return rows
