@@ -61,7 +61,7 @@ def _error(chains: Chains, usable: int, warnings: list[str]) -> str:
     if usable >= MIN_CHAINS:
         return ""
     reason = "; ".join(warnings) if warnings else f"there is {usable} chain"
-    remedy = "Increase chains" + (" or decrease sampler.step_size" if warnings else "")
+    remedy = "Increase chains" + (", or change sampler.step_size or sampler.temperature" if warnings else "")
     return f"{reason}: fewer than {MIN_CHAINS} usable chains are left. {remedy}"
 
 

@@ -118,11 +118,16 @@ class ChainContext:
         return self.screened.error
 
     def smaller_step(self) -> str:
-        """Return what to type for a smaller step: a quarter of it, or a higher acceptance for several steps."""
+        """Return what to type so that chains move: a smaller step, or a higher temperature for kernels without one."""
+        if self.temperature == 0:
+            return "sampler.temperature=1: at T = 0 chains stay in the minima that they reach"
         size = getattr(self.sampler, "step_size", None)
         if isinstance(size, float):
             return f"sampler.step_size={size / 4:.2g}"
-        return "target_accept=0.9" if isinstance(self.sampler, Tempering) else "a smaller sampler.step_size"
+        if isinstance(self.sampler, Tempering):
+            return "target_accept=0.9"
+        has_step = self.sampler is None or hasattr(self.sampler, "step_size")
+        return "a smaller sampler.step_size" if has_step else "a higher sampler.temperature"
 
 
 @runtime_checkable
