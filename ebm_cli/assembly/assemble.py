@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ebm_cli import check, rng
-from ebm_cli.assembly.build import INJECTED, asks, make, parameters_of, with_role
+from ebm_cli.assembly.build import INJECTED, asks, locate, make, parameters_of, with_role
 from ebm_cli.assembly.components import Parts
 from ebm_cli.assembly.composition import trained_parts
 from ebm_cli.assembly.permission import Config
@@ -140,7 +140,11 @@ class Assembly:
     def fit_to_space(self, name: str) -> None:
         """Replace a sampler, or leave out a regularizer, that the line did not choose and that does not work here."""
         energy, group = self.built.get("energy"), name.partition(".")[0]
-        if energy is None or not self.follows_energy(name) or is_typed(group, self.chosen):
+        if energy is None or not self.follows_energy(name):
+            return
+        if name == "sampler" and is_typed(group, self.chosen):
+            self.fit_kernel(energy)
+        if is_typed(group, self.chosen):
             return
         with suppress(InputError):
             node = self.nodes[name]
@@ -158,6 +162,16 @@ class Assembly:
             elif node := sampler_for(energy, self.nodes[name]):
                 self.nodes[name] = self.replaced[group] = node
                 self.notes.append(f"sampler: {shipped.option_or_class(node)}, because {reason}")
+
+    def fit_kernel(self, energy: Any) -> None:
+        """Replace the kernel of replica exchange that was typed without one, if it does not work on the states."""
+        node, is_open = self.nodes["sampler"], not any(key.startswith("sampler.kernel") for key in self.chosen)
+        with suppress(InputError):
+            kernel = moving_part(node)
+            if is_open and kernel is not locate(node.get("_target_")) and not works_on(kernel, space_of(energy)):
+                own = sampler_for(energy, {})
+                self.nodes["sampler"] = self.replaced["sampler"] = node | {"kernel": own}
+                self.notes.append(f"sampler.kernel: {shipped.option_or_class(own or {})} moves the replicas")
 
     def stream(self, name: str) -> str:
         """Return the name of the stream of random numbers that initializes a group's layers."""

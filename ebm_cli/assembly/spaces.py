@@ -57,7 +57,12 @@ def parts_that_fit(
 
 def misfit(group: str, name: str, part: Any, space: str, energy: str) -> str:
     """Return that a part does not work on states of this space."""
-    return f"{group}={name} works on {' and '.join(sorted(part.spaces))} states; energy={energy} has {space} states"
+    return f"{group}={name} works on {listed(sorted(part.spaces))} states; energy={energy} has {space} states"
+
+
+def listed(names: list[str]) -> str:
+    """Return 'a', 'a and b', or 'a, b and c'."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def options_that_fit(group: str, space: str) -> str:

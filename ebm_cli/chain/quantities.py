@@ -40,8 +40,8 @@ def rank_r_hat(values: Float[np.ndarray, "chain draw"]) -> float:
     """Return R̂, rank-normalized, split and folded (Vehtari et al., 2021); NaN if it is undefined."""
     from arviz_stats.base.array import array_stats
 
-    # The distances of spins from their median may all be equal.
-    with np.errstate(invalid="ignore"):
+    # Spins may be constant within chains, or at equal distances from their median.
+    with np.errstate(divide="ignore", invalid="ignore"):
         return float(np.asarray(array_stats.rhat(values, chain_axis=0, draw_axis=1, method="rank")))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ebm_cli.chain.chains import Chains
+from ebm_cli.data import DISCRETE
 
 MIN_CHAINS = 2
 MIN_DRAWS = 4
@@ -42,7 +43,9 @@ def screen(chains: Chains) -> ScreeningResult:
         warnings.append(f"{join_chain_names(broken)} not finite, left out")
     if stuck:
         warnings.append(f"{join_chain_names(stuck)} never moved, left out")
-    still = constant_coordinates(flat[usable]) if usable and flat.shape[1] > 1 else []
+    # A value of a discrete site that no chain takes is rare. Probes start at uniform states, and would find it.
+    unknown = usable and flat.shape[1] > 1 and chains.space not in DISCRETE
+    still = constant_coordinates(flat[usable]) if unknown else []
     if name := join_names([chains.coordinate(i) for i in still]):
         warnings.append(f"{name} never moved in any chain, so its distribution is unknown")
     if same := identical_pair(flat[usable]):
@@ -61,7 +64,7 @@ def _error(chains: Chains, usable: int, warnings: list[str]) -> str:
     if usable >= MIN_CHAINS:
         return ""
     reason = "; ".join(warnings) if warnings else f"there is {usable} chain"
-    remedy = "Increase chains" + (" or decrease sampler.step_size" if warnings else "")
+    remedy = "Increase chains" + (", or change sampler.step_size or sampler.temperature" if warnings else "")
     return f"{reason}: fewer than {MIN_CHAINS} usable chains are left. {remedy}"
 
 

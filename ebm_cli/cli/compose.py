@@ -98,7 +98,7 @@ def separate_kernel(overrides: list[Override], config: dict[str, Any]) -> tuple[
     names = [str(o.value()) for o in overrides if o.key_or_group == key and not isinstance(o.value(), dict)]
     if not names or not isinstance((config.get("sampler") or {}).get("kernel"), dict):
         return [], overrides
-    known = ["hmc", "mala", "nuts"]
+    known = ["hmc", "mala", "nuts", "gibbs", "gibbs_with_gradients", "discrete_langevin"]
     if names[-1] not in known:
         raise InputError(f"{key} must name one of {', '.join(known)}, got {names[-1]}{nearest_hint(names[-1], known)}")
     inner = [o for o in overrides if o.key_or_group.partition(".")[0] == "sampler" and o.key_or_group.startswith(key)]

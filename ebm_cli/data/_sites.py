@@ -11,6 +11,7 @@ from torch import Tensor
 from ebm_cli.check import InputError
 from ebm_cli.data import DISCRETE
 
+EVERY = slice(None)
 WORDS = {"binary": "zeros and ones", "spin": "minus ones and ones"}
 
 
@@ -69,9 +70,9 @@ class Sites:
         """Return the value of each site."""
         return x.reshape(len(x), self.count, -1)
 
-    def numbers(self, x: Float[Tensor, "n *event"]) -> Int[Tensor, "n d"]:
-        """Return the number of each site's value."""
-        each = self.by_site(x)
+    def numbers(self, x: Float[Tensor, "n *event"], group: Int[Tensor, " m"] | slice = EVERY) -> Int[Tensor, "n m"]:
+        """Return the number of the value of each site, or of each of these sites."""
+        each = self.by_site(x)[:, group]
         return each.argmax(2) if self.space == "categorical" else (each[..., 0] > 0).long()
 
     def states(self, numbers: Int[Tensor, "n d"], dtype: torch.dtype) -> Float[Tensor, "n *event"]:

@@ -28,9 +28,8 @@ from ebm_cli.chain.chains import Chains
 from ebm_cli.chain.quantities import bulk_ess, quantities, rank_r_hat, statistic_per_quantity
 from ebm_cli.chain.screening import ScreeningResult, screen
 from ebm_cli.chain.superchains import NestedRHat, nested_r_hats
-from ebm_cli.data import DISCRETE, Data
+from ebm_cli.data import Data
 from ebm_cli.diagnostic._hessian_trace import HessianTrace, hessian_trace
-from ebm_cli.energy import space_of
 from ebm_cli.estimate import Result
 from ebm_cli.sampler import Sampler
 from ebm_cli.sampler.tempering import Tempering
@@ -119,16 +118,16 @@ class ChainContext:
         return self.screened.error
 
     def smaller_step(self) -> str:
-        """Return what to type for a smaller step: a quarter of it, or a higher acceptance for several steps.
-
-        Kernels of discrete states without a step need a way around barriers.
-        """
+        """Return what to type so that chains move: a smaller step, or a way around barriers for kernels without one."""
+        if self.temperature == 0:
+            return "sampler.temperature=1: at T = 0 chains stay in the minima that they reach"
         size = getattr(self.sampler, "step_size", None)
         if isinstance(size, float):
             return f"sampler.step_size={size / 4:.2g}"
-        if self.energy is not None and space_of(self.energy) in DISCRETE:
-            return "path=rates, or a higher sampler.temperature"
-        return "target_accept=0.9" if isinstance(self.sampler, Tempering) else "a smaller sampler.step_size"
+        if isinstance(self.sampler, Tempering):
+            return "target_accept=0.9"
+        has_step = self.sampler is None or hasattr(self.sampler, "step_size")
+        return "a smaller sampler.step_size" if has_step else "path=rates, or a higher sampler.temperature"
 
 
 @runtime_checkable

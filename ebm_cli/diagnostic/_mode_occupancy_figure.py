@@ -30,7 +30,7 @@ def caption(found: ModeShares) -> str:
     """Return what is plotted, the main numbers, and what to look for."""
     occupancy, se = found.occupancy, found.se
     count = min(len(occupancy), MAX_BARS, MAX_NUMBERS)
-    numbers = ", ".join(f"{found.numbers[k]}: {occupancy[k]:.3f} ± {se[k]:.3f}" for k in range(count))
+    numbers = ", ".join(f"{found.labels[k]}: {occupancy[k]:.3f} ± {se[k]:.3f}" for k in range(count))
     more = f" and {len(occupancy) - MAX_NUMBERS} more" if len(occupancy) > MAX_NUMBERS else ""
     return (
         f"Fraction of draws in each mode, with standard errors over {len(found.fractions)} independent chains "
@@ -53,7 +53,7 @@ def bars(axes: Axes, found: ModeShares, missing: list[int]) -> None:
     for k in (k for k in missing if k < count):
         at = (k - (len(series) - 1) / 2 * width, occupancy[k] + se[k])
         axes.annotate("missing", at, (0, 4), textcoords="offset points", ha="center", rotation=90, fontsize=8)
-    axes.set_xticks(place, [str(number) for number in found.numbers[:count]])
+    axes.set_xticks(place, found.labels[:count])
     axes.set(xlabel="class" if found.names[0].startswith("class") else "mode", ylabel="fraction of draws")
     axes.grid(False, axis="x")
     axes.legend(fontsize=9)

@@ -17,6 +17,8 @@ from ebm_cli.wells.modes import find_modes, mode_fractions, place_of
 
 MAX_ROWS = 2000
 MAX_DESCENDED_ROWS = 500
+# The name of modes with little weight that are counted as one.
+OTHERS = "others"
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,12 @@ class ModeShares:
     exact: bool = True
     rows: int = 0
     points: Float[np.ndarray, "k 2"] | None = None
+
+    @property
+    def labels(self) -> list[str]:
+        """Short names for axes and captions."""
+        pairs = zip(self.names, self.numbers, strict=True)
+        return [name if name == OTHERS else str(number) for name, number in pairs]
 
     @property
     def occupancy(self) -> Float[np.ndarray, " k"]:

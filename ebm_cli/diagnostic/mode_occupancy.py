@@ -10,8 +10,9 @@ from ebm_cli.data import is_image
 from ebm_cli.data._rows import noisy_available_rows
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.diagnostic._class_shares import by_classes
+from ebm_cli.diagnostic._fixed_points import by_fixed_points
 from ebm_cli.diagnostic._mode_shares import ModeShares, by_basins, by_components, by_descent
-from ebm_cli.energy import CONTINUOUS
+from ebm_cli.energy import DISCRETE, space_of
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.estimate import Estimate, Picture, Result, all_refused, refused
 
@@ -20,7 +21,9 @@ UNITS = {"occupancy": None, "modes_missing": None}
 MIN_DIFFERENCE = 0.05
 MAX_BASIN_DIMENSION = 2
 MAX_LISTED = 4
-NO_REFERENCE = "the expected mode weights are unknown: they need data, or a model with at most two dimensions"
+NO_REFERENCE = (
+    "the expected mode weights are unknown: they need data, or a model with at most two dimensions or 16 bits"
+)
 
 
 class ModeOccupancy:
@@ -31,17 +34,18 @@ class ModeOccupancy:
     basins of E in one or two dimensions: ∫ exp(−E/T) over each basin by quadrature;
     classes of labeled images, by discriminant analysis of `features`: the fractions of the training rows;
     minima that draws and training rows descend to: the fractions of the training rows.
+    Discrete states have fixed points of asynchronous descent at T = 0 instead of minima: with up to 2¹⁶ states, with
+    the mass of all states that descend to each; otherwise with the fractions of the training rows. Those that have
+    less than `min_weight` of draws and references are counted as one mode, the others.
     Minima are one mode if the barrier between them is below barrier·T. `modes_missing` lists modes with a reference
     weight ≥ `min_weight` and an occupancy below `missing` times the reference, by more than four errors. Above two
     dimensions, a mode is not found if neither draws nor rows come near it.
 
-    barrier: minima separated by a lower barrier are one mode, in T (> 0).
+    barrier: minima of continuous states separated by a lower barrier are one mode, in T (> 0).
     min_weight: reference weight below which a mode is never missing (in [0, 1]).
     missing: fraction of the reference below which a mode is missing (in [0, 1]).
     draws: states per chain that are classified, or from which descent starts (≥ 1).
     """
-
-    spaces = CONTINUOUS
 
     def __init__(self, barrier: float, min_weight: float, missing: float, draws: int) -> None:
         check.positive("barrier", barrier)
@@ -72,7 +76,8 @@ class ModeOccupancy:
         data, event = context.data, chains.event
         if isinstance(energy, GaussianMixture) and temperature == 1:
             return by_components(energy, chains)
-        if len(event) == 1 and event[0] <= MAX_BASIN_DIMENSION:
+        is_discrete = space_of(energy) in DISCRETE
+        if not is_discrete and len(event) == 1 and event[0] <= MAX_BASIN_DIMENSION:
             found = by_basins(energy, temperature, chains, data, self.barrier)
             if found is not None:
                 return found
@@ -81,6 +86,8 @@ class ModeOccupancy:
             train = noisy_available_rows(data, 0)
             if train.y is not None:
                 return by_classes(energy, few, data, train)
+        if is_discrete:
+            return by_fixed_points(energy, temperature, chains, self.draws, data, self.min_weight)
         return by_descent(energy, temperature, few, data, self.barrier)
 
     def _compare(self, found: ModeShares) -> tuple[list[int], list[int]]:

@@ -5,17 +5,19 @@ import math
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from ebm_cli import check
+from ebm_cli.data import Data
 from ebm_cli.diagnostic import ChainContext
+from ebm_cli.diagnostic._spurious_attractors import Attractors, estimates_of, find_attractors
 from ebm_cli.diagnostic._valley_mass import FAR_QUANTILE, MAX_LISTED, ValleySummary, spurious_valleys
 from ebm_cli.diagnostic._valley_search import search, training_rows
-from ebm_cli.energy import CONTINUOUS
+from ebm_cli.energy import DISCRETE, space_of
 from ebm_cli.estimate import Estimate, Picture, Result, all_refused
 from ebm_cli.rng import generator
 from ebm_cli.wells.descent import distances
-from ebm_cli.wells.low_energy import SHELL_SIZE, anneal_to_temperature, repeat_rows
+from ebm_cli.wells.low_energy import N_KEPT, SHELL_SIZE, anneal_to_temperature, repeat_rows
 
 NAME = "spurious_valleys"
 NEAR_CHAINS = 1000
@@ -43,13 +45,17 @@ class SpuriousValleys:
     1 of 20 at 0.4. Above some 50 dimensions chains that start near the data do not reach equilibrium in time. Masses
     are then correct only to a few nats.
 
-    starts: evaluations of E (≥ 1000).
+    Discrete states: 1 % of `starts` states, drawn uniformly, follow asynchronous updates at T = 0 to fixed points. One
+    is spurious if its overlap with every data row, as in diagnostic=recall, is below 0.95 and below that of 95 % of the
+    held-out rows. If E is symmetric, opposites of rows count as rows (Hopfield, 1982). `spurious_starts` is the
+    fraction of these states, and `spurious_mass` that of the chains' draws, that lead to spurious fixed points. T may
+    be 0. The other parameters are not used.
+
+    starts: points of the search; 1 % of them descend (≥ 1000).
     reach: radius of the search beyond the data's, in standard deviations (> 0).
     initial_temperature_ratio: temperature at which annealing starts, in T (≥ 1).
     min_mass: fraction of the mass from which a valley counts (in [0, 1]).
     """
-
-    spaces = CONTINUOUS
 
     def __init__(self, starts: int, reach: float, initial_temperature_ratio: float, min_mass: float) -> None:
         check.count("starts", starts, minimum=SHELL_SIZE)
@@ -64,8 +70,10 @@ class SpuriousValleys:
         self.min_mass = min_mass
 
     def __call__(self, context: ChainContext) -> Result:
-        reason = context.lacks("valleys have no mass")
         energy, T, data = context.energy, context.temperature, context.data
+        if energy is not None and data is not None and space_of(energy) in DISCRETE:
+            return self._attractors(energy, data, context)
+        reason = context.lacks("valleys have no mass")
         if energy is not None and data is None:
             reason = NO_DATA
         chains = context.screened.usable
@@ -81,6 +89,13 @@ class SpuriousValleys:
         summary = ValleySummary(energy, T, data, rows, found, valleys, self.starts, first, last)
         reasons = [*context.screened.warnings, *leaving_data_warning(near, rows), *valley_reasons(summary)]
         return Result({NAME: count_of(summary).with_caution(reasons)}, summary, picture)
+
+    def _attractors(self, energy: nn.Module, data: Data, context: ChainContext) -> Result:
+        """Return the spurious fixed points of discrete states."""
+        chains = context.screened.usable if context.temperature else None
+        found = find_attractors(energy, data, chains, self.starts * N_KEPT // SHELL_SIZE)
+        notes = [f"spurious fixed point: {found.describe(k)}" for k in found.heaviest(MAX_LISTED)]
+        return Result(estimates_of(found), found, picture, notes)
 
 
 def count_of(summary: ValleySummary) -> Estimate:
@@ -124,6 +139,10 @@ def leaving_data_warning(near: Float[Tensor, "n *event"], rows: Float[Tensor, "r
 
 def picture(result: Result) -> Picture:
     """Draw the valleys: in the plane, as images, or by energy and distance to the data."""
+    if isinstance(result.arrays, Attractors):
+        from ebm_cli.diagnostic._spurious_attractors_figure import draw_attractors
+
+        return draw_attractors(result.arrays)
     from ebm_cli.diagnostic._spurious_valleys_figure import draw
 
     return draw(result.arrays)

@@ -11,8 +11,8 @@ from ebm_cli.data import Data
 def stored_patterns(data: Data | None, event: tuple[int, ...] | None) -> Float[Tensor, "patterns *event"]:
     """Return the training rows, on the CPU in double precision. Raises InputError without data of this shape."""
     if data is None:
-        raise InputError("stores the rows of data: choose data, such as data=patterns")
+        raise InputError("data must be chosen for an energy that stores its rows, such as data=patterns")
     x = data.split("train").x
     if event is not None and tuple(x.shape[1:]) != tuple(event):
-        raise InputError(f"stores rows of shape {list(event)}, but those of the data have shape {list(x.shape[1:])}")
+        raise InputError(f"event is {list(event)}, but the rows of data that are stored have shape {list(x.shape[1:])}")
     return x.detach().to("cpu", torch.float64)

@@ -50,7 +50,7 @@ class Hopfield(nn.Module):
         else:
             patterns = stored_patterns(data, event)
             self.event = tuple(patterns.shape[1:])
-            weight, bias = weights_of(patterns.flatten(1).sign(), storage, values)
+            weight, bias = weights_of(2 * (patterns.flatten(1) > 0).double() - 1, storage, values)
         self.space, self.sites = values, Sites(values, self.event)
         self.weight, self.bias = nn.Parameter(weight.to(dtype)), nn.Parameter(bias.to(dtype))
 

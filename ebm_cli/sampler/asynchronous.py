@@ -43,7 +43,7 @@ class Asynchronous:
                 u = torch.rand(logits.shape[:2], generator=rng, dtype=x.dtype, device=x.device)
                 numbers = choose(logits / self.temperature, u)
             else:
-                numbers = lowest_values(logits, sites.numbers(x)[:, group])
+                numbers = lowest_values(logits, sites.numbers(x, group))
             x = replace_sites(sites, x, group, numbers)
         e = energy(x)
         return EnergyState(x, e), unadjusted_info(e, sites.count)

@@ -82,7 +82,8 @@ def state_figures(parts: Parts, trajectory: Trajectory) -> dict[str, Picture]:
 def shows_sites(parts: Parts) -> bool:
     """Return True for discrete states that no data set can show better."""
     is_table = hasattr(parts.data, "columns")
-    return space_of(parts.energy) in DISCRETE and not is_image(parts.event) and not is_table
+    has_pictures = parts.data is not None and is_image(parts.event)
+    return space_of(parts.energy) in DISCRETE and not has_pictures and not is_table
 
 
 def shown_states(trajectory: Trajectory) -> tuple[Tensor, str]:

@@ -12,6 +12,7 @@ from ebm_cli import rng
 from ebm_cli.assembly.components import Parts
 from ebm_cli.chain.loop import Trajectory, run_chains
 from ebm_cli.chain.replica_search import PILOT_KERNEL, find_replicas, with_ladder
+from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Data
 from ebm_cli.data._rows import noisy_split
 from ebm_cli.energy import DISCRETE, frozen, space_of
@@ -45,6 +46,10 @@ class Likelihood:
     """
 
     def __init__(self, data: Data, seed: int, method: str | None) -> None:
+        if method == "replicas" and space_of(data) in DISCRETE:
+            raise InputError(
+                "trainer.track=replicas needs continuous states. Set trainer.nll_every for brackets of nll"
+            )
         self.data, self.seed, self.method = data, seed, method
         self.held_out = noisy_split(data, "held_out", 0).x[:MAX_ROWS]
         self.path = BasePath("auto", None, "auto", renew_every=1, data=data)

@@ -46,3 +46,26 @@ def test_a_recipes_regularizer_that_does_not_fit_is_left_out_by_name(here: Path,
     lines = "".join(capsys.readouterr())
     assert "left out: regularizer=" in lines
     assert set(stored(here, "trained")["regularizer"]) <= {"energy_magnitude"}
+
+
+@pytest.mark.parametrize("kernel", [[], ["sampler.kernel=gibbs_with_gradients"]], ids=["open", "typed"])
+def test_replica_exchange_on_discrete_states_takes_a_kernel_for_them(kernel: list[str], here: Path) -> None:
+    words = ["sample", "energy=ising", "event=[3,3]", "sampler=tempering", "path.replicas=3", *kernel, *QUICK]
+    assert main(words) == 0
+    target = stored(here)["sampler"]["kernel"]["_target_"]
+    assert target.endswith("GibbsWithGradients" if kernel else "gibbs.Gibbs")
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["path=rates"], "sampler cannot follow path=rates in training yet"),
+        (["trainer.track=replicas"], "trainer.track=replicas needs continuous states"),
+    ],
+)
+def test_what_training_cannot_do_on_discrete_states_is_refused_in_one_line(
+    words: list[str], problem: str, here: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["train", "energy=rbm", "data=digits_binary", *words, *TRAINING, "out=trained"]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert problem in line

@@ -92,3 +92,17 @@ def test_a_coordinate_that_never_changes_does_not_hide_the_others() -> None:
     found = build("diagnostic", "autocorrelation")(ChainContext(both)).estimates["iat_max"]
     assert (found.value, found.se) == (iat_max(x).value, iat_max(x).se)
     assert found.verdict == "caution" and "x[1] never moved in any chain" in found.reason
+
+
+@pytest.mark.parametrize("name", ["ising", "potts"])
+def test_the_hamming_distance_of_independent_sites_has_the_time_of_one_site(name: str) -> None:
+    """Each site changes with probability 0.1 per step: ρ = 0.8 for sites, and for sums over them."""
+    random = np.random.default_rng(0)
+    first = random.integers(2, size=(32, 1, 12))
+    numbers = np.concatenate([first, first + np.cumsum(random.random((32, 4000, 12)) < 0.1, axis=1)], axis=1) % 2
+    x = np.eye(2)[numbers] if name == "potts" else 2.0 * numbers - 1
+    energy = build("energy", name, {"graph": "complete"}, event=(12, 2) if name == "potts" else (12,))
+    chains = Chains(x=x, potential=numbers.sum(2).astype(float))
+    rows = build("diagnostic", "autocorrelation")(ChainContext(chains, energy, 1.0)).estimates
+    for row in ("iat_hamming", "iat_energy"):
+        assert rows[row].verdict == "ok" and abs(rows[row].value - 9) < 4 * rows[row].se

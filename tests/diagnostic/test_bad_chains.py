@@ -9,7 +9,7 @@ from ebm_cli.estimate import Estimate
 from ebm_cli.mixing.verdict import assess_mixing
 from tests.contract import build, options
 
-LOOK_AT_NO_DRAW = {"phases"}
+LOOK_AT_NO_DRAW = {"phases", "recall"}
 EVERY = pytest.mark.parametrize("name", ["mixing", *sorted(set(options("diagnostic")) - LOOK_AT_NO_DRAW)])
 CHAINS, DRAWS, BAD = 8, 400, 3
 UNDEFINED_WHEN_STUCK = {"r_hat_max", "mixing"}
@@ -104,3 +104,19 @@ def test_a_single_chain_is_refused(name: str) -> None:
     for key, estimate in examined(name, draws(chains=1)).items():
         assert estimate.verdict == "refused", key
         assert "Increase chains" in estimate.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "temperature", "remedy"),
+    [
+        ("asynchronous", 0.0, "sampler.temperature=1: at T = 0"),
+        ("asynchronous", 0.5, "a higher sampler.temperature"),
+        ("mala", 1.0, "sampler.step_size=0."),
+    ],
+)
+def test_the_remedy_for_chains_that_never_moved_is_a_key_of_their_sampler(
+    name: str, temperature: float, remedy: str
+) -> None:
+    sampler = build("sampler", name, {"temperature": temperature})
+    context = ChainContext(Chains(x=np.ones((4, 10, 6))), None, temperature, sampler)
+    assert remedy in assess_mixing(context, 0).estimate.reason

@@ -1,16 +1,21 @@
 """Self-transition: Σ πᵢ P_ii of a chain with a known transition matrix."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from ebm_cli.chain.chains import Chains
 from ebm_cli.chain.loop import run_chains
 from ebm_cli.diagnostic import ChainContext
+from ebm_cli.energy.ising import Ising
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.estimate import Estimate
 from ebm_cli.sampling.fresh_chains import to_chains
 from tests.contract import build
+from tests.sampler.discrete import probabilities, single_site_matrix, sites_and_states, state_numbers
 
 LEAVE = np.array([0.1, 0.4])  # 1 − P₀₀, 1 − P₁₁
 STATIONARY = LEAVE[::-1] / LEAVE.sum()
@@ -93,3 +98,43 @@ def test_kernels_without_a_test_never_stay_however_thin(rng: torch.Generator) ->
 def test_kernels_whose_acceptance_is_another_thing_are_refused_when_thinned(rng: torch.Generator) -> None:
     done = run_chains(build("sampler", "nuts"), Quadratic([1.0], None), torch.randn(8, 1), 60, rng, thin=6)
     assert self_transition(to_chains(done, 6)).verdict == "refused"
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("name", ["gibbs", "gibbs_with_gradients", "asynchronous"])
+def test_kernels_of_discrete_states_stay_as_often_as_their_matrices_say(name: str, rng: torch.Generator) -> None:
+    """Σ πᵢ P_ii on four spins, from the energies of all states."""
+    energy, T = Ising(0.5, 0.2, "complete", "spin", False, (4,)).requires_grad_(False), 1.5
+    sites, x = sites_and_states(energy)
+    p, each = probabilities(energy, T), [single_site_matrix(energy, site, T) for site in range(sites.count)]
+    matrix = {
+        "gibbs": torch.linalg.multi_dot(each),
+        "gibbs_with_gradients": gibbs_with_gradients_matrix(energy, T),
+        "asynchronous": torch.linalg.matrix_power(torch.stack(each).mean(0), sites.count),
+    }[name]
+    start = x[torch.multinomial(p, 500, replacement=True, generator=rng)]
+    sampler = build("sampler", name, {"temperature": T} | ({"updates": 1} if name == "gibbs_with_gradients" else {}))
+    found = self_transition(to_chains(run_chains(sampler, energy, start, 400, rng), 1))
+    # In asynchronous updates all chains share their sites, which varies P_ii from step to step.
+    shared = float((each_order(energy, each) @ p).std()) / 400**0.5 if name == "asynchronous" else 0.0
+    assert abs(found.value - float(p @ matrix.diagonal())) < 4 * (found.se**2 + shared**2) ** 0.5
+
+
+def each_order(energy: nn.Module, each: list[Tensor]) -> Tensor:
+    """The diagonals of the matrices of all orders in which sites may be drawn."""
+    orders = itertools.product(each, repeat=len(each))
+    return torch.stack([torch.linalg.multi_dot(order).diagonal() for order in orders])
+
+
+def gibbs_with_gradients_matrix(energy: nn.Module, T: float) -> Tensor:
+    """The transition matrix of one proposal, q ∝ exp(Δ/2T) with Δ the first-order change of −E, and its test."""
+    sites, x = sites_and_states(energy)
+    x = x.requires_grad_(True)
+    e = energy(x)
+    (grad,) = torch.autograd.grad(e.sum(), x)
+    x, e = x.detach(), e.detach()
+    q = (x * grad / T).softmax(1)
+    y = state_numbers(sites, (x[:, None] * (1 - 2 * torch.eye(sites.count))).flatten(0, 1)).view(q.shape)
+    back = q[y, torch.arange(sites.count)]
+    accept = (((e[:, None] - e[y]) / T).exp() * back / q).clamp(max=1)
+    return torch.zeros(len(x), len(x)).scatter(1, y, q * accept) + torch.diag(1 - (q * accept).sum(1))

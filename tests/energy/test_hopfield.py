@@ -68,6 +68,14 @@ def test_units_of_both_kinds_of_values_have_the_same_energies(storage: str, rng:
     torch.testing.assert_close(difference, difference[:1].expand(30))
 
 
+@pytest.mark.parametrize("storage", ["hebbian", "pseudo_inverse"])
+def test_rows_of_zeros_and_ones_are_stored_like_the_same_rows_of_spins(storage: str) -> None:
+    patterns = rows((12,))
+    spin, binary = (Hopfield(storage, "binary", None, data) for data in (patterns, Rows((patterns.x + 1) / 2)))
+    torch.testing.assert_close(spin.weight, binary.weight)
+    torch.testing.assert_close(spin.bias, binary.bias)
+
+
 def test_it_needs_rows_to_store() -> None:
     with pytest.raises(InputError, match="choose data, such as data=patterns"):
         Hopfield("hebbian", "spin", (4,), None)

@@ -59,6 +59,14 @@ def state_numbers(sites: Sites, x: Tensor) -> Tensor:
     return (sites.numbers(x) * powers).sum(1)
 
 
+def lowest_of_neighbors(energy: nn.Module) -> Tensor:
+    """The lowest energy of the states that differ in one site from each state."""
+    sites, x = sites_and_states(energy)
+    numbers = sites.numbers(x)
+    is_neighbor = (numbers[:, None] != numbers[None]).sum(2) == 1
+    return torch.where(is_neighbor, energy(x), torch.inf).amin(1)
+
+
 def step_counts(sampler: Sampler, energy: nn.Module, each: int, rng: torch.Generator) -> Tensor:
     """How many of `each` chains from every state are in every state after one step: row by initial state."""
     sites, x = sites_and_states(energy)
