@@ -142,8 +142,9 @@ class Assembly:
         energy, group = self.built.get("energy"), name.partition(".")[0]
         if energy is None or not self.follows_energy(name):
             return
-        if name == "sampler" and is_typed(group, self.chosen):
+        if name == "sampler" and (is_typed(group, self.chosen) or is_typed("path", self.chosen)):
             self.fit_kernel(energy)
+            return
         if is_typed(group, self.chosen):
             return
         with suppress(InputError):

@@ -77,7 +77,7 @@ def choose_sampler(parts: Parts, config: Config, x: Tensor, trained: Run | None,
     if needs_search(parts.sampler):
         return with_replicas(parts, config, x, terminal)
     if typed or not parts.sampler.temperature:
-        return SamplerChoice(parts, x)
+        return SamplerChoice(parts, x, dict(parts.replaced))
     if has_typed_path(config):
         return along_typed_path(parts, config, x, terminal)
     if space_of(parts.energy) in DISCRETE:

@@ -32,7 +32,7 @@ def test_a_typed_sampler_is_refused_with_those_that_fit(here: Path, capsys: pyte
 
 @pytest.mark.parametrize(("energy", "sampler"), [("rbm", "Gibbs"), ("mlp", "GibbsWithGradients")])
 def test_training_on_binary_rows_takes_a_sampler_that_the_energy_allows(energy: str, sampler: str, here: Path) -> None:
-    words = ["train", f"energy={energy}", "data=digits_binary", "regularizer=[]", *TRAINING, "out=trained"]
+    words = ["train", f"energy={energy}", "data=digits_binary", "experiment=null", *TRAINING, "out=trained"]
     assert main(words) == 0
     assert stored(here, "trained")["sampler"]["_target_"].endswith(f".{sampler}")
     # It is the sampler of the run.

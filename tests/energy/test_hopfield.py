@@ -77,5 +77,5 @@ def test_rows_of_zeros_and_ones_are_stored_like_the_same_rows_of_spins(storage: 
 
 
 def test_it_needs_rows_to_store() -> None:
-    with pytest.raises(InputError, match="choose data, such as data=patterns"):
+    with pytest.raises(InputError, match="data must be chosen for an energy that stores its rows"):
         Hopfield("hebbian", "spin", (4,), None)
