@@ -145,8 +145,12 @@ def test_composing_all_of_a_list_group_gives_a_node_each() -> None:
 
 
 @pytest.mark.parametrize("name", options("experiment"))
-def test_every_experiment_composes_and_its_parts_build(name: str) -> None:
+def test_every_experiment_composes_and_its_parts_build(name: str, tmp_path: Path) -> None:
     words = [f"experiment={name}", "device=cpu"]
+    if name == "categories":
+        table = tmp_path / "words.csv"
+        table.write_text("cap,odor\n" + "flat,none\nbell,foul\n" * 30)
+        words.append(f"data.path={table}")
     if name in options("data") and "path" in config("data", name):
         words.append(f"data.path={config('data', name)['path']}")
     composed = compose("train", parse(words), Base())
