@@ -61,7 +61,7 @@ WRONG = {
     "no renewal": ("train path=base path.renew_every=0", ["path.renew_every must be >= 1, got 0"]),
     "a kernel without a test": (
         "sample energy=double_well sampler.kernel=sgld",
-        ["sampler.kernel must name one of hmc, mala, nuts, got sgld"],
+        ["sampler.kernel must name one of hmc, mala, nuts, gibbs, gibbs_with_gradients, discrete_langevin, got sgld"],
     ),
     "no such kernel": ("sample energy=double_well sampler.kernel=hmcc", ["sampler.kernel must name one of", "'hmc'"]),
     "a ladder that falls": (
