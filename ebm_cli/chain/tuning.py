@@ -8,7 +8,7 @@ from typing import Any
 from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.sampler import Adjusted, HasLocalKernel, Sampler, Unadjusted
-from ebm_cli.sampler.tempering import has_exact_draws
+from ebm_cli.sampler.tempering import Tempering, has_exact_draws
 
 MIN_BURN_IN = 100
 # Keys that set the step of a sampler or of its kernel. If one was typed, adapt=auto tunes nothing.
@@ -55,7 +55,7 @@ class Tuning:
         short = isinstance(burn_in, int) and burn_in < MIN_BURN_IN
         if typed or short or not can_be_tuned(sampler):
             return dataclasses.replace(self, adapt="none")
-        scaled = isinstance(sampler, Adjusted) and not has_exact_draws(sampler)
+        scaled = isinstance(tuned_kernel(sampler), Adjusted) and not has_exact_draws(sampler)
         return dataclasses.replace(self, adapt="all" if scaled else "step")
 
     def check_fits(self, sampler: Sampler, burn_in: int) -> None:
@@ -75,4 +75,13 @@ class Tuning:
 
 def can_be_tuned(sampler: Sampler) -> bool:
     """Return True if burn-in can find the sampler's step size."""
-    return isinstance(sampler, Adjusted | Unadjusted | HasLocalKernel)
+    return isinstance(tuned_kernel(sampler), Adjusted | Unadjusted | HasLocalKernel)
+
+
+def tuned_kernel(sampler: Sampler) -> Sampler:
+    """Return the kernel whose step size burn-in finds: that of replica exchange, or the sampler itself.
+
+    From Python 3.12 on, isinstance() with a Protocol does not evaluate properties, so that replica exchange passes for
+    a kernel with a best acceptance whatever its kernel is.
+    """
+    return sampler.kernel if isinstance(sampler, Tempering) else sampler
