@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # What must come out on every Python: the exact answers behind train, sample, evaluate and diagnose, then all four verbs
 # from end to end.
 ORACLES := $(addprefix tests/,objective/test_score_matching.py objective/test_exact.py objective/test_gaussian_family.py \
-	sampler \
+	sampler path/test_rates.py \
 	energy/test_phi4.py partition/test_exact.py partition/test_quadrature.py metric/test_log_z.py metric/test_nll.py \
 	diagnostic/test_r_hat.py diagnostic/test_ess.py diagnostic/test_autocorrelation.py \
 	cli/test_verbs.py)
