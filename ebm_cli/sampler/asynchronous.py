@@ -7,13 +7,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import check
+from ebm_cli.data._sites import Sites
 from ebm_cli.energy import DISCRETE
-from ebm_cli.sampler import EnergyState, Info, State, unadjusted_info
-from ebm_cli.sampler._site_updates import choose, lowest_values, replace_sites, site_logits, sites_of
+from ebm_cli.sampler._site_kernel import SiteKernel
+from ebm_cli.sampler._site_updates import choose, lowest_values, replace_sites, site_logits
 
 
 @dataclass(frozen=True)
-class Asynchronous:
+class Asynchronous(SiteKernel):
     """As many updates as there are sites: a random site takes its value of lowest energy, or is drawn given the others.
 
     At T = 0 a site changes only if that lowers E, so that E never rises and chains end in a minimum (Hopfield, 1982).
@@ -31,11 +32,9 @@ class Asynchronous:
     def __post_init__(self) -> None:
         check.non_negative("temperature", self.temperature)
 
-    def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> EnergyState:  # noqa: ARG002
-        return EnergyState(x, energy(x))
-
-    def step(self, energy: nn.Module, state: State | EnergyState, rng: torch.Generator) -> tuple[EnergyState, Info]:
-        x, sites = state.x, sites_of(energy, state.x)
+    def moved(
+        self, energy: nn.Module, sites: Sites, x: Float[Tensor, "n *event"], rng: torch.Generator
+    ) -> tuple[Float[Tensor, "n *event"], int]:
         order = torch.randint(sites.count, (sites.count, 1), generator=rng, device=x.device)
         for group in order.unbind(0):
             logits = site_logits(energy, sites, x, group)
@@ -45,5 +44,4 @@ class Asynchronous:
             else:
                 numbers = lowest_values(logits, sites.numbers(x, group))
             x = replace_sites(sites, x, group, numbers)
-        e = energy(x)
-        return EnergyState(x, e), unadjusted_info(e, sites.count)
+        return x, sites.count

@@ -7,13 +7,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import check
+from ebm_cli.data._sites import Sites
 from ebm_cli.energy import DISCRETE, HiddenUnits, offers
-from ebm_cli.sampler import EnergyState, Info, State, unadjusted_info, uniform_like
-from ebm_cli.sampler._site_updates import choose, replace_sites, site_groups, site_logits, sites_of
+from ebm_cli.sampler import uniform_like
+from ebm_cli.sampler._site_kernel import SiteKernel
+from ebm_cli.sampler._site_updates import choose, replace_sites, site_groups, site_logits
 
 
 @dataclass(frozen=True)
-class Gibbs:
+class Gibbs(SiteKernel):
     """One sweep: every site i is drawn from p(xᵢ | others) ∝ exp(−E/T) (Geman and Geman, 1984).
 
     Exact: each draw leaves exp(−E/T) invariant. Sites that are independent given the others, such as the two colors of
@@ -38,22 +40,11 @@ class Gibbs:
             lambda: check.one_of("scan", self.scan, ["systematic", "random"]),
         )
 
-    def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> EnergyState:  # noqa: ARG002
-        return EnergyState(x, energy(x))
-
-    def step(self, energy: nn.Module, state: State | EnergyState, rng: torch.Generator) -> tuple[EnergyState, Info]:
-        if offers(energy, HiddenUnits):
-            x, evaluations = draw_through_hidden_units(energy, state.x, self.temperature, rng), 2
-        else:
-            x, evaluations = self.swept(energy, state.x, rng)
-        e = energy(x)
-        return EnergyState(x, e), unadjusted_info(e, evaluations)
-
-    def swept(
-        self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator
+    def moved(
+        self, energy: nn.Module, sites: Sites, x: Float[Tensor, "n *event"], rng: torch.Generator
     ) -> tuple[Float[Tensor, "n *event"], int]:
-        """Return the states after one sweep, and the number of evaluations that it counts as."""
-        sites = sites_of(energy, x)
+        if offers(energy, HiddenUnits):
+            return draw_through_hidden_units(energy, x, self.temperature, rng), 2
         groups = site_groups(energy, sites, x.device)
         if self.scan == "random":
             groups = torch.randint(sites.count, (sites.count, 1), generator=rng, device=x.device).unbind(0)

@@ -7,14 +7,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import check
+from ebm_cli.data._sites import Sites
 from ebm_cli.energy import DISCRETE
-from ebm_cli.sampler import EnergyState, Info, State, unadjusted_info
 from ebm_cli.sampler._clusters import clusters
-from ebm_cli.sampler._site_updates import sites_of
+from ebm_cli.sampler._site_kernel import SiteKernel
 
 
 @dataclass(frozen=True)
-class SwendsenWang:
+class SwendsenWang(SiteKernel):
     """Equal neighbors are joined with probability 1 − exp(−D/T), and each cluster takes a value at random.
 
     Swendsen and Wang, 1987; D is the energy of different values of a pair minus that of equal values. Exact: values and
@@ -33,14 +33,10 @@ class SwendsenWang:
     def __post_init__(self) -> None:
         check.positive("temperature", self.temperature)
 
-    def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> EnergyState:  # noqa: ARG002
-        return EnergyState(x, energy(x))
-
-    def step(self, energy: nn.Module, state: State | EnergyState, rng: torch.Generator) -> tuple[EnergyState, Info]:
-        sites = sites_of(energy, state.x)
-        labels = clusters(energy, sites, state.x, self.temperature, rng)
+    def moved(
+        self, energy: nn.Module, sites: Sites, x: Float[Tensor, "n *event"], rng: torch.Generator
+    ) -> tuple[Float[Tensor, "n *event"], int]:
+        labels = clusters(energy, sites, x, self.temperature, rng)
         # As many values as there could be clusters.
         values = torch.randint(sites.values, (labels.numel(),), generator=rng, device=labels.device)
-        x = sites.states(values[labels], state.x.dtype)
-        e = energy(x)
-        return EnergyState(x, e), unadjusted_info(e, 1)
+        return sites.states(values[labels], x.dtype), 1
