@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from ebm_cli import check
 from ebm_cli.assembly.build import locate
 from ebm_cli.assembly.permission import Config
+from ebm_cli.chain.screening import join_names
 from ebm_cli.check import InputError, Problems
 from ebm_cli.energy import SPACES, space_of, works_on
 from ebm_cli.run import shipped
@@ -57,12 +58,7 @@ def parts_that_fit(
 
 def misfit(group: str, name: str, part: Any, space: str, energy: str) -> str:
     """Return that a part does not work on states of this space."""
-    return f"{group}={name} works on {listed(sorted(part.spaces))} states; energy={energy} has {space} states"
-
-
-def listed(names: list[str]) -> str:
-    """Return 'a', 'a and b', or 'a, b and c'."""
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return f"{group}={name} works on {join_names(sorted(part.spaces))} states; energy={energy} has {space} states"
 
 
 def options_that_fit(group: str, space: str) -> str:

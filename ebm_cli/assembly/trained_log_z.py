@@ -7,9 +7,9 @@ from ebm_cli import partition
 from ebm_cli.check import InputError
 from ebm_cli.data import Data
 from ebm_cli.data._rows import noisy_available_rows
-from ebm_cli.energy import ExactLogZ, offers
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.partition import Budget, Integrand
+from ebm_cli.partition.closed_form import closed_form_log_z
 from ebm_cli.partition.settings import DEFAULT_SETTINGS
 
 # The seed is fixed, because the log Z of an energy must not depend on the run that uses it.
@@ -24,14 +24,8 @@ def log_z_of(
     data: the training data of the energy. They show where its mass is.
     budget, target: arguments of `Budget`.
     """
-    if offers(energy, ExactLogZ):
-        try:
-            exact = energy.log_z(temperature)
-        except ValueError:
-            # The energy has no closed form at this temperature.
-            pass
-        else:
-            return Estimate(exact, lower=exact, upper=exact, unit="nats", reasons=("closed form",))
+    if exact := closed_form_log_z(energy, temperature, "closed form"):
+        return exact
     rows, noise = (None, 0.0) if data is None else (noisy_available_rows(data, 0), data.noise)
     integrand = Integrand.from_data(energy, temperature, event, rows, noise, SEED)
     try:

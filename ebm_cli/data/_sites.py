@@ -1,11 +1,12 @@
 """The sites of discrete states, each with one of finitely many values."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ebm_cli.check import InputError
@@ -51,9 +52,14 @@ class Sites:
         return self.event[-1] if self.space == "categorical" else 2
 
     @property
-    def log_states(self) -> float:
-        """Return the log of the number of states, d log k."""
-        return self.count * math.log(self.values)
+    def bits(self) -> float:
+        """Return the logarithm of the number of states to base 2, d log₂ k."""
+        return self.count * math.log2(self.values)
+
+    @property
+    def n_states(self) -> int:
+        """Return the number of states, kᵈ."""
+        return self.values**self.count
 
     @property
     def description(self) -> str:
@@ -89,6 +95,22 @@ class Sites:
         index = torch.arange(first, last, device=device)
         powers = self.values ** torch.arange(self.count - 1, -1, -1, device=device)
         return self.states(index[:, None] // powers % self.values, dtype)
+
+    def blocks(self, size: int, device: torch.device, dtype: torch.dtype) -> Iterator[Float[Tensor, "n *event"]]:
+        """Yield all states in their order, at most `size` at a time."""
+        for first in range(0, self.n_states, size):
+            yield self.enumerated(first, min(first + size, self.n_states), device, dtype)
+
+    def all_states(self, device: torch.device, dtype: torch.dtype) -> Float[Tensor, "n *event"]:
+        """Return all states."""
+        return self.enumerated(0, self.n_states, device, dtype)
+
+    def with_other_values(
+        self, numbers: Int[Tensor, "n d"], changed: Bool[Tensor, "n d"], rng: torch.Generator
+    ) -> Int[Tensor, "n d"]:
+        """Return the numbers with another value, drawn uniformly, at the sites that are to be changed."""
+        shift = torch.randint(1, self.values, numbers.shape, generator=rng, device=numbers.device)
+        return (numbers + shift * changed) % self.values
 
     def contain(self, x: Float[Tensor, "n *event"]) -> bool:
         """Return True if all rows are states of this space."""

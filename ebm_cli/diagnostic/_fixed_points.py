@@ -45,12 +45,12 @@ def by_fixed_points(
     Fixed points are joined if each has less than `min_weight` of the draws and of every reference.
     """
     sites = Sites(space_of(energy), chains.event)
-    is_small = sites.values**sites.count <= MAX_ENUMERATED
+    is_small = sites.n_states <= MAX_ENUMERATED
     few = chains.x if is_small else chains.thinned(draws)
     x = states_of(energy, few.reshape(-1, *chains.event))
     rows = rows_of(data, MAX_DESCENDED_ROWS)
     rows = x[:0] if rows is None else rows.to(x)
-    states = sites.enumerated(0, sites.values**sites.count if is_small else 0, x.device, x.dtype)
+    states = sites.enumerated(0, sites.n_states if is_small else 0, x.device, x.dtype)
     found = find_fixed_points(energy, torch.cat([x, rows, states]), "mode_occupancy")
     of_draws, of_rows, of_states = np.split(found.number, np.cumsum([len(x), len(rows)]))
     k, references = len(found.x), {}

@@ -111,8 +111,7 @@ def corrupted(
     """Return the states with another value, drawn uniformly, at this number of random sites of each."""
     numbers = sites.numbers(x)
     order = torch.rand(numbers.shape, generator=rng, device=x.device).argsort(1)
-    shift = torch.randint(1, sites.values, numbers.shape, generator=rng, device=x.device)
-    return sites.states((numbers + shift * (order < changed)) % sites.values, x.dtype)
+    return sites.states(sites.with_other_values(numbers, order < changed, rng), x.dtype)
 
 
 def over_cues(values: Float[np.ndarray, "cue pattern"], meaning: str) -> Estimate:

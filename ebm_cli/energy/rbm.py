@@ -81,12 +81,8 @@ class RBM(nn.Module):
             raise ValueError(f"both layers have more than {MAX_ENUMERATED_UNITS} units: {size} and {hidden}")
         offset = torch.full_like(b, self.offset)
         layers = (a, mu, W, b, offset) if size <= hidden else (b, offset, W.T, a, mu)
-        count = 2 ** min(size, hidden)
         sites = Sites("binary", (min(size, hidden),))
-        blocks = [
-            log_sum(sites.enumerated(first, min(first + BLOCK, count), a.device, a.dtype), *layers, temperature)
-            for first in range(0, count, BLOCK)
-        ]
+        blocks = [log_sum(x, *layers, temperature) for x in sites.blocks(BLOCK, a.device, a.dtype)]
         return torch.stack(blocks).logsumexp(0)
 
 

@@ -65,5 +65,4 @@ class EnergyDiscrepancy(Objective):
         sites = Sites(space, tuple(x.shape[1:]))
         numbers = sites.numbers(x)
         changes = torch.rand(numbers.shape, generator=rng, device=x.device) < self.change_probability
-        shift = torch.randint(1, sites.values, numbers.shape, generator=rng, device=x.device)
-        return sites.states((numbers + shift * changes) % sites.values, x.dtype)
+        return sites.states(sites.with_other_values(numbers, changes, rng), x.dtype)

@@ -54,11 +54,11 @@ class Exact(Objective):
         if self.grid is not None or closed_form_log_z(energy, self.temperature) is not None:
             return
         if (space := space_of(energy)) in DISCRETE:
-            log_states = Sites(space, event).log_states
-            if log_states > MAX_BITS * math.log(2):
+            bits = Sites(space, event).bits
+            if bits > MAX_BITS:
                 raise InputError(
                     f"objective=exact sums over all states where log Z has no closed form, at most 2^{MAX_BITS}, got "
-                    f"2^{log_states / math.log(2):.0f}. Use objective=contrastive or another objective without log Z"
+                    f"2^{bits:.0f}. Use objective=contrastive or another objective without log Z"
                 )
         else:
             raise InputError(
@@ -80,8 +80,7 @@ class Exact(Objective):
 def log_sum(energy: nn.Module, like: Float[Tensor, "n *event"], temperature: float) -> Float[Tensor, ""]:
     """Return log Σ exp(−E/T) over all states of the shape of these rows, in double precision."""
     sites = Sites(space_of(energy), tuple(like.shape[1:]))
-    x = sites.enumerated(0, sites.values**sites.count, like.device, like.dtype)
-    return (-energy(x).double() / temperature).logsumexp(0)
+    return (-energy(sites.all_states(like.device, like.dtype)).double() / temperature).logsumexp(0)
 
 
 def closed_form_log_z(energy: nn.Module, temperature: float) -> Tensor | None:

@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from ebm_cli.data._sites import Sites
-from ebm_cli.energy import ExactLogZ, device_of, frozen, offers, space_of
+from ebm_cli.energy import device_of, frozen, space_of
 from ebm_cli.estimate import Estimate, refused
+from ebm_cli.partition.closed_form import closed_form_log_z
 from ebm_cli.path._coordinates import Integrand
 
 # The largest number of bits whose states are enumerated, and the number of states per call of the energy.
@@ -23,26 +24,20 @@ def exact_log_z(integrand: Integrand) -> Estimate | None:
     Otherwise all states of up to 25 bits are enumerated. None beyond that.
     """
     energy, T = integrand.energy, integrand.temperature
+    if exact := closed_form_log_z(energy, T, "in closed form"):
+        return exact
     sites = Sites(space_of(energy), integrand.event)
-    if offers(energy, ExactLogZ):
-        try:
-            exact = energy.log_z(T)
-        except ValueError:
-            pass
-        else:
-            return Estimate(exact, lower=exact, upper=exact, unit="nats", reasons=("in closed form",))
-    if sites.log_states > MAX_BITS * math.log(2):
+    if sites.bits > MAX_BITS:
         return None
     return enumerated_log_z(energy, sites, T)
 
 
 def enumerated_log_z(energy: nn.Module, sites: Sites, temperature: float) -> Estimate:
     """Return log Z from the energies of all states, summed in double precision."""
-    count, device, dtype = sites.values**sites.count, device_of(energy), torch.get_default_dtype()
+    device, dtype = device_of(energy), torch.get_default_dtype()
     total, largest = torch.tensor(-torch.inf, dtype=torch.float64, device=device), 0.0
     with frozen(energy), torch.no_grad():
-        for first in range(0, count, BLOCK):
-            x = sites.enumerated(first, min(first + BLOCK, count), device, dtype)
+        for x in sites.blocks(BLOCK, device, dtype):
             u = energy(x).double() / temperature
             total = torch.logaddexp(total, (-u).logsumexp(0))
             finite = u[u.isfinite()]
@@ -50,5 +45,5 @@ def enumerated_log_z(energy: nn.Module, sites: Sites, temperature: float) -> Est
     value, error = float(total), ROUNDING * torch.finfo(dtype).eps * largest
     if not math.isfinite(value):
         return refused("the energy is not finite: no state has a probability", "nats")
-    reason = f"the sum over all {count:,} states"
+    reason = f"the sum over all {sites.n_states:,} states"
     return Estimate(value, lower=value - error, upper=value + error, unit="nats", reasons=(reason,))

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from ebm_cli.check import InputError
 from ebm_cli.data._sites import Sites
+from ebm_cli.density.bernoulli import independent
 from ebm_cli.energy import device_of
 from ebm_cli.path._annealing_path import AnnealingPath
 from ebm_cli.path._coordinates import UnchangedCoordinates
@@ -60,13 +61,9 @@ class RatesBase(nn.Module):
 
     def __init__(self, sites: Sites, rows: Float[Tensor, "n *event"] | None, like: Tensor) -> None:
         super().__init__()
-        self.sites, k = sites, sites.values
-        counts = torch.zeros(sites.count, k, dtype=torch.float64)
-        if rows is not None:
-            numbers = sites.numbers(rows).cpu()
-            counts = torch.stack([(numbers == value).double().sum(0) for value in range(k)], 1)
-        log_rates = (counts + PSEUDO_ROWS).log()
-        log_rates = log_rates - log_rates.logsumexp(1, keepdim=True)
+        self.sites = sites
+        numbers = torch.zeros(0, sites.count, dtype=torch.int64) if rows is None else sites.numbers(rows).cpu()
+        log_rates = independent(numbers, sites, PSEUDO_ROWS * sites.values).log_p[0]
         self.register_buffer("log_rates", log_rates.to(like), persistent=False)
         self.description = "independent sites" + (" with the rates of the rows" if rows is not None else "")
 

@@ -32,7 +32,7 @@ from ebm_cli.wells.modes import find_modes
 
 HMC = "ebm_cli.sampler.hmc.HMC"
 TEMPERING = "ebm_cli.sampler.tempering.Tempering"
-BASE_PATH, RATES_PATH = "ebm_cli.path.base.BasePath", "ebm_cli.path.rates.RatesPath"
+BASE_PATH = "ebm_cli.path.base.BasePath"
 # Descents start from the initial states of chains, multiplied by each of these.
 DESCENT_START_WIDTHS = (1.0, 3.0, 10.0)
 # Two minima with a lower barrier between them count as one well (in T).
