@@ -8,17 +8,17 @@ import torch
 from torch import nn
 
 from ebm_cli import check, rng
-from ebm_cli.assembly.build import INJECTED, asks, locate, make, parameters_of, with_role
+from ebm_cli.assembly.build import INJECTED, asks, make, parameters_of, with_role
 from ebm_cli.assembly.components import Parts
 from ebm_cli.assembly.composition import trained_parts
 from ebm_cli.assembly.permission import Config
-from ebm_cli.assembly.space_defaults import is_typed, moving_part, sampler_for, typed_keys
-from ebm_cli.assembly.spaces import check_spaces, misfit
+from ebm_cli.assembly.space_defaults import fitted, typed_keys
+from ebm_cli.assembly.spaces import check_spaces
 from ebm_cli.assembly.trial import try_energy
 from ebm_cli.chain.engine import resolve_engine
 from ebm_cli.check import InputError
 from ebm_cli.data import DataRecord
-from ebm_cli.energy import NO_EVENT, HiddenUnits, offers, space_of, works_on
+from ebm_cli.energy import NO_EVENT, HiddenUnits, offers
 from ebm_cli.energy._composition import TrainedComponent
 from ebm_cli.objective import Objective, check_compatible
 from ebm_cli.run import shipped
@@ -139,40 +139,21 @@ class Assembly:
 
     def fit_to_space(self, name: str) -> None:
         """Replace a sampler, or leave out a regularizer, that the line did not choose and that does not work here."""
-        energy, group = self.built.get("energy"), name.partition(".")[0]
+        energy = self.built.get("energy")
         if energy is None or not self.follows_energy(name):
             return
-        if name == "sampler" and (is_typed(group, self.chosen) or is_typed("path", self.chosen)):
-            self.fit_kernel(energy)
-            return
-        if is_typed(group, self.chosen):
-            return
+        # A class that cannot be imported is reported when it is built.
         with suppress(InputError):
-            node = self.nodes[name]
-            part, space = moving_part(node), space_of(energy)
-            if works_on(part, space):
+            found = fitted(name, self.nodes[name], energy, shipped.option_or_class(self.nodes["energy"]), self.chosen)
+            if found is None:
                 return
-            own = shipped.option_or_class(self.nodes["energy"])
-            reason = misfit(group, shipped.option_or_class(node), part, space, own)
-            if group == "regularizer":
+            self.notes.append(found.note)
+            if found.node is not None:
+                self.nodes[name] = self.replaced[name] = found.node
+            else:
                 del self.nodes[name]
-                self.notes.append(f"left out: {reason}")
-                self.replaced["regularizer"] = {
-                    key.partition(".")[2]: node for key, node in self.nodes.items() if key.startswith("regularizer.")
-                }
-            elif node := sampler_for(energy, self.nodes[name]):
-                self.nodes[name] = self.replaced[group] = node
-                self.notes.append(f"sampler: {shipped.option_or_class(node)}, because {reason}")
-
-    def fit_kernel(self, energy: Any) -> None:
-        """Replace the kernel of replica exchange that was typed without one, if it does not work on the states."""
-        node, is_open = self.nodes["sampler"], not any(key.startswith("sampler.kernel") for key in self.chosen)
-        with suppress(InputError):
-            kernel = moving_part(node)
-            if is_open and kernel is not locate(node.get("_target_")) and not works_on(kernel, space_of(energy)):
-                own = sampler_for(energy, {})
-                self.nodes["sampler"] = self.replaced["sampler"] = node | {"kernel": own}
-                self.notes.append(f"sampler.kernel: {shipped.option_or_class(own or {})} moves the replicas")
+                kept = {key.partition("."): node for key, node in self.nodes.items()}
+                self.replaced["regularizer"] = {key[2]: node for key, node in kept.items() if key[0] == "regularizer"}
 
     def stream(self, name: str) -> str:
         """Return the name of the stream of random numbers that initializes a group's layers."""
