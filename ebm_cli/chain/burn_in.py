@@ -13,7 +13,7 @@ from ebm_cli.chain.preconditioning import Units
 from ebm_cli.chain.step_size_tuners import make_tuner, mean_gradients, with_current_step_sizes
 from ebm_cli.chain.tuning import Tuning
 from ebm_cli.sampler import HasLocalKernel, Sampler
-from ebm_cli.sampler._replica_exchange import Replicas
+from ebm_cli.sampler._replicas import Replicas
 from ebm_cli.sampler.tempering import Tempering
 
 # Fractions of the burn-in after which scales and places are set. The last part tunes only the step size.

@@ -16,7 +16,7 @@ from ebm_cli.chain.tuning import Tuning
 from ebm_cli.energy import check_bounded, frozen
 from ebm_cli.run.terminal import ignore_progress, never_stop
 from ebm_cli.sampler import EnergyState, Sampler, State
-from ebm_cli.sampler._replica_exchange import Replicas, ReplicaStates
+from ebm_cli.sampler._replicas import Replicas, ReplicaStates
 from ebm_cli.sampler.tempering import Tempering
 
 

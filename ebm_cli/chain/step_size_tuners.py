@@ -14,7 +14,7 @@ from ebm_cli.chain.tuning import Tuning
 from ebm_cli.energy import energy_and_grad
 from ebm_cli.rng import normal_like
 from ebm_cli.sampler import Adjusted, Info, Sampler, Unadjusted
-from ebm_cli.sampler._replica_exchange import Replicas
+from ebm_cli.sampler._replicas import Replicas
 from ebm_cli.sampler.tempering import Tempering
 
 # Smallest step size, in units of the first step size.

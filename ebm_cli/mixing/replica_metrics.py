@@ -6,7 +6,7 @@ from jaxtyping import Float
 from ebm_cli import figure
 from ebm_cli.chain.quantities import mean_over_chains
 from ebm_cli.estimate import Estimate, Picture, refused
-from ebm_cli.sampler._replica_exchange import Replicas
+from ebm_cli.sampler._replicas import Replicas
 
 # Neighbors that swap less often pass hardly anything on.
 MIN_SWAP_RATE = 0.1

@@ -1,21 +1,18 @@
 """Probes: extra chains that start farther out, to test whether the result depends on the starting points."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.special import entr
 from torch import Tensor, nn
 
 from ebm_cli.chain.chains import Chains
-from ebm_cli.chain.loop import Trajectory, run_chains
+from ebm_cli.chain.loop import run_chains
 from ebm_cli.data import Data
 from ebm_cli.data._sites import Sites
 from ebm_cli.energy import DISCRETE, device_of, space_of
-from ebm_cli.mixing.visited import VisitedRegion
+from ebm_cli.mixing.probe_outcome import MIN_PROBES, ProbeResult, classify_probes, robust_std
 from ebm_cli.rng import generator
 from ebm_cli.run.terminal import never_stop
 from ebm_cli.sampler import Sampler
@@ -28,35 +25,11 @@ PROBE_WIDTHS = (3.0, 5.0, 10.0)
 OVERDISPERSED = 5.0
 # Probes per chain, and their length relative to the chains'.
 PROBE_FRACTION = 0.5
-MIN_PROBES, MAX_PROBES = 16, 256
+MAX_PROBES = 256
 PROBE_STATES = 16
 START_DRAWS = 256
-# The interquartile range of a normal distribution, in standard deviations.
-NORMAL_IQR = 1.349
-# A region with less than this fraction of the chains' mass does not count as a missed mode.
-NEGLIGIBLE_MASS = 1e-3
 # Rounds of descent from far out, and steps per round.
 DESCENT_ROUNDS, STEPS_PER_ROUND = 20, 8
-MAX_NAMED_DIMENSION = 3
-
-
-@dataclass(frozen=True)
-class ProbeResult:
-    """The outcome of the probes.
-
-    outcome: converged to the chains' region, separate from it, or inconclusive.
-    message: the reason for this outcome.
-    """
-
-    outcome: Literal["converged", "separate", "inconclusive"]
-    message: str
-
-
-def robust_std(x: Float[np.ndarray, "n size"]) -> Float[np.ndarray, " size"]:
-    """Return the standard deviation per coordinate from its quartiles; from its variance if the quartiles are equal."""
-    low, high = np.quantile(x, [0.25, 0.75], axis=0)
-    robust = (high - low) / NORMAL_IQR
-    return np.where(robust > 0, robust, x.std(0))
 
 
 def is_uniform(start: Start | None, energy: nn.Module) -> bool:
@@ -168,90 +141,3 @@ def below_highest_energy(
             break
         x[above], e[above] = descend(energy, x[above], temperature, reach, STEPS_PER_ROUND)
     return x
-
-
-def classify_probes(
-    done: Trajectory, chains: Chains, temperature: float, label: str, origin: str, space: str
-) -> ProbeResult:
-    """Return the outcome of the probes, by the distance of their states from the region that the chains visited.
-
-    label, origin: a description of the probes, and of where they start.
-    space: of the states.
-    """
-    x = done.x.flatten(2).double().cpu().numpy()
-    e = done.energy.double().cpu().numpy()
-    finite: np.ndarray = np.isfinite(e).all(0) & np.asarray(np.isfinite(x).all((0, 2)))
-    if finite.sum() < max(4, len(finite) // 4):
-        return ProbeResult("inconclusive", f"{(~finite).sum()} of {label} became not finite")
-    x, e = x[:, finite], e[:, finite]
-    scale = np.maximum(robust_std(chains.flat().reshape(-1, x.shape[2])), 1e-12)
-    visited = VisitedRegion(chains.flat() / scale)
-    distance = visited.distance(x.reshape(-1, x.shape[2]) / scale).reshape(x.shape[:2])
-    away: np.ndarray = np.median(distance[len(x) // 2 :], axis=0) > visited.near
-    if not away.any():
-        return ProbeResult("converged", f"{label}, {origin}, reached the same region")
-    approaching = has_decreased(distance, 0.2 * distance.mean(0))
-    stays = away & ~approaching & ~has_decreased(e, np.full(len(away), temperature))
-    # A single probe outside may only be late.
-    if stays.sum() < 2:
-        late = f"{away.sum()} of {label} had not reached the original chains' region when they ended"
-        return ProbeResult("inconclusive", f"{late}. Type {chains.longer(2)}")
-    x, e = x[:, stays], e[:, stays]
-    enough_elsewhere = (~away).sum() >= MIN_PROBES // 4
-    if enough_elsewhere and log_mass_ratio(x, e, chains, scale, temperature, space) < np.log(NEGLIGIBLE_MASS):
-        where = "settled where less than a thousandth of the mass is"
-        return ProbeResult("converged", f"{stays.sum()} of {label} {where}, the others reached the same region")
-    return ProbeResult("separate", separate_message(x, e, chains, temperature, f"{stays.sum()} of {label}"))
-
-
-def log_mass_ratio(
-    x: Float[np.ndarray, "draw n size"],
-    e: Float[np.ndarray, "draw n"],
-    chains: Chains,
-    scale: Float[np.ndarray, " size"],
-    temperature: float,
-    space: str,
-) -> float:
-    """Return the largest log of exp(−ΔE/T) times the ratio of volumes; ∞ if it is unknown.
-
-    For discrete states, the log of the ratio of volumes is the difference of entropies of independent sites.
-
-    scale: the chains' standard deviations.
-    """
-    if chains.potential is None or temperature <= 0:
-        return np.inf
-    if space in DISCRETE:
-        flat = chains.flat()
-        wider = site_entropy(x, space) - site_entropy(flat.reshape(-1, 1, flat.shape[2]), space)
-    else:
-        wider = np.maximum(np.log(np.maximum(x.std(0), 1e-12) / scale), 0).sum(1)
-    return float((wider - (e.mean(0) - np.mean(chains.potential)) / temperature).max())
-
-
-def site_entropy(x: Float[np.ndarray, "draw n size"], space: str) -> Float[np.ndarray, " n"]:
-    """Return the entropy in nats of independent sites with the frequencies of the draws."""
-    p = x.mean(0) if space == "categorical" else (x > 0).mean(0)
-    # The columns of a one-hot site are its values.
-    h = entr(p) if space == "categorical" else entr(p) + entr(1 - p)
-    return h.sum(1)
-
-
-def separate_message(
-    x: Float[np.ndarray, "draw n size"], e: Float[np.ndarray, "draw n"], chains: Chains, temperature: float, who: str
-) -> str:
-    """Return where the probes settled, their energy compared with the chains', and what to do."""
-    center = ", ".join(f"{v:.3g}" for v in np.median(x[-1], 0))
-    where = f", near ({center})" if x.shape[2] <= MAX_NAMED_DIMENSION else ""
-    level = ""
-    if chains.potential is not None:
-        gap = float(e.mean() - np.mean(chains.potential)) if temperature > 0 else 0.0
-        level = f", with energy {abs(gap):.3g} {'higher' if gap > 0 else 'lower'} than the original chains"
-    remedy = f"Start chains in every mode (start=data), or type {chains.across_barriers()}"
-    return f"{who} settled in a different region{where}{level}. {remedy}"
-
-
-def has_decreased(values: Float[np.ndarray, "draw n"], by: Float[np.ndarray, " n"]) -> np.ndarray:
-    """Return True for each column with a lower mean in its second half, by more than `by` and 3 standard errors."""
-    early, late = np.array_split(values, 2)
-    error = np.sqrt(early.var(0) / len(early) + late.var(0) / len(late))
-    return early.mean(0) - late.mean(0) > np.maximum(by, 3 * error)

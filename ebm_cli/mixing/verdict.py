@@ -15,7 +15,8 @@ from ebm_cli.diagnostic.effective_temperature import MIN_STATES, NAME, Effective
 from ebm_cli.energy import device_of, energy_and_grad, frozen, space_of
 from ebm_cli.estimate import Estimate, refused, show
 from ebm_cli.mixing.convergence import Evidence, evidence
-from ebm_cli.mixing.start_probes import OVERDISPERSED, ProbeResult, is_uniform, probe, start_overdispersion
+from ebm_cli.mixing.probe_outcome import ProbeResult
+from ebm_cli.mixing.start_probes import OVERDISPERSED, is_uniform, probe, start_overdispersion
 from ebm_cli.mixing.visited import VisitedRegion
 from ebm_cli.run.terminal import never_stop
 from ebm_cli.sampler import Sampler

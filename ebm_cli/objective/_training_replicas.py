@@ -12,7 +12,7 @@ from ebm_cli.chain.replica_search import find_replicas, needs_search, with_ladde
 from ebm_cli.check import InputError
 from ebm_cli.path.base import BasePath
 from ebm_cli.sampler import Sampler
-from ebm_cli.sampler._replica_exchange import ReplicaStates
+from ebm_cli.sampler._replicas import ReplicaStates
 from ebm_cli.sampler.tempering import Tempering
 from ebm_cli.start import InitialStates
 

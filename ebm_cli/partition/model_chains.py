@@ -19,7 +19,8 @@ from ebm_cli.mixing.verdict import assess_mixing
 from ebm_cli.partition.bracket import BLOCKS
 from ebm_cli.partition.mode_search import search_missed_modes, search_points
 from ebm_cli.sampler import Sampler
-from ebm_cli.sampler._replica_exchange import ReplicaExchange, Replicas
+from ebm_cli.sampler._replica_exchange import ReplicaExchange
+from ebm_cli.sampler._replicas import Replicas
 
 # Fraction of all steps that is discarded at the beginning.
 BURN_IN_FRACTION = 0.25

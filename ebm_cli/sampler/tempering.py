@@ -13,7 +13,8 @@ from ebm_cli.data import DISCRETE, SPACES
 from ebm_cli.energy import space_of
 from ebm_cli.path import Path
 from ebm_cli.sampler import Adjusted, CompilableKernel, Info, Sampler, State, check_scales, uniform_like
-from ebm_cli.sampler._replica_exchange import ReplicaExchange, Replicas, ReplicaStates, with_replica_count
+from ebm_cli.sampler._replica_exchange import ReplicaExchange
+from ebm_cli.sampler._replicas import Replicas, ReplicaStates, with_replica_count
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.data import Batch, Data
 from ebm_cli.energy import space_of
-from ebm_cli.sampler._replica_exchange import with_replica_count
+from ebm_cli.sampler._replicas import with_replica_count
 from ebm_cli.start import BufferAugmentation, InitialStates, NoiseLaw
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ebm_cli.mixing._chain_statistics import active_draws, chain_statistics
-from ebm_cli.mixing.start_probes import site_entropy
+from ebm_cli.mixing.probe_outcome import site_entropy
 
 
 @pytest.mark.parametrize("rate", [0.001, 0.01, 0.03])

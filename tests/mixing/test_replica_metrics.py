@@ -8,7 +8,7 @@ from ebm_cli.chain.chains import Chains
 from ebm_cli.mixing.convergence import Evidence
 from ebm_cli.mixing.replica_metrics import barrier_figure, min_swap_rate, replica_metrics, theoretical_rate
 from ebm_cli.mixing.verdict import check_round_trips
-from ebm_cli.sampler._replica_exchange import Replicas
+from ebm_cli.sampler._replicas import Replicas
 from tests.contract import build
 
 

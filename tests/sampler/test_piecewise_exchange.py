@@ -17,7 +17,8 @@ from ebm_cli.path._coordinates import Integrand, WhitenedEnergy
 from ebm_cli.path._piecewise_path import PiecewisePath
 from ebm_cli.path._places import place_of
 from ebm_cli.sampler import Sampler
-from ebm_cli.sampler._replica_exchange import ReplicaExchange, Replicas, ReplicaStates
+from ebm_cli.sampler._replica_exchange import ReplicaExchange
+from ebm_cli.sampler._replicas import Replicas, ReplicaStates
 from ebm_cli.sampler.nuts import NUTS
 from tests.partition.paths import Counted
 

@@ -11,7 +11,7 @@ from ebm_cli.check import InputError
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.path._swap import Swap
-from ebm_cli.sampler._replica_exchange import FAR_END, MODEL, visited_ends
+from ebm_cli.sampler._replicas import FAR_END, MODEL, visited_ends
 from ebm_cli.sampler.tempering import Tempering
 from tests.contract import build, config
 
