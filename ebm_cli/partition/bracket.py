@@ -11,12 +11,12 @@ from jaxtyping import Float
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.partition.bridge import bennett
 from ebm_cli.partition.log_weights import (
+    bound_quantile,
     effective_number,
     is_collapsed,
     log_mean,
     mean_and_error,
     student_factor,
-    student_quantile,
 )
 
 # Paths are divided into this many independent blocks with one bound each. These are enough for a standard error, and
@@ -67,7 +67,7 @@ class Bound:
     def from_blocks(values: Float[np.ndarray, " block"]) -> "Bound":
         """Return the bound given by independent blocks with one value each."""
         mean, error = mean_and_error(values)
-        return Bound(mean, student_quantile(len(values)) * error)
+        return Bound(mean, bound_quantile(len(values)) * error)
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def bracket(forward_log_w: Float[np.ndarray, " n"], reverse: ReversePaths | None
 
     Both are tighter for larger K. Paths are divided into 16 blocks: K = n/16 forward paths and the reverse paths of one
     chain. Each bound is the mean over blocks, moved outward by Student's quantile of its standard error. Each holds
-    with probability 97.5 %; the upper bound only if the chains are draws of the model.
+    with probability 99.95 %; the upper bound only if the chains are draws of the model.
 
     The value is log ⟨w⟩ of forward paths, or for "bridge" the estimate of `bennett` from both directions. Errors from
     few values are increased so that ±1.96 of them is Student's interval.

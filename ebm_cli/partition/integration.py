@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.partition.bracket import MAX_WIDTH, REMEDY, BracketResult
-from ebm_cli.partition.log_weights import standard_error, student_factor, student_quantile
+from ebm_cli.partition.log_weights import bound_quantile, standard_error, student_factor
 
 SegmentMeans = tuple[Float[np.ndarray, " K"], Float[np.ndarray, "K n"]]
 
@@ -59,7 +59,7 @@ def integration_bounds(segments: Sequence[SegmentMeans]) -> tuple[float, float, 
     below = sum(np.diff(betas) @ mean[:-1] for betas, mean in segments)
     above = sum(np.diff(betas) @ mean[1:] for betas, mean in segments)
     assert isinstance(below, np.ndarray) and isinstance(above, np.ndarray)
-    q = student_quantile(len(below))
+    q = bound_quantile(len(below))
     lower = float(below.mean() - q * standard_error(below))
     upper = float(above.mean() + q * standard_error(above))
     return lower, upper, float((above - below).mean())

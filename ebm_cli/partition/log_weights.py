@@ -9,8 +9,11 @@ from scipy.stats import norm, t
 
 from ebm_cli.path._schedule import effective_sample_size
 
-# One-sided probability of each bound.
-LEVEL = 0.975
+# One-sided probability of each bound. Both hold in 999 of 1,000 answers, because a bracket is read as certain, and one
+# study has many of them.
+BOUND_LEVEL = 0.9995
+# One-sided probability that ±1.96 standard errors stand for.
+ERROR_LEVEL = 0.975
 # Weights are collapsed if their effective fraction or their effective sample size is below these.
 MIN_ESS_FRACTION, MIN_ESS = 0.1, 3
 
@@ -42,11 +45,11 @@ def mean_and_error(log_w: Float[np.ndarray, " n"]) -> tuple[float, float]:
     return float(log_w.mean()), standard_error(log_w)
 
 
-def student_quantile(n: int) -> float:
-    """Return Student's quantile for a mean of n values."""
-    return float(t.ppf(LEVEL, n - 1))
+def bound_quantile(n: int) -> float:
+    """Return Student's quantile of a bound for a mean of n values."""
+    return float(t.ppf(BOUND_LEVEL, n - 1))
 
 
 def student_factor(n: int) -> float:
     """Return the factor of a standard error from n values by which ±1.96 of it is Student's interval."""
-    return student_quantile(n) / float(norm.ppf(LEVEL))
+    return float(t.ppf(ERROR_LEVEL, n - 1) / norm.ppf(ERROR_LEVEL))

@@ -20,7 +20,7 @@ held: the exact value is inside the stated bounds. excluded: it is outside of th
 excludes the exact value. failed: an exception, or a number that is not finite. `with caution`: the tool gave a reason
 for doubt. Without training rows, ours gives one for every energy beyond one dimension that is not part of this package
 and does not declare the width of its narrowest mode. The verdict of a tool without verdicts is ok. Each bound of ours
-holds with probability 97.5 % beyond three dimensions: by chance, up to one answer in twenty excludes the exact value.
+holds with probability 99.95 % beyond three dimensions: by chance, one answer in a thousand excludes the exact value.
 
 Other tools run in the interpreter PYTHON of an environment of their own, made by
 `pip install torch pymc ebmkit torchebm jaxtyping`; without it, only ours and `plain` run. The energies are in

@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from ebm_cli.estimate import Estimate, refused
-from ebm_cli.partition.bracket import BLOCKS, ReversePaths, bracket, multi_sample_upper_bounds
+from ebm_cli.partition.bracket import BLOCKS, Bound, ReversePaths, bracket, multi_sample_upper_bounds
 from ebm_cli.partition.bridge import bennett
-from ebm_cli.partition.log_weights import student_factor, student_quantile
+from ebm_cli.partition.log_weights import BOUND_LEVEL, bound_quantile, student_factor
 
 OK = Estimate(1.0, reasons=("chains agree",))
 
@@ -30,20 +30,22 @@ def test_bounds_hold_with_their_probability_and_are_tighter_than_those_of_single
     both = zip(forward, reverse, strict=True)
     found = [bracket(f, ReversePaths(b, OK), "ais") for f, b in both]
     lower, upper = np.array([(each.estimate.lower, each.estimate.upper) for each in found]).T
-    least = 0.975 - 4 * (0.975 * 0.025 / repeats) ** 0.5
+    least = BOUND_LEVEL - 4 * (BOUND_LEVEL * (1 - BOUND_LEVEL) / repeats) ** 0.5
     assert (lower < 0).mean() > least and (upper > 0).mean() > least
     gap = np.array([each.gap for each in found])
     # Of single weights it is s².
     assert gap.mean() < (0.5 if s > 0.5 else 1.0) * s * s
 
 
-def test_bounds_of_nearly_equal_weights_hold_with_exactly_their_probability() -> None:
-    """Weights so alike that Jensen's inequality adds nothing: what is left is Student's interval."""
-    repeats = 1000
-    forward, reverse = crooks(repeats, 64, BLOCKS, 4, 0.01)
-    found = [bracket(f, ReversePaths(b, OK), "ais").estimate for f, b in zip(forward, reverse, strict=True)]
-    for held in ([e.lower < 0 for e in found], [e.upper > 0 for e in found]):
-        assert abs(np.mean(held) - 0.975) < 4 * (0.975 * 0.025 / repeats) ** 0.5
+def test_a_bound_of_normal_values_holds_with_exactly_its_probability() -> None:
+    """In particular that of weights so alike that Jensen's inequality adds nothing."""
+    repeats = 400_000
+    values = np.random.default_rng(0).normal(size=(repeats, 8))
+    means, errors = values.mean(1), values.std(1, ddof=1) / 8**0.5
+    error = 4 * (BOUND_LEVEL * (1 - BOUND_LEVEL) / repeats) ** 0.5
+    assert abs((means - bound_quantile(8) * errors < 0).mean() - BOUND_LEVEL) < error
+    first = Bound.from_blocks(values[0])
+    assert (first.mean, first.margin) == pytest.approx((means[0], bound_quantile(8) * errors[0]))
 
 
 def test_multi_sample_upper_bounds_is_between_the_truth_and_the_single_sample_bound() -> None:
@@ -102,17 +104,17 @@ def test_forward_value_covers_with_its_probability(n: int) -> None:
 
 
 def test_student_factor_gives_students_interval() -> None:
-    assert student_factor(8) * norm.ppf(0.975) == pytest.approx(student_quantile(8)) and student_factor(
-        10_000
-    ) == pytest.approx(1, rel=1e-3)
+    assert student_factor(8) * norm.ppf(0.975) == pytest.approx(t.ppf(0.975, 7))
+    assert student_factor(10_000) == pytest.approx(1, rel=1e-3)
 
 
 def test_bounds_that_cross_are_refused_beyond_chance_and_cautioned_within() -> None:
     found = bracket(weights(0.0, 0.1, 64), ReversePaths(weights(-1.0, 0.1, 16, 4), OK), "bridge").estimate
     assert found.value is None and "exceeds the upper bound" in found.reason
-    # 0.05 lies between the 2 errors of each bound and the 4 beyond chance.
+    # 3.7 errors lie between the 3.46 of Student's quantile and the 4 beyond chance; the reverse weights have no error.
     forward = weights(0.0, 0.1, 64)
-    by_chance = bracket(forward, ReversePaths(forward[:, None] - 0.06, OK), "smc").estimate
+    below = forward.mean() - 3.7 * forward.std(ddof=1) / 8
+    by_chance = bracket(forward, ReversePaths(np.full((64, 1), below), OK), "smc").estimate
     assert by_chance.value is not None and by_chance.lower < by_chance.upper and "the bounds cross" in by_chance.reason
 
 
