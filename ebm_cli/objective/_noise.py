@@ -9,13 +9,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli.check import InputError, one_of
-from ebm_cli.data import Data
-from ebm_cli.density import flow
+from ebm_cli.data import DISCRETE, Data, row_space
+from ebm_cli.density import bernoulli, bernoulli_mixture, flow
+from ebm_cli.density.discrete_rows import ProductMixture, make_discrete_fit_data
 from ebm_cli.density.fit_data import make_fit_data
 from ebm_cli.energy._gaussians import Gaussians, fitted_gaussians, mix, widen
 from ebm_cli.run.terminal import never_stop
 
 KINDS = ("gaussian", "mixture", "flow")
+DISCRETE_KINDS = ("bernoulli", "bernoulli_mixture")
+AUTO = "auto"
 # Standard deviation of the broad component, relative to the data.
 BROAD_FACTOR = 2.0
 
@@ -29,14 +32,21 @@ class Noise(Protocol):
     def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n size"]: ...
 
 
-def fit_noise(kind: str, components: int, broad: float, data: Data) -> "Gaussians | FlowNoise":
+def fit_noise(kind: str, components: int, broad: float, data: Data) -> "Gaussians | FlowNoise | SiteNoise":
     """Return a distribution fitted to the data; raise InputError for another kind or too few training samples.
 
-    kind: gaussian, mixture or flow; flow needs zuko.
+    kind: gaussian, mixture or flow; flow needs zuko. bernoulli or bernoulli_mixture for discrete states. auto: the
+        mixture of the data's space.
     components: number of Gaussians of a mixture (≥ 1).
-    broad: weight of one Gaussian fitted to the data and made twice as wide (in [0, 1)).
+    broad: weight of one Gaussian fitted to the data and made twice as wide, or of uniform discrete states (in [0, 1)).
     """
-    one_of("noise", kind, KINDS)
+    one_of("noise", kind, (*KINDS, *DISCRETE_KINDS, AUTO))
+    space = row_space(data)
+    fitting = DISCRETE_KINDS if space in DISCRETE else KINDS
+    if kind not in (*fitting, AUTO):
+        raise InputError(f"noise must be {' or '.join(fitting)} for {space} states, got {kind}")
+    if space in DISCRETE:
+        return SiteNoise(kind, broad, data)
     if kind == "flow":
         return FlowNoise(broad, data)
     narrow = fitted_gaussians("components", 1 if kind == "gaussian" else components, data)
@@ -75,3 +85,39 @@ class FlowNoise(nn.Module):
     def log_prob(self, x: Float[Tensor, "n size"]) -> Float[Tensor, " n"]:
         narrow = self.flow.log_prob(x.double().cpu()).to(x) + math.log1p(-self.broad)
         return torch.logaddexp(narrow, self.wide.log_prob(x) + math.log(self.broad)) if self.broad else narrow
+
+
+class SiteNoise(nn.Module):
+    """(1 − broad)·q + broad·u, with q independent sites or a mixture of them, and u the uniform distribution."""
+
+    log_weights: Tensor
+    log_p: Tensor
+
+    def __init__(self, kind: str, broad: float, data: Data) -> None:
+        super().__init__()
+        # The fit does not depend on the seed of the run.
+        rows = make_discrete_fit_data(data, 0)
+        self.sites = rows.sites
+        found = bernoulli.fit(rows) if kind == "bernoulli" else bernoulli_mixture.fit(rows, never_stop)
+        if broad:
+            found = with_uniform(found, broad)
+        self.register_buffer("log_weights", found.log_weights)
+        self.register_buffer("log_p", found.log_p)
+
+    def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n size"]:
+        return self.sites.states(self._density.draw(n, rng), torch.get_default_dtype()).flatten(1)
+
+    def log_prob(self, x: Float[Tensor, "n size"]) -> Float[Tensor, " n"]:
+        return self._density.log_prob(self.sites.numbers(x)).to(x.dtype)
+
+    @property
+    def _density(self) -> ProductMixture:
+        return ProductMixture("", self.log_weights, self.log_p)
+
+
+def with_uniform(density: ProductMixture, weight: float) -> ProductMixture:
+    """Return the mixture with one more component of this weight, in which all values have equal probability."""
+    uniform = torch.full_like(density.log_p[:1], -math.log(density.log_p.shape[2]))
+    others = density.log_weights.logsumexp(0)
+    log_weights = torch.cat([density.log_weights - others + math.log1p(-weight), others.new_tensor([math.log(weight)])])
+    return ProductMixture(density.words, log_weights, torch.cat([density.log_p, uniform]))

@@ -9,7 +9,6 @@ from torch.nn.functional import softplus
 
 from ebm_cli import check
 from ebm_cli.data import Batch, Data
-from ebm_cli.energy import CONTINUOUS
 from ebm_cli.objective import Objective, Outcome, temperature_of
 from ebm_cli.objective._noise import Noise, fit_noise
 from ebm_cli.sampler import Sampler
@@ -28,20 +27,20 @@ class NoiseContrastive(Objective):
     step.
 
     In regions without data and noise the energy is not constrained, and the model may have mass there. Therefore a
-    fraction of the fitted noise is twice as wide as the data.
+    fraction of the fitted noise is twice as wide as the data, or uniform for discrete states.
 
-    noise: gaussian, mixture, or flow, a neural spline flow (Gao et al., 2020, arXiv 1912.00589, without adapting it to
-        the energy), fitted to the training samples; or an object with `log_prob` and `draw`.
-    components: number of Gaussians of the mixture (≥ 1).
-    broad_weight: weight of one Gaussian, twice as wide, in the fitted noise (in [0, 1)).
+    noise: fitted to the training samples: gaussian, mixture, or flow, a neural spline flow (Gao et al., 2020,
+        arXiv 1912.00589, without adapting it to the energy); for discrete states bernoulli, independent sites, or
+        bernoulli_mixture, a mixture of them. auto is the mixture of the space. Or an object with `log_prob` and `draw`.
+    components: number of Gaussians of the mixture (≥ 1); that of bernoulli_mixture is the best in validation.
+    broad_weight: weight of one Gaussian, twice as wide, or of uniform states in the fitted noise (in [0, 1)).
     ratio: ν (≥ 1).
     loss: binary or ranking.
 
-    Logs log_z = log ∫ exp(−E/T) dx of the weights of the step, not of their average, and the fraction of samples that
-    are classified correctly.
+    Logs log_z = log ∫ exp(−E/T) dx, or log Σ exp(−E/T), of the weights of the step, not of their average, and the
+    fraction of samples that are classified correctly.
     """
 
-    spaces = CONTINUOUS
     has_chains = False
     begun: Tensor
 

@@ -4,17 +4,20 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch
+from ebm_cli.data._sites import Sites
 from ebm_cli.data.gaussian import Gaussian
 from ebm_cli.energy._gaussians import Gaussians, fitted_gaussians
 from ebm_cli.energy.quadratic import Quadratic
-from ebm_cli.objective._noise import FlowNoise, Noise
+from ebm_cli.objective._noise import FlowNoise, Noise, SiteNoise, fit_noise
 from ebm_cli.objective.noise_contrastive import NoiseContrastive
 from tests.contract import build, log_integral
+from tests.energy.parts import Rows
 from tests.objective.slope import assert_gradient_is_slope
+from tests.sampler.discrete import MODELS, probabilities, sites_and_states, state_numbers
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -122,6 +125,68 @@ def test_log_z_and_the_noise_are_saved_with_the_run(rng: torch.Generator) -> Non
     outcomes = [objective(energy, batch, torch.Generator().manual_seed(1)) for objective in (first, resumed)]
     assert torch.equal(outcomes[0].loss, outcomes[1].loss)
     assert torch.equal(outcomes[0].scalars["log_z"], outcomes[1].scalars["log_z"])
+
+
+class States(Rows):
+    """Rows of a discrete space."""
+
+    def __init__(self, x: Tensor, space: str) -> None:
+        super().__init__(x)
+        self.space = space
+
+
+def draws(model: str, n: int, rng: torch.Generator) -> tuple[States, Sites]:
+    """Independent draws of a small model, at temperature 1."""
+    energy = MODELS[model]()
+    sites, x = sites_and_states(energy)
+    return States(
+        x[torch.multinomial(probabilities(energy, 1.0), n, replacement=True, generator=rng)], sites.space
+    ), sites
+
+
+@pytest.mark.parametrize("kind", ["bernoulli", "bernoulli_mixture", "auto"])
+@pytest.mark.parametrize("model", ["ising", "potts", "rbm"])
+def test_noise_of_states_has_the_probabilities_of_its_draws(model: str, kind: str, rng: torch.Generator) -> None:
+    data, sites = draws(model, 500, rng)
+    noise, n = fit_noise(kind, 10, 0.2, data), 20_000
+    assert isinstance(noise, SiteNoise) and isinstance(noise, Noise)
+    p = noise.log_prob(sites.all_states(torch.device("cpu"), torch.float64).flatten(1)).exp()
+    assert float(p.sum()) == pytest.approx(1) and float(p.min()) > 0.2 / sites.n_states
+    drawn = noise.draw(n, rng).view(n, *sites.event)
+    counts = torch.bincount(state_numbers(sites, drawn), minlength=sites.n_states)
+    assert ((counts - n * p).abs() < 4.5 * (n * p * (1 - p)).sqrt() + 1).all()
+
+
+@pytest.mark.parametrize("form", ["binary", "ranking"])
+def test_the_optimum_on_states_is_the_model_of_the_data_and_its_log_z(form: str, rng: torch.Generator) -> None:
+    """The mean gradient is 0 there, and not where log Z or the energy is another."""
+    data, _ = draws("rbm", 50_000, rng)
+    energy, sampler = MODELS["rbm"](), build("sampler", "gibbs")
+    objective = NoiseContrastive("auto", 1, 0.2, 2, form, data, sampler)
+    objective.begun.fill_(True)
+    with torch.no_grad():
+        exact = float((-energy(sites_and_states(energy)[1])).logsumexp(0))
+
+    def significance(wanted: nn.Parameter) -> float:
+        found = []
+        for _ in range(50):
+            loss = objective(energy, data.sample(1000, rng), rng).loss
+            found.append(torch.autograd.grad(loss, wanted)[0].flatten())
+        each = torch.stack(found)
+        return float((each.mean(0) / (each.std(0) / 50**0.5)).abs().max())
+
+    if objective.log_z is not None:
+        objective.log_z.data.fill_(exact)
+        assert significance(objective.log_z) < 4
+    assert significance(energy.a) < 4
+    energy.a.data += 0.3
+    assert significance(energy.a) > 8
+
+
+def test_noise_of_another_space_is_refused_with_what_fits(rng: torch.Generator) -> None:
+    data, _ = draws("rbm", 50, rng)
+    with pytest.raises(InputError, match=r"^noise must be bernoulli or bernoulli_mixture for binary states, got flow$"):
+        fit_noise("flow", 10, 0.2, data)
 
 
 def test_too_few_rows_for_the_mixture_are_refused() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from ebm_cli.check import InputError
 from tests.contract import build, options
@@ -84,3 +85,11 @@ def test_extending_a_run_does_not_move_its_rates(name: str, decay: str) -> None:
 def test_betas_are_two(name: str, betas: list[float]) -> None:
     with pytest.raises(InputError, match=r"^betas must be "):
         build("optimizer", name, {"betas": betas})
+
+
+def test_weights_decay_and_a_trained_log_z_does_not() -> None:
+    weights, log_z = nn.Parameter(torch.ones(3)), nn.Parameter(torch.tensor(50.0))
+    optimizer = build("optimizer", "adamw", {"weight_decay": 0.5, "lr": 0.1, "decay_at": 10}).build([weights, log_z])
+    (0 * weights.sum() + 0 * log_z).backward()
+    optimizer.step()
+    assert float(weights.detach().max()) == pytest.approx(0.95) and float(log_z.detach()) == 50
