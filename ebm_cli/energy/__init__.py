@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrize import ParametrizationList
@@ -82,6 +82,31 @@ class Conditionals(Protocol):
 
     def site_logits(self, x: Float[Tensor, "n *event"], sites: Int[Tensor, " m"]) -> Float[Tensor, "n m k"]:
         """Return −E of every value of each of these sites, given all other sites, up to a constant per site."""
+        ...
+
+
+@runtime_checkable
+class LatticeLevels(Protocol):
+    """Sites with two values on a lattice, each with a distribution that depends only on which of a few levels it has.
+
+    The level of a site is a function of its neighbors. Values v have the chains along the last axis, so that shifts of
+    the lattice move whole rows of memory.
+    """
+
+    def sublattices(self) -> list[Bool[Tensor, "*event"]]:
+        """Return the sites of each group of independent sites; none if the energy is no such lattice."""
+        ...
+
+    def level_logits(self) -> Float[Tensor, " levels"]:
+        """Return −E of the second value of a site minus that of its first, at every level, in rising order."""
+        ...
+
+    def site_levels(self, v: Float[Tensor, "*event n"]) -> Float[Tensor, "*event n"]:
+        """Return the level of every site, counted from 0."""
+        ...
+
+    def lattice_energy(self, v: Float[Tensor, "*event n"]) -> Float[Tensor, " n"]:
+        """Return E."""
         ...
 
 
