@@ -136,6 +136,24 @@ class PairBonds(Protocol):
 
 
 @runtime_checkable
+class PairCouplings(Protocol):
+    """E has a term −Jᵢⱼ xᵢ·xⱼ for every pair of sites."""
+
+    def coupling_matrix(self) -> Float[Tensor, "d d"]:
+        """Return J, symmetric and without a diagonal."""
+        ...
+
+
+@runtime_checkable
+class ReceptiveFields(Protocol):
+    """Units that see a state through one weight per coordinate."""
+
+    def receptive_fields(self) -> Float[Tensor, "m *event"]:
+        """Return the weights of each unit."""
+        ...
+
+
+@runtime_checkable
 class HiddenUnits(Protocol):
     """E(v) = −T log Σ_h exp(−E(v, h)/T): hidden units h ∈ {0, 1}^m are independent given v, and v given h."""
 
