@@ -50,6 +50,7 @@ bench: $(READY)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m scripts.bench.chains
 	$(BIN)/python -m scripts.bench.ess
+	$(BIN)/python -m scripts.bench.spins
 
 clean:
 	rm -rf .venv .venv-* $(VENV) build dist .pytest_cache .ruff_cache

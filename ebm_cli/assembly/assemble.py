@@ -24,7 +24,7 @@ from ebm_cli.objective import Objective, check_compatible
 from ebm_cli.run import shipped
 from ebm_cli.run.machine import Machine
 from ebm_cli.run.sampled import SampledRun
-from ebm_cli.sampler import CompilableKernel
+from ebm_cli.sampler import compilable_kernel
 
 GROUPS = ("data", "path", "sampler", "energy", "start", "optimizer", "objective")
 # The methods that make an object one of its group.
@@ -211,8 +211,8 @@ class Assembly:
 
     def choose_engine(self) -> None:
         """Choose the engine that executes steps. A sampler that could not be built causes no second error here."""
-        sampler = self.built.get("sampler")
-        fixed = sampler is None or (isinstance(sampler, CompilableKernel) and sampler.is_compilable)
+        sampler, energy = self.built.get("sampler"), self.built.get("energy")
+        fixed = sampler is None or energy is None or compilable_kernel(sampler, energy) is not None
         self.injected["engine"] = "eager"
         with self.problems.under():
             self.injected["engine"] = resolve_engine(

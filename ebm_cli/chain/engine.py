@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ebm_cli.check import InputError, one_of
 from ebm_cli.energy import AnalyticGradient, offers
-from ebm_cli.sampler import CompilableKernel, Info, Sampler
+from ebm_cli.sampler import CompilableKernel, Info, Sampler, compilable_kernel
 
 ENGINES = ("eager", "compiled", "graph")
 # Steps of a run from which compilation pays off. It takes as long as tens of thousands of small steps.
@@ -101,10 +101,11 @@ class Compiled:
     """
 
     def __init__(self, sampler: Sampler, energy: nn.Module, rng: torch.Generator) -> None:
-        assert isinstance(sampler, CompilableKernel)
+        kernel = compilable_kernel(sampler, energy)
+        assert kernel is not None
         torch._dynamo.config.recompile_limit = MAX_GRAPHS
-        self.sampler, self.energy, self.rng = sampler, energy, rng
-        self.block = max(1, BLOCK // sampler.passes) if offers(innermost(energy), AnalyticGradient) else 1
+        self.sampler, self.energy, self.rng = kernel, energy, rng
+        self.block = max(1, BLOCK // kernel.passes) if offers(innermost(energy), AnalyticGradient) else 1
 
     def advance(self, state: Any, tally: Tally, steps: int) -> tuple[Any, Tally]:
         # These imports take two seconds, so they are not made for eager runs.

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrize import ParametrizationList
@@ -86,6 +86,31 @@ class Conditionals(Protocol):
 
 
 @runtime_checkable
+class LatticeLevels(Protocol):
+    """Sites with two values on a lattice, each with a distribution that depends only on which of a few levels it has.
+
+    The level of a site is a function of its neighbors. Values v have the chains along the last axis, so that shifts of
+    the lattice move whole rows of memory.
+    """
+
+    def sublattices(self) -> list[Bool[Tensor, "*event"]]:
+        """Return the sites of each group of independent sites; none if the energy is no such lattice."""
+        ...
+
+    def level_logits(self) -> Float[Tensor, " levels"]:
+        """Return −E of the second value of a site minus that of its first, at every level, in rising order."""
+        ...
+
+    def site_levels(self, v: Float[Tensor, "*event n"]) -> Float[Tensor, "*event n"]:
+        """Return the level of every site, counted from 0."""
+        ...
+
+    def lattice_energy(self, v: Float[Tensor, "*event n"]) -> Float[Tensor, " n"]:
+        """Return E."""
+        ...
+
+
+@runtime_checkable
 class OrderParameter(Protocol):
     """A number that is 1 if all sites have one value, and about 0 if they are independent."""
 
@@ -107,6 +132,24 @@ class PairBonds(Protocol):
 
         Raises InputError if the energy has other terms, or if a pair prefers different values.
         """
+        ...
+
+
+@runtime_checkable
+class PairCouplings(Protocol):
+    """E has a term −Jᵢⱼ xᵢ·xⱼ for every pair of sites."""
+
+    def coupling_matrix(self) -> Float[Tensor, "d d"]:
+        """Return J, symmetric and without a diagonal."""
+        ...
+
+
+@runtime_checkable
+class ReceptiveFields(Protocol):
+    """Units that see a state through one weight per coordinate."""
+
+    def receptive_fields(self) -> Float[Tensor, "m *event"]:
+        """Return the weights of each unit."""
         ...
 
 

@@ -132,6 +132,11 @@ class PairwiseEnergy(nn.Module):
         difference = 2 * self.coupling if self.space == "spin" else self.coupling
         return difference.expand(len(self.pairs))
 
+    def coupling_matrix(self) -> Float[Tensor, "d d"]:
+        upper = self.coupling.new_zeros(self.sites.count, self.sites.count)
+        upper[self.pairs[:, 0], self.pairs[:, 1]] = self.coupling.detach().expand(len(self.pairs))
+        return upper + upper.T
+
     @cached_property
     def _groups(self) -> list[Int[Tensor, " _"]]:
         """Return sites that are no neighbors of each other, in as few groups as a greedy coloring finds."""

@@ -60,6 +60,9 @@ class Hopfield(nn.Module):
         symmetric = 0.5 * (self.weight + self.weight.T)
         return symmetric - symmetric.diagonal().diag()
 
+    def coupling_matrix(self) -> Float[Tensor, "d d"]:
+        return self.couplings.detach()
+
     def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
         v = x.flatten(1)
         return -(v * (0.5 * v @ self.couplings + self.bias)).sum(1)

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ebm_cli import check
@@ -31,6 +31,8 @@ class Ising(PairwiseEnergy):
     event: shape of one state; 16 × 16 by default.
     """
 
+    colors: Tensor
+
     def __init__(
         self, coupling: float, field: float, graph: Any, values: str, separate: bool, event: tuple[int, ...] | None
     ) -> None:
@@ -43,6 +45,40 @@ class Ising(PairwiseEnergy):
         self.sizes = [size for size in sites.shape if size > 1]
         is_lattice = graph == "lattice" and min(self.sizes, default=0) > 2
         self.has_closed_form = is_lattice and values == "spin" and not separate
+        self.two_values = (-1.0, 1.0) if values == "spin" else (0.0, 1.0)
+        self.axes = [axis for axis, size in enumerate(sites.shape) if size > 1]
+        self.n_colors = len(self._groups) if is_lattice and not separate else 0
+        self.register_buffer("colors", self.site_colors(), persistent=False)
+
+    def site_colors(self) -> Int[Tensor, "*event"]:
+        """Return the number of the group of each site on a lattice with one coupling, and zeros elsewhere."""
+        colors = torch.zeros(self.sites.count, dtype=torch.int64)
+        for color in range(self.n_colors):
+            colors[self._groups[color]] = color
+        return colors.view(self.event)
+
+    def sublattices(self) -> list[Bool[Tensor, "*event"]]:
+        return [self.colors == color for color in range(self.n_colors)]
+
+    def level_logits(self) -> Float[Tensor, " levels"]:
+        first, last = self.two_values
+        levels = torch.arange(2 * len(self.axes) + 1, device=self.coupling.device)
+        sums = first * 2 * len(self.axes) + (last - first) * levels
+        return (last - first) * (self.coupling.double() * sums + self.field.double()).sort().values
+
+    def site_levels(self, v: Float[Tensor, "*event n"]) -> Float[Tensor, "*event n"]:
+        first, last = self.two_values
+        half = len(self.axes)
+        # Counted from the other end if neighbors avoid equal values, so that logits rise with levels.
+        return half + self.coupling.sign() / (last - first) * (self.lattice_sums(v) - half * (first + last))
+
+    def lattice_energy(self, v: Float[Tensor, "*event n"]) -> Float[Tensor, " n"]:
+        return -(v * (0.5 * self.coupling * self.lattice_sums(v) + self.field)).sum(tuple(range(v.dim() - 1)))
+
+    def lattice_sums(self, v: Float[Tensor, "*event n"]) -> Float[Tensor, "*event n"]:
+        """Return the sum of the neighbors of every site."""
+        shifted = [v.roll(shift, axis) for axis in self.axes for shift in (1, -1)]
+        return sum(shifted[1:], shifted[0])
 
     def log_z(self, temperature: float) -> float:
         return float(self.log_partition(temperature).detach())

@@ -60,6 +60,12 @@ class MLP(ConfinedNetwork):
             h = torch.cat([h, σ.log()[:, None]], 1)
         return self.scale * self.net(h).squeeze(1) + self.tail(x)
 
+    def receptive_fields(self) -> Float[Tensor, "m *event"]:
+        """Return the weights of the first layer; those of Fourier features and of the noise level are left out."""
+        first = self.net[0]
+        assert isinstance(first, nn.Linear)
+        return first.weight.detach()[:, : math.prod(self.event)].reshape(-1, *self.event)
+
 
 class FourierFeatures(nn.Module):
     """(x, sin Bx, cos Bx), with frequencies B drawn once from N(0, bandwidth²) and saved with the weights."""

@@ -66,6 +66,9 @@ class RBM(nn.Module):
         """Return a + W(h − λ). At temperature T, visible unit i is 1 with probability σ of this divided by T."""
         return (self.a + (h - self.offset) @ self.W.T).view(-1, *self.event)
 
+    def receptive_fields(self) -> Float[Tensor, "m *event"]:
+        return self.W.detach().T.reshape(-1, *self.event)
+
     def log_z(self, temperature: float) -> float:
         with torch.no_grad():
             return float(self.log_partition(temperature))

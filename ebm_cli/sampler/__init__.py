@@ -114,6 +114,22 @@ class CompilableKernel(ABC):
 
 
 @runtime_checkable
+class CompilableOnSome(Protocol):
+    """A sampler that has a form with fixed arithmetic on some energies."""
+
+    def compilable_on(self, energy: nn.Module) -> CompilableKernel | None:
+        """Return the kernel that makes the same transitions on this energy by fixed arithmetic, if there is one."""
+        ...
+
+
+def compilable_kernel(sampler: object, energy: nn.Module) -> CompilableKernel | None:
+    """Return the form in which a sampler can be compiled on this energy; None if there is none."""
+    if isinstance(sampler, CompilableKernel):
+        return sampler if sampler.is_compilable else None
+    return sampler.compilable_on(energy) if isinstance(sampler, CompilableOnSome) else None
+
+
+@runtime_checkable
 class Tunable(Protocol):
     """A kernel whose step size burn-in can set, and optionally one scale per coordinate.
 

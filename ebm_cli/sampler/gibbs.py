@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.data._sites import Sites
-from ebm_cli.energy import DISCRETE, HiddenUnits, offers
-from ebm_cli.sampler import uniform_like
+from ebm_cli.energy import DISCRETE, HiddenUnits, LatticeLevels, offers
+from ebm_cli.sampler import EnergyState, Info, State, uniform_like
+from ebm_cli.sampler._lattice_gibbs import LatticeGibbs
 from ebm_cli.sampler._site_kernel import SiteKernel
 from ebm_cli.sampler._site_updates import choose, replace_sites, site_groups, site_logits
 
@@ -21,7 +22,8 @@ class Gibbs(SiteKernel):
     Exact: each draw leaves exp(−E/T) invariant. Sites that are independent given the others, such as the two colors of
     a lattice, are drawn together. If hidden units are summed over, as in a restricted Boltzmann machine, they are drawn
     given the visible units, and then all visible units given them. An energy that gives no conditional distributions
-    is evaluated for every value of every site, k·d times per sweep.
+    is evaluated for every value of every site, k·d times per sweep. On a lattice with one coupling and one field, all
+    sites of a color are updated by shifts of the lattice (see `LatticeGibbs`), which engine=compiled fuses.
 
     temperature: T (> 0).
     scan: systematic, all sites in order; random, as many sites as there are, drawn with replacement, the same for all
@@ -39,6 +41,19 @@ class Gibbs(SiteKernel):
             lambda: check.positive("temperature", self.temperature),
             lambda: check.one_of("scan", self.scan, ["systematic", "random"]),
         )
+
+    def compilable_on(self, energy: nn.Module) -> LatticeGibbs | None:
+        """Return the kernel of a lattice whose sites have few conditional distributions; None for other energies."""
+        is_lattice = self.scan == "systematic" and offers(energy, LatticeLevels) and energy.sublattices()
+        return LatticeGibbs(self.temperature) if is_lattice else None
+
+    def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> EnergyState:
+        kernel = self.compilable_on(energy)
+        return super().init(energy, x, rng) if kernel is None else kernel.init(energy, x, rng)
+
+    def step(self, energy: nn.Module, state: State | EnergyState, rng: torch.Generator) -> tuple[EnergyState, Info]:
+        kernel = self.compilable_on(energy)
+        return super().step(energy, state, rng) if kernel is None else kernel.step(energy, state, rng)
 
     def moved(
         self, energy: nn.Module, sites: Sites, x: Float[Tensor, "n *event"], rng: torch.Generator

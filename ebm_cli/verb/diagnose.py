@@ -5,17 +5,21 @@ from functools import partial
 from pathlib import Path
 
 from ebm_cli import figure
+from ebm_cli.assembly.build import make
 from ebm_cli.assembly.permission import Config
 from ebm_cli.assembly.spaces import parts_that_fit
 from ebm_cli.assembly.trained_run import assemble_trained
 from ebm_cli.chain import chain_file
 from ebm_cli.check import InputError
 from ebm_cli.diagnostic import ChainContext, Diagnostic, SharedResults
+from ebm_cli.diagnostic.couplings import has_couplings
+from ebm_cli.energy import DISCRETE, space_of
 from ebm_cli.estimate import Estimate
 from ebm_cli.mixing.figure import pictures
 from ebm_cli.mixing.record import read_record
 from ebm_cli.mixing.sampler_metrics import with_tuned_values
 from ebm_cli.mixing.verdict import assess_mixing
+from ebm_cli.run import shipped
 from ebm_cli.run.folder import Run
 from ebm_cli.run.machine import Machine, resolve
 from ebm_cli.run.terminal import Terminal
@@ -26,6 +30,7 @@ from ebm_cli.sampling.results import build_list, run_actions
 def diagnose(config: Config, run: Run, terminal: Terminal, sampled: Run | Path) -> dict[str, Estimate]:
     """Compute every diagnostic that `config` names on the chains of a sample run, or of a file."""
     diagnostics: dict[str, Diagnostic] = build_list(config, "diagnostic")
+    strict = "diagnostic" in config["made"]["chosen"]
     machine = resolve(config["device"], config["dtype"], config["threads"])
     with machine.activate():
         path = sampled.folder / "chains.nc" if isinstance(sampled, Run) else sampled
@@ -36,6 +41,8 @@ def diagnose(config: Config, run: Run, terminal: Terminal, sampled: Run | Path) 
             context = context_of(sampled, context, machine, terminal)
             model = config | {"energy": sampled.config()["energy"]}
             diagnostics = parts_that_fit("diagnostic", diagnostics, model, context.energy, terminal.say)
+            if not strict and space_of(context.energy) in DISCRETE and has_couplings(context.energy):
+                diagnostics |= {"couplings": make(shipped.defaults("ebm_cli.diagnostic.couplings.Couplings"))}
         elif chains.potential is not None and chains.x.shape[1] > 1:
             figure.save(run, {"energy": energy_trace(chains)})
         terminal.say("chains: {} × {} draws of shape {}".format(*chains.x.shape[:2], list(chains.event)))
@@ -44,7 +51,6 @@ def diagnose(config: Config, run: Run, terminal: Terminal, sampled: Run | Path) 
             terminal.say(note)
         figure.save(run, pictures(context, mixing))
         actions = {name: partial(diagnostic, context) for name, diagnostic in diagnostics.items()}
-        strict = "diagnostic" in config["made"]["chosen"]
         return run_actions(run, actions, "diagnostic", terminal, strict, {"mixing": mixing.estimate})
 
 

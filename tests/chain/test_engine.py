@@ -69,6 +69,31 @@ def test_compiled_steps_of_every_kernel_make_the_draws_of_eager_ones(name: str, 
     assert done.stdout.strip() == "agree", done.stderr
 
 
+SPINS = """
+import torch
+from ebm_cli.chain.loop import run_chains
+from ebm_cli.energy.ising import Ising
+from ebm_cli.sampler.gibbs import Gibbs
+
+energy, sampler = Ising(1.0, 0.1, "lattice", "spin", False, (6, 4)), Gibbs(2.3, "systematic")
+x = energy.sites.uniform(20, torch.Generator().manual_seed(1), torch.float32)
+eager, compiled = (
+    run_chains(sampler, energy, x, 30, torch.Generator().manual_seed(0), 3, 4, engine=which)
+    for which in ("eager", "compiled")
+)
+assert torch.equal(compiled.x, eager.x) and eager.x.std() > 0.1
+torch.testing.assert_close(compiled.energy, energy(eager.x.flatten(0, 1)).view(eager.energy.shape))
+print("equal")
+"""
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_compiled_sweeps_of_a_lattice_make_exactly_the_states_of_eager_ones() -> None:
+    done = subprocess.run([sys.executable, "-c", SPINS], capture_output=True, text=True, cwd=PACKAGE.parent)
+    assert done.stdout.strip() == "equal", done.stderr
+
+
 def test_auto_compiles_long_runs_of_fixed_steps_where_there_is_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "has_compiler", lambda: True)
     assert resolve_engine("auto", "cpu", True, 1_000_000) == "compiled"

@@ -9,7 +9,7 @@ from ebm_cli.estimate import Estimate
 from ebm_cli.mixing.verdict import assess_mixing
 from tests.contract import build, options
 
-LOOK_AT_NO_DRAW = {"phases", "recall"}
+LOOK_AT_NO_DRAW = {"phases", "recall", "couplings"}
 EVERY = pytest.mark.parametrize("name", ["mixing", *sorted(set(options("diagnostic")) - LOOK_AT_NO_DRAW)])
 CHAINS, DRAWS, BAD = 8, 400, 3
 UNDEFINED_WHEN_STUCK = {"r_hat_max", "mixing"}

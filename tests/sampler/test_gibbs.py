@@ -1,10 +1,13 @@
 """Gibbs: its transition matrix on all states, with every way in which an energy gives conditional distributions."""
 
+import math
 from functools import reduce
 
 import pytest
 import torch
 
+from ebm_cli.energy.ising import Ising
+from ebm_cli.sampler._lattice_gibbs import lowest_levels
 from ebm_cli.sampler.gibbs import Gibbs
 from tests.sampler.discrete import (
     MODELS,
@@ -65,3 +68,57 @@ def test_blocks_of_a_machine_have_the_matrix_of_both_conditionals(rng: torch.Gen
     matrix = h_given_v @ log_v.exp()
     assert_stationary(matrix, probabilities(energy, T))
     assert_counts_have(matrix, step_counts(Gibbs(T, "systematic"), energy, 4000, rng))
+
+
+RINGS = {
+    "spins": lambda: Ising(0.7, 0.0, "lattice", "spin", False, (6,)),
+    "spins in a field": lambda: Ising(-0.4, 0.3, "lattice", "spin", False, (1, 6)),
+    "zeros and ones, in three groups": lambda: Ising(-0.9, 0.3, "lattice", "binary", False, (5,)),
+}
+
+
+@pytest.mark.parametrize("ring", RINGS)
+def test_comparing_integers_has_the_matrix_of_single_draws(ring: str, rng: torch.Generator) -> None:
+    energy = RINGS[ring]().requires_grad_(False)
+    assert Gibbs(T, "systematic").compilable_on(energy) is not None
+    assert Gibbs(T, "random").compilable_on(energy) is None
+    order = torch.cat(energy.independent_sites()).tolist()
+    matrix = reduce(torch.matmul, [single_site_matrix(energy, site, T) for site in order])
+    assert_stationary(matrix, probabilities(energy, T))
+    assert_counts_have(matrix, step_counts(Gibbs(T, "systematic"), energy, 4000, rng))
+
+
+@pytest.mark.parametrize(("values", "coupling"), [("spin", 0.7), ("spin", -0.4), ("binary", 1.1), ("binary", -0.4)])
+def test_levels_of_a_lattice_have_its_conditionals_and_its_energy(
+    values: str, coupling: float, rng: torch.Generator
+) -> None:
+    energy = Ising(coupling, 0.3, "lattice", values, False, (4, 3, 6)).requires_grad_(False)
+    x = energy.sites.uniform(50, rng, torch.float64)
+    v, every = x.movedim(0, -1), torch.arange(energy.sites.count)
+    logits = energy.site_logits(x, every)
+    levels = energy.level_logits()
+    assert (levels.diff() > 0).all()
+    of_sites = levels[energy.site_levels(v).round().long()].movedim(-1, 0).flatten(1)
+    torch.testing.assert_close(of_sites, logits[..., 1] - logits[..., 0])
+    torch.testing.assert_close(energy.lattice_energy(v), energy(x))
+    groups = [sites.flatten().nonzero()[:, 0] for sites in energy.sublattices()]
+    assert [group.tolist() for group in groups] == [group.tolist() for group in energy.independent_sites()]
+
+
+def test_integers_reach_as_many_thresholds_as_their_probabilities_say() -> None:
+    logits = torch.tensor([-50.0, 0.0, math.log(3.0), 50.0])
+    u = torch.tensor([-(2**31), -1, 0, 2**30 - 1, 2**30, 2**31 - 1], dtype=torch.int32)
+    assert lowest_levels(u, logits).tolist() == [1, 1, 2, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "energy",
+    [
+        Ising(1.0, 0.0, "lattice", "spin", True, (4, 4)),
+        Ising(1.0, 0.0, "lattice", "spin", False, (2, 4)),
+        Ising(1.0, 0.0, "complete", "spin", False, (4, 4)),
+    ],
+)
+def test_graphs_without_equal_neighborhoods_have_no_levels(energy: Ising) -> None:
+    assert energy.sublattices() == []
+    assert Gibbs(T, "systematic").compilable_on(energy) is None
