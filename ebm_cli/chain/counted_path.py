@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ebm_cli.chain.budget import Budget
 from ebm_cli.energy import check_bounded
-from ebm_cli.path._annealing_path import AnnealingPath, PathStates, TemperedEnergy
+from ebm_cli.path._annealing_path import AnnealingPath, PathStates, TemperedConditionals, TemperedEnergy
 from ebm_cli.path._coordinates import WhitenedEnergy
 from ebm_cli.path._piecewise_path import PiecewisePath
 from ebm_cli.path._site_coordinates import SiteCoordinates
@@ -75,3 +75,13 @@ class CountedEnergy(TemperedEnergy):
     def forward(self, y: Float[Tensor, "n *d"]) -> Float[Tensor, " n"]:
         self.path.budget.charge(len(y))
         return super().forward(y)
+
+
+class CountedConditionals(CountedEnergy, TemperedConditionals):
+    """The same, with the conditional distributions that the model gives."""
+
+
+def counted_model(path: CountedPath) -> CountedEnergy:
+    """Return the model's energy, U, whose evaluations are charged."""
+    model = path.without_base()
+    return (CountedConditionals if model.has_conditionals else CountedEnergy)(model, 1.0)

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from ebm_cli.chain.budget import Budget
 from ebm_cli.chain.counted_path import AnyCountedPath, CountedPath
@@ -16,6 +16,7 @@ from ebm_cli.chain.transition import transition
 from ebm_cli.path._annealing_path import PathStates
 from ebm_cli.path._places import Place
 from ebm_cli.path._schedule import equally_spaced, largest_rise, resample
+from ebm_cli.sampler._path_gibbs import PathGibbs, has_few_groups
 from ebm_cli.sampler.discrete_langevin import DiscreteLangevin
 from ebm_cli.sampler.hmc import HMC
 from ebm_cli.sampler.mala import MALA
@@ -37,10 +38,13 @@ STEP_SIZE_JITTER = 0.3
 ROUNDING = 1e-9
 # Step of discrete kernels, in units of x², at which hardly any site is kept for its distance from other values.
 LONGEST_DISCRETE_STEP = 10.0
-# Moves the pilot's population of discrete states.
+# Move the pilot's population of discrete states.
 DISCRETE_PILOT_KERNEL = DiscreteLangevin(1.0, temperature=1.0)
 
-PathKernel = HMC | MALA | NUTS | DiscreteLangevin
+PATH_GIBBS = PathGibbs(step_size=1.0, backwards=False)
+
+DiscreteKernel = DiscreteLangevin | PathGibbs
+PathKernel = HMC | MALA | NUTS | DiscreteKernel
 
 
 @dataclass(frozen=True)
@@ -65,18 +69,18 @@ class Ladder:
     @property
     def step_factors(self) -> list[float]:
         """Return each replica's step as a multiple of the step at β = 1; 1 for discrete states, which have one step."""
-        if isinstance(self.pilot_kernel, DiscreteLangevin):
+        if isinstance(self.pilot_kernel, DiscreteKernel):
             return [1.0] * len(self.step_sizes)
         return [step / self.step_sizes[0] for step in self.step_sizes]
 
     @property
-    def kernel(self) -> HMC | DiscreteLangevin:
+    def kernel(self) -> HMC | DiscreteKernel:
         """Return HMC at β = 1 with trajectories of about a quarter of a standard normal's period.
 
         For discrete states it is the kernel of the pilot, with the step at β = 1.
         """
         step = self.step_sizes[0]
-        if isinstance(self.pilot_kernel, DiscreteLangevin):
+        if isinstance(self.pilot_kernel, DiscreteKernel):
             return dataclasses.replace(self.pilot_kernel, step_size=step)
         return path_hmc(step, int(np.clip(round(QUARTER_PERIOD / step), MIN_LEAPFROG_STEPS, MAX_LEAPFROG_STEPS)))
 
@@ -140,10 +144,17 @@ def path_hmc(step_size: float, leapfrog_steps: int) -> HMC:
     return HMC(step_size, leapfrog_steps, STEP_SIZE_JITTER, short=0.0, log_step_std=0.0, temperature=1.0, scales=None)
 
 
+def discrete_kernel(energy: nn.Module) -> DiscreteKernel:
+    """Return the kernel that moves states of a discrete model along a path."""
+    return PATH_GIBBS if has_few_groups(energy) else DISCRETE_PILOT_KERNEL
+
+
 def with_longest_step(kernel: PathKernel) -> PathKernel:
     """Return the kernel at its maximum step size, at which it travels a quarter of a standard normal's period."""
     if isinstance(kernel, DiscreteLangevin):
         return dataclasses.replace(kernel, step_size=LONGEST_DISCRETE_STEP)
+    if isinstance(kernel, PathGibbs):
+        return kernel
     if isinstance(kernel, MALA):
         return dataclasses.replace(kernel, step_size=QUARTER_PERIOD**2 / 2)
     steps = kernel.leapfrog_steps if isinstance(kernel, HMC) else 2

@@ -74,7 +74,10 @@ class Logits(Protocol):
 
 @runtime_checkable
 class Conditionals(Protocol):
-    """The distribution of a discrete site given all others, faster than from E of every value of the site."""
+    """The distribution of a discrete site given all others, faster than from E of every value of the site.
+
+    E is linear in the vector of each site, so that ∇E also gives the differences of E between the values of a site.
+    """
 
     def independent_sites(self) -> list[Int[Tensor, " _"]]:
         """Return all sites in groups. Sites of one group are independent of each other, given the others."""
@@ -155,18 +158,24 @@ class ReceptiveFields(Protocol):
 
 @runtime_checkable
 class HiddenUnits(Protocol):
-    """E(v) = −T log Σ_h exp(−E(v, h)/T): hidden units h ∈ {0, 1}^m are independent given v, and v given h."""
+    """E(v) = −T log Σ_h exp(−E(v, h)/T): hidden units h ∈ {0, 1}^m can be drawn given v, and v given h."""
 
     def set_temperature(self, temperature: float) -> None:
         """Set T. It is that of the sampler."""
         ...
 
-    def hidden_logits(self, v: Float[Tensor, "n *event"]) -> Float[Tensor, "n m"]:
-        """Return E(v, hⱼ = 0) − E(v, hⱼ = 1) of each hidden unit."""
+    def draw_hidden_units(
+        self, v: Float[Tensor, "n *event"], temperature: float, rng: torch.Generator
+    ) -> Float[Tensor, "n m"]:
+        """Return hidden units drawn from exp(−E(v, h)/T), given v."""
         ...
 
     def visible_logits(self, h: Float[Tensor, "n m"]) -> Float[Tensor, "n *event"]:
-        """Return E(vᵢ = 0, h) − E(vᵢ = 1, h) of each visible unit."""
+        """Return E(vᵢ = 0, h) − E(vᵢ = 1, h) of each visible unit. Visible units are independent given h."""
+        ...
+
+    def joint(self) -> nn.Module:
+        """Return E(v, h) as an energy of visible units followed by hidden units. It has the same log Z."""
         ...
 
 

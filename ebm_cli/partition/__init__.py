@@ -19,6 +19,7 @@ from ebm_cli.data import DISCRETE, Batch
 from ebm_cli.energy import frozen, space_of
 from ebm_cli.estimate import Estimate, digits, refused
 from ebm_cli.partition.enumeration import exact_log_z
+from ebm_cli.partition.hidden_units import with_hidden_units
 from ebm_cli.partition.mode_search import search_points
 from ebm_cli.partition.quadrature import MAX_DIMENSIONS, FinalRefusal, final_refusal, quadrature
 from ebm_cli.partition.rays import not_normalizable
@@ -96,6 +97,7 @@ def discrete_log_z(integrand: Integrand, settings: LogZSettings, budget: Budget)
     exact = exact_log_z(integrand) if settings.method == "auto" else None
     if exact is not None:
         return LogZResult(exact)
+    integrand = with_hidden_units(integrand)
     path = rates_path(integrand.energy, integrand.temperature, integrand.event, integrand.rows)
     estimate = estimate_log_z(cast(CountedPath, counted(path, budget)), settings, integrand.seed)
     return LogZResult(estimate, [describe(NAMES[settings.method], integrand, estimate)])

@@ -8,6 +8,7 @@ from ebm_cli.chain.counted_path import CountedPath
 from ebm_cli.chain.pilot import Schedule
 from ebm_cli.chain.transition import transition
 from ebm_cli.path._annealing_path import PathStates
+from ebm_cli.sampler._path_gibbs import reversal
 
 
 def ais_forward(
@@ -28,13 +29,13 @@ def ais_forward(
 def ais_reverse(
     path: CountedPath, schedule: Schedule, z: Float[Tensor, "n *d"], rng: torch.Generator
 ) -> Float[Tensor, " n"]:
-    """Return the same sum along paths from draws z of the model to the base; every transition is reversible.
+    """Return the same sum along paths from draws z of the model to the base, with the reversal of every transition.
 
     Grosse, Ghahramani and Adams, 2015 (arXiv 1511.02543): ⟨1/w⟩ is an unbiased estimate of 1/Z.
     """
     states = path.evaluate(z)
     log_w = torch.zeros_like(states.u, dtype=torch.float64)
     for k in range(len(schedule.kernels), 0, -1):
-        states, _ = transition(path, schedule.kernels[k - 1], schedule.betas[k], states, rng)
+        states, _ = transition(path, reversal(schedule.kernels[k - 1]), schedule.betas[k], states, rng)
         log_w += (schedule.betas[k] - schedule.betas[k - 1]) * states.delta_u
     return log_w

@@ -91,6 +91,15 @@ class ForwardPaths:
         """Return the number of weights and their effective sample size, in words."""
         return f"effective sample size {effective_number(self.log_w):.1f} of {len(self.log_w)} {self.units}"
 
+    @property
+    def remedy(self) -> str:
+        """Return by how much temperatures must increase until weights do not collapse, in words.
+
+        The variance of log weights falls as 1/temperatures, and is about 1 for weights that do not collapse.
+        """
+        factor = math.ceil(float(self.log_w.var())) if np.isfinite(self.log_w).all() else 0
+        return f"{REMEDY}, about {factor} times" if factor > 1 else REMEDY
+
     @cached_property
     def blocks(self) -> list[Float[np.ndarray, " _"]]:
         """Return the log weights of each block."""
@@ -160,7 +169,7 @@ def bracket(forward_log_w: Float[np.ndarray, " n"], reverse: ReversePaths | None
     """
     forward = ForwardPaths(forward_log_w, method)
     if is_collapsed(forward_log_w):
-        return BracketResult(refused(f"importance weights collapsed: {forward.summary}; {REMEDY}", "nats"))
+        return BracketResult(refused(f"importance weights collapsed: {forward.summary}; {forward.remedy}", "nats"))
     if reverse is not None and reverse.contradicted:
         # Chains and forward paths both come from the base. Mass that the chains lack is missing from the value as well.
         reason = f"only a lower bound: {reverse.mixing.reason}; choose another base, or data with samples of all modes"

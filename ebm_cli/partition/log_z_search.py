@@ -7,7 +7,7 @@ import torch
 
 from ebm_cli.chain.anchor_choice import choose_anchors
 from ebm_cli.chain.counted_path import AnyCountedPath, CountedPiecewisePath, counted
-from ebm_cli.chain.pilot import DISCRETE_PILOT_KERNEL, REPLICA_SPACING, Pilot, run_pilot
+from ebm_cli.chain.pilot import REPLICA_SPACING, Pilot, discrete_kernel, run_pilot
 from ebm_cli.data import DISCRETE
 from ebm_cli.energy import space_of
 from ebm_cli.estimate import Estimate
@@ -102,7 +102,7 @@ def start_search(
 
     chooses_anchors: True to leave out models of the path that are not needed.
     """
-    kernel = DISCRETE_PILOT_KERNEL if space_of(path.space) in DISCRETE else settings.path_kernel
+    kernel = discrete_kernel(path.space.energy) if space_of(path.space) in DISCRETE else settings.path_kernel
     pilot, states = run_pilot(path, kernel, settings.chains, rng)
     if pilot is None:
         return None

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ebm_cli.chain.chains import Chains, evenly_spaced
-from ebm_cli.chain.counted_path import AnyCountedPath, CountedEnergy
+from ebm_cli.chain.counted_path import AnyCountedPath, counted_model
 from ebm_cli.chain.pilot import Ladder, Pilot
 from ebm_cli.data import DISCRETE
 from ebm_cli.diagnostic import ChainContext
@@ -95,7 +95,7 @@ class ModelChains:
         thin = max(1, (len(self.z) - self.burn_in_steps) // N_DRAWS)
         z, u = (torch.stack(part[self.burn_in_steps :: thin], 1) for part in (self.z, self.u))
         chains = Chains(z.double().cpu().numpy(), potential=u.double().cpu().numpy(), thin=thin)
-        energy = CountedEnergy(self.path.segments[-1].without_base(), 1.0)
+        energy = counted_model(self.path.segments[-1])
         # The check of the chains' temperature differentiates E twice.
         with torch.enable_grad():
             result = assess_mixing(ChainContext(chains, energy, 1.0, self.kernel), self.seed)

@@ -1,6 +1,7 @@
 """Rounds of estimates of log Z with more temperatures or steps, until the bracket is narrow or the budget is used."""
 
 import dataclasses
+import math
 
 import torch
 
@@ -16,7 +17,7 @@ from ebm_cli.partition.log_weights import is_collapsed
 from ebm_cli.partition.log_z_search import LogZSearch, RoundSize, start_search
 from ebm_cli.partition.particles import group_sizes, smc
 from ebm_cli.partition.replica_log_z import replica_log_z
-from ebm_cli.partition.round_size import first_round_size, next_round_size
+from ebm_cli.partition.round_size import first_round_size, growth_needed, next_round_size
 from ebm_cli.partition.settings import LogZSettings
 from ebm_cli.rng import generator
 from ebm_cli.run.terminal import Stopped
@@ -49,7 +50,7 @@ def estimate_log_z(path: AnyCountedPath, settings: LogZSettings, seed: int, choo
                 return with_cost(result.estimate, path).with_caution([str(stop)])
             size = next_round_size(search, size, result)
     assert result is not None
-    return checked_width(with_cost(result.estimate, path), search)
+    return checked_width(with_cost(result.estimate, path), search, result)
 
 
 def pilot_failure(budget: Budget) -> str:
@@ -135,10 +136,22 @@ def with_cost(estimate: Estimate, path: AnyCountedPath) -> Estimate:
     return dataclasses.replace(estimate, reasons=(*estimate.reasons, cost))
 
 
-def checked_width(estimate: Estimate, search: LogZSearch) -> Estimate:
-    """Return the estimate, with a caution if its bracket is wider than the target."""
+def checked_width(estimate: Estimate, search: LogZSearch, last: BracketResult) -> Estimate:
+    """Return the estimate, with a caution if its bracket is wider than the target.
+
+    last: the result of the last round.
+    """
     budget = search.path.budget
     if budget.target_width is None or estimate.upper is None or search.uncertainty(estimate) <= budget.target_width:
         return estimate
-    target = f"target={budget.target_width:g} nats"
-    return estimate.with_caution([f"the budget was used before the bracket reached {target}: increase budget"])
+    target, needed = f"target={budget.target_width:g} nats", ""
+    if search.settings.method != "ti" and last.gap is not None:
+        # Paths of the last round took most of the budget.
+        needed = f", to about {rounded_up(budget.used * growth_needed(last, budget.target_width)):,}"
+    return estimate.with_caution([f"the budget was used before the bracket reached {target}: increase budget{needed}"])
+
+
+def rounded_up(value: float) -> int:
+    """Return a number with two significant digits that is not smaller."""
+    unit = 10 ** max(math.floor(math.log10(value)) - 1, 0)
+    return math.ceil(value / unit) * unit

@@ -65,8 +65,12 @@ class AnnealingPath:
 
     def energy_at(self, beta: Beta, lengths: Tensor | None = None) -> "TemperedEnergy":
         """Return the energy U_β, as a function of z/s for lengths s if they are given."""
-        has_conditionals = isinstance(self.space, UnchangedCoordinates) and offers(self.space.energy, Conditionals)
-        return (TemperedConditionals if has_conditionals else TemperedEnergy)(self, beta, lengths)
+        return (TemperedConditionals if self.has_conditionals else TemperedEnergy)(self, beta, lengths)
+
+    @property
+    def has_conditionals(self) -> bool:
+        """Return True if the model gives the conditional distributions of its sites."""
+        return isinstance(self.space, UnchangedCoordinates) and offers(self.space.energy, Conditionals)
 
     def draw_base(self, n: int, rng: torch.Generator) -> PathStates:
         """Return exact draws of the base."""

@@ -4,7 +4,7 @@ from typing import Any
 
 from ebm_cli.run.renamed_keys import BASE_OF_LOG_Z, with_new_names
 
-FORMAT = 10
+FORMAT = 11
 # Arguments that were added with a format, with the values under which a class does what it did without them.
 NETWORK = {"base_components": 0, "spectral_norm": None}
 UNSCALED = {"scales": None}
@@ -19,6 +19,7 @@ DEFAULTS_FOR_OLD_FORMATS = {
         "ensemble_size": 1,
         **NETWORK,
     },
+    "ebm_cli.energy.rbm.RBM": {"joint": False},
     "ebm_cli.start.replay.Replay": {
         "chain_init": "noise",
         "age_limit": None,

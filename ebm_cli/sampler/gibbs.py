@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.data._sites import Sites
 from ebm_cli.energy import DISCRETE, HiddenUnits, LatticeLevels, offers
-from ebm_cli.sampler import EnergyState, Info, State, uniform_like
+from ebm_cli.energy._units import draw_units
+from ebm_cli.sampler import EnergyState, Info, State
 from ebm_cli.sampler._lattice_gibbs import LatticeGibbs
 from ebm_cli.sampler._site_kernel import SiteKernel
 from ebm_cli.sampler._site_updates import choose, replace_sites, site_groups, site_logits
@@ -74,7 +75,5 @@ def draw_through_hidden_units(
     energy: HiddenUnits, v: Float[Tensor, "n *event"], temperature: float, rng: torch.Generator
 ) -> Float[Tensor, "n *event"]:
     """Return visible units drawn given hidden units that are drawn given v."""
-    p = (energy.hidden_logits(v) / temperature).sigmoid()
-    h = (uniform_like(p, rng) < p).to(v.dtype)
-    p = (energy.visible_logits(h) / temperature).sigmoid()
-    return (uniform_like(p, rng) < p).to(v.dtype)
+    h = energy.draw_hidden_units(v, temperature, rng)
+    return draw_units(energy.visible_logits(h), temperature, rng)

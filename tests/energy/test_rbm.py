@@ -18,7 +18,7 @@ def states(count: int) -> Tensor:
 
 
 def machine(visible: int, hidden: int, centered: bool, rng: torch.Generator) -> RBM:
-    energy = RBM(hidden, centered, (visible,), None)
+    energy = RBM(hidden, centered, False, (visible,), None)
     for p in energy.parameters():
         p.data.copy_(torch.randn(p.shape, generator=rng))
     return energy.requires_grad_(False)
@@ -66,7 +66,7 @@ def test_centering_makes_the_gradient_independent_of_which_value_is_called_one(r
     x = (torch.rand(200, 5, generator=rng) < torch.tensor([0.9, 0.1, 0.5, 0.3, 0.8])).double()
     sizes = []
     for rows in (x, 1 - x):
-        energy = RBM(3, True, (5,), Rows(rows))
+        energy = RBM(3, True, False, (5,), Rows(rows))
         W = torch.linspace(-1, 1, 15).view(5, 3)
         energy.W.data.copy_(W if rows is x else -W)
         loss = energy(rows).mean() + energy.log_partition(1.0)
@@ -77,7 +77,7 @@ def test_centering_makes_the_gradient_independent_of_which_value_is_called_one(r
 
 def test_initial_units_are_independent_with_the_rates_of_the_rows(rng: torch.Generator) -> None:
     x = (torch.rand(500, 4, generator=rng) < torch.tensor([0.9, 0.1, 0.5, 0.3])).double()
-    energy = RBM(2, True, (4,), Rows(x))
+    energy = RBM(2, True, False, (4,), Rows(x))
     energy.W.data.zero_()
     p = (-energy(states(4))).softmax(0)
     torch.testing.assert_close(p @ states(4), x.mean(0))
@@ -85,4 +85,4 @@ def test_initial_units_are_independent_with_the_rates_of_the_rows(rng: torch.Gen
 
 def test_two_large_layers_have_no_closed_form() -> None:
     with pytest.raises(ValueError, match="both layers have more than 25 units: 30 and 26"):
-        RBM(26, True, (30,), None).log_z(1.0)
+        RBM(26, True, False, (30,), None).log_z(1.0)

@@ -154,4 +154,6 @@ def test_bracket_of_paths_without_energy_has_no_lower_bound() -> None:
 
 def test_collapsed_weights_are_refused_with_a_remedy() -> None:
     found = bracket(weights(0.0, 6.0, 64), None, "ais").estimate
-    assert found.value is None and "collapsed" in found.reason and "increase temperatures" in found.reason
+    assert found.value is None and "collapsed" in found.reason
+    # The variance of the 64 log weights, whose expectation is 36.
+    assert "increase temperatures or budget, about 30 times" in found.reason

@@ -50,7 +50,7 @@ def test_the_base_is_the_product_of_its_rates_and_draws_have_them(model: str, rn
     assert ((shares - rates).abs() < 4.5 * (rates * (1 - rates) / 20_000).sqrt()).all()
 
 
-@pytest.mark.parametrize("model", ["ising with a field", "potts with a field"])
+@pytest.mark.parametrize("model", ["ising with a field", "potts with a field", "joint rbm"])
 @pytest.mark.parametrize("beta", [0.3, 1.0])
 def test_conditionals_between_base_and_model_are_those_of_its_energy(
     model: str, beta: float, rng: torch.Generator
@@ -114,7 +114,7 @@ def test_replica_exchange_keeps_the_distribution_of_all_states(
 
 
 @pytest.mark.parametrize("method", ["bridge", "ais", "smc", "ti"])
-@pytest.mark.parametrize("model", ["ising", "potts with a field", "rbm"])
+@pytest.mark.parametrize("model", ["ising", "potts with a field", "rbm", "joint rbm"])
 def test_log_z_along_the_path_holds_the_sum_over_all_states(method: str, model: str, rng: torch.Generator) -> None:
     energy = MODELS[model]().requires_grad_(False)
     _, x = sites_and_states(energy)

@@ -25,10 +25,15 @@ class Cubic(nn.Module):
 
 def rbm() -> RBM:
     """A machine with weights of about 1."""
-    energy, rng = RBM(3, True, (5,), None), torch.Generator().manual_seed(1)
+    energy, rng = RBM(3, True, False, (5,), None), torch.Generator().manual_seed(1)
     for p in energy.parameters():
         p.data.copy_(torch.randn(p.shape, generator=rng, dtype=p.dtype))
     return energy
+
+
+def joint_rbm() -> nn.Module:
+    """The joint energy of such a machine's 5 visible and 3 hidden units."""
+    return rbm().joint()
 
 
 MODELS: dict[str, Callable[[], nn.Module]] = {
@@ -37,6 +42,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "potts": lambda: Potts(0.8, 0.0, [[0, 1], [1, 2], [2, 3]], False, (4, 3)),
     "potts with a field": lambda: Potts(0.8, [0.3, 0.0, -0.2], "complete", False, (3, 3)),
     "rbm": rbm,
+    "joint rbm": joint_rbm,
     "cubic": Cubic,
 }
 

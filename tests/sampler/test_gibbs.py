@@ -29,7 +29,7 @@ def test_models_offer_conditionals_hidden_units_or_neither() -> None:
     assert {offered(model()) for model in MODELS.values()} == {(True, False), (False, True), (False, False)}
 
 
-@pytest.mark.parametrize("model", ["ising", "ising with a field", "potts with a field", "cubic"])
+@pytest.mark.parametrize("model", ["ising", "ising with a field", "potts with a field", "joint rbm", "cubic"])
 @pytest.mark.parametrize("scan", ["systematic", "random"])
 def test_a_sweep_has_the_matrix_of_its_single_draws(model: str, scan: str, rng: torch.Generator) -> None:
     energy = MODELS[model]().requires_grad_(False)
