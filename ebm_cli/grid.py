@@ -1,11 +1,14 @@
 """A grid that follows a density in one to three dimensions during training: log Z with its derivative."""
 
+import math
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.check import InputError
+from ebm_cli.data import _angles
 from ebm_cli.energy import frozen
 
 MAX_DIMENSIONS = 3
@@ -139,6 +142,13 @@ class Grid(nn.Module):
 
     def _log_cell(self) -> Float[Tensor, ""]:
         return ((self.box[:, 1] - self.box[:, 0]) / (self.side - 1)).log().sum()
+
+
+def angle_grid(side: int, event: tuple[int, ...], device: torch.device) -> Float[Tensor, "points *event"]:
+    """Return all states whose angles are multiples of 2π/side, in [−π, π)."""
+    axis = _angles.PERIOD / side * torch.arange(side, dtype=torch.float64, device=device) - math.pi
+    axes = torch.meshgrid(*[axis] * math.prod(event), indexing="ij")
+    return torch.stack([each.flatten() for each in axes], 1).to(torch.get_default_dtype()).view(-1, *event)
 
 
 def marginals(log_f: Float[Tensor, " points"], side: int, d: int) -> Float[Tensor, "d side"]:
