@@ -9,13 +9,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli.check import InputError, one_of
-from ebm_cli.data import Data
+from ebm_cli.data import Data, _angles
 from ebm_cli.density import flow
 from ebm_cli.density.fit_data import make_fit_data
+from ebm_cli.energy import space_of
 from ebm_cli.energy._gaussians import Gaussians, fitted_gaussians, mix, widen
 from ebm_cli.run.terminal import never_stop
 
-KINDS = ("gaussian", "mixture", "flow")
+KINDS = ("gaussian", "mixture", "flow", "uniform")
 # Standard deviation of the broad component, relative to the data.
 BROAD_FACTOR = 2.0
 
@@ -29,18 +30,36 @@ class Noise(Protocol):
     def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n size"]: ...
 
 
-def fit_noise(kind: str, components: int, broad: float, data: Data) -> "Gaussians | FlowNoise":
+def fit_noise(kind: str, components: int, broad: float, data: Data) -> "Gaussians | FlowNoise | UniformNoise":
     """Return a distribution fitted to the data; raise InputError for another kind or too few training samples.
 
-    kind: gaussian, mixture or flow; flow needs zuko.
+    kind: gaussian, mixture or flow; flow needs zuko. uniform for angles, which is not fitted.
     components: number of Gaussians of a mixture (≥ 1).
     broad: weight of one Gaussian fitted to the data and made twice as wide (in [0, 1)).
     """
     one_of("noise", kind, KINDS)
+    if (kind == "uniform") != (space_of(data) == _angles.SPACE):
+        remedy = "gaussian, mixture or flow" if kind == "uniform" else "uniform"
+        raise InputError(f"noise must be {remedy} for {space_of(data)} rows, got {kind}")
+    if kind == "uniform":
+        return UniformNoise(data.event)
     if kind == "flow":
         return FlowNoise(broad, data)
     narrow = fitted_gaussians("components", 1 if kind == "gaussian" else components, data)
     return mix(narrow, widen(fitted_gaussians("components", 1, data), BROAD_FACTOR), broad) if broad else narrow
+
+
+class UniformNoise:
+    """Independent uniform angles. event: shape of a state."""
+
+    def __init__(self, event: tuple[int, ...]) -> None:
+        self.size = math.prod(event)
+
+    def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n size"]:
+        return _angles.uniform(n, (self.size,), rng, torch.get_default_dtype())
+
+    def log_prob(self, x: Float[Tensor, "n size"]) -> Float[Tensor, " n"]:
+        return x.new_full((len(x),), -self.size * math.log(_angles.PERIOD))
 
 
 class FlowNoise(nn.Module):

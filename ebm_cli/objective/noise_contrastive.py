@@ -9,7 +9,7 @@ from torch.nn.functional import softplus
 
 from ebm_cli import check
 from ebm_cli.data import Batch, Data
-from ebm_cli.energy import CONTINUOUS
+from ebm_cli.energy import SMOOTH
 from ebm_cli.objective import Objective, Outcome, temperature_of
 from ebm_cli.objective._noise import Noise, fit_noise
 from ebm_cli.sampler import Sampler
@@ -31,7 +31,7 @@ class NoiseContrastive(Objective):
     fraction of the fitted noise is twice as wide as the data.
 
     noise: gaussian, mixture, or flow, a neural spline flow (Gao et al., 2020, arXiv 1912.00589, without adapting it to
-        the energy), fitted to the training samples; or an object with `log_prob` and `draw`.
+        the energy), fitted to the training samples; uniform for angles; or an object with `log_prob` and `draw`.
     components: number of Gaussians of the mixture (≥ 1).
     broad_weight: weight of one Gaussian, twice as wide, in the fitted noise (in [0, 1)).
     ratio: ν (≥ 1).
@@ -41,7 +41,7 @@ class NoiseContrastive(Objective):
     are classified correctly.
     """
 
-    spaces = CONTINUOUS
+    spaces = SMOOTH
     has_chains = False
     begun: Tensor
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from ebm_cli.run.renamed_keys import BASE_OF_LOG_Z, with_new_names
 
-FORMAT = 10
+FORMAT = 11
 # Arguments that were added with a format, with the values under which a class does what it did without them.
 NETWORK = {"base_components": 0, "spectral_norm": None}
 UNSCALED = {"scales": None}
@@ -32,7 +32,13 @@ DEFAULTS_FOR_OLD_FORMATS = {
     "ebm_cli.sampler.mala.MALA": UNSCALED,
     "ebm_cli.sampler.hmc.HMC": {"short": 0.0, "log_step_std": 0.0},
     "ebm_cli.path.base.BasePath": {"renew_every": 100},
-    "ebm_cli.data.table.Table": {"columns": None, "label": None, "header": "names", "missing": "refuse"},
+    "ebm_cli.data.table.Table": {
+        "columns": None,
+        "label": None,
+        "header": "names",
+        "missing": "refuse",
+        "angles": None,
+    },
     "ebm_cli.optimizer.adam.Adam": RATE,
     "ebm_cli.optimizer.adamw.AdamW": RATE,
     "ebm_cli.optimizer.sgd.SGD": RATE,
