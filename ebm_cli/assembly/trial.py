@@ -9,13 +9,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli.check import InputError
+from ebm_cli.data import _angles
 from ebm_cli.data._sites import Sites
-from ebm_cli.energy import DISCRETE, NO_GRADIENT, frozen, space_of
+from ebm_cli.energy import DISCRETE, NO_GRADIENT, SMOOTH, frozen, space_of
 
 # Minimum number of states. It is small because energies may be large networks.
 MIN_STATES = 5
 # Two energies are equal if they differ by less than eps^0.6 of the largest energy.
 EQUAL_POWER = 0.6
+# Largest number of angles whose period is tried.
+MAX_SHIFTED = 64
 
 
 def try_energy(energy: nn.Module, event: tuple[int, ...], needs_gradient: bool = True) -> None:
@@ -32,7 +35,9 @@ def try_energy(energy: nn.Module, event: tuple[int, ...], needs_gradient: bool =
         e = energy_of(energy, x)
         check_values(e, x)
         check_rows_alone(energy, x, e)
-        if space_of(energy) == "continuous":
+        if space_of(energy) == _angles.SPACE:
+            check_period(energy, x, e)
+        if space_of(energy) in SMOOTH:
             check_gradient(energy, x, e, needs_gradient)
 
 
@@ -91,8 +96,7 @@ def check_rows_alone(energy: nn.Module, x: Float[Tensor, "n *event"], e: Float[T
         ("in two parts", lambda: torch.cat([energy(x[:half]), energy(x[half:])])),
         ("alone", lambda: torch.cat([energy(row[None]) for row in x])),
     ]
-    finite = e[e.isfinite()].abs()
-    tolerance = torch.finfo(e.dtype).eps ** EQUAL_POWER * (float(finite.max()) if len(finite) else 1.0)
+    tolerance = equality_tolerance(e)
     for how, way in ways:
         with torch.no_grad():
             try:
@@ -108,6 +112,28 @@ def check_rows_alone(energy: nn.Module, x: Float[Tensor, "n *event"], e: Float[T
             raise InputError(
                 f"forward gives a row another energy {how} ({float(e[row]):.6g}, then {float(other[row]):.6g}): E(x) "
                 f"depends on {what}, such as by BatchNorm or a mean over rows, and has no log Z"
+            )
+
+
+def equality_tolerance(e: Float[Tensor, " n"]) -> float:
+    """Return the largest difference of energies of this size that count as equal."""
+    finite = e[e.isfinite()].abs()
+    return torch.finfo(e.dtype).eps ** EQUAL_POWER * (float(finite.max()) if len(finite) else 1.0)
+
+
+def check_period(energy: nn.Module, x: Float[Tensor, "n *event"], e: Float[Tensor, " n"]) -> None:
+    """Raise InputError unless E stays the same if one angle grows by 2π, for up to 64 of the angles."""
+    flat = x.flatten(1)
+    for i in range(0, flat.shape[1], -(-flat.shape[1] // MAX_SHIFTED)):
+        moved = flat.clone()
+        moved[:, i] += _angles.PERIOD
+        other = energy_of(energy, moved.view(x.shape))
+        differs = ~((other == e) | ((other - e).abs() <= equality_tolerance(e)))
+        if bool(differs.any()):
+            row = int(differs.int().argmax())
+            raise InputError(
+                f"forward must have the period 2π in each angle of periodic states, but E changes from "
+                f"{float(e[row]):.6g} to {float(other[row]):.6g} if number {i} of x grows by 2π: use cos x and sin x"
             )
 
 

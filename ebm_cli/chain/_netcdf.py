@@ -10,10 +10,13 @@ from jaxtyping import Bool
 from ebm_cli.chain._missing_draws import largest_complete_block, missing_in_all
 from ebm_cli.chain.chains import Chains
 from ebm_cli.check import InputError
+from ebm_cli.data import SPACES
 
 # The attribute of posterior for kernels with one test at the end of each step. Then 1 − acceptance_rate is the
 # probability that a step stays in place.
 TEST_PER_STEP = "one_test_per_step"
+# The attribute of posterior for what states are, unless they are real numbers.
+SPACE = "space"
 # The variables of sample_stats with one whole number per chain, by their names in `Chains`.
 PER_CHAIN = {"round_trips": "round_trips", "starts": "initial_state"}
 # The first bytes of files.
@@ -36,6 +39,7 @@ def read_netcdf(path: Path) -> Chains:
         chains = dataclasses.replace(
             chains,
             thin=1 if thin is None else thin,
+            space=_space(posterior.attrs),
             gradients=_count(posterior.attrs, "gradients_per_chain"),
             test_per_step=bool(np.all(np.asarray(posterior.attrs.get(TEST_PER_STEP, 0)) == 1)),
         )
@@ -86,6 +90,12 @@ def _read_posterior(posterior: Any) -> tuple[Chains, Bool[np.ndarray, "chain dra
     x = x if x.ndim > 2 else x[:, :, None]
     names = [] if list(found) == ["x"] else [c for name, values in found.items() for c in _coordinates(name, values)]
     return Chains(x=x, names=list(range(len(x))), notes=notes, coordinates=names), missing
+
+
+def _space(attributes: Any) -> str:
+    """Return what states are; real numbers if the file does not say it."""
+    space = attributes.get(SPACE)
+    return space if isinstance(space, str) and space in SPACES else "continuous"
 
 
 def _coordinates(name: str, values: np.ndarray) -> list[str]:

@@ -1,6 +1,7 @@
 """Burn-in that tunes a sampler: its step size, one scale per coordinate, and the places of replicas."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 from ebm_cli.chain.preconditioning import Units
 from ebm_cli.chain.step_size_tuners import make_tuner, mean_gradients, with_current_step_sizes
 from ebm_cli.chain.tuning import Tuning
+from ebm_cli.data import _angles
+from ebm_cli.energy import space_of
 from ebm_cli.sampler import HasLocalKernel, Sampler
 from ebm_cli.sampler._replicas import Replicas
 from ebm_cli.sampler.tempering import Tempering
@@ -39,14 +42,33 @@ class RunningVariance:
         self.mean = self.mean + shift * (n / total)
         self.count = total
 
+    def variance(self) -> Float[Tensor, " size"]:
+        """Return the variance of each coordinate."""
+        return torch.as_tensor(self.squares / max(self.count - 1, 1.0)).flatten()
+
     def scales(self) -> list[float] | None:
         """Return standard deviations, shrunk slightly to their geometric mean; None if no coordinate has moved."""
-        variance = torch.as_tensor(self.squares / max(self.count - 1, 1.0)).flatten()
+        variance = self.variance()
         if self.count < 2 or not bool((variance > 0).any()):
             return None
         typical = variance[variance > 0].log().mean().exp()
         weight = self.count / (self.count + 5.0)
         return (weight * variance + (1 - weight) * typical).clamp(min=1e-8 * float(typical)).sqrt().tolist()
+
+
+class RunningCircularVariance(RunningVariance):
+    """The same of angles: −2 log R, R the mean resultant length, but at most that of uniform angles, π²/3.
+
+    It is not changed by full turns, by which chains of angles move away without bounds.
+    """
+
+    def add(self, x: Float[Tensor, "n *event"]) -> None:
+        super().add(_angles.on_circles(x))
+
+    def variance(self) -> Float[Tensor, " size"]:
+        cosines, sines = torch.as_tensor(self.mean).chunk(2)
+        square = (cosines**2 + sines**2).clamp(math.exp(-(math.pi**2) / 3), 1.0)
+        return -square.log()
 
 
 @dataclass(frozen=True)
@@ -91,10 +113,11 @@ def burn_in(
         step_size = cast(Any, local.sampler).step_size
         return dataclasses.replace(local, sampler=dataclasses.replace(cast(Any, sampler), step_size=step_size))
     tuned: Any = sampler
+    new_variance = RunningCircularVariance if space_of(energy) == _angles.SPACE else RunningVariance
     has_free_places = isinstance(tuned, Tempering) and (tuning.places or tuned.path.is_automatic)
     step, gradients, state = 0, 0.0, None
     for end in [*(int(fraction * steps) for fraction in WINDOWS), steps]:
-        units, variance = Units.from_sampler(tuned, x), RunningVariance()
+        units, variance = Units.from_sampler(tuned, x), new_variance()
         scaled = units.energy(energy)
         tuner = make_tuner(sampler, scaled, tuning)
         tuned = tuner.first_sampler(tuned, tuned.init(scaled, units.from_x(x), rng), rng)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ebm_cli.chain._missing_draws import largest_complete_block, missing_in_all
-from ebm_cli.chain._netcdf import PER_CHAIN, TEST_PER_STEP, read_netcdf
+from ebm_cli.chain._netcdf import PER_CHAIN, SPACE, TEST_PER_STEP, read_netcdf
 from ebm_cli.chain.chains import Chains
 from ebm_cli.check import InputError
 from ebm_cli.run.writing import write_bytes
@@ -53,6 +53,8 @@ def _fill_posterior(posterior: Any, chains: Chains) -> None:
         axes.append(f"x_dim_{axis}")
     posterior.create_variable("x", tuple(axes), data=chains.x)
     posterior.attrs["thin"] = chains.thin
+    if chains.space != "continuous":
+        posterior.attrs[SPACE] = chains.space
     if chains.test_per_step:
         posterior.attrs[TEST_PER_STEP] = 1
     if chains.gradients is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float, Int
 
-from ebm_cli.data import DISCRETE
+from ebm_cli.data import DISCRETE, _angles
 from ebm_cli.estimate import rounded_up
 
 
@@ -76,11 +76,22 @@ class Chains:
         return f"burn_in={rounded_up(2 * self.x.shape[1] * self.thin)}"
 
     def flat(self) -> Float[np.ndarray, "chain draw size"]:
-        """Return the states as rows of numbers."""
-        return self.x.reshape(*self.x.shape[:2], -1)
+        """Return the states as rows of numbers: of angles their cosines, then their sines.
+
+        Angles have no mean and no distance of their own, because −π and π are the same.
+        """
+        return self.rows(self.x.reshape(*self.x.shape[:2], -1))
+
+    def rows(self, x: Float[np.ndarray, "*shape size"]) -> Float[np.ndarray, "*shape numbers"]:
+        """Return other states of the same kind as rows of the numbers of `flat`."""
+        return _angles.cosines_and_sines(x) if self.space == _angles.SPACE else x
 
     def coordinate(self, number: int) -> str:
-        """Return the name of one number of a state."""
+        """Return the name of one of the numbers in `flat`."""
+        if self.space == _angles.SPACE:
+            angles = dataclasses.replace(self, space="continuous")
+            size = int(np.prod(self.event, dtype=int))
+            return f"{'cos' if number < size else 'sin'} {angles.coordinate(number % size)}"
         if self.coordinates:
             return self.coordinates[number]
         return f"x[{number}]" if np.prod(self.event, dtype=int) > 1 else "x"

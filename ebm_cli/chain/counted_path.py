@@ -10,12 +10,11 @@ from torch import Tensor
 from ebm_cli.chain.budget import Budget
 from ebm_cli.energy import check_bounded
 from ebm_cli.path._annealing_path import AnnealingPath, PathStates, TemperedConditionals, TemperedEnergy
-from ebm_cli.path._coordinates import WhitenedEnergy
+from ebm_cli.path._coordinates import StateCoordinates, WhitenedEnergy
 from ebm_cli.path._piecewise_path import PiecewisePath
-from ebm_cli.path._site_coordinates import SiteCoordinates
 
 # Coordinates of paths whose evaluations are counted.
-PathCoordinates = WhitenedEnergy | SiteCoordinates
+PathCoordinates = WhitenedEnergy | StateCoordinates
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from ebm_cli.chain.burn_in import burn_in as tune_during_burn_in
 from ebm_cli.chain.engine import Tally, engine_of
 from ebm_cli.chain.preconditioning import Units
 from ebm_cli.chain.tuning import Tuning
-from ebm_cli.energy import check_bounded, frozen
+from ebm_cli.data import _angles
+from ebm_cli.energy import check_bounded, frozen, space_of
 from ebm_cli.run.terminal import ignore_progress, never_stop
 from ebm_cli.sampler import EnergyState, Sampler, State
 from ebm_cli.sampler._replicas import Replicas, ReplicaStates
@@ -85,9 +86,11 @@ class Walk:
     """Chains that move: a burn-in, then one or more intervals of recorded steps.
 
     Burn-in tunes the sampler as `tuning` defines; afterwards it is fixed. A chain that is not finite at some step
-    remains so (`first_nonfinite_step`). Only a burn-in with tuning waits for the device. `stop` is called after each
-    step (each block of a compiled engine); no more steps are made after it returns True. `progress` is called with the
-    total number of steps. The energy must be frozen and in evaluation mode, without gradients.
+    remains so (`first_nonfinite_step`). Angles of periodic states are in [−π, π) after each interval of steps; kernels
+    move them beyond, which changes nothing, because E has the period. Only a burn-in with tuning waits for the device.
+    `stop` is called after each step (each block of a compiled engine); no more steps are made after it returns True.
+    `progress` is called with the total number of steps. The energy must be frozen and in evaluation mode, without
+    gradients.
     """
 
     def __init__(
@@ -105,6 +108,7 @@ class Walk:
     ) -> None:
         tuning.check_fits(sampler, burn_in)
         self.progress, self.stop, self.energy = progress, stop, energy
+        self.is_periodic = space_of(energy) == _angles.SPACE
         tuned = BurnInResult(x, sampler, 0.0, 0)
         if tuning.adapt != "none":
             tuned = tune_during_burn_in(sampler, tuning, energy, x, burn_in, rng, progress, stop)
@@ -194,7 +198,18 @@ class Walk:
             self.steps += count
             self.progress(self.tuned_steps + self.steps)
             self.stopped = self.stop()
+        if self.is_periodic:
+            self.state = wrapped(self.state, self.units)
         return self.steps == end
+
+
+def wrapped(state: Any, units: Units) -> Any:
+    """Return the state of a kernel with angles in [−π, π). Energies and gradients there are the same."""
+    period = units.from_x(torch.full_like(state.x[0], _angles.PERIOD))
+    if isinstance(state, Replicas):
+        states = state.states._replace(z=_angles.wrap(state.states.z, period))
+        return state._replace(states=states, model=state.model._replace(x=_angles.wrap(state.x, period)))
+    return state._replace(x=_angles.wrap(state.x, period))
 
 
 def check_bounded_near(energy: nn.Module, x: Float[Tensor, "n *event"]) -> None:

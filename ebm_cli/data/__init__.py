@@ -12,10 +12,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-# What a state can be: any numbers; zeros and ones; minus ones and ones; one of several categories per site.
-SPACES = ("continuous", "binary", "spin", "categorical")
+# What a state can be: any numbers; angles in [−π, π); zeros and ones; minus ones and ones; one of several categories
+# per site.
+SPACES = ("continuous", "periodic", "binary", "spin", "categorical")
 # Spaces whose states have finitely many values per site.
-DISCRETE = frozenset(SPACES[1:])
+DISCRETE = frozenset(("binary", "spin", "categorical"))
 
 Split = Literal["train", "held_out"]
 Purpose = Literal["rows", "resume", "units"]

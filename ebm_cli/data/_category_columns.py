@@ -90,6 +90,10 @@ class CategoryColumns:
             found.append([number_of.get(text, 0) for text in label_texts(column)])
         return np.array(found, dtype=np.int64).T
 
+    def notes(self) -> list[str]:
+        """Return notes about the levels: none."""
+        return []
+
 
 @dataclass(frozen=True)
 class CategoryUnits:

@@ -10,7 +10,7 @@ from sklearn.model_selection import StratifiedKFold
 from torch import Tensor, nn
 
 from ebm_cli import rng
-from ebm_cli.data import Batch, Data
+from ebm_cli.data import Batch, Data, _angles, row_space
 from ebm_cli.data._pictures import image_shape
 
 FOLDS = 3
@@ -48,9 +48,11 @@ class Features:
 def features_of(data: Data, rows: Batch) -> Features:
     """Return the feature network of the data set, or the identity for a set without labels or that is not pictures.
 
+    Angles are given as their cosines and sines, which are features already.
+
     rows: some rows of the set, with labels if the set has labels.
     """
-    if rows.y is None or len(data.event) != 3:
+    if rows.y is None or len(data.event) != 3 or row_space(data) == _angles.SPACE:
         return identity_features()
     return classifier_features(data)
 

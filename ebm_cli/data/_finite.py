@@ -3,7 +3,7 @@
 import torch
 
 from ebm_cli.data import Batch, Split
-from ebm_cli.rng import normal_like
+from ebm_cli.data._rows import with_noise
 
 
 class FiniteData:
@@ -30,7 +30,10 @@ class FiniteData:
         assert rows.clean is not None
         batch = rows.select(torch.randint(len(rows.clean), (n,), generator=rng, device=rng.device))
         assert batch.clean is not None
-        return batch._replace(x=batch.clean + self.noise * normal_like(batch.clean, rng) if self.noise else batch.clean)
+        if not self.noise:
+            return batch._replace(x=batch.clean)
+        space = getattr(self, "space", "continuous")
+        return batch._replace(x=with_noise(batch.clean, self.noise, space, rng))
 
     def available_rows(self) -> Batch:
         """Return the rows that `sample` draws from."""

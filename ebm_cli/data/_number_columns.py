@@ -59,6 +59,10 @@ class NumberColumns:
         """Return the rows in the units of the file; NaN for missing values."""
         return self._numbers
 
+    def notes(self) -> list[str]:
+        """Return notes about the numbers: none."""
+        return []
+
 
 @dataclass(frozen=True)
 class NumberUnits:

@@ -1,9 +1,12 @@
 """Rows of a data set: the rows that are available, their noise, and the split into training and held-out rows."""
 
 import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from ebm_cli import check, rng
-from ebm_cli.data import Batch, Data, FileData, Split
+from ebm_cli.data import Batch, Data, FileData, Split, _angles, row_space
 
 
 def available_rows(data: Data) -> Batch:
@@ -29,7 +32,15 @@ def add_noise(data: Data, batch: Batch, purpose: str, seed: int) -> Batch:
     if batch.clean is None or data.noise == 0:
         return batch
     generator = rng.generator(seed, purpose, batch.x.device)
-    return batch._replace(x=batch.clean + data.noise * rng.normal_like(batch.clean, generator))
+    return batch._replace(x=with_noise(batch.clean, data.noise, row_space(data), generator))
+
+
+def with_noise(
+    clean: Float[Tensor, "n *event"], noise: float, space: str, generator: torch.Generator
+) -> Float[Tensor, "n *event"]:
+    """Return rows with Gaussian noise of standard deviation `noise`; angles stay in [−π, π)."""
+    x = clean + noise * rng.normal_like(clean, generator)
+    return _angles.wrap(x) if space == _angles.SPACE else x
 
 
 def check_split(held_out: float, noise: float, seed: int) -> None:

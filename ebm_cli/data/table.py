@@ -8,6 +8,7 @@ from torch import Tensor
 from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.data import DISCRETE, DataRecord
+from ebm_cli.data._angle_columns import TURNS, AngleColumns, AngleUnits
 from ebm_cli.data._category_columns import CategoryColumns, CategoryUnits
 from ebm_cli.data._file_contents import Contents
 from ebm_cli.data._files import raise_faults
@@ -29,10 +30,12 @@ MIN_ROWS = 10
 class Table(UserFile):
     """The rows of a file of numbers, each column scaled to mean 0 and standard deviation 1 of the training rows.
 
-    If all columns are words, the rows are of categories: see `CategoryUnits`.
+    If all columns are words, the rows are of categories: see `CategoryUnits`. With `angles`, all columns are angles, in
+    [−π, π) and not scaled.
 
     path: .csv, .tsv, .parquet, or .npy with shape (rows, columns).
     columns: names of the columns to model, None for all except the label.
+    angles: radians or degrees, the unit of columns of angles; None for columns of other numbers or of words.
     label: name of a column of classes, None for no label. Its levels are numbered in sorted order.
     header: names (the first line of a text file names the columns) or none (they are called x0, x1, …).
     missing: refuse rows with missing or infinite values, or drop them.
@@ -51,6 +54,7 @@ class Table(UserFile):
         self,
         path: str,
         columns: list[str] | None,
+        angles: str | None,
         label: str | None,
         header: str,
         missing: str,
@@ -63,14 +67,15 @@ class Table(UserFile):
             lambda: check.one_of("header", header, ["names", "none"]),
             lambda: check.one_of("missing", missing, ["refuse", "drop"]),
             lambda: check_columns(columns),
+            lambda: None if angles is None else check.one_of("angles", angles, list(TURNS)),
         )
         # YAML gives names such as 2024 as numbers.
         self._chosen = None if columns is None else [str(name) for name in columns]
         self._label = None if label is None else str(label)
+        self._angles = angles
         self._header, self._drops_missing = header, missing == "drop"
-        super().__init__(
-            str(path), holdout_fraction, noise, seed, record, {"columns": self._chosen, "label": self._label}
-        )
+        settings = {"columns": self._chosen, "label": self._label, "angles": self._angles}
+        super().__init__(str(path), holdout_fraction, noise, seed, record, settings)
         self.space = self._units.space
         if self.space in DISCRETE and noise:
             raise InputError(f"noise must be 0 for a table of categories, got {noise}")
@@ -98,7 +103,7 @@ class Table(UserFile):
         return (len(self.columns),)
 
     @property
-    def _units(self) -> NumberUnits | CategoryUnits:
+    def _units(self) -> NumberUnits | CategoryUnits | AngleUnits:
         return units_of(self.values)
 
     def parse(self, rows: np.ndarray) -> np.ndarray:
@@ -115,7 +120,7 @@ class Table(UserFile):
         if len(frame) < MIN_ROWS:
             raise InputError(f"path={path} must have at least {MIN_ROWS} rows, got {len(frame)}")
         features = self._features(frame, path)
-        names, columns = [str(name) for name in features.columns], columns_of(features)
+        names, columns = [str(name) for name in features.columns], columns_of(features, self._angles)
         is_complete = self._is_complete(frame, columns, True)
         complete = np.flatnonzero(is_complete)
         faults = [*name_faults(names, features), *columns.kind_faults()]
@@ -136,7 +141,7 @@ class Table(UserFile):
             "header": self._header,
         }
         numbers = columns.numbers(values)
-        notes = dropped_rows_notes(path, is_complete)
+        notes = [f"path={path} {note}" for note in columns.notes()] + dropped_rows_notes(path, is_complete)
         return values, self._contents(frame, numbers, is_complete, values["levels"], notes)
 
     def read(self, path: str, values: dict[str, Any], labeled: bool) -> Contents:
@@ -156,7 +161,7 @@ class Table(UserFile):
         is_complete = self._is_complete(frame, columns, labeled)
         numbers = columns.numbers(values)
         used = names if self._label is None else [*names, self._label]
-        notes += column_differences(frame, names, used, numbers[is_complete])
+        notes += [*column_differences(frame, names, used, numbers[is_complete]), *columns.notes()]
         if not labeled and self._label in [str(name) for name in frame.columns]:
             # Scores do not use labels, so a new level is only reported.
             notes += new_level_faults(frame.loc[:, self._label], values["levels"])
@@ -205,12 +210,16 @@ class Table(UserFile):
         return Contents(numbers[complete], y, np.flatnonzero(complete).tolist(), complete, frame, notes)
 
 
-def columns_of(features: DataFrame) -> NumberColumns | CategoryColumns:
-    """Return columns as categories if all of them are words."""
+def columns_of(features: DataFrame, angles: str | None) -> NumberColumns | CategoryColumns:
+    """Return columns as angles of this unit if there is one; otherwise as categories if all of them are words."""
+    if angles is not None:
+        return AngleColumns(features, angles)
     are_words = [is_word_column(column) for _, column in features.items()]
     return CategoryColumns(features) if are_words and all(are_words) else NumberColumns(features)
 
 
-def units_of(values: dict[str, Any]) -> NumberUnits | CategoryUnits:
+def units_of(values: dict[str, Any]) -> NumberUnits | CategoryUnits | AngleUnits:
     """Return the units of states by the values that training learned."""
+    if "angles" in values:
+        return AngleUnits(values)
     return CategoryUnits(values) if "categories" in values else NumberUnits(values)

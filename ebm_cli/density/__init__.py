@@ -16,8 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ebm_cli.check import InputError, one_of
-from ebm_cli.data import DISCRETE, Data, row_space
-from ebm_cli.density import autoregressive, bernoulli, bernoulli_mixture, flow, gaussian, kde, mixture, tree
+from ebm_cli.data import DISCRETE, Data, _angles, row_space
+from ebm_cli.density import autoregressive, bernoulli, bernoulli_mixture, flow, gaussian, kde, mixture, tree, von_mises
 from ebm_cli.density.discrete_rows import DiscreteDensity, DiscreteFitData, StateDensity, make_discrete_fit_data
 from ebm_cli.density.fit_data import FitData, flat_directions, make_fit_data
 from ebm_cli.density.normals import Density
@@ -31,6 +31,10 @@ FITS: dict[str, Callable[[FitData, Stop], Density]] = {
     "kernel": lambda data, _: kde.fit(data),
     "flow": flow.fit,
 }
+PERIODIC_FITS: dict[str, Callable[[FitData, Stop], Density]] = {
+    "von_mises": lambda data, _: von_mises.fit_product(data),
+    "kernel": lambda data, _: von_mises.fit_kernels(data),
+}
 DISCRETE_FITS: dict[str, Callable[[DiscreteFitData, Stop], DiscreteDensity]] = {
     "bernoulli": lambda data, _: bernoulli.fit(data),
     "bernoulli_mixture": bernoulli_mixture.fit,
@@ -39,7 +43,7 @@ DISCRETE_FITS: dict[str, Callable[[DiscreteFitData, Stop], DiscreteDensity]] = {
 }
 # All baselines that fit the rows.
 AUTO = "auto"
-NAMES = (*FITS, *DISCRETE_FITS)
+NAMES = tuple(dict.fromkeys((*FITS, *PERIODIC_FITS, *DISCRETE_FITS)))
 MAX_ROWS_PER_CALL = 2000
 
 
@@ -69,7 +73,7 @@ def names_that_fit(names: Iterable[str] | str, space: str) -> list[str]:
 
     Raises InputError with every name that does not fit.
     """
-    fit = DISCRETE_FITS if space in DISCRETE else FITS
+    fit = DISCRETE_FITS if space in DISCRETE else smooth_fits(space)
     if names == AUTO:
         return list(fit)
     names = [names] if isinstance(names, str) else list(dict.fromkeys(names))
@@ -78,6 +82,11 @@ def names_that_fit(names: Iterable[str] | str, space: str) -> list[str]:
     if wrong := [name for name in names if name not in fit]:
         raise InputError(f"baselines must be {' or '.join(fit)} for {space} rows, got {', '.join(wrong)}")
     return names
+
+
+def smooth_fits(space: str) -> dict[str, Callable[[FitData, Stop], Density]]:
+    """Return the fits of rows of angles, or of real numbers."""
+    return PERIODIC_FITS if space == _angles.SPACE else FITS
 
 
 def fit_baselines(
@@ -118,7 +127,8 @@ def continuous_fits(data: Data, seed: int, report: Callable[[str], None]) -> Cal
             f"baselines: training rows do not vary in {flat} of {math.prod(data.event)} directions and have no noise. "
             "Therefore they have no density. Set data.noise > 0 to give them a density"
         )
-    return lambda name, stop: FITS[name](fit_data, stop)
+    fits = smooth_fits(row_space(data))
+    return lambda name, stop: fits[name](fit_data, stop)
 
 
 def discrete_fits(data: Data, seed: int) -> Callable[[str, Stop], Density]:

@@ -5,7 +5,7 @@ import numpy as np
 from ebm_cli import check
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.diagnostic._hessian_trace import HessianTrace
-from ebm_cli.energy import CONTINUOUS
+from ebm_cli.energy import SMOOTH
 from ebm_cli.estimate import Estimate, Picture, Result, all_refused
 
 NAME = "effective_temperature"
@@ -16,7 +16,7 @@ ACCEPTED, MAX_ACCEPTED = 0.05, 0.1
 
 
 class EffectiveTemperature:
-    """T_conf = ⟨‖∇E‖²⟩/⟨ΔE⟩, equal to T at equilibrium for any smooth confining energy.
+    """T_conf = ⟨‖∇E‖²⟩/⟨ΔE⟩, equal to T at equilibrium for any smooth energy that is confining or has a period.
 
     Rugh, 1997 (Phys. Rev. Lett. 78, 772), in its configurational form (Butler et al., 1998). SGLD on E = a/2·x² gives
     T/(1 − aη/2). ΔE is the exact trace of the Hessian up to 16 dimensions, else Hutchinson's estimate with one random
@@ -26,7 +26,7 @@ class EffectiveTemperature:
     draws: evenly spaced states per chain (≥ 1). If there are few chains, each has more, about 2,000 in total.
     """
 
-    spaces = CONTINUOUS
+    spaces = SMOOTH
 
     def __init__(self, draws: int) -> None:
         check.count("draws", draws)

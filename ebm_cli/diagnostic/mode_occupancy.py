@@ -12,7 +12,7 @@ from ebm_cli.diagnostic import ChainContext
 from ebm_cli.diagnostic._class_shares import by_classes
 from ebm_cli.diagnostic._fixed_points import by_fixed_points
 from ebm_cli.diagnostic._mode_shares import ModeShares, by_basins, by_components, by_descent
-from ebm_cli.energy import DISCRETE, space_of
+from ebm_cli.energy import DISCRETE, NOT_PERIODIC, space_of
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.estimate import Estimate, Picture, Result, all_refused, refused
 
@@ -46,6 +46,8 @@ class ModeOccupancy:
     missing: fraction of the reference below which a mode is missing (in [0, 1]).
     draws: states per chain that are classified, or from which descent starts (≥ 1).
     """
+
+    spaces = NOT_PERIODIC
 
     def __init__(self, barrier: float, min_weight: float, missing: float, draws: int) -> None:
         check.positive("barrier", barrier)

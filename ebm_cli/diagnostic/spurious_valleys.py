@@ -13,7 +13,7 @@ from ebm_cli.diagnostic import ChainContext
 from ebm_cli.diagnostic._spurious_attractors import Attractors, estimates_of, find_attractors
 from ebm_cli.diagnostic._valley_mass import FAR_QUANTILE, MAX_LISTED, ValleySummary, spurious_valleys
 from ebm_cli.diagnostic._valley_search import search, training_rows
-from ebm_cli.energy import DISCRETE, space_of
+from ebm_cli.energy import DISCRETE, NOT_PERIODIC, space_of
 from ebm_cli.estimate import Estimate, Picture, Result, all_refused
 from ebm_cli.rng import generator
 from ebm_cli.wells.descent import distances
@@ -56,6 +56,8 @@ class SpuriousValleys:
     initial_temperature_ratio: temperature at which annealing starts, in T (≥ 1).
     min_mass: fraction of the mass from which a valley counts (in [0, 1]).
     """
+
+    spaces = NOT_PERIODIC
 
     def __init__(self, starts: int, reach: float, initial_temperature_ratio: float, min_mass: float) -> None:
         check.count("starts", starts, minimum=SHELL_SIZE)

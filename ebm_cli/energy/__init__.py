@@ -21,8 +21,12 @@ from ebm_cli.data import DISCRETE, SPACES
 
 Capability = TypeVar("Capability")
 
-# The `spaces` of a part that works only on such states. For other parts they are DISCRETE.
-CONTINUOUS = frozenset(SPACES) - DISCRETE
+# The `spaces` of a part that works only on such states: real numbers without bounds; numbers by which E is
+# differentiated, real numbers or angles. For other parts they are DISCRETE.
+CONTINUOUS = frozenset(("continuous",))
+SMOOTH = frozenset(SPACES) - DISCRETE
+# The `spaces` of a part that has a form for real numbers and one for discrete states, but none for angles.
+NOT_PERIODIC = CONTINUOUS | DISCRETE
 
 # Starts with the key, because it is reported under the name of the energy.
 NO_EVENT = "event is unknown, the shape of one sample: set it, for example 'event=[2]', or choose data"

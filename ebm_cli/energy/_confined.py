@@ -2,11 +2,13 @@
 
 from typing import ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import check
-from ebm_cli.data import Data
+from ebm_cli.check import InputError
+from ebm_cli.data import Data, _angles
 from ebm_cli.data._pictures import image_shape
 from ebm_cli.energy import space_of
 from ebm_cli.energy._network import Tail, apply_spectral_norm
@@ -18,6 +20,8 @@ class ConfinedNetwork(nn.Module):
     f does not grow faster than linearly. Therefore Z(T) is finite for all T > 0 if confinement > 0 or
     base_components ≥ 1; otherwise it may be infinite, and chains may diverge. A subclass builds its layers after this
     constructor and then sets `scale` by `apply_spectral_norm`. States are those of the data, continuous without data.
+    Of periodic states f is a function of cosines and sines, so that E has the period; there are no other terms, because
+    Z is finite on a circle.
 
     width: units or channels of the first layer (≥ 1).
     depth: number of layers or stages (≥ `min_depth`).
@@ -43,7 +47,23 @@ class ConfinedNetwork(nn.Module):
         check.count("depth", depth, minimum=self.min_depth)
         self.event = event
         self.space = space_of(data)
+        self.is_periodic = self.space == _angles.SPACE
+        if self.is_periodic and base_components:
+            raise InputError(f"base_components must be 0 for periodic states, got {base_components}")
         self.tail = Tail(confinement, base_components, event, data)
+
+    @property
+    def circles(self) -> int:
+        """Return the number of inputs of the network per number of a state."""
+        return 2 if self.is_periodic else 1
+
+    def inputs(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, "n *inputs"]:
+        """Return the inputs of the network: x, or the cosines and, along the next axis behind them, sines of angles."""
+        return torch.cat([x.cos(), x.sin()], 1) if self.is_periodic else x
+
+    def confining(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"] | float:
+        """Return the terms that are added to the network."""
+        return 0.0 if self.is_periodic else self.tail(x)
 
 
 class ImageNetwork(ConfinedNetwork):
@@ -70,7 +90,7 @@ class ImageNetwork(ConfinedNetwork):
     ) -> None:
         shape = image_shape(f"energy {self.name}", event)
         super().__init__(width, depth, confinement, base_components, event, data)
-        self.add_layers(width, depth, *shape)
+        self.add_layers(width, depth, self.circles * shape[0], *shape[1:])
         self.scale = apply_spectral_norm(self, spectral_norm)
 
     def add_layers(self, width: int, depth: int, channels: int, rows: int, columns: int) -> None:
@@ -82,4 +102,4 @@ class ImageNetwork(ConfinedNetwork):
         raise NotImplementedError
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
-        return self.scale * self.network(x).squeeze(1) + self.tail(x)
+        return self.scale * self.network(self.inputs(x)).squeeze(1) + self.confining(x)

@@ -1,5 +1,6 @@
-"""Energies of discrete sites that interact in pairs."""
+"""Energies of sites that interact in pairs."""
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -49,23 +50,60 @@ def check_graph(graph: object) -> None:
         check.one_of("graph", graph, GRAPHS)
 
 
-def pairs_of(graph: object, sites: Sites) -> Int[Tensor, "edges 2"]:
-    """Return the pairs of sites that interact on a graph: lattice, complete, or a list of pairs."""
+def pairs_of(graph: object, shape: tuple[int, ...]) -> Int[Tensor, "edges 2"]:
+    """Return the pairs of sites that interact on a graph: lattice, complete, or a list of pairs.
+
+    shape: in which the sites are arranged.
+    """
     if isinstance(graph, str):
-        return lattice_pairs(sites.shape) if graph == "lattice" else complete_pairs(sites.count)
-    return listed_pairs(graph, sites.count)
+        return lattice_pairs(shape) if graph == "lattice" else complete_pairs(math.prod(shape))
+    return listed_pairs(graph, math.prod(shape))
 
 
-class PairwiseEnergy(nn.Module):
-    """E(x) = −Σ_⟨ij⟩ Jᵢⱼ xᵢ·xⱼ − Σᵢ hᵢ·xᵢ, over pairs of neighbors ⟨ij⟩.
+class PairInteractions(nn.Module):
+    """−Σ_⟨ij⟩ Jᵢⱼ vᵢ·vⱼ − Σᵢ hᵢ·vᵢ of vectors v, one per site, over pairs of neighbors ⟨ij⟩.
 
+    count: number of sites.
+    pairs: all pairs of neighbors.
     coupling: J, one number for all pairs or one per pair.
     field: h, one vector for all sites or one per site.
+    separate: True for one coupling per pair and one field per site.
     """
 
     pairs: Tensor
     neighbors: Tensor
     edges: Tensor
+
+    def __init__(
+        self, count: int, pairs: Int[Tensor, "edges 2"], coupling: float, field: Float[Tensor, " c"], separate: bool
+    ) -> None:
+        super().__init__()
+        neighbors, edges = neighbor_table(pairs, count)
+        for name, value in (("pairs", pairs), ("neighbors", neighbors), ("edges", edges)):
+            self.register_buffer(name, value, persistent=False)
+        values = torch.tensor(float(coupling))
+        self.coupling = nn.Parameter(values.expand(len(pairs)).clone() if separate else values)
+        self.field = nn.Parameter(field.expand(count, -1).clone() if separate else field)
+
+    def interaction(self, v: Float[Tensor, "n d c"]) -> Float[Tensor, " n"]:
+        """Return the energy of these vectors."""
+        products = (v[:, self.pairs[:, 0]] * v[:, self.pairs[:, 1]]).sum(2)
+        return -(products * self.coupling).sum(1) - (v * self.field).flatten(1).sum(1)
+
+    def interaction_and_grad(self, v: Float[Tensor, "n d c"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n d c"]]:
+        """Return the energy of these vectors, and its gradient."""
+        sums = self.neighbor_sums(v, slice(None))
+        return -(v * (0.5 * sums + self.field)).flatten(1).sum(1), -(sums + self.field)
+
+    def neighbor_sums(self, v: Float[Tensor, "n d c"], sites: Int[Tensor, " m"] | slice) -> Float[Tensor, "n m c"]:
+        """Return Σⱼ Jᵢⱼ xⱼ over the neighbors j of each of these sites i."""
+        # Sites with fewer neighbors than others have a pair of their own, number −1, without coupling.
+        couplings = torch.cat([self.coupling.expand(len(self.pairs)), self.coupling.new_zeros(1)])[self.edges[sites]]
+        return torch.einsum("nmec,me->nmc", v[:, self.neighbors[sites]], couplings)
+
+
+class PairwiseEnergy(PairInteractions):
+    """E(x) = −Σ_⟨ij⟩ Jᵢⱼ xᵢ·xⱼ − Σᵢ hᵢ·xᵢ of discrete states, over pairs of neighbors ⟨ij⟩."""
 
     def __init__(
         self,
@@ -75,31 +113,15 @@ class PairwiseEnergy(nn.Module):
         field: Float[Tensor, " c"],
         separate: bool,
     ) -> None:
-        super().__init__()
+        super().__init__(sites.count, pairs, coupling, field, separate)
         self.sites, self.space, self.event = sites, sites.space, sites.event
-        neighbors, edges = neighbor_table(pairs, sites.count)
-        for name, value in (("pairs", pairs), ("neighbors", neighbors), ("edges", edges)):
-            self.register_buffer(name, value, persistent=False)
-        values = torch.tensor(float(coupling))
-        self.coupling = nn.Parameter(values.expand(len(pairs)).clone() if separate else values)
-        self.field = nn.Parameter(field.expand(sites.count, -1).clone() if separate else field)
 
     def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
-        v = self.sites.by_site(x)
-        products = (v[:, self.pairs[:, 0]] * v[:, self.pairs[:, 1]]).sum(2)
-        return -(products * self.coupling).sum(1) - (v * self.field).flatten(1).sum(1)
+        return self.interaction(self.sites.by_site(x))
 
     def energy_and_grad(self, x: Float[Tensor, "n *event"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n *event"]]:
-        v = self.sites.by_site(x)
-        sums = self.neighbor_sums(v, slice(None))
-        e = -(v * (0.5 * sums + self.field)).flatten(1).sum(1)
-        return e, -(sums + self.field).view(x.shape)
-
-    def neighbor_sums(self, v: Float[Tensor, "n d c"], sites: Int[Tensor, " m"] | slice) -> Float[Tensor, "n m c"]:
-        """Return Σⱼ Jᵢⱼ xⱼ over the neighbors j of each of these sites i."""
-        # Sites with fewer neighbors than others have a pair of their own, number −1, without coupling.
-        couplings = torch.cat([self.coupling.expand(len(self.pairs)), self.coupling.new_zeros(1)])[self.edges[sites]]
-        return torch.einsum("nmec,me->nmc", v[:, self.neighbors[sites]], couplings)
+        e, grad = self.interaction_and_grad(self.sites.by_site(x))
+        return e, grad.view(x.shape)
 
     def site_logits(self, x: Float[Tensor, "n *event"], sites: Int[Tensor, " m"]) -> Float[Tensor, "n m k"]:
         field = self.field[sites] if self.field.dim() == 2 else self.field

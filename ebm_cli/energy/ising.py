@@ -41,7 +41,7 @@ class Ising(PairwiseEnergy):
         check.number("field", field)
         check.one_of("values", values, ["spin", "binary"])
         sites = Sites(values, event or (16, 16))
-        super().__init__(sites, pairs_of(graph, sites), coupling, torch.tensor([float(field)]), separate)
+        super().__init__(sites, pairs_of(graph, sites.shape), coupling, torch.tensor([float(field)]), separate)
         self.sizes = [size for size in sites.shape if size > 1]
         is_lattice = graph == "lattice" and min(self.sizes, default=0) > 2
         self.has_closed_form = is_lattice and values == "spin" and not separate

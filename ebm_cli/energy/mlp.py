@@ -20,7 +20,7 @@ class MLP(ConfinedNetwork):
 
     width: units per hidden layer (≥ 1).
     depth: number of hidden layers (≥ 1).
-    frequencies: number of Fourier features (≥ 0).
+    frequencies: number of Fourier features (≥ 0). Of angles they are features of cosines and sines.
     bandwidth: standard deviation of their frequencies, in radians per unit of x (> 0).
     noise_level: default σ of the noise-level input log σ (> 0), or None for no such input.
     confinement, base_components, event: defined in `ConfinedNetwork`.
@@ -46,7 +46,7 @@ class MLP(ConfinedNetwork):
             check.positive("noise_level", noise_level)
         super().__init__(width, depth, confinement, base_components, event, data)
         self.noise_level = noise_level
-        size = math.prod(event)
+        size = self.circles * math.prod(event)
         self.waves = FourierFeatures(size, frequencies, bandwidth) if frequencies else None
         self.net = perceptron(size + 2 * frequencies + (noise_level is not None), width, depth, 1)
         self.scale = apply_spectral_norm(self, spectral_norm)
@@ -54,11 +54,12 @@ class MLP(ConfinedNetwork):
     def forward(
         self, x: Float[Tensor, "n *event"], condition: Float[Tensor, " n"] | None = None
     ) -> Float[Tensor, " n"]:
-        h = x.flatten(1) if self.waves is None else self.waves(x.flatten(1))
+        h = self.inputs(x).flatten(1)
+        h = h if self.waves is None else self.waves(h)
         if self.noise_level is not None:
             σ = h.new_full((len(h),), self.noise_level) if condition is None else condition
             h = torch.cat([h, σ.log()[:, None]], 1)
-        return self.scale * self.net(h).squeeze(1) + self.tail(x)
+        return self.scale * self.net(h).squeeze(1) + self.confining(x)
 
     def receptive_fields(self) -> Float[Tensor, "m *event"]:
         """Return the weights of the first layer; those of Fourier features and of the noise level are left out."""

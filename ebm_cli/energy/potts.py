@@ -34,4 +34,6 @@ class Potts(PairwiseEnergy):
             check.number("field", value)
         if len(values) != sites.values:
             raise InputError(f"field must have one number per category, {sites.values}, got {len(values)}")
-        super().__init__(sites, pairs_of(graph, sites), coupling, torch.tensor([float(h) for h in values]), separate)
+        super().__init__(
+            sites, pairs_of(graph, sites.shape), coupling, torch.tensor([float(h) for h in values]), separate
+        )

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from torch import nn
 
@@ -85,18 +86,27 @@ def states(x: np.ndarray, event: tuple[int, ...], max_images: int = 60, like: np
     return picture
 
 
-def grid(images: np.ndarray, columns: int = 10) -> Figure:
-    """Draw images in [0, 1], (n, height, width) or (n, height, width, 3), in rows, without interpolation."""
+def angle_ticks(*axes: Axis) -> None:
+    """Mark multiples of π/2 on these axes of angles in radians."""
+    for axis in axes:
+        axis.set_ticks([k * np.pi / 2 for k in range(-2, 3)], ["−π", "−π/2", "0", "π/2", "π"])
+
+
+def grid(images: np.ndarray, columns: int = 10, colors: str = "gray") -> Figure:
+    """Draw images in [0, 1], (n, height, width) or (n, height, width, 3), in rows, without interpolation.
+
+    colors: the colormap of images of one channel.
+    """
     rows = -(-len(images) // columns)
     height, width = images.shape[1:3]
     gap = max(1, height // 8)
     shape = (rows * (height + gap) + gap, columns * (width + gap) + gap, *images.shape[3:])
-    canvas = np.ones(shape, dtype=np.float32)
+    canvas = np.full(shape, 1.0 if colors == "gray" else np.nan, dtype=np.float32)
     for i, image in enumerate(images):
         top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
         canvas[top : top + height, left : left + width] = image
     picture, (axes,) = new(width=4.8, height=4.8 * shape[0] / shape[1])
-    axes.imshow(canvas, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.imshow(canvas, cmap=colors, vmin=0, vmax=1, interpolation="nearest")
     axes.axis("off")
     return picture
 

@@ -13,13 +13,21 @@ PANELS_PER_ROW = 4
 MAX_POINTS = 1000
 
 
-def marginals(names: list[str], samples: Float[np.ndarray, "n d"], data: Float[np.ndarray, "m d"] | None) -> Picture:
-    """Draw a histogram of each column: data filled, samples as a line."""
+def marginals(
+    names: list[str],
+    samples: Float[np.ndarray, "n d"],
+    data: Float[np.ndarray, "m d"] | None,
+    limits: tuple[float, float] | None = None,
+) -> Picture:
+    """Draw a histogram of each column: data filled, samples as a line.
+
+    limits: of every column; None for those of the values.
+    """
     shown = names[:MAX_MARGINALS]
     across = min(len(shown), PANELS_PER_ROW)
     down = -(-len(shown) // across)
     drawn, panels = figure.panels(down, across, width=2.2 * across + 0.6, height=1.9 * down + 0.8)
-    low, high = figure.window(samples if data is None else data, samples)
+    low, high = column_limits(samples, data, limits)
     for i, axes in enumerate(panels.flat):
         if i >= len(shown):
             axes.remove()
@@ -33,25 +41,41 @@ def marginals(names: list[str], samples: Float[np.ndarray, "n d"], data: Float[n
     return drawn, f"Distribution of {which} columns over {len(samples)} samples{compared}. Look for equal outlines."
 
 
-def pairs(names: list[str], samples: Float[np.ndarray, "n d"], data: Float[np.ndarray, "m d"] | None) -> Picture:
-    """Draw columns on the diagonal and pairs of columns below it: data in gray, samples in color."""
+def column_limits(
+    samples: Float[np.ndarray, "n d"], data: Float[np.ndarray, "m d"] | None, limits: tuple[float, float] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lowest and the highest value of each column to show."""
+    if limits is None:
+        return figure.window(samples if data is None else data, samples)
+    return np.full(samples.shape[1], limits[0]), np.full(samples.shape[1], limits[1])
+
+
+def pairs(
+    names: list[str],
+    samples: Float[np.ndarray, "n d"],
+    data: Float[np.ndarray, "m d"] | None,
+    limits: tuple[float, float] | None = None,
+) -> Picture:
+    """Draw columns on the diagonal and pairs of columns below it: data in gray, samples in color.
+
+    limits: of every column; None for those of the values.
+    """
     shown = names[:MAX_PAIRED]
     side = len(shown)
     drawn, panels = figure.panels(side, side, width=1.7 * side + 0.8, height=1.6 * side + 0.6)
-    low, high = figure.window(samples if data is None else data, samples)
-    limits = [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
+    ends = [(float(a), float(b)) for a, b in zip(*column_limits(samples, data, limits), strict=True)]
     for row in range(side):
         for left in range(side):
             axes: Axes = panels[row, left]
             if left > row:
                 axes.remove()
             elif left == row:
-                draw_column(axes, samples[:, row], None if data is None else data[:, row], limits[row])
+                draw_column(axes, samples[:, row], None if data is None else data[:, row], ends[row])
                 axes.set(yticks=[])
             else:
                 draw_points(axes, data, "0.5", (left, row), 0.6)
                 draw_points(axes, samples, figure.BLUE, (left, row), 0.5)
-                axes.set(xlim=limits[left], ylim=limits[row])
+                axes.set(xlim=ends[left], ylim=ends[row])
             if left <= row:
                 axes.set(xlabel=shown[left] if row == side - 1 else "", ylabel=shown[row] if left == 0 < row else "")
                 axes.tick_params(labelbottom=row == side - 1, labelleft=left == 0 < row, labelsize="small")

@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from ebm_cli import figure
-from ebm_cli.data import Data, KnownDensity
+from ebm_cli.data import Data, KnownDensity, _angles
 from ebm_cli.data._rows import available_rows
+from ebm_cli.energy import space_of
 from ebm_cli.estimate import Picture
 
 GRID_POINTS = 160
@@ -24,7 +25,10 @@ def landscape(energy: nn.Module, temperature: float, data: Data | None, x: Float
     finite = x[np.isfinite(x).all(1)]
     rows = available_rows(data).x.double().cpu().numpy() if data is not None else None
     shown = [part for part in (rows, finite) if part is not None and len(part)]
+    is_periodic = space_of(energy) == _angles.SPACE
     box = figure.extent(shown[0], shown[1] if len(shown) > 1 else None) if shown else (-1.0, 1.0, -1.0, 1.0)
+    if is_periodic:
+        box = (-np.pi, np.pi, -np.pi, np.pi)
     u, v, e = figure.energy_on_grid(energy, box, GRID_POINTS)
     level = (e - np.nanmin(e)) / max(temperature, 1e-12)
     model = np.exp(-level) / (np.exp(-level).sum() * (u[1] - u[0]) * (v[1] - v[0]))
@@ -40,10 +44,13 @@ def landscape(energy: nn.Module, temperature: float, data: Data | None, x: Float
     drawn.colorbar(axes[-2].collections[0], ax=axes[:-1], label="density")
     draw_states(drawn, axes[-1], u, v, level, finite)
     columns = getattr(data, "columns", None)
-    names = [f"{column}, scaled" for column in columns] if columns else ["x₁", "x₂"]
+    scaled = "" if is_periodic else ", scaled"
+    names = [f"{column}{scaled}" for column in columns] if columns else ["x₁", "x₂"]
     for each in axes:
         each.set(xlabel=names[0], ylabel=names[1], xlim=box[:2], ylim=box[2:], aspect="equal")
         each.grid(False)
+        if is_periodic:
+            figure.angle_ticks(each.xaxis, each.yaxis)
     return drawn, caption(rows is not None, len(finite), temperature)
 
 

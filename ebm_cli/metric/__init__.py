@@ -33,8 +33,9 @@ from torch import Tensor, nn
 from ebm_cli import partition
 from ebm_cli.chain.budget import Budget
 from ebm_cli.check import InputError
-from ebm_cli.data import Batch, Data
+from ebm_cli.data import Batch, Data, _angles
 from ebm_cli.data._features import Features, features_of
+from ebm_cli.energy import space_of
 from ebm_cli.estimate import Estimate, Result, refused
 from ebm_cli.partition import Integrand, LogZResult
 from ebm_cli.partition.settings import LogZOptions, LogZSettings, log_z_settings, path_through_models
@@ -113,6 +114,24 @@ class EvaluationContext:
         if self.train is None:
             raise InputError(self.train_missing or NEEDS_DATA)
         return self.train
+
+    def vectors(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, "n *numbers"]:
+        """Return states as numbers that have means and distances: cosines and sines of angles, other states as such."""
+        return _angles.on_circles(x) if space_of(self.energy) == _angles.SPACE else x
+
+    def vector_pair(self) -> tuple[Float[Tensor, "n *numbers"], Batch]:
+        """Return samples and held-out rows as `vectors`. Raises InputError without data."""
+        samples, held_out = self.pair()
+        return self.vectors(samples), self.vectors_of(held_out)
+
+    def vector_training(self) -> Batch:
+        """Return the training rows as `vectors`. Raises InputError as `training` does."""
+        return self.vectors_of(self.training())
+
+    def vectors_of(self, batch: Batch) -> Batch:
+        """Return rows as `vectors`."""
+        clean = None if batch.clean is None else self.vectors(batch.clean)
+        return Batch(self.vectors(batch.x), clean, batch.y)
 
     @cached_property
     def features(self) -> Features:

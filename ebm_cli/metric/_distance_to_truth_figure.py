@@ -7,6 +7,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ebm_cli import figure
+from ebm_cli.data import _angles
+from ebm_cli.energy import space_of
 from ebm_cli.metric import EvaluationContext
 from ebm_cli.metric._density_grid import Box, densities
 
@@ -23,7 +25,8 @@ def draw(
 
     p, q: the densities of the data and of the model on a grid of `size` cells per side over `box`.
     """
-    window = visible_window((p, q), box, size)
+    is_periodic = space_of(context.energy) == _angles.SPACE
+    window = box if is_periodic else visible_window((p, q), box, size)
     p, log_q, *_ = densities(context, window, size)
     both = (p.cpu().numpy(), log_q.exp().cpu().numpy())
     if len(window) == 1:
@@ -33,6 +36,8 @@ def draw(
         axes.plot(x, both[1], color=figure.RED, linestyle="--", label="model")
         axes.set(xlabel="x", ylabel="density")
         axes.legend()
+        if is_periodic:
+            figure.angle_ticks(axes.xaxis)
         return drawn
     tall = (window[1][1] - window[1][0]) / (window[0][1] - window[0][0])
     drawn, panels = figure.new(2, width=7.6, height=min(max(2.9 * tall, 1.2), 6.0) + 0.8)
@@ -42,6 +47,8 @@ def draw(
         axes.pcolormesh(*sides, shape, vmin=0, vmax=float(both[0].max()), cmap="cividis", rasterized=True)
         axes.set(title=title, xlabel="x₁", ylabel="x₂", aspect="equal")
         axes.grid(False)
+        if is_periodic:
+            figure.angle_ticks(axes.xaxis, axes.yaxis)
     drawn.colorbar(panels[0].collections[0], ax=panels, label="density")
     return drawn
 

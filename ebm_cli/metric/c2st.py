@@ -38,7 +38,7 @@ class C2ST:
         self.permutations = permutations
 
     def __call__(self, context: EvaluationContext) -> Result:
-        samples, held_out = context.pair()
+        samples, held_out = context.vector_pair()
         n = min(len(samples), len(held_out.x), MAX_ROWS)
         if n < MIN_ROWS:
             remedy = "Increase samples" if len(samples) < MIN_ROWS else "Hold out more rows"

@@ -61,7 +61,7 @@ class Coverage:
         self.neighbours = neighbours
 
     def __call__(self, context: EvaluationContext) -> Result:
-        samples, held_out = context.pair()
+        samples, held_out = context.vector_pair()
         x, y, k = shuffled(samples, MAX_ROWS), shuffled(held_out.x, MAX_ROWS), self.neighbours
         n, m = len(x), len(y)
         if m < 2 * (k + 1):

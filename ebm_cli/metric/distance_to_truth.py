@@ -1,11 +1,13 @@
 """Distance to the truth, in one or two dimensions or of discrete states: the model's density next to the data's."""
 
+import math
+
 from jaxtyping import Float
 from torch import Tensor
 
 from ebm_cli import check
 from ebm_cli.check import InputError
-from ebm_cli.data import KnownDensity
+from ebm_cli.data import KnownDensity, _angles
 from ebm_cli.data._sites import Sites
 from ebm_cli.energy import DISCRETE, space_of
 from ebm_cli.estimate import Estimate, Picture, Result, all_refused
@@ -25,9 +27,9 @@ class DistanceToTruth:
     """kl = ∫ p log(p/q) dx in nats and tv = ½∫ |p − q| dx, p the data's density, q = exp(−E/T)/Z.
 
     In one or two dimensions both are computed by the midpoint rule on a square grid around the data. The grid grows
-    until it contains all but 0.01 % of the model's mass. lower and upper are the values at half and at full resolution.
-    Refused if the two values of tv differ by more than 0.01, or if no box contains the model. For discrete states they
-    are exact sums over all states, of up to 20 bits. No chains are run.
+    until it contains all but 0.01 % of the model's mass; for angles it is the whole of [−π, π). lower and upper are the
+    values at half and at full resolution. Refused if the two values of tv differ by more than 0.01, or if no box
+    contains the model. For discrete states they are exact sums over all states, of up to 20 bits. No chains are run.
 
     resolution: cells per side (≥ 32).
     """
@@ -96,6 +98,8 @@ def check_applies(context: EvaluationContext) -> None:
 def box_of(context: EvaluationContext) -> Box | None:
     """Return the sides of the smallest box that contains data and model; None if no box does."""
     assert context.held_out is not None
+    if space_of(context.energy) == _angles.SPACE:
+        return [(-math.pi, math.pi)] * context.event[0]
     x = context.held_out.x
     center, half = (x.amax(0) + x.amin(0)) / 2, (x.amax(0) - x.amin(0)) / 2
     for factor in FACTORS:

@@ -38,7 +38,7 @@ class Frechet:
         self.bootstrap = bootstrap
 
     def __call__(self, context: EvaluationContext) -> Result:
-        (samples, held_out), train = context.pair(), context.training()
+        (samples, held_out), train = context.vector_pair(), context.vector_training()
         n = len(held_out.x)
         if n < MIN_ROWS:
             return all_refused(UNITS, f"needs {MIN_ROWS} {context.held_out_name}, got {n}")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ebm_cli.energy import DISCRETE, ExactLogZ, offers, space_of
+from ebm_cli.energy import CONTINUOUS, ExactLogZ, offers, space_of
 from ebm_cli.estimate import Result, digits
 from ebm_cli.metric import EvaluationContext
 from ebm_cli.partition.settings import LogZOptions
@@ -14,7 +14,7 @@ class LogZ(LogZOptions):
     """log Z(T) = log ∫ exp(−E(x)/T) dx in nats: by quadrature in up to three dimensions, else between two bounds.
 
     For discrete states it is log Σ exp(−E(x)/T), the sum over all of them, of up to 25 bits, or over the states of a
-    machine's smaller layer.
+    machine's smaller layer. For angles it is the closed form, or in up to three dimensions a sum over a periodic grid.
 
     Annealed paths lead from a base density to the model (Neal, 2001), and from the model to the base density. The base
     is fitted to training rows or, without data, to short chains of the model. lower comes from the forward paths and
@@ -31,7 +31,7 @@ class LogZ(LogZOptions):
     def __call__(self, context: EvaluationContext) -> Result:
         found = context.log_z(self)
         notes = list(found.notes)
-        if offers(context.energy, ExactLogZ) and space_of(context.energy) not in DISCRETE:
+        if offers(context.energy, ExactLogZ) and space_of(context.energy) in CONTINUOUS:
             try:
                 notes.append(f"log Z in closed form: {digits(context.energy.log_z(context.temperature), 6)} nats")
             except ValueError as error:

@@ -28,7 +28,7 @@ class Memorization:
     needs_samples = True
 
     def __call__(self, context: EvaluationContext) -> Result:
-        (samples, held_out), train = context.pair(), context.training()
+        (samples, held_out), train = context.vector_pair(), context.vector_training()
         if context.data is not None and not context.data.finite:
             raise InputError(NEEDS_FINITE)
         reference = rows(train.clean if train.clean is not None else train.x)

@@ -30,7 +30,7 @@ class MMD:
         self.width = width
 
     def __call__(self, context: EvaluationContext) -> Result:
-        samples, held_out = context.pair()
+        samples, held_out = context.vector_pair()
         x, y = (rows(each)[:MAX_ROWS] for each in (samples, held_out.x))
         if min(len(x), len(y)) < MIN_ROWS:
             return all_refused({NAME: None}, f"needs at least {MIN_ROWS} samples. Increase samples")

@@ -29,7 +29,7 @@ class Moments:
         self.bootstrap = bootstrap
 
     def __call__(self, context: EvaluationContext) -> Result:
-        samples, held_out = context.pair()
+        samples, held_out = context.vector_pair()
         both = [rows(samples), rows(held_out.x)]
         if min(len(x) for x in both) < MIN_ROWS:
             sizes = f"got {len(both[0])} and {len(both[1])}"

@@ -14,7 +14,7 @@ from ebm_cli.check import InputError
 from ebm_cli.data import Data, FileData, Split
 from ebm_cli.data._sites import Sites
 from ebm_cli.density import AUTO, NAMES, Baseline, fit_baselines
-from ebm_cli.energy import CONTINUOUS, DISCRETE, space_of
+from ebm_cli.energy import DISCRETE, SMOOTH, space_of
 from ebm_cli.estimate import Estimate, Picture, Result, refused, show
 from ebm_cli.metric import NOT_FINITE, EvaluationContext, mean_over_rows
 from ebm_cli.metric._likelihood_rows import likelihood_rows
@@ -87,7 +87,7 @@ class NLL(LogZOptions):
         if "train" not in parts and names:
             notes.append("nll: other densities are left out because the training rows to fit them to are missing")
             names = []
-        if isinstance(data, FileData) and space_of(data) in CONTINUOUS:
+        if isinstance(data, FileData) and space_of(data) in SMOOTH and data.log_unit:
             notes.append(describe_units(data))
         baselines = fit_baselines(data, names, context.seed, notes.append, context.terminal.stopping)
         return [(b, {part: b.log_prob(x).double().cpu().numpy() for part, x in parts.items()}) for b in baselines]

@@ -9,7 +9,7 @@ from scipy.special import entr
 
 from ebm_cli.chain.chains import Chains
 from ebm_cli.chain.loop import Trajectory
-from ebm_cli.data import DISCRETE
+from ebm_cli.data import DISCRETE, _angles
 from ebm_cli.mixing.visited import VisitedRegion
 
 # The smallest number of probes.
@@ -48,7 +48,7 @@ def classify_probes(
     label, origin: a description of the probes, and of where they start.
     space: of the states.
     """
-    x = done.x.flatten(2).double().cpu().numpy()
+    x = chains.rows(done.x.flatten(2).double().cpu().numpy())
     e = done.energy.double().cpu().numpy()
     finite: np.ndarray = np.isfinite(e).all(0) & np.asarray(np.isfinite(x).all((0, 2)))
     if finite.sum() < max(4, len(finite) // 4):
@@ -84,7 +84,8 @@ def log_mass_ratio(
 ) -> float:
     """Return the largest log of exp(−ΔE/T) times the ratio of volumes; ∞ if it is unknown.
 
-    For discrete states, the log of the ratio of volumes is the difference of entropies of independent sites.
+    For discrete states, the log of the ratio of volumes is the difference of entropies of independent sites. Angles
+    have circular standard deviations.
 
     scale: the chains' standard deviations.
     """
@@ -93,6 +94,9 @@ def log_mass_ratio(
     if space in DISCRETE:
         flat = chains.flat()
         wider = site_entropy(x, space) - site_entropy(flat.reshape(-1, 1, flat.shape[2]), space)
+    elif space == _angles.SPACE:
+        own = np.maximum(_angles.circular_std(chains.x.reshape(-1, 1, x.shape[2] // 2)), 1e-12)
+        wider = np.log(np.maximum(_angles.circular_std(_angles.angles_of(x)) / own, 1)).sum(1)
     else:
         wider = np.maximum(np.log(np.maximum(x.std(0), 1e-12) / scale), 0).sum(1)
     return float((wider - (e.mean(0) - np.mean(chains.potential)) / temperature).max())
@@ -110,8 +114,9 @@ def separate_message(
     x: Float[np.ndarray, "draw n size"], e: Float[np.ndarray, "draw n"], chains: Chains, temperature: float, who: str
 ) -> str:
     """Return where the probes settled, their energy compared with the chains', and what to do."""
-    center = ", ".join(f"{v:.3g}" for v in np.median(x[-1], 0))
-    where = f", near ({center})" if x.shape[2] <= MAX_NAMED_DIMENSION else ""
+    middle = np.median(x[-1], 0)
+    middle = _angles.angles_of(middle) if chains.space == _angles.SPACE else middle
+    where = f", near ({', '.join(f'{v:.3g}' for v in middle)})" if len(middle) <= MAX_NAMED_DIMENSION else ""
     level = ""
     if chains.potential is not None:
         gap = float(e.mean() - np.mean(chains.potential)) if temperature > 0 else 0.0

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from ebm_cli.chain.chains import Chains
 from ebm_cli.chain.loop import run_chains
-from ebm_cli.data import Data
+from ebm_cli.data import Data, _angles
 from ebm_cli.data._sites import Sites
-from ebm_cli.energy import DISCRETE, device_of, space_of
+from ebm_cli.energy import CONTINUOUS, DISCRETE, device_of, space_of
 from ebm_cli.mixing.probe_outcome import MIN_PROBES, ProbeResult, classify_probes, robust_std
 from ebm_cli.rng import generator
 from ebm_cli.run.terminal import never_stop
@@ -33,8 +33,8 @@ DESCENT_ROUNDS, STEPS_PER_ROUND = 20, 8
 
 
 def is_uniform(start: Start | None, energy: nn.Module) -> bool:
-    """Return True if chains start at uniform states of discrete sites, than which none are farther out."""
-    return space_of(energy) in DISCRETE and not isinstance(start, nn.Module) and hasattr(start, "noise")
+    """Return True if chains start at uniform states of discrete sites or angles, than which none are farther out."""
+    return space_of(energy) not in CONTINUOUS and not isinstance(start, nn.Module) and hasattr(start, "noise")
 
 
 def start_overdispersion(start: Start | None, chains: Chains, seed: int, device: torch.device) -> float | None:
@@ -46,7 +46,7 @@ def start_overdispersion(start: Start | None, chains: Chains, seed: int, device:
     if start is None or isinstance(start, nn.Module):
         return None
     drawn = start.draw(START_DRAWS, None, generator(seed, "start", device)).x
-    states = drawn.flatten(1).double().cpu().numpy()
+    states = chains.rows(drawn.flatten(1).double().cpu().numpy())
     flat = chains.flat().reshape(-1, states.shape[1])
     own, wide = robust_std(flat), robust_std(states)
     varying = own > 0
@@ -98,7 +98,7 @@ def probe(
 
 def probe_origin(energy: nn.Module) -> str:
     """Return where probes start, in words."""
-    if space_of(energy) in DISCRETE:
+    if space_of(energy) not in CONTINUOUS:
         return "started at uniform states"
     return f"started up to {PROBE_WIDTHS[-1]:g} standard deviations out"
 
@@ -106,9 +106,12 @@ def probe_origin(energy: nn.Module) -> str:
 def overdispersed_starts(
     energy: nn.Module, chains: Chains, data: Data | None, count: int, rng: torch.Generator
 ) -> Float[Tensor, "n *event"]:
-    """Return the probes' initial states. Those of discrete sites are uniform."""
-    if (space := space_of(energy)) in DISCRETE:
-        return Sites(space, chains.event).uniform(count, rng, states_of(energy, chains.x[:1, :1]).dtype)
+    """Return the probes' initial states. Those of discrete sites and of angles are uniform."""
+    space, dtype = space_of(energy), states_of(energy, chains.x[:1, :1]).dtype
+    if space in DISCRETE:
+        return Sites(space, chains.event).uniform(count, rng, dtype)
+    if space == _angles.SPACE:
+        return _angles.uniform(count, chains.event, rng, dtype)
     flat = chains.flat().reshape(-1, chains.flat().shape[2])
     shape = (count, flat.shape[1])
     center, own = states_of(energy, np.stack([np.median(flat, 0), robust_std(flat)]))

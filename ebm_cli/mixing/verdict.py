@@ -1,18 +1,20 @@
 """Combine all convergence evidence into one mixing verdict. Estimates of the target distribution depend on it."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import numpy as np
 from torch import nn
 
 from ebm_cli.chain.chains import Chains, evenly_spaced
 from ebm_cli.chain.screening import join_chain_names
-from ebm_cli.data import Data
+from ebm_cli.data import Data, _angles
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.diagnostic.effective_temperature import MIN_STATES, NAME, EffectiveTemperature
-from ebm_cli.energy import device_of, energy_and_grad, frozen, space_of
+from ebm_cli.energy import CONTINUOUS, SMOOTH, device_of, energy_and_grad, frozen, space_of
 from ebm_cli.estimate import Estimate, refused, show
 from ebm_cli.mixing.convergence import Evidence, evidence
 from ebm_cli.mixing.probe_outcome import ProbeResult
@@ -104,7 +106,7 @@ def check_start_dependence(
         only = "the chains only minimize the energy, so mixing between modes was not assessed"
         return ProbeResult("converged", f"at temperature 0 {only}"), []
     if is_uniform(context.start, context.energy):
-        return ProbeResult("converged", "chains started at uniform states of all sites, and agree"), []
+        return ProbeResult("converged", "chains started at uniform states, and agree"), []
     width = start_overdispersion(context.start, chains, seed, device_of(context.energy))
     if width is not None and width >= OVERDISPERSED:
         wide = f"the starting points were {width:.3g} times as wide as the chains, and the chains agree"
@@ -130,14 +132,27 @@ def run_probes(
     if not has_exact_draws(sampler):
         return probe(energy, sampler, chains, data, seed, stop)
     path = sampler.path.annealing_path(energy, sampler.temperature)
+    if chains.space == _angles.SPACE:
+        # The length would change the period of the coordinates. As scales of the kernel it does not.
+        in_path = dataclasses.replace(chains, potential=potential_in_path(chains, sampler.temperature))
+        scales = [sampler.replica_step_factors[0]] * math.prod(chains.event)
+        kernel = dataclasses.replace(cast(Any, sampler.kernel), scales=scales)
+        return probe(path.energy_at(1.0), kernel, in_path, None, seed, stop)
     x = states_of(energy, chains.x.reshape(-1, *chains.event))
     # The kernel moves coordinates of the path at temperature 1. The chains are expressed in these, and U = E/T.
     length = x.new_tensor(sampler.replica_step_factors[0])
     z = path.space.coordinates(x) / length
-    in_path = dataclasses.replace(chains, x=z.view(*chains.x.shape[:2], -1).double().cpu().numpy())
-    if in_path.potential is not None:
-        in_path = dataclasses.replace(in_path, potential=in_path.potential / sampler.temperature)
+    in_path = dataclasses.replace(
+        chains,
+        x=z.view(*chains.x.shape[:2], -1).double().cpu().numpy(),
+        potential=potential_in_path(chains, sampler.temperature),
+    )
     return probe(path.energy_at(1.0, length), sampler.kernel, in_path, None, seed, stop)
+
+
+def potential_in_path(chains: Chains, temperature: float) -> np.ndarray | None:
+    """Return U = E/T of each draw."""
+    return None if chains.potential is None else chains.potential / temperature
 
 
 def check_round_trips(chains: Chains, found: Evidence) -> None:
@@ -172,17 +187,20 @@ def check_temperature(context: ChainContext, chains: Chains, found: Evidence) ->
 
     T_conf = ⟨‖∇E‖²⟩/⟨ΔE⟩ (Rugh, 1997) is too high if curvature is concentrated in kinks. The virial ⟨(x − m)·∇E⟩/d
     (Clausius, 1870), m the mean, is not. Therefore the evidence is inconclusive only if both differ from T, by more
-    than 4 standard errors and a tenth of T. Chains are not mixed if T_conf then differs from T by more than half of T.
+    than 4 standard errors and a tenth of T. Angles have no virial, because x is no function on a circle. Chains are not
+    mixed if T_conf then differs from T by more than half of T.
     """
     energy, T = context.energy, context.temperature
-    if energy is None or not T or space_of(energy) != "continuous":
+    if energy is None or not T or space_of(energy) not in SMOOTH:
         return
     configurational = EffectiveTemperature(STATES_PER_CHAIN)(context).estimates[NAME]
     value, se = configurational.value, configurational.se
     if not isinstance(value, float) or not isinstance(se, float):
         return
-    both = [(value, se), virial(energy, chains, max(STATES_PER_CHAIN, MIN_STATES // len(chains.x)))]
-    if any(abs(each - T) <= max(4 * error, MIN_TEMPERATURE_ERROR * T) for each, error in both):
+    measured = [(value, se)]
+    if space_of(energy) in CONTINUOUS:
+        measured.append(virial(energy, chains, max(STATES_PER_CHAIN, MIN_STATES // len(chains.x))))
+    if any(abs(each - T) <= max(4 * error, MIN_TEMPERATURE_ERROR * T) for each, error in measured):
         return
     why = "The step size biases the chains, or they are not yet in equilibrium"
     remedy = f"Type {context.smaller_step()} or {chains.after_burn_in()}"

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli.check import InputError, one_of
-from ebm_cli.data import DISCRETE, Data, row_space
+from ebm_cli.data import DISCRETE, Data, _angles, row_space
 from ebm_cli.density import bernoulli, bernoulli_mixture, flow
 from ebm_cli.density.discrete_rows import ProductMixture, make_discrete_fit_data
 from ebm_cli.density.fit_data import make_fit_data
@@ -18,6 +18,7 @@ from ebm_cli.run.terminal import never_stop
 
 KINDS = ("gaussian", "mixture", "flow")
 DISCRETE_KINDS = ("bernoulli", "bernoulli_mixture")
+ANGLE_KINDS = ("uniform",)
 AUTO = "auto"
 # Standard deviation of the broad component, relative to the data.
 BROAD_FACTOR = 2.0
@@ -32,25 +33,49 @@ class Noise(Protocol):
     def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n size"]: ...
 
 
-def fit_noise(kind: str, components: int, broad: float, data: Data) -> "Gaussians | FlowNoise | SiteNoise":
+def fit_noise(
+    kind: str, components: int, broad: float, data: Data
+) -> "Gaussians | FlowNoise | SiteNoise | UniformNoise":
     """Return a distribution fitted to the data; raise InputError for another kind or too few training samples.
 
-    kind: gaussian, mixture or flow; flow needs zuko. bernoulli or bernoulli_mixture for discrete states. auto: the
-        mixture of the data's space.
+    kind: gaussian, mixture or flow; flow needs zuko. bernoulli or bernoulli_mixture for discrete states. uniform for
+        angles, which is not fitted. auto: the mixture of the data's space, or uniform.
     components: number of Gaussians of a mixture (≥ 1).
     broad: weight of one Gaussian fitted to the data and made twice as wide, or of uniform discrete states (in [0, 1)).
     """
-    one_of("noise", kind, (*KINDS, *DISCRETE_KINDS, AUTO))
+    one_of("noise", kind, (*KINDS, *DISCRETE_KINDS, *ANGLE_KINDS, AUTO))
     space = row_space(data)
-    fitting = DISCRETE_KINDS if space in DISCRETE else KINDS
+    fitting = kinds_that_fit(space)
     if kind not in (*fitting, AUTO):
         raise InputError(f"noise must be {' or '.join(fitting)} for {space} states, got {kind}")
     if space in DISCRETE:
         return SiteNoise(kind, broad, data)
+    if space == _angles.SPACE:
+        return UniformNoise(data.event)
     if kind == "flow":
         return FlowNoise(broad, data)
     narrow = fitted_gaussians("components", 1 if kind == "gaussian" else components, data)
     return mix(narrow, widen(fitted_gaussians("components", 1, data), BROAD_FACTOR), broad) if broad else narrow
+
+
+def kinds_that_fit(space: str) -> tuple[str, ...]:
+    """Return the kinds of noise over states of this space."""
+    if space in DISCRETE:
+        return DISCRETE_KINDS
+    return ANGLE_KINDS if space == _angles.SPACE else KINDS
+
+
+class UniformNoise:
+    """Independent uniform angles. event: shape of a state."""
+
+    def __init__(self, event: tuple[int, ...]) -> None:
+        self.size = math.prod(event)
+
+    def draw(self, n: int, rng: torch.Generator) -> Float[Tensor, "n size"]:
+        return _angles.uniform(n, (self.size,), rng, torch.get_default_dtype())
+
+    def log_prob(self, x: Float[Tensor, "n size"]) -> Float[Tensor, " n"]:
+        return x.new_full((len(x),), -self.size * math.log(_angles.PERIOD))
 
 
 class FlowNoise(nn.Module):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Data, KnownDensity
 from ebm_cli.data._rows import available_rows
-from ebm_cli.energy import CONTINUOUS, energy_and_grad, frozen
+from ebm_cli.energy import SMOOTH, energy_and_grad, frozen
 from ebm_cli.objective import Objective, Outcome, temperature_of
 from ebm_cli.sampler import Sampler
 
@@ -27,9 +27,12 @@ class ScoreLoss(NamedTuple):
 
 
 class ScoreObjective(Objective):
-    """Base of the objectives that compare −∇E/T with the score of the data; a subclass provides `loss`."""
+    """Base of the objectives that compare −∇E/T with the score of the data; a subclass provides `loss`.
 
-    spaces = CONTINUOUS
+    Integration by parts, by which these losses need no score of the data, has no boundary terms on a circle either.
+    """
+
+    spaces = SMOOTH
     has_chains = False
 
     def __init__(self, data: Data, sampler: Sampler) -> None:

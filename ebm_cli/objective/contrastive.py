@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.chain.loop import run_chains
-from ebm_cli.data import DISCRETE, Batch
-from ebm_cli.energy import evaluation_mode
+from ebm_cli.data import DISCRETE, Batch, _angles
+from ebm_cli.energy import evaluation_mode, space_of
 from ebm_cli.objective import Objective, Outcome, temperature_of
 from ebm_cli.objective._training_replicas import TrainingReplicas
 from ebm_cli.path._drawn_path import DrawnPath
@@ -53,11 +53,16 @@ class ChainObjective(Objective):
             "acceptance": chains.accept.mean(),
             "chain_gradients": chains.gradients.mean(),
             "chain_age": (initial.age + self.steps).double().mean(),
-            "chain_distance": (x_model - initial.x).flatten(1).square().sum(1).mean().sqrt(),
+            "chain_distance": difference(energy, x_model, initial.x).flatten(1).square().sum(1).mean().sqrt(),
         }
         if chains.last.grad is not None:
             scalars["input_grad_norm"] = chains.last.grad.flatten(1).norm(dim=1).mean()
         return x_model, scalars
+
+
+def difference(energy: nn.Module, x: Float[Tensor, "n *event"], y: Float[Tensor, "n *event"]) -> Tensor:
+    """Return x − y; of angles the shorter way around the circle."""
+    return _angles.wrap(x - y) if space_of(energy) == _angles.SPACE else x - y
 
 
 class Contrastive(ChainObjective):

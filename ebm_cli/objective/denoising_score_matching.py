@@ -5,7 +5,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli.check import InputError
-from ebm_cli.data import Batch, Data
+from ebm_cli.data import Batch, Data, _angles
+from ebm_cli.energy import space_of
 from ebm_cli.energy._noise_levels import check_levels, require_noise_level
 from ebm_cli.objective._score import ScoreLoss, ScoreObjective, differentiable_grad, squared_norm
 from ebm_cli.rng import normal_like
@@ -22,6 +23,10 @@ class DenoisingScoreMatching(ScoreObjective):
     With several σ, each level gets an equal fraction of the rows and the energy takes the level as input, E(x̃, σ)
     (Song and Ermon, 2019, arXiv 1907.05600, eq. 6, λ(σ) = σ²). High levels shape the energy in regions with few data. x
     are then noise-free samples, if the data provide them. Thus the level σ = data.noise is the data distribution.
+
+    Noise of angles is not turned back into [−π, π) here. For a function with the period, the loss is the same at x̃ and
+    at every x̃ + 2πk, and its optimum is the mean of −ξ/σ given x̃ up to full turns: the score of the noisy distribution
+    on the circle, a sum over all turns. Turned noise would have another mean.
 
     sigma: σ in units of x (> 0), a list of levels, or None.
 
@@ -59,7 +64,9 @@ class DenoisingScoreMatching(ScoreObjective):
             return denoising_loss(energy, batch.x + sigma * normal_like(batch.x, rng), batch.x, sigma, T)
         if batch.clean is None:
             raise InputError("sigma must be given: these data do not provide noise-free samples")
-        return denoising_loss(energy, batch.x, batch.clean, self.noise, T)
+        return denoising_loss(
+            energy, unturned(batch.x, batch.clean, self.noise, energy, rng), batch.clean, self.noise, T
+        )
 
     def _loss_of_levels(self, energy: nn.Module, batch: Batch, rng: torch.Generator) -> ScoreLoss:
         x = batch.x if batch.clean is None else batch.clean
@@ -70,6 +77,17 @@ class DenoisingScoreMatching(ScoreObjective):
         noisy, e, grad = differentiable_grad(energy, noisy, condition=σ)
         residual = (noisy - x).flatten(1) - σ[:, None] ** 2 * grad.flatten(1) / self.temperature
         return ScoreLoss((squared_norm(residual) / (2 * σ**2)).mean(), e, grad)
+
+
+def unturned(
+    noisy: Float[Tensor, "n *event"],
+    clean: Float[Tensor, "n *event"],
+    noise: float,
+    energy: nn.Module,
+    rng: torch.Generator,
+) -> Float[Tensor, "n *event"]:
+    """Return noisy samples of data with this noise: the given ones, or new ones of angles, whose turns are unknown."""
+    return clean + noise * normal_like(clean, rng) if space_of(energy) == _angles.SPACE else noisy
 
 
 def denoising_loss(

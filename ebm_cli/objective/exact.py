@@ -7,10 +7,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli.check import InputError
-from ebm_cli.data import Batch, Data
+from ebm_cli.data import Batch, Data, _angles
 from ebm_cli.data._sites import Sites
 from ebm_cli.energy import DISCRETE, LogPartition, offers, space_of
-from ebm_cli.grid import MAX_DIMENSIONS, Grid, check_grid
+from ebm_cli.grid import MAX_DIMENSIONS, AngleGrid, Grid, check_grid
 from ebm_cli.objective import Objective, Outcome, temperature_of
 from ebm_cli.sampler import Sampler
 
@@ -27,7 +27,8 @@ class Exact(Objective):
     discrete states without a closed form it is the sum over all of them, up to 2^16. The gradient is unbiased. Each
     step evaluates the network at all grid points, or at all states.
 
-    grid_points, recheck_every, tolerance: points, refresh and tolerance of `Grid`.
+    grid_points, recheck_every, tolerance: points, refresh and tolerance of `Grid`. The grid of angles (`AngleGrid`)
+        needs only the tolerance.
 
     Raises InputError for an energy without closed form at T in more dimensions, and in training if no grid holds the
     mass of the model.
@@ -48,7 +49,11 @@ class Exact(Objective):
         check_grid(grid_points, recheck_every, tolerance)
         self.temperature = temperature_of(sampler)
         fits = math.prod(event) <= MAX_DIMENSIONS and space_of(data) not in DISCRETE
-        self.grid = Grid(data.split("train").x, grid_points, recheck_every, tolerance) if fits else None
+        self.grid: Grid | AngleGrid | None = None
+        if fits and space_of(data) == _angles.SPACE:
+            self.grid = AngleGrid(event, tolerance)
+        elif fits:
+            self.grid = Grid(data.split("train").x, grid_points, recheck_every, tolerance)
 
     def check_energy(self, energy: nn.Module, event: tuple[int, ...]) -> None:
         if self.grid is not None or closed_form_log_z(energy, self.temperature) is not None:

@@ -31,7 +31,8 @@ class NoiseContrastive(Objective):
 
     noise: fitted to the training samples: gaussian, mixture, or flow, a neural spline flow (Gao et al., 2020,
         arXiv 1912.00589, without adapting it to the energy); for discrete states bernoulli, independent sites, or
-        bernoulli_mixture, a mixture of them. auto is the mixture of the space. Or an object with `log_prob` and `draw`.
+        bernoulli_mixture, a mixture of them; uniform for angles. auto is the mixture of the space, or uniform. Or an
+        object with `log_prob` and `draw`.
     components: number of Gaussians of the mixture (≥ 1); that of bernoulli_mixture is the best in validation.
     broad_weight: weight of one Gaussian, twice as wide, or of uniform states in the fitted noise (in [0, 1)).
     ratio: ν (≥ 1).

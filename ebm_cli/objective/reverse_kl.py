@@ -10,7 +10,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ebm_cli import check
 from ebm_cli.data import Batch, Data
 from ebm_cli.data._rows import noisy_split
-from ebm_cli.energy import frozen
+from ebm_cli.energy import NOT_PERIODIC, frozen
 from ebm_cli.objective import Outcome
 from ebm_cli.objective._critic import Critic, gradient_variance
 from ebm_cli.objective.contrastive import ChainObjective
@@ -45,6 +45,8 @@ class ReverseKL(ChainObjective):
     critic_ema_decay: decay per step of the averaged critic weights that define f (in [0, 1)).
     delay_steps: initial training steps that train only the critic (≥ 0).
     """
+
+    spaces = NOT_PERIODIC
 
     waited: Tensor
 

@@ -15,9 +15,11 @@ from torch import Tensor
 from ebm_cli.chain.budget import Budget
 from ebm_cli.chain.counted_path import CountedPath, counted
 from ebm_cli.check import InputError
-from ebm_cli.data import DISCRETE, Batch
-from ebm_cli.energy import frozen, space_of
+from ebm_cli.data import DISCRETE, Batch, _angles
+from ebm_cli.energy import CONTINUOUS, device_of, frozen, space_of
 from ebm_cli.estimate import Estimate, digits, refused
+from ebm_cli.partition.angle_sums import angle_sum
+from ebm_cli.partition.closed_form import closed_form_log_z
 from ebm_cli.partition.enumeration import exact_log_z
 from ebm_cli.partition.hidden_units import with_hidden_units
 from ebm_cli.partition.mode_search import search_points
@@ -25,12 +27,14 @@ from ebm_cli.partition.quadrature import MAX_DIMENSIONS, FinalRefusal, final_ref
 from ebm_cli.partition.rays import not_normalizable
 from ebm_cli.partition.reference_states import reference_states
 from ebm_cli.partition.refinement import estimate_log_z
-from ebm_cli.partition.resolution import path_rounding_refusal, with_resolution
+from ebm_cli.partition.resolution import N_STATES, path_rounding_refusal, with_resolution, with_rounding
 from ebm_cli.partition.settings import LogZSettings
+from ebm_cli.path._angle_coordinates import angles_path
 from ebm_cli.path._coordinates import Integrand, whiten
 from ebm_cli.path._drawn_path import DrawnPath
 from ebm_cli.path._fitted_base import fit_base
 from ebm_cli.path._site_coordinates import rates_path
+from ebm_cli.rng import generator
 from ebm_cli.run.shipped import option_name
 
 NAMES = {
@@ -55,14 +59,17 @@ def log_z(integrand: Integrand, settings: LogZSettings, budget: Budget, path: Dr
 
     path: leads through other models, which auto then follows by ti; None for a path from the settings' base.
 
-    log Z of discrete states is a sum over them (`enumeration`), or found along paths if there are too many. For
-    continuous states, auto also uses paths if quadrature is refused, and adds a caution. An integral that does not
-    exist stays refused (`rays`, `quadrature`). For the bounds see `quadrature`, `bracket` and `integration`; rounding
-    of E/T widens them.
+    log Z of discrete states is a sum over them (`enumeration`), or found along paths if there are too many, and log Z
+    of angles is a sum over a grid of them (`angle_sums`), or found along paths beyond three angles. For continuous
+    states, auto also uses paths if quadrature is refused, and adds a caution. An integral that does not exist stays
+    refused (`rays`, `quadrature`). For the bounds see `quadrature`, `bracket` and `integration`; rounding of E/T widens
+    them.
     """
     check_integrand(integrand, settings)
     if space_of(integrand.energy) in DISCRETE:
         return discrete_log_z(integrand, settings, budget)
+    if space_of(integrand.energy) == _angles.SPACE:
+        return periodic_log_z(integrand, settings, budget)
     if path is not None:
         settings = settings_along(path, settings)
     rows = reference_states(integrand)
@@ -103,13 +110,44 @@ def discrete_log_z(integrand: Integrand, settings: LogZSettings, budget: Budget)
     return LogZResult(estimate, [describe(NAMES[settings.method], integrand, estimate)])
 
 
+def periodic_log_z(integrand: Integrand, settings: LogZSettings, budget: Budget) -> LogZResult:
+    """Return log Z of periodic states: in closed form, by a sum over a grid of angles, or by annealed paths.
+
+    Paths follow if the sum is refused, with a caution.
+    """
+    exact = closed_form_log_z(integrand.energy, integrand.temperature, "in closed form")
+    if exact is not None and settings.method == "auto":
+        return LogZResult(exact)
+    notes, cautions = [], []
+    if integrand.size <= MAX_DIMENSIONS and settings.method in ("auto", "quadrature"):
+        estimate = angle_sum(integrand)
+        notes.append(describe("a sum over a grid of angles", integrand, estimate))
+        if estimate.verdict != "refused" or isinstance(estimate, FinalRefusal) or settings.method == "quadrature":
+            return LogZResult(estimate, notes)
+        cautions.append(f"the sum over a grid is refused: {estimate.reason}")
+    points = uniform_angles(integrand)
+    if refusal := path_rounding_refusal(integrand, points):
+        return LogZResult(refused(refusal, "nats"), [*notes, f"log Z: {refusal}"])
+    path = cast(CountedPath, counted(angles_path(integrand.energy, integrand.temperature, integrand.event), budget))
+    estimate = estimate_log_z(path, settings, integrand.seed)
+    estimate = with_rounding(estimate, integrand, points).with_caution(cautions)
+    return LogZResult(estimate, [*notes, describe(NAMES[settings.method], integrand, estimate)])
+
+
+def uniform_angles(integrand: Integrand) -> Float[Tensor, "n *event"]:
+    """Return uniform states at which rounding of the energy is measured."""
+    rng = generator(integrand.seed, "partition/rounding", device_of(integrand.energy))
+    return _angles.uniform(N_STATES, integrand.event, rng, torch.get_default_dtype())
+
+
 def check_integrand(integrand: Integrand, settings: LogZSettings) -> None:
     """Raise InputError unless the settings' method applies to the integrand."""
     space = space_of(integrand.energy)
     if space in DISCRETE and settings.method == "quadrature":
         raise InputError(f"method=quadrature needs continuous states, this space is {space}: method=auto")
-    if space in DISCRETE and settings.base != "auto":
-        raise InputError(f"path.base={settings.base} needs continuous states, this space is {space}: path=rates")
+    if space not in CONTINUOUS and settings.base != "auto":
+        other = "path=rates" if space in DISCRETE else "path.base=auto"
+        raise InputError(f"path.base={settings.base} needs continuous states, this space is {space}: {other}")
     if integrand.temperature <= 0:
         raise InputError(f"needs temperature > 0: at 0 the model is a point, got {integrand.temperature:g}")
     if settings.method == "quadrature" and integrand.size > MAX_DIMENSIONS:

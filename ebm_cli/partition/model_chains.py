@@ -11,9 +11,8 @@ from torch import Tensor
 from ebm_cli.chain.chains import Chains, evenly_spaced
 from ebm_cli.chain.counted_path import AnyCountedPath, counted_model
 from ebm_cli.chain.pilot import Ladder, Pilot
-from ebm_cli.data import DISCRETE
 from ebm_cli.diagnostic import ChainContext
-from ebm_cli.energy import space_of
+from ebm_cli.energy import CONTINUOUS, space_of
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.mixing.verdict import assess_mixing
 from ebm_cli.partition.bracket import BLOCKS
@@ -90,11 +89,12 @@ class ModelChains:
 
         Probe chains use the plain kernel, because a ladder would bring them back without mixing. If the chains are
         mixed, the reason describes the search. It is not repeated, because longer chains do not change its result. For
-        discrete states, probe chains from uniform states are the search.
+        discrete states and angles, probe chains from uniform states are the search.
         """
         thin = max(1, (len(self.z) - self.burn_in_steps) // N_DRAWS)
         z, u = (torch.stack(part[self.burn_in_steps :: thin], 1) for part in (self.z, self.u))
-        chains = Chains(z.double().cpu().numpy(), potential=u.double().cpu().numpy(), thin=thin)
+        space = space_of(self.path.space)
+        chains = Chains(z.double().cpu().numpy(), potential=u.double().cpu().numpy(), thin=thin, space=space)
         energy = counted_model(self.path.segments[-1])
         # The check of the chains' temperature differentiates E twice.
         with torch.enable_grad():
@@ -102,7 +102,7 @@ class ModelChains:
         verdict, self.probes_elsewhere = result.estimate, result.separate
         if verdict.verdict == "refused":
             return verdict
-        if space_of(self.path.space) in DISCRETE:
+        if space not in CONTINUOUS:
             return verdict
         if not self.region:
             budget = self.path.budget

@@ -88,12 +88,7 @@ def with_resolution(estimate: Estimate, integrand: Integrand, rows: Tensor, poin
     into it. The ball has radius 3√2π·(3/(n·V_d))^(1/d), V_d the volume of the unit ball, n the number of points.
     """
     rounding = PATH_ROUNDING * rounding_of_energies(integrand, rows)
-    lower, upper = estimate.lower, estimate.upper
-    widened = dataclasses.replace(
-        estimate,
-        lower=None if lower is None else lower - rounding,
-        upper=None if upper is None else upper + rounding,
-    )
+    widened = widened_by(rounding, estimate)
     if widened.verdict == "refused":
         return widened
     d = integrand.size
@@ -106,6 +101,23 @@ def with_resolution(estimate: Estimate, integrand: Integrand, rows: Tensor, poin
     if not is_known_smooth(integrand.energy) and integrand.rows is None:
         cautions += narrow_mode_cautions(integrand.energy, width)
     return widened.with_caution(cautions)
+
+
+def with_rounding(estimate: Estimate, integrand: Integrand, rows: Tensor) -> Estimate:
+    """Return an estimate from paths with rounding of E/T in its bracket, and a caution if that is much."""
+    rounding = PATH_ROUNDING * rounding_of_energies(integrand, rows)
+    widened = widened_by(rounding, estimate)
+    return widened if widened.verdict == "refused" else widened.with_caution(rounding_cautions(rows.dtype, rounding))
+
+
+def widened_by(rounding: float, estimate: Estimate) -> Estimate:
+    """Return an estimate with a wider bracket, by this many nats on each side."""
+    lower, upper = estimate.lower, estimate.upper
+    return dataclasses.replace(
+        estimate,
+        lower=None if lower is None else lower - rounding,
+        upper=None if upper is None else upper + rounding,
+    )
 
 
 def path_rounding_refusal(integrand: Integrand, rows: Tensor) -> str:

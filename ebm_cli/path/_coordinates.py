@@ -107,6 +107,21 @@ class UnchangedCoordinates(nn.Module):
         return self.temperature * grad
 
 
+class StateCoordinates(UnchangedCoordinates):
+    """U(x) = E(x)/T of states that cannot be scaled: the coordinates are the states.
+
+    center: a state of zeros, with the type and device of states.
+    """
+
+    center: Tensor
+
+    def __init__(self, energy: nn.Module, temperature: float, event: tuple[int, ...]) -> None:
+        super().__init__(energy, temperature)
+        self.event = event
+        center = torch.zeros(event, dtype=torch.get_default_dtype(), device=device_of(energy))
+        self.register_buffer("center", center, persistent=False)
+
+
 class WhitenedEnergy(nn.Module):
     """U(z) = E(m + Lz)/T, so that log Z = log|det L| + log ∫ exp(−U(z)) dz.
 

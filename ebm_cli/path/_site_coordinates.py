@@ -7,27 +7,15 @@ from torch import Tensor, nn
 from ebm_cli.check import InputError
 from ebm_cli.data._sites import Sites
 from ebm_cli.density.bernoulli import independent
-from ebm_cli.energy import device_of
 from ebm_cli.path._annealing_path import AnnealingPath
-from ebm_cli.path._coordinates import UnchangedCoordinates
+from ebm_cli.path._coordinates import StateCoordinates
 
 # Rows that are added to those of the data, one for each value of a site. Therefore no value has rate 0.
 PSEUDO_ROWS = 1.0
 
 
-class SiteCoordinates(UnchangedCoordinates):
-    """U(x) = E(x)/T of discrete states: the coordinates are the states.
-
-    center: a state of zeros, with the type and device of states.
-    """
-
-    center: Tensor
-
-    def __init__(self, energy: nn.Module, temperature: float, event: tuple[int, ...]) -> None:
-        super().__init__(energy, temperature)
-        self.event = event
-        center = torch.zeros(event, dtype=torch.get_default_dtype(), device=device_of(energy))
-        self.register_buffer("center", center, persistent=False)
+class SiteCoordinates(StateCoordinates):
+    """U(x) = E(x)/T of discrete states: the coordinates are the states."""
 
     @property
     def sites(self) -> Sites:

@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.data import Data
-from ebm_cli.energy import CONTINUOUS
+from ebm_cli.energy import SMOOTH
 from ebm_cli.objective import Outcome
-from ebm_cli.objective.denoising_score_matching import denoising_loss
+from ebm_cli.objective.denoising_score_matching import denoising_loss, unturned
 from ebm_cli.sampler import Sampler
 
 
@@ -21,7 +21,7 @@ class Denoising:
     weight: factor of the loss (> 0).
     """
 
-    spaces = CONTINUOUS
+    spaces = SMOOTH
 
     def __init__(self, weight: float, data: Data, sampler: Sampler) -> None:
         check.positive("weight", weight)
@@ -32,7 +32,8 @@ class Denoising:
         self.noise = data.noise
         self.temperature = sampler.temperature
 
-    def __call__(self, energy: nn.Module, outcome: Outcome, rng: torch.Generator) -> Float[Tensor, ""]:  # noqa: ARG002
+    def __call__(self, energy: nn.Module, outcome: Outcome, rng: torch.Generator) -> Float[Tensor, ""]:
         if outcome.clean is None:
             raise check.InputError("regularizer=denoising needs a data set that provides the noise-free samples")
-        return self.weight * denoising_loss(energy, outcome.x_data, outcome.clean, self.noise, self.temperature).loss
+        noisy = unturned(outcome.x_data, outcome.clean, self.noise, energy, rng)
+        return self.weight * denoising_loss(energy, noisy, outcome.clean, self.noise, self.temperature).loss

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.check import InputError
-from ebm_cli.energy import CONTINUOUS
+from ebm_cli.energy import SMOOTH
 from ebm_cli.objective import Outcome
 from ebm_cli.objective._score import differentiable_grad, squared_norm
 from ebm_cli.rng import normal_like
@@ -27,7 +27,7 @@ class GradientNorm:
     scale: σ of the Gaussian, in units of x (> 0).
     """
 
-    spaces = CONTINUOUS
+    spaces = SMOOTH
 
     def __init__(self, weight: float, at: str, scale: float) -> None:
         check.positive("weight", weight)

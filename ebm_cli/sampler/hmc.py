@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import check
-from ebm_cli.energy import CONTINUOUS, energy_and_grad
+from ebm_cli.energy import SMOOTH, energy_and_grad
 from ebm_cli.rng import normal_like
 from ebm_cli.sampler import (
     CompilableKernel,
@@ -44,7 +44,7 @@ class HMC(CompilableKernel):
     """
 
     adjusted = True
-    spaces = CONTINUOUS
+    spaces = SMOOTH
     test_per_step = True
 
     step_size: float

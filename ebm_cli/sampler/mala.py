@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import check
-from ebm_cli.energy import CONTINUOUS, energy_and_grad
+from ebm_cli.energy import SMOOTH, energy_and_grad
 from ebm_cli.rng import normal_like
 from ebm_cli.sampler import CompilableKernel, Info, State, check_scales, metropolis, per_chain, uniform_like
 
@@ -27,7 +27,7 @@ class MALA(CompilableKernel):
     """
 
     adjusted = True
-    spaces = CONTINUOUS
+    spaces = SMOOTH
     best_acceptance = 0.574
     test_per_step = True
 

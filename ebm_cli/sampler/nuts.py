@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ebm_cli import check
-from ebm_cli.energy import CONTINUOUS, energy_and_grad
+from ebm_cli.energy import SMOOTH, energy_and_grad
 from ebm_cli.rng import normal_like
 from ebm_cli.sampler import Info, PhaseState, State, check_scales, kinetic, per_chain, select_chains, uniform_like
 
@@ -64,7 +64,7 @@ class NUTS:
     """
 
     adjusted = True
-    spaces = CONTINUOUS
+    spaces = SMOOTH
     best_acceptance = 0.8
 
     step_size: float

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import check
-from ebm_cli.energy import CONTINUOUS, energy_and_grad
+from ebm_cli.energy import SMOOTH, energy_and_grad
 from ebm_cli.rng import normal_like
 from ebm_cli.sampler import CompilableKernel, Info, State, acceptance_probability, check_scales, mala, unadjusted_info
 
@@ -26,7 +26,7 @@ class SGLD(CompilableKernel):
     """
 
     adjusted = False
-    spaces = CONTINUOUS
+    spaces = SMOOTH
     test_per_step = True
 
     step_size: float

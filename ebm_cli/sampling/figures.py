@@ -10,7 +10,7 @@ from ebm_cli import figure
 from ebm_cli.assembly.components import Parts
 from ebm_cli.chain.chains import Chains, evenly_spaced
 from ebm_cli.chain.loop import Trajectory
-from ebm_cli.data import is_image
+from ebm_cli.data import _angles, is_image
 from ebm_cli.data._rows import noisy_available_rows
 from ebm_cli.energy import DISCRETE, energy_and_grad, frozen, space_of
 from ebm_cli.estimate import Picture
@@ -80,10 +80,11 @@ def state_figures(parts: Parts, trajectory: Trajectory) -> dict[str, Picture]:
 
 
 def shows_sites(parts: Parts) -> bool:
-    """Return True for discrete states that no data set can show better."""
+    """Return True for discrete states, and for angles on a lattice, that no data set can show better."""
     is_table = hasattr(parts.data, "columns")
     has_pictures = parts.data is not None and is_image(parts.event)
-    return space_of(parts.energy) in DISCRETE and not has_pictures and not is_table
+    has_sites = space_of(parts.energy) in (DISCRETE if len(parts.event) == 1 else DISCRETE | {_angles.SPACE})
+    return has_sites and not has_pictures and not is_table
 
 
 def shown_states(trajectory: Trajectory) -> tuple[Tensor, str]:
@@ -116,8 +117,12 @@ def column_figures(parts: Parts, x: Tensor) -> dict[str, Picture]:
     shown = x.double().cpu().numpy() if data is None else data.decode(x)
     rows = None if data is None else data.decode(noisy_available_rows(data, 0).x)
     names = list(getattr(data, "columns", [f"x[{i}]" for i in range(shown.shape[1])]))
-    drawn = {"marginals": marginals(names, shown, rows)}
-    return {"samples": pairs(names, shown, rows)} | drawn if len(names) > 1 else drawn
+    limits = None
+    if space_of(parts.energy) == _angles.SPACE:
+        half = np.pi * getattr(getattr(data, "_units", None), "scale", 1.0)
+        limits = (-half, half)
+    drawn = {"marginals": marginals(names, shown, rows, limits)}
+    return {"samples": pairs(names, shown, rows, limits)} | drawn if len(names) > 1 else drawn
 
 
 def denoised_figure(parts: Parts, x: Tensor) -> dict[str, Picture]:

@@ -17,7 +17,7 @@ from ebm_cli.chain.superchains import number_starts
 from ebm_cli.chain.tuning import STEP_KEYS, Tuning
 from ebm_cli.diagnostic import ChainContext
 from ebm_cli.diagnostic.ess import MIN_ESS_PER_CHAIN, shortage
-from ebm_cli.energy import frozen
+from ebm_cli.energy import frozen, space_of
 from ebm_cli.estimate import rounded_up
 from ebm_cli.mixing.convergence import evidence
 from ebm_cli.run.checkpoint import chains_of, last_step, read_checkpoint
@@ -119,7 +119,8 @@ def record_chains(
             thin = plan.thin_of(steps)
             trajectory = walk.record(steps, thin)
         while plan.steps == "auto" and not walk.stopped:
-            further = next_steps(to_chains(trajectory, thin, starts), trajectory, plan.budget, terminal.say)
+            chains = to_chains(trajectory, thin, starts, space_of(parts.energy))
+            further = next_steps(chains, trajectory, plan.budget, terminal.say)
             if further is None:
                 break
             spacing = plan.thin_of(further)
@@ -169,10 +170,13 @@ def missing_length(chains: Chains) -> tuple[float, float]:
     return short, short
 
 
-def to_chains(trajectory: Trajectory, thin: int, starts: Int[np.ndarray, " n"] | None = None) -> Chains:
+def to_chains(
+    trajectory: Trajectory, thin: int, starts: Int[np.ndarray, " n"] | None = None, space: str = "continuous"
+) -> Chains:
     """Return a trajectory as arrays (chain, draw, …).
 
     starts: the number of each chain's initial state; None if unknown.
+    space: of the states.
     """
 
     def array(x: Tensor) -> np.ndarray:
@@ -190,4 +194,5 @@ def to_chains(trajectory: Trajectory, thin: int, starts: Int[np.ndarray, " n"] |
         starts=starts,
         round_trips=None if trajectory.replicas is None else trajectory.replicas.round_trips.cpu().numpy(),
         test_per_step=getattr(trajectory.sampler, "test_per_step", False) is True,
+        space=space,
     )

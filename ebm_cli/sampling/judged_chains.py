@@ -1,6 +1,5 @@
 """The verdict on new chains, and the rows of metrics.json of their sampler."""
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -30,8 +29,8 @@ class JudgedChains:
 def context_of_chains(parts: Parts, recorded: RecordedChains) -> ChainContext:
     """Return recorded chains with what is known about their origin, and with the sampler as burn-in left it."""
     trajectory = recorded.trajectory
-    chains, sampler = to_chains(trajectory, recorded.thin, recorded.starts), trajectory.sampler
-    chains = dataclasses.replace(chains, space=space_of(parts.energy))
+    sampler = trajectory.sampler
+    chains = to_chains(trajectory, recorded.thin, recorded.starts, space_of(parts.energy))
     return ChainContext(chains, parts.energy, sampler.temperature, sampler, parts.start, parts.data)
 
 

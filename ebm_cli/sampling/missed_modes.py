@@ -8,8 +8,7 @@ from torch import nn
 from ebm_cli import rng
 from ebm_cli.chain.chains import evenly_spaced
 from ebm_cli.chain.loop import Trajectory
-from ebm_cli.data import DISCRETE
-from ebm_cli.energy import frozen, space_of
+from ebm_cli.energy import CONTINUOUS, frozen, space_of
 from ebm_cli.estimate import refused
 from ebm_cli.mixing.verdict import MixingResult
 from ebm_cli.partition.mode_search import search_missed_modes, search_points
@@ -23,13 +22,13 @@ def with_mode_search(mixing: MixingResult, trajectory: Trajectory, energy: nn.Mo
     """Return the verdict after a search for modes; refused if one holds mass that no chain has been near.
 
     All states of a path come from its base. If the base does not reach a mode, chains agree without it. Chains of other
-    samplers have probes, which start farther out, and nothing changes for them. Nor does it for discrete states, on
-    which descent by the gradient is not defined; their probes start at uniform states.
+    samplers have probes, which start farther out, and nothing changes for them. Nor does it for discrete states and for
+    angles, whose probes start at uniform states.
     """
     sampler = trajectory.sampler
     if not has_exact_draws(sampler) or mixing.estimate.verdict == "refused" or len(trajectory.x) < 2:
         return mixing
-    if space_of(energy) in DISCRETE:
+    if space_of(energy) not in CONTINUOUS:
         return mixing
     path = sampler.path.annealing_path(energy, sampler.temperature)
     x = trajectory.x[evenly_spaced(len(trajectory.x), MAX_DRAWS)]

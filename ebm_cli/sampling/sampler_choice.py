@@ -15,8 +15,8 @@ from ebm_cli.assembly.permission import Config
 from ebm_cli.assembly.space_defaults import sampler_for
 from ebm_cli.chain.replica_search import find_replicas, needs_search, with_ladder, with_places
 from ebm_cli.check import InputError
-from ebm_cli.data import DISCRETE, Batch
-from ebm_cli.energy import space_of
+from ebm_cli.data import Batch, _angles
+from ebm_cli.energy import CONTINUOUS, DISCRETE, space_of
 from ebm_cli.objective import ProvidesStart
 from ebm_cli.partition.reference_states import explore
 from ebm_cli.path import Path
@@ -63,8 +63,9 @@ def choose_sampler(parts: Parts, config: Config, x: Tensor, trained: Run | None,
     - A sampler that was typed stays. If its path needs places of replicas, a pilot run finds them.
     - The configured sampler stays at T = 0.
     - With a typed path, replica exchange along it.
-    - The configured sampler stays for discrete states.
-    - For an energy, HMC if descent from the start finds one well. Otherwise the configured sampler, by default replica
+    - The configured sampler stays for discrete states, and for an energy of angles, whose wells recur with the period.
+    - For an energy of real numbers, HMC if descent from the start finds one well. Otherwise the configured sampler, by
+    default replica
       exchange between temperatures.
     - The run's own sampler if it is replica exchange, if the run has no data, or if it was trained for this sampler.
     - For any other run, replica exchange along a path from a density fitted to its rows, if a pilot run finds one.
@@ -80,7 +81,7 @@ def choose_sampler(parts: Parts, config: Config, x: Tensor, trained: Run | None,
         return SamplerChoice(parts, x, dict(parts.replaced))
     if has_typed_path(config):
         return along_typed_path(parts, config, x, terminal)
-    if space_of(parts.energy) in DISCRETE:
+    if space_of(parts.energy) in DISCRETE or (trained is None and space_of(parts.energy) not in CONTINUOUS):
         return SamplerChoice(parts, x, dict(parts.replaced))
     if trained is None:
         return hmc_if_one_well(parts, x, terminal)
@@ -154,12 +155,14 @@ def with_replicas(
         return SamplerChoice(otherwise, x)
     sampler = found.sampler
     sampler = with_places(sampler, found.ladder) if own_kernel else with_ladder(sampler, found.ladder)
-    fitted_to = "short chains of the model" if parts.data is None else "the rows"
+    fitted_to = ", fitted to short chains of the model" if parts.data is None else ", fitted to the rows"
+    if space_of(parts.energy) not in CONTINUOUS:
+        fitted_to = ""
     is_of_run = not config.get("run") or "sampler" in config["made"]["chosen"]
     hint = "" if is_of_run else ". Type sampler=of_run for the sampler of the run"
     count = len(sampler.path.replica_betas())
     via = cast(DrawnPath, sampler.path).description
-    terminal.say(f"sampler: replica exchange of {count} replicas from {found.base}, fitted to {fitted_to}{via}{hint}")
+    terminal.say(f"sampler: replica exchange of {count} replicas from {found.base}{fitted_to}{via}{hint}")
     start = x if "start" in config["made"]["chosen"] else found.x
     # A step with exact draws is not fixed arithmetic.
     parts = dataclasses.replace(parts, sampler=sampler, engine="eager")
@@ -170,12 +173,15 @@ def with_replicas(
 def with_rows(sampler: Tempering, parts: Parts, seed: int) -> Tempering:
     """Return replica exchange along a path that has rows to fit its base to: without data, states of short chains.
 
-    A path to discrete states needs no rows.
+    A path to discrete states needs no rows, and a path to angles only their shape.
     """
-    path = cast(DrawnPath, sampler.path)
-    if path.data is not None or space_of(parts.energy) in DISCRETE:
+    path, space = cast(DrawnPath, sampler.path), space_of(parts.energy)
+    if path.data is not None or space in DISCRETE:
         return sampler
-    explored = explore(Integrand(parts.energy, sampler.temperature, parts.event, None, seed))
+    if space == _angles.SPACE:
+        explored = torch.zeros(1, *parts.event, device=parts.machine.device)
+    else:
+        explored = explore(Integrand(parts.energy, sampler.temperature, parts.event, None, seed))
     return dataclasses.replace(sampler, path=dataclasses.replace(path, data=Batch(explored)))
 
 

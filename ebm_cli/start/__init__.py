@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ebm_cli import check
-from ebm_cli.data import Batch
+from ebm_cli.data import Batch, _angles
 from ebm_cli.data._sites import Sites
 from ebm_cli.energy import DISCRETE
 from ebm_cli.rng import normal_like
@@ -92,7 +92,9 @@ class Memoryless:
 
 @dataclass(frozen=True)
 class NoiseLaw:
-    """Noise with independent coordinates: uniform on [−scale, scale] or N(0, scale²); discrete sites are uniform.
+    """Noise with independent coordinates: uniform on [−scale, scale] or N(0, scale²).
+
+    Discrete sites and angles are uniform on all of their values, whatever distribution and scale are.
 
     space: of the states. distribution: uniform or normal. scale: in units of x (> 0).
     """
@@ -107,6 +109,8 @@ class NoiseLaw:
         """Return independent states."""
         if self.space in DISCRETE:
             return Sites(self.space, event).uniform(n, rng, dtype)
+        if self.space == _angles.SPACE:
+            return _angles.uniform(n, event, rng, dtype)
         if self.distribution == "uniform":
             u = torch.rand(n, *event, generator=rng, device=rng.device, dtype=dtype)
             return self.scale * (2 * u - 1)
@@ -116,6 +120,8 @@ class NoiseLaw:
         """Return a description of the noise."""
         if self.space in DISCRETE:
             return f"{Sites(self.space, event).description} of equal probability"
+        if self.space == _angles.SPACE:
+            return "uniform angles on [−π, π)"
         if self.distribution == "uniform":
             return f"uniform noise on [−{self.scale:g}, {self.scale:g}]"
         return f"normal noise of standard deviation {self.scale:g}"

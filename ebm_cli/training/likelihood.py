@@ -15,7 +15,7 @@ from ebm_cli.chain.replica_search import PILOT_KERNEL, find_replicas, with_ladde
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Data
 from ebm_cli.data._rows import noisy_split
-from ebm_cli.energy import DISCRETE, frozen, space_of
+from ebm_cli.energy import CONTINUOUS, DISCRETE, frozen, space_of
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.metric.nll import nll_estimate, reduced_energies
 from ebm_cli.partition import Budget, Integrand, log_z
@@ -31,7 +31,7 @@ MAX_ROWS = 500
 CHEAP_SETTINGS = dataclasses.replace(
     DEFAULT_SETTINGS, base="gaussian", chains=32, temperatures=100, leapfrog_steps=3, steps=150
 )
-# The same for discrete states, whose paths start at independent sites.
+# The same for discrete states and angles, whose paths start at independent ones.
 CHEAP_SITE_SETTINGS = dataclasses.replace(CHEAP_SETTINGS, base=DEFAULT_SETTINGS.base)
 # Chains of replica exchange, and their steps before and while they count.
 N_CHAINS, N_BURN_IN, N_STEPS = 16, 20, 25
@@ -73,7 +73,7 @@ class Likelihood:
 
     def by_annealing(self, energy: nn.Module, T: float, event: tuple[int, ...]) -> Estimate:
         """Return log Z by annealing from a Gaussian, or from independent sites, and back; exactly where it is known."""
-        settings = CHEAP_SITE_SETTINGS if space_of(energy) in DISCRETE else CHEAP_SETTINGS
+        settings = CHEAP_SETTINGS if space_of(energy) in CONTINUOUS else CHEAP_SITE_SETTINGS
         integrand = Integrand.from_data(energy, T, event, self.train, self.data.noise, self.seed)
         return log_z(integrand, settings, Budget()).estimate
 
