@@ -82,9 +82,9 @@ def figure(value: float | None) -> str:
 
 
 def bar_lines(bars: Sequence[Bar]) -> list[str]:
-    """Return the table of the bars."""
+    """Return the table of the bars, if there are any."""
     rows = [[b.what, figure(b.value), f"{'≥' if b.least else '≤'} {b.bound:g}", b.held] for b in bars]
-    return lines(["bar", "measured", "bound", "held"], rows)
+    return lines(["bar", "measured", "bound", "held"], rows) if rows else []
 
 
 def write(place: Path, on: dict[str, Any], text: Sequence[str], record: dict[str, Any], bars: Sequence[Bar]) -> None:

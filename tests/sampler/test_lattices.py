@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,16 +10,9 @@ from ebm_cli.energy.ising import Ising
 from ebm_cli.sampler.gibbs import Gibbs
 from ebm_cli.sampler.swendsen_wang import SwendsenWang
 from ebm_cli.sampler.wolff import Wolff
+from scripts.ising_critical import CRITICAL, Times, exact_energy
 
 pytestmark = pytest.mark.usefixtures("float64")
-CRITICAL = 2 / math.log(1 + 2**0.5)
-
-
-def exact_energy(energy: Ising, temperature: float) -> float:
-    """⟨E⟩ = T² ∂log Z/∂T, by a central difference of the closed form."""
-    h = 1e-4
-    slope = (energy.log_z(temperature + h) - energy.log_z(temperature - h)) / (2 * h)
-    return temperature**2 * slope
 
 
 def mean_energy(sampler: object, energy: Ising, sweeps: int, chains: int, rng: torch.Generator) -> tuple[float, float]:
@@ -38,10 +32,26 @@ def test_clusters_give_the_exact_energy_of_a_lattice(kind: type, temperature: fl
     energy = Ising(1.0, 0.0, "lattice", "spin", False, (16, 16)).requires_grad_(False)
     sweeps = 150 if kind is SwendsenWang else 300
     found, error = mean_energy(kind(temperature), energy, sweeps, 64, rng)
-    assert abs(found - exact_energy(energy, temperature)) < 4 * error
+    assert abs(found - 16**2 * exact_energy(16, temperature)) < 4 * error
 
 
 def test_colored_sweeps_give_the_exact_energy_above_the_critical_temperature(rng: torch.Generator) -> None:
     energy = Ising(1.0, 0.0, "lattice", "spin", False, (32, 32)).requires_grad_(False)
     found, error = mean_energy(Gibbs(2.8, "systematic"), energy, 200, 64, rng)
-    assert abs(found - exact_energy(energy, 2.8)) < 4 * error
+    assert abs(found - 32**2 * exact_energy(32, 2.8)) < 4 * error
+
+
+def test_the_exact_energy_is_the_mean_over_all_states() -> None:
+    energy = Ising(1.0, 0.0, "lattice", "spin", False, (4, 4)).requires_grad_(False)
+    e = energy(energy.sites.all_states(torch.device("cpu"), torch.float64))
+    mean = float((-e / CRITICAL).softmax(0) @ e) / 16
+    assert exact_energy(4, CRITICAL) == pytest.approx(mean, rel=1e-6)
+
+
+def test_a_fit_gives_the_exponents_of_power_laws_and_their_errors() -> None:
+    sizes = np.array([8.0, 16.0, 32.0])
+    tau = np.stack([0.3 * sizes**2.1, 2.0 * sizes**0.25], 1)
+    (z, se, _), (other, *_) = Times(sizes.tolist(), tau, 0.1 * tau).exponents()
+    assert (z, other) == pytest.approx((2.1, 0.25))
+    # Equal relative errors: the error of a slope over three points that are log 2 apart.
+    assert se == pytest.approx(0.1 / (2**0.5 * math.log(2)))
