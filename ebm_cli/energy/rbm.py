@@ -31,7 +31,8 @@ class RBM(nn.Module):
 
     hidden: number m of hidden units.
     centered: True for offsets μ = the mean of the training rows (½ without data) and λ = ½; False for none.
-    joint: True for the energy E(v, h) of states (v, h), which is not trained: the machine is then a `JointRBM`.
+    joint: True for the energy E(v, h) of states (v, h), a `JointRBM`, for which there are no rows to train on. That of
+        a trained machine is `load_run(RUN).energy.joint()`.
     event: shape of one state; [d + m] for joint states.
     data: its training rows set μ and the initial a, under which units are independent with the rows' rates.
     """
@@ -95,8 +96,8 @@ def visible_units(event: tuple[int, ...], hidden: int, data: Data | None) -> int
     """Return the number of visible units of states (v, h). Raises InputError for rows, and for another shape."""
     if data is not None:
         raise InputError(
-            "joint=true has states of visible and hidden units, and rows have visible units only. Type joint=false to "
-            "train; to sample a trained run, type data=null and event=[D], D the number of all units"
+            "joint=true has states of visible and hidden units, and rows have visible units only. Type joint=false, or "
+            "leave data out"
         )
     if len(event) != 1 or event[0] <= hidden:
         raise InputError(

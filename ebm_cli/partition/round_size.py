@@ -51,8 +51,9 @@ def next_round_size(search: LogZSearch, size: RoundSize, result: BracketResult) 
         return None
     steps = int(CHAIN_GROWTH * size.steps) if unsure else size.steps
     factor = 1.0 if met else min(MAX_GROWTH, growth_needed(result, target))
-    if steps > size.steps:
-        remaining -= (steps - size.steps) * chain_step_cost + search.descent_cost
+    # Chains do not run in a round whose forward paths collapse, so that a later round may need all their steps.
+    if (missing := steps - len(search.chains.z)) > 0:
+        remaining -= missing * chain_step_cost + search.descent_cost
     temperatures = int(min(factor * size.temperatures, remaining / search.path_cost))
     if temperatures < size.temperatures or (steps == size.steps and temperatures < MIN_GROWTH * size.temperatures):
         return None

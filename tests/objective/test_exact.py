@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch
 from ebm_cli.data.gaussian import Gaussian
+from ebm_cli.energy import HiddenUnits, offers
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.energy.quadratic import Quadratic
-from ebm_cli.energy.rbm import RBM
 from ebm_cli.energy.shifted_quadratic import ShiftedQuadratic
 from ebm_cli.grid import Grid
 from ebm_cli.objective.exact import Exact
@@ -130,8 +130,8 @@ def test_the_loss_on_discrete_states_is_the_negative_log_likelihood(model: str, 
     energy = MODELS[model]()
     _, x = sites_and_states(energy)
     sampler = build("sampler", "gibbs", {"temperature": 1.3})
-    if isinstance(energy, RBM):
-        energy.temperature = 1.3
+    if offers(energy, HiddenUnits):
+        energy.set_temperature(1.3)
     objective = build("objective", "exact", event=tuple(energy.event), data=Discrete(x), sampler=sampler)
     objective.check_energy(energy, tuple(energy.event))
     expected = -probabilities(energy, 1.3)[:7].log().mean()

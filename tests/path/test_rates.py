@@ -9,7 +9,7 @@ import torch
 from ebm_cli.chain.budget import Budget
 from ebm_cli.cli import main
 from ebm_cli.data import Batch
-from ebm_cli.energy.rbm import RBM
+from ebm_cli.energy import HiddenUnits, offers
 from ebm_cli.partition import log_z
 from ebm_cli.partition.settings import DEFAULT_SETTINGS
 from ebm_cli.path._coordinates import Integrand
@@ -28,8 +28,8 @@ MODEL = pytest.mark.parametrize("model", list(MODELS))
 
 def drawn_rows(model: str, n: int, rng: torch.Generator, temperature: float = 1.0) -> torch.Tensor:
     energy = MODELS[model]()
-    if isinstance(energy, RBM):
-        energy.temperature = temperature
+    if offers(energy, HiddenUnits):
+        energy.set_temperature(temperature)
     p = probabilities(energy, temperature)
     return sites_and_states(energy)[1][torch.multinomial(p, n, replacement=True, generator=rng)]
 
@@ -79,8 +79,8 @@ def test_replica_exchange_keeps_the_distribution_of_all_states(
     path: str, kernel: Sampler, model: str, rng: torch.Generator
 ) -> None:
     energy, T, chains = MODELS[model]().requires_grad_(False), 0.9, 20_000
-    if isinstance(energy, RBM):
-        energy.temperature = T
+    if offers(energy, HiddenUnits):
+        energy.set_temperature(T)
     sites, _ = sites_and_states(energy)
     p, rows = probabilities(energy, T), drawn_rows(model, 50, rng, T)
     along = (

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ebm_cli.data._sites import Sites
 from ebm_cli.energy import Conditionals, HiddenUnits, offers, space_of
+from ebm_cli.energy.dbm import DBM
 from ebm_cli.energy.ising import Ising
 from ebm_cli.energy.potts import Potts
 from ebm_cli.energy.rbm import RBM
@@ -31,6 +32,14 @@ def rbm() -> RBM:
     return energy
 
 
+def dbm() -> DBM:
+    """A machine of 4 visible, 2 hidden and 2 top units, with weights of about 1."""
+    energy, rng = DBM(2, 2, True, (4,), None), torch.Generator().manual_seed(3)
+    for p in energy.parameters():
+        p.data.copy_(torch.randn(p.shape, generator=rng, dtype=p.dtype))
+    return energy
+
+
 def joint_rbm() -> nn.Module:
     """The joint energy of such a machine's 5 visible and 3 hidden units."""
     return rbm().joint()
@@ -42,6 +51,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "potts": lambda: Potts(0.8, 0.0, [[0, 1], [1, 2], [2, 3]], False, (4, 3)),
     "potts with a field": lambda: Potts(0.8, [0.3, 0.0, -0.2], "complete", False, (3, 3)),
     "rbm": rbm,
+    "dbm": dbm,
     "joint rbm": joint_rbm,
     "cubic": Cubic,
 }

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ebm_cli.check import InputError
-from ebm_cli.energy.rbm import RBM
+from ebm_cli.energy import HiddenUnits, offers
 from tests.contract import build, samplers
 from tests.sampler.discrete import MODELS, probabilities, sites_and_states, state_numbers
 
@@ -31,8 +31,8 @@ def test_every_discrete_sampler_is_found() -> None:
 def stationary_step(name: str, model: str, temperature: float, rng: torch.Generator) -> tuple:
     """A model, chains drawn from it, and the same chains after one step; skips what the kernel refuses by name."""
     energy = MODELS[model]().requires_grad_(False)
-    if isinstance(energy, RBM):
-        energy.temperature = temperature
+    if offers(energy, HiddenUnits):
+        energy.set_temperature(temperature)
     sampler = build("sampler", name, {"temperature": temperature} | MODERATE.get(name, {}))
     p, (_, x) = probabilities(energy, temperature), sites_and_states(energy)
     drawn = x[torch.multinomial(p, CHAINS, replacement=True, generator=rng)]

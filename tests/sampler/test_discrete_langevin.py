@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from ebm_cli.energy import energy_and_grad
-from ebm_cli.energy.rbm import RBM
+from ebm_cli.energy import HiddenUnits, energy_and_grad, offers
 from ebm_cli.sampler import State
 from ebm_cli.sampler.discrete_langevin import DiscreteLangevin
 from tests.sampler.discrete import (
@@ -24,8 +23,8 @@ T = 0.8
 @pytest.mark.parametrize("model", list(MODELS))
 def test_it_has_the_matrix_of_its_proposals_and_test(model: str, step_size: float, rng: torch.Generator) -> None:
     energy, sampler = MODELS[model]().requires_grad_(False), DiscreteLangevin(step_size, T)
-    if isinstance(energy, RBM):
-        energy.temperature = T
+    if offers(energy, HiddenUnits):
+        energy.set_temperature(T)
     sites, x = sites_and_states(energy)
     p = probabilities(energy, T)
     log_q = sampler.log_proposals(energy, State(x, *energy_and_grad(energy, x)))

@@ -15,7 +15,6 @@ from tests.sampler.discrete import (
     assert_stationary,
     offered,
     probabilities,
-    rbm,
     single_site_matrix,
     sites_and_states,
     step_counts,
@@ -56,18 +55,19 @@ def test_a_sweep_has_the_matrix_of_its_single_draws(model: str, scan: str, rng: 
     assert_counts_have(matrix, step_counts(Gibbs(T, scan), energy, 4000, rng))
 
 
-def test_blocks_of_a_machine_have_the_matrix_of_both_conditionals(rng: torch.Generator) -> None:
-    energy = rbm().requires_grad_(False)
-    energy.temperature = T
-    sites, v = sites_and_states(energy)
-    h = type(sites)("binary", (3,)).enumerated(0, 8, torch.device("cpu"), torch.float64)
-    joint = (energy.hidden_logits(v) / T) @ h.T
-    h_given_v = joint.softmax(1)
-    logits = energy.visible_logits(h) / T
-    log_v = (logits[:, None] * v - torch.nn.functional.softplus(logits)[:, None]).sum(2)
-    matrix = h_given_v @ log_v.exp()
-    assert_stationary(matrix, probabilities(energy, T))
-    assert_counts_have(matrix, step_counts(Gibbs(T, "systematic"), energy, 4000, rng))
+@pytest.mark.parametrize("model", ["rbm", "dbm"])
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_blocks_of_a_machine_have_the_matrix_of_both_conditionals(
+    model: str, temperature: float, rng: torch.Generator
+) -> None:
+    energy = MODELS[model]().requires_grad_(False)
+    energy.set_temperature(temperature)
+    joint, p = energy.joint(), probabilities(energy, temperature)
+    # One row for each state of the visible units, and one column for each state of the hidden units.
+    u = (-joint(sites_and_states(joint)[1]) / temperature).view(len(p), -1)
+    matrix = u.softmax(1) @ u.softmax(0).T
+    assert_stationary(matrix, p)
+    assert_counts_have(matrix, step_counts(Gibbs(temperature, "systematic"), energy, 4000, rng))
 
 
 RINGS = {

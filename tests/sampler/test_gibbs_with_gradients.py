@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ebm_cli.energy import energy_and_grad
-from ebm_cli.energy.rbm import RBM
+from ebm_cli.energy import HiddenUnits, energy_and_grad, offers
 from ebm_cli.sampler import State
 from ebm_cli.sampler.gibbs_with_gradients import GibbsWithGradients
 from tests.sampler.discrete import (
@@ -39,8 +38,8 @@ def proposals(sampler: GibbsWithGradients, energy: nn.Module) -> Tensor:
 @pytest.mark.parametrize("model", list(MODELS))
 def test_it_has_the_matrix_of_its_proposals_and_test(model: str, rng: torch.Generator) -> None:
     energy, sampler = MODELS[model]().requires_grad_(False), GibbsWithGradients(T, 1)
-    if isinstance(energy, RBM):
-        energy.temperature = T
+    if offers(energy, HiddenUnits):
+        energy.set_temperature(T)
     p, q = probabilities(energy, T), proposals(sampler, energy)
     flow = p[:, None] * q
     matrix = q * (flow.T / flow.clamp(min=1e-300)).clamp(max=1)
