@@ -52,14 +52,16 @@ def features_of(data: Data, rows: Batch) -> Features:
 
     rows: some rows of the set, with labels if the set has labels.
     """
-    if rows.y is None or len(data.event) != 3 or row_space(data) == _angles.SPACE:
+    if row_space(data) == _angles.SPACE:
+        return identity_features("cosines and sines")
+    if rows.y is None or len(data.event) != 3:
         return identity_features()
     return classifier_features(data)
 
 
-def identity_features() -> Features:
+def identity_features(name: str = "the rows themselves") -> Features:
     """Return the flattened rows as features."""
-    return Features("features: the rows themselves", [lambda x: x.flatten(1)], None)
+    return Features(f"features: {name}", [lambda x: x.flatten(1)], None)
 
 
 def classifier_features(data: Data) -> Features:

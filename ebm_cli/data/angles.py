@@ -12,7 +12,7 @@ from ebm_cli.data._synthetic import SyntheticData
 # Weight, mean directions and concentrations of each component, like the pairs (φ, ψ) of the bonds of a protein's
 # backbone: right-handed helices, sheets, polyproline helices and left-handed helices.
 WEIGHTS = (0.45, 0.25, 0.2, 0.1)
-MEANS = ((-1.1, -0.75), (-2.1, 2.4), (-1.2, 2.6), (1.0, 0.7))
+MEANS = ((-1.1, -0.75), (-2.5, 2.9), (-1.2, 2.5), (1.0, 0.7))
 CONCENTRATIONS = ((25.0, 20.0), (8.0, 10.0), (30.0, 20.0), (25.0, 15.0))
 
 

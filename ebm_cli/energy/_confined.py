@@ -7,7 +7,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli import check
-from ebm_cli.check import InputError
 from ebm_cli.data import Data, _angles
 from ebm_cli.data._pictures import image_shape
 from ebm_cli.energy import space_of
@@ -20,8 +19,8 @@ class ConfinedNetwork(nn.Module):
     f does not grow faster than linearly. Therefore Z(T) is finite for all T > 0 if confinement > 0 or
     base_components ≥ 1; otherwise it may be infinite, and chains may diverge. A subclass builds its layers after this
     constructor and then sets `scale` by `apply_spectral_norm`. States are those of the data, continuous without data.
-    Of periodic states f is a function of cosines and sines, so that E has the period; there are no other terms, because
-    Z is finite on a circle.
+    Of periodic states f is a function of cosines and sines, so that E has the period, and there are no other terms: Z
+    is finite on a circle.
 
     width: units or channels of the first layer (≥ 1).
     depth: number of layers or stages (≥ `min_depth`).
@@ -48,9 +47,7 @@ class ConfinedNetwork(nn.Module):
         self.event = event
         self.space = space_of(data)
         self.is_periodic = self.space == _angles.SPACE
-        if self.is_periodic and base_components:
-            raise InputError(f"base_components must be 0 for periodic states, got {base_components}")
-        self.tail = Tail(confinement, base_components, event, data)
+        self.tail = Tail(confinement, 0 if self.is_periodic else base_components, event, data)
 
     @property
     def circles(self) -> int:

@@ -61,14 +61,15 @@ class Coverage:
         self.neighbours = neighbours
 
     def __call__(self, context: EvaluationContext) -> Result:
-        samples, held_out = context.vector_pair()
+        samples, held_out = context.pair()
         x, y, k = shuffled(samples, MAX_ROWS), shuffled(held_out.x, MAX_ROWS), self.neighbours
         n, m = len(x), len(y)
         if m < 2 * (k + 1):
             few = f"needs at least {2 * (k + 1)} {context.held_out_name}, got {m}"
             return all_refused(UNITS, f"{few}. Decrease metric.coverage.neighbours")
         features, data = context.features, context.data
-        folds = [distances(features(fold, x), features(fold, y)) for fold in range(features.folds)]
+        both = context.vectors(x), context.vectors(y)
+        folds = [distances(*(features(fold, each) for each in both)) for fold in range(features.folds)]
         if space_of(context.energy) in DISCRETE:
             folds = [break_ties(fold) for fold in folds]
         value = float(np.mean([fold.gap(k) <= 0 for fold in folds]))

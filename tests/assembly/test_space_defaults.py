@@ -18,7 +18,10 @@ def stored(here: Path, name: str = "run") -> dict:
 def test_gibbs_takes_the_place_of_the_default_at_its_temperature(here: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["sample", "energy=ising", "event=[4,4]", "sampler.temperature=3.0", *QUICK]) == 0
     lines = "".join(capsys.readouterr())
-    assert "sampler: gibbs, because sampler=tempering works on continuous states; energy=ising has spin states" in lines
+    assert (
+        "sampler: gibbs, because sampler=tempering works on continuous and periodic states; energy=ising has spin states"
+        in lines
+    )
     node = stored(here)["sampler"]
     assert node["_target_"].endswith("gibbs.Gibbs") and node["temperature"] == 3.0
 
@@ -26,7 +29,7 @@ def test_gibbs_takes_the_place_of_the_default_at_its_temperature(here: Path, cap
 def test_a_typed_sampler_is_refused_with_those_that_fit(here: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["sample", "energy=ising", "sampler=mala", *QUICK]) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
-    assert "sampler=mala works on continuous states; energy=ising has spin states" in line
+    assert "sampler=mala works on continuous and periodic states; energy=ising has spin states" in line
     assert "gibbs" in line and "wolff" in line and not list(here.glob("run"))
 
 

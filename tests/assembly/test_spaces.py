@@ -20,7 +20,7 @@ ENERGY = ["energy=custom", f"energy._target_={HERE}.Pair"]
 GIBBS = ["sampler=custom", f"sampler._target_={HERE}.Gibbs"]
 DATA = ["data=custom", f"data._target_={HERE}.Coins"]
 QUICK = ["threads=1", "seed=0"]
-MISFIT = f"works on continuous states; energy={HERE}.Pair has binary states"
+MISFIT = f"works on continuous and periodic states; energy={HERE}.Pair has binary states"
 STATES = torch.tensor(list(itertools.product([0.0, 1.0], repeat=2)))
 
 
