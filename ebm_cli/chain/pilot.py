@@ -4,6 +4,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -41,10 +42,11 @@ LONGEST_DISCRETE_STEP = 10.0
 # Move the pilot's population of discrete states.
 DISCRETE_PILOT_KERNEL = DiscreteLangevin(1.0, temperature=1.0)
 
-PATH_GIBBS = PathGibbs(step_size=1.0, backwards=False)
+PATH_GIBBS = PathGibbs(backwards=False)
 
 DiscreteKernel = DiscreteLangevin | PathGibbs
 PathKernel = HMC | MALA | NUTS | DiscreteKernel
+KernelType = TypeVar("KernelType", bound=PathKernel)
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Ladder:
         """
         step = self.step_sizes[0]
         if isinstance(self.pilot_kernel, DiscreteKernel):
-            return dataclasses.replace(self.pilot_kernel, step_size=step)
+            return with_step_size(self.pilot_kernel, step)
         return path_hmc(step, int(np.clip(round(QUARTER_PERIOD / step), MIN_LEAPFROG_STEPS, MAX_LEAPFROG_STEPS)))
 
 
@@ -118,8 +120,7 @@ class Pilot:
         for segment, (lower, upper) in enumerate(pairwise(anchors)):
             places = self.places_on_segment(lower, count, spacing) if upper == lower + 1 else [0.0, 1.0]
             betas += [Place(segment, beta).on_path(kept) for beta in places[1:]]
-            own = [(lower + beta * (upper - lower)) / count for beta in places[1:]]
-            step_sizes += [self.kernel_at(beta).step_size for beta in own]
+            step_sizes += [self.step_size_at((lower + beta * (upper - lower)) / count) for beta in places[1:]]
         return Ladder(betas[::-1], step_sizes[::-1], self.kernel)
 
     def places_on_segment(self, segment: int, count: int, spacing: int) -> list[float]:
@@ -134,9 +135,12 @@ class Pilot:
         return equally_spaced(on_segment, np.arange(len(on_segment), dtype=float), replicas).tolist()
 
     def kernel_at(self, beta: float) -> PathKernel:
-        """Return the kernel with its step size at β, interpolated geometrically."""
-        step_size = math.exp(float(np.interp(beta, self.betas, np.log(self.step_sizes))))
-        return dataclasses.replace(self.kernel, step_size=step_size)
+        """Return the kernel with its step size at β."""
+        return with_step_size(self.kernel, self.step_size_at(beta))
+
+    def step_size_at(self, beta: float) -> float:
+        """Return the step size at β, interpolated geometrically."""
+        return math.exp(float(np.interp(beta, self.betas, np.log(self.step_sizes))))
 
 
 def path_hmc(step_size: float, leapfrog_steps: int) -> HMC:
@@ -147,6 +151,16 @@ def path_hmc(step_size: float, leapfrog_steps: int) -> HMC:
 def discrete_kernel(energy: nn.Module) -> DiscreteKernel:
     """Return the kernel that moves states of a discrete model along a path."""
     return PATH_GIBBS if has_few_groups(energy) else DISCRETE_PILOT_KERNEL
+
+
+def step_size_of(kernel: PathKernel) -> float:
+    """Return the step size of a kernel; 1 for Gibbs sweeps, which have none."""
+    return 1.0 if isinstance(kernel, PathGibbs) else kernel.step_size
+
+
+def with_step_size(kernel: KernelType, step_size: float) -> KernelType:
+    """Return the kernel with this step size; Gibbs sweeps as they are."""
+    return kernel if isinstance(kernel, PathGibbs) else dataclasses.replace(kernel, step_size=step_size)
 
 
 def with_longest_step(kernel: PathKernel) -> PathKernel:
@@ -197,9 +211,9 @@ class Climb:
     """
 
     def __init__(self, kernel: PathKernel, budget: Budget) -> None:
-        self.kernel, self.max_step_size = kernel, kernel.step_size
+        self.kernel, self.max_step_size = kernel, step_size_of(kernel)
         self.budget, self.used_before = budget, budget.used
-        self.lengths, self.step_sizes = [0.0], [kernel.step_size]
+        self.lengths, self.step_sizes = [0.0], [self.max_step_size]
 
     def segment(
         self, path: CountedPath, number: int, states: PathStates, rng: torch.Generator
@@ -217,7 +231,7 @@ class Climb:
             beta = reached
             states = self.move(path, beta, states, rng)
             self.lengths.append(number + beta)
-            self.step_sizes.append(self.kernel.step_size)
+            self.step_sizes.append(step_size_of(self.kernel))
         return True, states
 
     def move(self, path: CountedPath, beta: float, states: PathStates, rng: torch.Generator) -> PathStates:
@@ -225,6 +239,6 @@ class Climb:
         for _ in range(TRANSITIONS):
             states, info = transition(path, self.kernel, beta, states, rng)
             factor = math.exp(GAIN * (float(info.accept.mean()) - self.kernel.best_acceptance))
-            step_size = min(self.kernel.step_size * factor, self.max_step_size)
-            self.kernel = dataclasses.replace(self.kernel, step_size=step_size)
+            step_size = min(step_size_of(self.kernel) * factor, self.max_step_size)
+            self.kernel = with_step_size(self.kernel, step_size)
         return states

@@ -22,7 +22,6 @@ class PathGibbs(CompilableKernel):
     The gradient at the states gives the distributions of the first group. For two layers of units, a step costs three
     products of matrices: one for the second layer, and two for E and ∇E of the new states.
 
-    step_size: without effect; all kernels of paths have one.
     backwards: True for the groups in reverse order, which is the reversal of the step with respect to exp(−E).
     """
 
@@ -30,7 +29,6 @@ class PathGibbs(CompilableKernel):
     spaces = DISCRETE
     temperature, best_acceptance = 1.0, 1.0
 
-    step_size: float
     backwards: bool
 
     def noise(self, state: State, rng: torch.Generator) -> tuple[Tensor, ...]:

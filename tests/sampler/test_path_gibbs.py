@@ -39,7 +39,7 @@ def test_a_step_has_the_matrix_of_its_single_draws_and_backwards_that_of_its_rev
     assert len(order) == sites.count
     matrix = reduce(torch.matmul, [single_site_matrix(tempered, site, 1.0) for site in order])
     assert_stationary(matrix, p)
-    kernel = PathGibbs(step_size=1.0, backwards=False)
+    kernel = PathGibbs(backwards=False)
     assert_counts_have(matrix, step_counts(kernel, tempered, 2000, rng))
     # p(x)·K(x, y) = p(y)·K'(y, x).
     assert_counts_have((p[:, None] * matrix).T / p[:, None], step_counts(reversal(kernel), tempered, 2000, rng))
