@@ -18,7 +18,8 @@ def stored(here: Path, name: str = "run") -> dict:
 def test_gibbs_takes_the_place_of_the_default_at_its_temperature(here: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["sample", "energy=ising", "event=[4,4]", "sampler.temperature=3.0", *QUICK]) == 0
     lines = "".join(capsys.readouterr())
-    assert "sampler: gibbs, because sampler=tempering works on continuous and periodic states; energy=ising has spin states" in lines
+    reason = "sampler=tempering works on continuous and periodic states; energy=ising has spin states"
+    assert f"sampler: gibbs, because {reason}" in lines
     node = stored(here)["sampler"]
     assert node["_target_"].endswith("gibbs.Gibbs") and node["temperature"] == 3.0
 
