@@ -110,7 +110,7 @@ def test_options_that_fit_are_named_and_no_others() -> None:
 @pytest.mark.usefixtures("here")
 def test_a_space_that_does_not_exist_is_named(capsys: pytest.CaptureFixture) -> None:
     (line,) = errors(["sample", "energy=custom", f"energy._target_={HERE}.Misspelt", *GIBBS], capsys)
-    assert "energy.space must be one of continuous, binary, spin, categorical, got 'binry'" in line
+    assert "energy.space must be one of continuous, periodic, binary, spin, categorical, got 'binry'" in line
 
 
 def test_binary_chains_have_the_enumerated_law_and_are_diagnosed(here: Path, capsys: pytest.CaptureFixture) -> None:
