@@ -25,7 +25,7 @@ from tests.contract import build, cell_masses, default_dtype, log_integral, mome
 REPEATING = {"digits_binary", "patterns", "text"}
 SETS = pytest.mark.parametrize("name", options("data"))
 EXACT = ["checkerboard", "gaussian", "gaussians_25", "gaussians_8", "pinwheel", "rings", "spirals", "two_moons"]
-KNOWN = sorted([*EXACT, "patterns"])
+KNOWN = sorted([*EXACT, "angles", "patterns"])
 
 
 def seeded(seed: int) -> torch.Generator:

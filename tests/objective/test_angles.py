@@ -125,7 +125,7 @@ def test_exact_needs_a_grid_that_resolves_the_model() -> None:
 
 @pytest.mark.parametrize(("noise", "problem"), [("mixture", "uniform"), ("flow", "uniform")])
 def test_noise_of_real_numbers_is_refused(noise: str, problem: str) -> None:
-    with pytest.raises(InputError, match=f"noise must be {problem} for periodic rows"):
+    with pytest.raises(InputError, match=f"noise must be {problem} for periodic states"):
         build("objective", "noise_contrastive", {"noise": noise}, data=VonMises(), sampler=build("sampler", "sgld"))
 
 

@@ -104,7 +104,10 @@ def test_an_energy_without_the_period_is_refused(here: Path, capsys: pytest.Capt
         ),
         ("train data=angles objective=ratio_matching", "objective=ratio_matching works on binary and spin states"),
         ("train data=angles objective=reverse_kl", "objective=reverse_kl works on"),
-        ("train data=angles objective=noise_contrastive", "noise must be uniform for periodic rows, got mixture"),
+        (
+            "train data=angles objective=noise_contrastive objective.noise=mixture",
+            "noise must be uniform for periodic states, got",
+        ),
         ("evaluate energy=xy metric=[log_z] path=base path.base=flow", "path.base=flow"),
     ],
 )
