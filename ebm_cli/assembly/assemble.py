@@ -213,11 +213,12 @@ class Assembly:
         """Choose the engine that executes steps. A sampler that could not be built causes no second error here."""
         sampler, energy = self.built.get("sampler"), self.built.get("energy")
         fixed = sampler is None or energy is None or compilable_kernel(sampler, energy) is not None
+        # `auto` was resolved by the class of the sampler in the configuration. What that is made of, or what took its
+        # place, may have no fixed steps.
+        wanted = self.config.get("engine", "eager") if fixed or "engine" in self.chosen else "eager"
         self.injected["engine"] = "eager"
         with self.problems.under():
-            self.injected["engine"] = resolve_engine(
-                self.config.get("engine", "eager"), self.machine.device, fixed, steps=0
-            )
+            self.injected["engine"] = resolve_engine(wanted, self.machine.device, fixed, steps=0)
 
     def check_together(self) -> None:
         """Check what each part works on, try the energy on a few rows, and let the objective check its companions."""
