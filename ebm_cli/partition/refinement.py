@@ -1,7 +1,6 @@
 """Rounds of estimates of log Z with more temperatures or steps, until the bracket is narrow or the budget is used."""
 
 import dataclasses
-import math
 
 import torch
 
@@ -9,7 +8,7 @@ from ebm_cli.chain.budget import Budget
 from ebm_cli.chain.counted_path import AnyCountedPath, CountedPath
 from ebm_cli.chain.pilot import MAX_STEPS
 from ebm_cli.energy import frozen
-from ebm_cli.estimate import Estimate, refused
+from ebm_cli.estimate import Estimate, refused, rounded_up
 from ebm_cli.partition.annealing import ais_forward, ais_reverse
 from ebm_cli.partition.bracket import BracketResult, ReversePaths, bracket
 from ebm_cli.partition.integration import thermodynamic_integral
@@ -149,9 +148,3 @@ def checked_width(estimate: Estimate, search: LogZSearch, last: BracketResult) -
         # Paths of the last round took most of the budget.
         needed = f", to about {rounded_up(budget.used * growth_needed(last, budget.target_width)):,}"
     return estimate.with_caution([f"the budget was used before the bracket reached {target}: increase budget{needed}"])
-
-
-def rounded_up(value: float) -> int:
-    """Return a number with two significant digits that is not smaller."""
-    unit = 10 ** max(math.floor(math.log10(value)) - 1, 0)
-    return math.ceil(value / unit) * unit
