@@ -152,8 +152,8 @@ class Assembly:
                 self.nodes[name] = self.replaced[name] = found.node
             else:
                 del self.nodes[name]
-                kept = {key.partition("."): node for key, node in self.nodes.items()}
-                self.replaced["regularizer"] = {key[2]: node for key, node in kept.items() if key[0] == "regularizer"}
+                kept = [key for key in self.nodes if key.startswith("regularizer.")]
+                self.replaced["regularizer"] = {key.removeprefix("regularizer."): self.nodes[key] for key in kept}
 
     def stream(self, name: str) -> str:
         """Return the name of the stream of random numbers that initializes a group's layers."""
