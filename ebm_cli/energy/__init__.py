@@ -100,6 +100,10 @@ class LatticeLevels(Protocol):
     the lattice move whole rows of memory.
     """
 
+    def has_levels(self) -> bool:
+        """Return True if the energy is such a lattice; it may have another graph, or several couplings."""
+        ...
+
     def sublattices(self) -> list[Bool[Tensor, "*event"]]:
         """Return the sites of each group of independent sites; none if the energy is no such lattice."""
         ...

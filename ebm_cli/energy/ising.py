@@ -57,6 +57,9 @@ class Ising(PairwiseEnergy):
             colors[self._groups[color]] = color
         return colors.view(self.event)
 
+    def has_levels(self) -> bool:
+        return self.n_colors > 0
+
     def sublattices(self) -> list[Bool[Tensor, "*event"]]:
         return [self.colors == color for color in range(self.n_colors)]
 

@@ -45,7 +45,7 @@ class Gibbs(SiteKernel):
 
     def compilable_on(self, energy: nn.Module) -> LatticeGibbs | None:
         """Return the kernel of a lattice whose sites have few conditional distributions; None for other energies."""
-        is_lattice = self.scan == "systematic" and offers(energy, LatticeLevels) and energy.sublattices()
+        is_lattice = self.scan == "systematic" and offers(energy, LatticeLevels) and energy.has_levels()
         return LatticeGibbs(self.temperature) if is_lattice else None
 
     def init(self, energy: nn.Module, x: Float[Tensor, "n *event"], rng: torch.Generator) -> EnergyState:
