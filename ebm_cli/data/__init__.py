@@ -170,6 +170,6 @@ def is_image(event: tuple[int, ...]) -> bool:
     return len(event) == 3 and event[0] in (1, 3)
 
 
-def row_space(data: Data) -> str:
+def row_space(data: object) -> str:
     """Return the space that the rows of a data set are in."""
     return getattr(data, "space", "continuous")

@@ -2,7 +2,7 @@
 
 import torch
 
-from ebm_cli.data import Batch, Split
+from ebm_cli.data import Batch, Split, row_space
 from ebm_cli.data._rows import with_noise
 
 
@@ -32,8 +32,7 @@ class FiniteData:
         assert batch.clean is not None
         if not self.noise:
             return batch._replace(x=batch.clean)
-        space = getattr(self, "space", "continuous")
-        return batch._replace(x=with_noise(batch.clean, self.noise, space, rng))
+        return batch._replace(x=with_noise(batch.clean, self.noise, row_space(self), rng))
 
     def available_rows(self) -> Batch:
         """Return the rows that `sample` draws from."""
