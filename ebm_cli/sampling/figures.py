@@ -111,15 +111,19 @@ def plane_picture(parts: Parts, x: Tensor) -> Picture:
     return landscape(parts.energy, parts.sampler.temperature, parts.data, x.double().cpu().numpy())
 
 
+def in_units(parts: Parts, x: Tensor) -> np.ndarray:
+    """Return states in the units of the data, if there are data."""
+    return x.double().cpu().numpy() if parts.data is None else parts.data.decode(x)
+
+
 def column_figures(parts: Parts, x: Tensor) -> dict[str, Picture]:
     """Draw columns and pairs of columns, in the data's own units and next to the data."""
-    data = parts.data
-    shown = x.double().cpu().numpy() if data is None else data.decode(x)
+    data, shown = parts.data, in_units(parts, x)
     rows = None if data is None else data.decode(noisy_available_rows(data, 0).x)
     names = list(getattr(data, "columns", [f"x[{i}]" for i in range(shown.shape[1])]))
     limits = None
     if space_of(parts.energy) == _angles.SPACE:
-        half = np.pi * getattr(getattr(data, "_units", None), "scale", 1.0)
+        half = float(in_units(parts, torch.full_like(x[:1], np.pi)).max())
         limits = (-half, half)
     drawn = {"marginals": marginals(names, shown, rows, limits)}
     return {"samples": pairs(names, shown, rows, limits)} | drawn if len(names) > 1 else drawn

@@ -65,8 +65,7 @@ def choose_sampler(parts: Parts, config: Config, x: Tensor, trained: Run | None,
     - With a typed path, replica exchange along it.
     - The configured sampler stays for discrete states, and for an energy of angles, whose wells recur with the period.
     - For an energy of real numbers, HMC if descent from the start finds one well. Otherwise the configured sampler, by
-    default replica
-      exchange between temperatures.
+      default replica exchange between temperatures.
     - The run's own sampler if it is replica exchange, if the run has no data, or if it was trained for this sampler.
     - For any other run, replica exchange along a path from a density fitted to its rows, if a pilot run finds one.
       Otherwise the run's own sampler.
