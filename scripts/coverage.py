@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ebm_cli.energy import ExactDraws, ExactLogZ, frozen
+from ebm_cli.energy import frozen
+from ebm_cli.energy._capabilities import ExactDraws, ExactLogZ
 from ebm_cli.energy.funnel import Funnel
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.energy.quadratic import Quadratic

@@ -18,7 +18,8 @@ from ebm_cli.assembly.trial import try_energy
 from ebm_cli.chain.engine import resolve_engine
 from ebm_cli.check import InputError
 from ebm_cli.data import DataRecord
-from ebm_cli.energy import NO_EVENT, HiddenUnits, offers
+from ebm_cli.energy import NO_EVENT
+from ebm_cli.energy._capabilities import HiddenUnits, offers
 from ebm_cli.energy._composition import TrainedComponent
 from ebm_cli.objective import Objective, check_compatible
 from ebm_cli.run import shipped

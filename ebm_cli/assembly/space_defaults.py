@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from ebm_cli.assembly.build import locate
 from ebm_cli.assembly.permission import Config
 from ebm_cli.assembly.spaces import misfit
-from ebm_cli.energy import DISCRETE, Conditionals, HiddenUnits, offers, space_of, works_on
+from ebm_cli.energy import DISCRETE, space_of, works_on
+from ebm_cli.energy._capabilities import Conditionals, HiddenUnits, offers
 from ebm_cli.run import shipped
 from ebm_cli.sampler.tempering import Tempering
 

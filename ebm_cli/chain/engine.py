@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ebm_cli.check import InputError, one_of
-from ebm_cli.energy import AnalyticGradient, offers
+from ebm_cli.energy._capabilities import AnalyticGradient, offers
 from ebm_cli.sampler import CompilableKernel, Info, Sampler, compilable_kernel
 
 ENGINES = ("eager", "compiled", "graph")

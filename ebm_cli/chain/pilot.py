@@ -1,52 +1,39 @@
 """A pilot run: one population is annealed from the base to the model and finds the temperatures and step sizes."""
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from ebm_cli.chain.budget import Budget
 from ebm_cli.chain.counted_path import AnyCountedPath, CountedPath
+from ebm_cli.chain.path_kernels import (
+    DiscreteKernel,
+    PathKernel,
+    quarter_period_hmc,
+    step_size_of,
+    with_longest_step,
+    with_step_size,
+)
 from ebm_cli.chain.transition import transition
 from ebm_cli.path._annealing_path import PathStates
 from ebm_cli.path._places import Place
 from ebm_cli.path._schedule import equally_spaced, largest_rise, resample
-from ebm_cli.sampler._path_gibbs import PathGibbs, has_few_groups
-from ebm_cli.sampler.discrete_langevin import DiscreteLangevin
 from ebm_cli.sampler.hmc import HMC
-from ebm_cli.sampler.mala import MALA
-from ebm_cli.sampler.nuts import NUTS
 
 MIN_POPULATION, MAX_STEPS = 64, 2000
 # Gain of log step size per unit of acceptance error, and transitions at each temperature.
 GAIN, TRANSITIONS = 0.5, 2
-# A quarter of the period of a standard normal: a longer trajectory turns back.
-QUARTER_PERIOD = math.pi / 2
 # Evaluations that a pilot may use whatever the budget is, so that a refusal can name the budget of a round.
 MIN_EVALUATIONS = 10_000
 # Steps of the pilot between replicas, and the smallest number of replicas.
 REPLICA_SPACING, MIN_REPLICAS = 2, 3
 
-# Range of the number of leapfrog steps of a ladder's kernel, and the jitter of the step size along paths.
-MIN_LEAPFROG_STEPS, MAX_LEAPFROG_STEPS = 3, 6
-STEP_SIZE_JITTER = 0.3
 ROUNDING = 1e-9
-# Step of discrete kernels, in units of x², at which hardly any site is kept for its distance from other values.
-LONGEST_DISCRETE_STEP = 10.0
-# Move the pilot's population of discrete states.
-DISCRETE_PILOT_KERNEL = DiscreteLangevin(1.0, temperature=1.0)
-
-PATH_GIBBS = PathGibbs(backwards=False)
-
-DiscreteKernel = DiscreteLangevin | PathGibbs
-PathKernel = HMC | MALA | NUTS | DiscreteKernel
-KernelType = TypeVar("KernelType", bound=PathKernel)
 
 
 @dataclass(frozen=True)
@@ -77,14 +64,11 @@ class Ladder:
 
     @property
     def kernel(self) -> HMC | DiscreteKernel:
-        """Return HMC at β = 1 with trajectories of about a quarter of a standard normal's period.
-
-        For discrete states it is the kernel of the pilot, with the step at β = 1.
-        """
+        """Return the kernel at β = 1: HMC, or for discrete states the kernel of the pilot."""
         step = self.step_sizes[0]
         if isinstance(self.pilot_kernel, DiscreteKernel):
             return with_step_size(self.pilot_kernel, step)
-        return path_hmc(step, int(np.clip(round(QUARTER_PERIOD / step), MIN_LEAPFROG_STEPS, MAX_LEAPFROG_STEPS)))
+        return quarter_period_hmc(step)
 
 
 @dataclass(frozen=True)
@@ -141,38 +125,6 @@ class Pilot:
     def step_size_at(self, beta: float) -> float:
         """Return the step size at β, interpolated geometrically."""
         return math.exp(float(np.interp(beta, self.betas, np.log(self.step_sizes))))
-
-
-def path_hmc(step_size: float, leapfrog_steps: int) -> HMC:
-    """Return the HMC that moves states along paths: with jittered steps, at temperature 1 of each density."""
-    return HMC(step_size, leapfrog_steps, STEP_SIZE_JITTER, short=0.0, log_step_std=0.0, temperature=1.0, scales=None)
-
-
-def discrete_kernel(energy: nn.Module) -> DiscreteKernel:
-    """Return the kernel that moves states of a discrete model along a path."""
-    return PATH_GIBBS if has_few_groups(energy) else DISCRETE_PILOT_KERNEL
-
-
-def step_size_of(kernel: PathKernel) -> float:
-    """Return the step size of a kernel; 1 for Gibbs sweeps, which have none."""
-    return 1.0 if isinstance(kernel, PathGibbs) else kernel.step_size
-
-
-def with_step_size(kernel: KernelType, step_size: float) -> KernelType:
-    """Return the kernel with this step size; Gibbs sweeps as they are."""
-    return kernel if isinstance(kernel, PathGibbs) else dataclasses.replace(kernel, step_size=step_size)
-
-
-def with_longest_step(kernel: PathKernel) -> PathKernel:
-    """Return the kernel at its maximum step size, at which it travels a quarter of a standard normal's period."""
-    if isinstance(kernel, DiscreteLangevin):
-        return dataclasses.replace(kernel, step_size=LONGEST_DISCRETE_STEP)
-    if isinstance(kernel, PathGibbs):
-        return kernel
-    if isinstance(kernel, MALA):
-        return dataclasses.replace(kernel, step_size=QUARTER_PERIOD**2 / 2)
-    steps = kernel.leapfrog_steps if isinstance(kernel, HMC) else 2
-    return dataclasses.replace(kernel, step_size=QUARTER_PERIOD / steps)
 
 
 def run_pilot(

@@ -11,15 +11,8 @@ from torch import Tensor, nn
 from ebm_cli.chain.anchor_choice import choose_anchors
 from ebm_cli.chain.budget import Budget
 from ebm_cli.chain.counted_path import counted
-from ebm_cli.chain.pilot import (
-    DISCRETE_PILOT_KERNEL,
-    MIN_POPULATION,
-    REPLICA_SPACING,
-    Ladder,
-    PathKernel,
-    path_hmc,
-    run_pilot,
-)
+from ebm_cli.chain.path_kernels import DISCRETE_PILOT_KERNEL, PathKernel, path_hmc
+from ebm_cli.chain.pilot import MIN_POPULATION, REPLICA_SPACING, Ladder, run_pilot
 from ebm_cli.data import DISCRETE
 from ebm_cli.energy import frozen, space_of
 from ebm_cli.path._base_distribution import BaseDistribution

@@ -10,7 +10,8 @@ from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.data._sites import Sites
 from ebm_cli.diagnostic import NO_ENERGY, ChainContext
-from ebm_cli.energy import DISCRETE, PairCouplings, ReceptiveFields, offers
+from ebm_cli.energy import DISCRETE
+from ebm_cli.energy._capabilities import PairCouplings, ReceptiveFields, offers
 from ebm_cli.energy._pairwise import lattice_pairs
 from ebm_cli.estimate import Estimate, Picture, Result
 from ebm_cli.sampler._site_updates import sites_of

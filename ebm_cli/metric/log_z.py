@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ebm_cli.energy import CONTINUOUS, ExactLogZ, offers, space_of
+from ebm_cli.energy import CONTINUOUS, space_of
+from ebm_cli.energy._capabilities import ExactLogZ, offers
 from ebm_cli.estimate import Result, digits
 from ebm_cli.metric import EvaluationContext
 from ebm_cli.partition.settings import LogZOptions

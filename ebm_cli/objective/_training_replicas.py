@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli.chain.loop import Trajectory
-from ebm_cli.chain.pilot import Ladder, PathKernel
+from ebm_cli.chain.path_kernels import PathKernel
+from ebm_cli.chain.pilot import Ladder
 from ebm_cli.chain.replica_search import find_replicas, needs_search, with_ladder
 from ebm_cli.check import InputError
 from ebm_cli.path.base import BasePath

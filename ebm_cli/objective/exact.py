@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Data, _angles
 from ebm_cli.data._sites import Sites
-from ebm_cli.energy import DISCRETE, LogPartition, offers, space_of
+from ebm_cli.energy import DISCRETE, space_of
+from ebm_cli.energy._capabilities import LogPartition, offers
 from ebm_cli.grid import MAX_DIMENSIONS, AngleGrid, Grid, check_grid
 from ebm_cli.objective import Objective, Outcome, temperature_of
 from ebm_cli.sampler import Sampler

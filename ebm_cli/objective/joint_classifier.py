@@ -11,7 +11,8 @@ from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Data
 from ebm_cli.data._rows import noisy_split
-from ebm_cli.energy import Logits, frozen, offers
+from ebm_cli.energy import frozen
+from ebm_cli.energy._capabilities import Logits, offers
 from ebm_cli.objective import Objective, Outcome
 from ebm_cli.objective.contrastive import Contrastive
 from ebm_cli.sampler import Sampler

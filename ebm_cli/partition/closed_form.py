@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from ebm_cli.energy import ExactLogZ, offers
+from ebm_cli.energy._capabilities import ExactLogZ, offers
 from ebm_cli.estimate import Estimate
 
 

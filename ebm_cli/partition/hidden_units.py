@@ -5,7 +5,8 @@ from typing import Any, cast
 
 import torch
 
-from ebm_cli.energy import HiddenUnits, device_of, offers
+from ebm_cli.energy import device_of
+from ebm_cli.energy._capabilities import HiddenUnits, offers
 from ebm_cli.path._coordinates import Integrand
 from ebm_cli.rng import generator
 

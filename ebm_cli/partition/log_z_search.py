@@ -7,7 +7,8 @@ import torch
 
 from ebm_cli.chain.anchor_choice import choose_anchors
 from ebm_cli.chain.counted_path import AnyCountedPath, CountedPiecewisePath, counted
-from ebm_cli.chain.pilot import REPLICA_SPACING, Pilot, discrete_kernel, run_pilot
+from ebm_cli.chain.path_kernels import discrete_kernel
+from ebm_cli.chain.pilot import REPLICA_SPACING, Pilot, run_pilot
 from ebm_cli.data import DISCRETE
 from ebm_cli.energy import space_of
 from ebm_cli.estimate import Estimate

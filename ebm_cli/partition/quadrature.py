@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ebm_cli.chain.budget import Budget
-from ebm_cli.energy import ExactDraws, frozen, offers
+from ebm_cli.energy import frozen
+from ebm_cli.energy._capabilities import ExactDraws, offers
 from ebm_cli.estimate import Estimate, refused
 from ebm_cli.partition.cells import Cells
 from ebm_cli.partition.minima import HALF_WIDTHS, Minima, find_minima

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ebm_cli.chain.loop import run_chains
-from ebm_cli.chain.pilot import path_hmc
+from ebm_cli.chain.path_kernels import path_hmc
 from ebm_cli.chain.tuning import Tuning
 from ebm_cli.energy import device_of
 from ebm_cli.path._coordinates import Integrand, WhitenedEnergy

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields
 
 from ebm_cli import check
-from ebm_cli.chain.pilot import PathKernel, path_hmc
+from ebm_cli.chain.path_kernels import PathKernel, path_hmc
 from ebm_cli.path import Path
 from ebm_cli.path._drawn_path import DrawnPath
 from ebm_cli.path._fitted_base import check_base, check_box

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ebm_cli.energy import Conditionals, offers, space_of
+from ebm_cli.energy import space_of
+from ebm_cli.energy._capabilities import Conditionals, offers
 from ebm_cli.path._base_distribution import BaseDistribution, IndependentSites, NoBase
 from ebm_cli.path._coordinates import Coordinates, UnchangedCoordinates, WhitenedEnergy
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ebm_cli.check import InputError
 from ebm_cli.data._sites import Sites
-from ebm_cli.energy import PairBonds, offers
+from ebm_cli.energy._capabilities import PairBonds, offers
 
 NO_BONDS = "clusters need an energy of pairs of sites that prefer equal values, such as energy=ising or energy=potts"
 

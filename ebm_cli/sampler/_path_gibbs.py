@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ebm_cli.energy import DISCRETE, Conditionals, energy_and_grad, offers
+from ebm_cli.energy import DISCRETE, energy_and_grad
+from ebm_cli.energy._capabilities import Conditionals, offers
 from ebm_cli.sampler import CompilableKernel, Info, Sampler, State, unadjusted_info, uniform_like
 from ebm_cli.sampler._informed_proposals import value_gains
 from ebm_cli.sampler._site_updates import choose, replace_sites, sites_of

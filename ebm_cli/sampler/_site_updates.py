@@ -5,7 +5,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ebm_cli.data._sites import Sites
-from ebm_cli.energy import Conditionals, offers, space_of
+from ebm_cli.energy import space_of
+from ebm_cli.energy._capabilities import Conditionals, offers
 
 
 def sites_of(energy: nn.Module, x: Float[Tensor, "n *event"]) -> Sites:

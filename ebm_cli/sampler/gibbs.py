@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.data._sites import Sites
-from ebm_cli.energy import DISCRETE, HiddenUnits, LatticeLevels, offers
+from ebm_cli.energy import DISCRETE
+from ebm_cli.energy._capabilities import HiddenUnits, LatticeLevels, offers
 from ebm_cli.energy._units import draw_units
 from ebm_cli.sampler import EnergyState, Info, State
 from ebm_cli.sampler._lattice_gibbs import LatticeGibbs

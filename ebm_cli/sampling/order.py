@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import nn
 
 from ebm_cli.diagnostic import ChainContext
-from ebm_cli.energy import OrderParameter, frozen, offers
+from ebm_cli.energy import frozen
+from ebm_cli.energy._capabilities import OrderParameter, offers
 from ebm_cli.estimate import Estimate
 from ebm_cli.wells.descent import states_of
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ebm_cli.assembly.build import node_of
 from ebm_cli.assembly.permission import Config
-from ebm_cli.chain.pilot import path_hmc
+from ebm_cli.chain.path_kernels import path_hmc
 from ebm_cli.run.folder import Run
 from ebm_cli.run.terminal import Terminal
 

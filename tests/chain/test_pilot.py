@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ebm_cli.chain.pilot import Pilot, run_pilot, with_longest_step
+from ebm_cli.chain.path_kernels import with_longest_step
+from ebm_cli.chain.pilot import Pilot, run_pilot
 from ebm_cli.energy import frozen
 from ebm_cli.rng import generator
 from ebm_cli.sampler import State

@@ -6,17 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ebm_cli.energy import (
-    AnalyticGradient,
-    ExactDraws,
-    ExactLogZ,
-    Logits,
-    LogPartition,
-    declared_attribute,
-    energy_and_grad,
-    offers,
-    space_of,
-)
+from ebm_cli.energy import declared_attribute, energy_and_grad, space_of
+from ebm_cli.energy._capabilities import AnalyticGradient, ExactDraws, ExactLogZ, Logits, LogPartition, offers
 from ebm_cli.energy._composition import notes_of
 from tests.contract import build
 

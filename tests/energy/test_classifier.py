@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ebm_cli.check import InputError
-from ebm_cli.energy import Logits
+from ebm_cli.energy._capabilities import Logits
 from ebm_cli.energy.classifier import Classifier
 from tests.contract import build
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from ebm_cli.data._sites import Sites
-from ebm_cli.energy import DISCRETE, AnalyticGradient, Conditionals, energy_and_grad, frozen, space_of
+from ebm_cli.energy import DISCRETE, energy_and_grad, frozen, space_of
+from ebm_cli.energy._capabilities import AnalyticGradient, Conditionals
 from tests.contract import build, default_dtype, energies, jiggled, options
 
 

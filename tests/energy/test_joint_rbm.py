@@ -5,7 +5,7 @@ import torch
 
 from ebm_cli.check import InputError
 from ebm_cli.data._sites import Sites
-from ebm_cli.energy import Conditionals, HiddenUnits, offers
+from ebm_cli.energy._capabilities import Conditionals, HiddenUnits, offers
 from ebm_cli.energy.rbm import RBM
 from tests.energy.parts import Rows
 from tests.energy.test_rbm import joint, machine, states

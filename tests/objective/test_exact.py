@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch
 from ebm_cli.data.gaussian import Gaussian
-from ebm_cli.energy import HiddenUnits, offers
+from ebm_cli.energy._capabilities import HiddenUnits, offers
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.energy.shifted_quadratic import ShiftedQuadratic

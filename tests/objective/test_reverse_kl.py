@@ -12,7 +12,7 @@ from ebm_cli.check import InputError
 from ebm_cli.data import Batch
 from ebm_cli.data._synthetic import SyntheticData
 from ebm_cli.data.gaussian import Gaussian
-from ebm_cli.energy import ExactDraws
+from ebm_cli.energy._capabilities import ExactDraws
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.energy.shifted_quadratic import ShiftedQuadratic

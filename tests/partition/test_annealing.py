@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from ebm_cli.energy import ExactDraws, frozen
+from ebm_cli.energy import frozen
+from ebm_cli.energy._capabilities import ExactDraws
 from ebm_cli.partition.annealing import ais_forward, ais_reverse
 from ebm_cli.partition.bracket import bracket
 from ebm_cli.partition.bridge import bennett

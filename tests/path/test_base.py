@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ebm_cli.chain.loop import run_chains
-from ebm_cli.chain.pilot import path_hmc
+from ebm_cli.chain.path_kernels import path_hmc
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch
 from ebm_cli.density import flow

@@ -9,7 +9,7 @@ import torch
 from ebm_cli.chain.budget import Budget
 from ebm_cli.cli import main
 from ebm_cli.data import Batch
-from ebm_cli.energy import HiddenUnits, offers
+from ebm_cli.energy._capabilities import HiddenUnits, offers
 from ebm_cli.partition import log_z
 from ebm_cli.partition.settings import DEFAULT_SETTINGS
 from ebm_cli.path._coordinates import Integrand

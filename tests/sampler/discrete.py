@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from ebm_cli.data._sites import Sites
-from ebm_cli.energy import Conditionals, HiddenUnits, offers, space_of
+from ebm_cli.energy import space_of
+from ebm_cli.energy._capabilities import Conditionals, HiddenUnits, offers
 from ebm_cli.energy.dbm import DBM
 from ebm_cli.energy.ising import Ising
 from ebm_cli.energy.potts import Potts

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ebm_cli.check import InputError
-from ebm_cli.energy import HiddenUnits, offers
+from ebm_cli.energy._capabilities import HiddenUnits, offers
 from tests.contract import build, samplers
 from tests.sampler.discrete import MODELS, probabilities, sites_and_states, state_numbers
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from ebm_cli.energy import HiddenUnits, energy_and_grad, offers
+from ebm_cli.energy import energy_and_grad
+from ebm_cli.energy._capabilities import HiddenUnits, offers
 from ebm_cli.sampler import State
 from ebm_cli.sampler.discrete_langevin import DiscreteLangevin
 from tests.sampler.discrete import (

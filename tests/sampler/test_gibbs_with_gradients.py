@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ebm_cli.energy import HiddenUnits, energy_and_grad, offers
+from ebm_cli.energy import energy_and_grad
+from ebm_cli.energy._capabilities import HiddenUnits, offers
 from ebm_cli.sampler import State
 from ebm_cli.sampler.gibbs_with_gradients import GibbsWithGradients
 from tests.sampler.discrete import (

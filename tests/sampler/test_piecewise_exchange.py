@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ebm_cli.chain.pilot import path_hmc
+from ebm_cli.chain.path_kernels import path_hmc
 from ebm_cli.energy import frozen
 from ebm_cli.estimate import Estimate
 from ebm_cli.partition.replica_log_z import replica_log_z
