@@ -28,6 +28,10 @@ REPLICA_CHAINS, STEPS_PER_SAMPLE = 24, 20
 # The verdict on chains needs more draws than are compared with data.
 DRAWS_PER_SAMPLE = 4
 FINAL_STATES = "final states of chains"
+ONE_SAMPLE_PER_CHAIN = (
+    "chains is the number of chains of replica exchange from exact draws. This sampler's samples are final states of as "
+    "many chains: type samples=N"
+)
 NEEDS_DATA = "data must be chosen for metrics that compare samples: run=RUN of a trained model, or data=NAME"
 
 
@@ -43,6 +47,7 @@ def with_samples(
         raise check.InputError(NEEDS_DATA)
     n = config["samples"] if config["samples"] is not None else len(context.held_out.x)
     check.count("samples", n, minimum=2)
+    check.count_or_auto("chains", config["chains"])
     generator = rng.generator(config["seed"], "chains", parts.machine.device)
     x = initial_states(config, parts, trained, n, generator)
     choice = choose_sampler(parts, config, x, trained, terminal)
@@ -110,9 +115,11 @@ def sample_plan(config: Config, choice: SamplerChoice, n: int, is_tuned: bool) -
     burn_in = 0 if config["burn_in"] == "auto" and not is_tuned else config["burn_in"]
     steps = config["steps"]
     if not gives_several_draws(choice):
+        if config["chains"] != "auto":
+            raise check.InputError(ONE_SAMPLE_PER_CHAIN)
         steps = FINAL_STATE_STEPS if steps == "auto" else steps
         return SamplingPlan(chains=n, steps=steps, burn_in=burn_in, thin=steps)
-    chains = min(n, REPLICA_CHAINS)
+    chains = min(n, REPLICA_CHAINS if config["chains"] == "auto" else config["chains"])
     each = math.ceil(n / chains)
     steps = STEPS_PER_SAMPLE * each if steps == "auto" else steps
     if isinstance(steps, int) and steps < each:

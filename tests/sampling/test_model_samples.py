@@ -78,6 +78,16 @@ def test_final_states_of_the_runs_own_sampler_have_no_verdict_on_mixing(
     assert "Whether they are draws of the model is not judged" in output.out + output.err
 
 
+def test_the_number_of_chains_is_that_of_replica_exchange_only(
+    trained: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    short = ["metric=[mmd]", "samples=60", "steps=30", "threads=1", "chains=5"]
+    assert evaluated(tmp_path / "e", f"run={trained['replay']}", *short)["mmd"]
+    assert "of 5 chains of 30 steps" in (tmp_path / "e" / "report.html").read_text()
+    assert main(["evaluate", f"run={trained['replay']}", *short, "sampler=of_run", f"out={tmp_path / 'f'}"]) == 2
+    assert "chains is the number of chains of replica exchange from exact draws" in capsys.readouterr().err
+
+
 def test_samples_are_spaced_evenly_and_end_with_the_last_draw() -> None:
     x = torch.arange(60.0)[:, None, None].expand(60, 24, 1)
     found = spaced_draws(x, 350)
