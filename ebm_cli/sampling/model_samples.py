@@ -29,8 +29,8 @@ REPLICA_CHAINS, STEPS_PER_SAMPLE = 24, 20
 DRAWS_PER_SAMPLE = 4
 FINAL_STATES = "final states of chains"
 ONE_SAMPLE_PER_CHAIN = (
-    "chains is the number of chains of replica exchange from exact draws. This sampler's samples are final states of as "
-    "many chains: type samples=N"
+    "chains is the number of chains of replica exchange from exact draws. This sampler's samples are final states of "
+    "as many chains: type samples=N"
 )
 NEEDS_DATA = "data must be chosen for metrics that compare samples: run=RUN of a trained model, or data=NAME"
 
