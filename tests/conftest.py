@@ -15,6 +15,8 @@ import threadpoolctl
 import torch
 from matplotlib.figure import Figure
 
+from tests import Calls
+
 matplotlib.use("Agg")
 # The threads of BLAS wait busily for each other: on shared cores a fit of a mixture takes ten times as long with two.
 # The variable holds for what is loaded later and for other processes, the call for what is loaded already.
@@ -54,7 +56,8 @@ def write_pixel(figure: Figure, file: Any, **options: Any) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Draw figures only in a test that is marked `figures`, and in the fixtures that it sets up."""
+    """Draw figures only in a test that is marked `figures`, and in the fixtures that it sets up; count calls anew."""
+    Calls.test += 1
     Figure.savefig = DRAW if item.get_closest_marker("figures") else write_pixel  # type: ignore[method-assign]
 
 

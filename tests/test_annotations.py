@@ -1,5 +1,7 @@
 """Annotated shapes and types of ebm_cli are enforced while tests run."""
 
+from typing import Any
+
 import jaxtyping
 import pytest
 import torch
@@ -9,7 +11,7 @@ from torch import Tensor
 from ebm_cli.check import count
 from ebm_cli.figure import as_pictures, window
 from ebm_cli.sampler.mala import MALA
-from tests import checked, enforced
+from tests import FIRST_CALLS, ONE_IN, Calls, checked, enforced
 
 VIOLATION = jaxtyping.TypeCheckError
 
@@ -64,3 +66,20 @@ def test_a_call_of_a_form_that_was_right_is_still_checked_for_what_it_returns() 
     for given in ((x,), (longer,), (x, [torch.zeros(4)])):
         with pytest.raises(VIOLATION):
             held(*given)
+
+
+def test_a_wrong_call_among_many_is_found_among_the_first_of_a_test_and_later_at_one_in_so_many() -> None:
+    def same(n: int) -> int:
+        return n
+
+    held: Any = enforced(same, typechecker=checked)
+    for _ in range(FIRST_CALLS):
+        with pytest.raises(VIOLATION):
+            held("1")
+    assert [held("1") for _ in range(ONE_IN - 1)] == ["1"] * (ONE_IN - 1)
+    with pytest.raises(VIOLATION):
+        held("1")
+    held("1")
+    Calls.test += 1
+    with pytest.raises(VIOLATION):
+        held("1")
