@@ -165,6 +165,8 @@ def test_every_start_says_what_becomes_of_its_chains() -> None:
     for word in ("256", "every 2 training steps", "4,000 kernel steps on average", "up to 2 pixels"):
         assert word in replay
     still = build("start", "replay", {"restart": 0}, event=(2,)).policy(128, 20)
+    whole = build("start", "replay", {"size": 128}, event=(2,)).policy(128, 20)
+    assert "each continues every training step and restarts" in whole
     assert "never restarts" in still and "before it continues" not in still
     assert "uniform noise on [−1, 1]" in build("start", "noise", event=(2,)).policy(8, 20)
     assert "CD-20" in build("start", "data", data=build("data", "gaussians_8")).policy(8, 20)
