@@ -44,8 +44,9 @@ def replica_metrics(replicas: Replicas, steps: int, gradients_per_step: float) -
 def trip_counts(trips: Float[np.ndarray, " n"]) -> dict[str, Estimate]:
     """Return the number of states that came from the far end, and the fraction of chains that none has reached."""
     without = float((trips == 0).mean())
+    count = f"{trips.sum():.0f} states came from the far end, {trips.mean():.3g} per chain"
     return {
-        "round_trips": Estimate(float(trips.sum()), meaning=f"{trips.sum():.0f} states came from the far end"),
+        "round_trips": Estimate(float(trips.sum()), meaning=count),
         "chains_without_round_trip": Estimate(without, meaning=f"{100 * without:.3g} % of chains made none"),
     }
 

@@ -29,6 +29,7 @@ def test_rows_have_the_sums_and_rates_of_the_counts() -> None:
     assert rows["barrier"].se == pytest.approx(0.1)
     assert rows["swap_rate_min"].value == pytest.approx(0.6)
     assert rows["round_trips"].value == 6 and rows["chains_without_round_trip"].value == 0.5
+    assert "3 per chain" in str(rows["round_trips"].meaning)
     assert rows["round_trip_rate"].value == pytest.approx(1000 * 3 / 300)
 
 
