@@ -1,6 +1,6 @@
 """Find what is wrong with a command line: every unknown option and key, each with the nearest known name."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,13 @@ TUNING_VERBS = ("train", "sample", "evaluate")
 OF_RUN = "of_run"
 
 
-def option_errors(override: Override, known: dict[str, dict[str, Path]], verb: str) -> Iterator[str]:
+def option_errors(
+    override: Override, known: dict[str, dict[str, Path]], verb: str, of_run: Collection[str]
+) -> Iterator[str]:
     """Yield what is wrong with a word GROUP=NAME or GROUP=[NAME,…].
 
     known: the options of each group, with the file of each.
+    of_run: the groups for which the line's run has a configuration.
     """
     group, word = override.key_or_group, override.input_line
     if group not in verb_groups(verb):
@@ -47,7 +50,9 @@ def option_errors(override: Override, known: dict[str, dict[str, Path]], verb: s
     for name in value if isinstance(value, list) else [value]:
         if name is None and group != "experiment":
             yield f"{group} must name one of {options}, got null"
-        elif name is not None and str(name) not in [*known[group], OF_RUN]:
+        elif name == OF_RUN and not of_run:
+            yield f"{word} is the {group} of a run: add {'init' if verb == 'train' else 'run'}=RUN"
+        elif name is not None and str(name) not in known[group] and (name != OF_RUN or group not in of_run):
             hint = nearest_hint(str(name), known[group])
             if "." in str(name):
                 hint = f"; a class of your own: {custom_word(group)} {class_key(group)}={name}"

@@ -53,6 +53,12 @@ WRONG = {
         "train sampler=sgld path.replicas=3",
         ["path.replicas is used only by"],
     ),
+    "a path next to another sampler": (
+        "sample energy=double_well sampler=hmc path=base",
+        ["path is used only by sampler=tempering"],
+    ),
+    "the sampler of no run": ("sample energy=double_well sampler=of_run", ["sampler of a run: add run=RUN"]),
+    "the path of no run": ("train path=of_run", ["path of a run: add init=RUN"]),
     "a path without chains": (
         "train path=base objective=score_matching",
         ["path is used only by objectives that move chains"],

@@ -43,7 +43,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     ],
 )
 def test_sampler_and_path_are_those_that_the_rules_choose(
-    start: str, words: str, sampler: str, path: str, trained: dict[str, Path], tmp_path: Path
+    start: str,
+    words: str,
+    sampler: str,
+    path: str,
+    trained: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
 ) -> None:
     fails = words.endswith("temperature=0")
     code = main(["sample", f"run={trained[start]}", *SHORT, *words.split(), f"out={tmp_path / 's'}"])
@@ -52,6 +58,9 @@ def test_sampler_and_path_are_those_that_the_rules_choose(
         assert code == 2
         return
     assert code == 0
+    printed = capsys.readouterr().err
+    assert ("Type sampler=of_run" in printed) == (path == "base" and words in ("", "sampler.temperature=0.5"))
+    assert ("sampler: that of the run, which was trained" in printed) == (start == "noise" and not words)
     config = yaml.safe_load((tmp_path / "s" / "config.yaml").read_text())
     assert config["sampler"]["_target_"].split(".")[-2] == sampler
     assert config["path"]["_target_"].split(".")[-2] == path
