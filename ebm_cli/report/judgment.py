@@ -64,15 +64,17 @@ def subject_clause(subject: str, names: tuple[str, ...], rows: Rows) -> str:
 
 
 def log_z_clause(rows: Rows) -> str:
-    """Return log Z with its verdict."""
+    """Return log Z with its verdict, and with the cause unless the clause on the chains gives it."""
     row = rows.get("log_z")
     if row is None:
         return ""
+    # The reason of a value starts with the method; the cause of its caution is last.
+    cause = first_reason(row) if row["value"] is None else reasons_of(row)[-1]
+    is_of_chains = "mixing" in rows and cause in reasons_of(rows["mixing"])
     if row["value"] is None:
-        return f"log Z: refused, {first_reason(row)}"
-    # The reason starts with the method; the cause of the caution is last.
-    last = f" (caution: {reasons_of(row)[-1]})" if row["verdict"] == "caution" else ""
-    return f"log Z = {show(row['value'], row.get('se'))}{last}"
+        return "log Z: refused" if is_of_chains else f"log Z: refused, {cause}"
+    caution = "caution" if is_of_chains else f"caution: {cause}"
+    return f"log Z = {show(row['value'], row.get('se'))}{f' ({caution})' if row['verdict'] == 'caution' else ''}"
 
 
 def chains_clause(rows: Rows) -> str:
