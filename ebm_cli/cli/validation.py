@@ -13,6 +13,7 @@ from ebm_cli.check import nearest_hint
 from ebm_cli.cli.keys import LIST_GROUPS, groups, verb_groups
 from ebm_cli.run import shipped
 from ebm_cli.run.nested import flatten, value_at
+from ebm_cli.run.renamed_keys import MOVED, TEMPERING
 
 # Keys that belonged to the sampler and now belong to the verb, and what to type instead.
 RENAMED_KEYS = {
@@ -109,6 +110,9 @@ def value_errors(override: Override, known: dict[str, Any]) -> Iterator[str]:
 
 def renamed_key_message(key: str, verb: str) -> str:
     """Return what to type for a key that was renamed; empty for any other key."""
+    group, _, last = key.rpartition(".")
+    if group == "sampler" and (moved := MOVED[TEMPERING].get(last)):
+        return f"{key} was a key of sampler=tempering and is now called {moved}. Type sampler=tempering as well"
     if key not in RENAMED_KEYS:
         return ""
     if verb not in TUNING_VERBS:

@@ -74,6 +74,10 @@ WRONG = {
         "sample energy=double_well sampler=tempering path.temperatures=[1,4,2]",
         ["path.temperatures must be a rising list"],
     ),
+    "an old key of another sampler": (
+        "train sampler=sgld sampler.hottest=10",
+        ["sampler.hottest was a key of sampler=tempering and is now called path.hottest"],
+    ),
     "the old key of tuning": ("sample energy=double_well sampler.adapt=step", ["type adapt=step"]),
     "the old key of its target": ("train sampler=mala sampler.target=0.6", ["type target_accept=VALUE"]),
     "an unknown way of tuning": (
