@@ -165,7 +165,9 @@ def with_replicas(
     own_kernel = any(key.startswith("sampler.kernel") for key in config["made"]["chosen"])
     sampler = with_rows(cast(Tempering, parts.sampler), parts, config["seed"])
     generator = rng.generator(config["seed"], "pilot", parts.machine.device)
-    found = find_replicas(sampler, parts.energy, len(x), generator)
+    # The fit of the base and the pilot run take from a second to more than a minute.
+    with terminal.task("pilot run", None):
+        found = find_replicas(sampler, parts.energy, len(x), generator)
     if found is None and otherwise is None:
         raise InputError("path.base: annealing from it does not reach the model. Type another path.base, or path=hot")
     if found is None:

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from ebm_cli.cli import main
+from ebm_cli.cli.console import ConsoleTerminal
 
 SHORT = ["chains=4", "steps=10", "thin=1", "burn_in=0", "threads=1"]
 TINY = [
@@ -76,6 +77,17 @@ def test_a_sample_along_a_path_can_be_typed_again_and_diagnosed(trained: dict[st
     assert main(["diagnose", f"run={tmp_path / 's'}", "diagnostic=[r_hat]", f"out={tmp_path / 'd'}"]) == 0
     words = ["sampler=tempering", "path=base", "path.betas=[1,0.4,0]", "path.base=gaussian"]
     assert main(["sample", run, *SHORT, *words, f"out={tmp_path / 't'}"]) == 0
+
+
+def test_a_pilot_run_shows_that_it_works(
+    trained: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, task = [], ConsoleTerminal.task
+    monkeypatch.setattr(
+        ConsoleTerminal, "task", lambda self, name, *rest: names.append(name) or task(self, name, *rest)
+    )
+    assert main(["sample", f"run={trained['replay']}", *SHORT, f"out={tmp_path / 's'}"]) == 0
+    assert names[:2] == ["pilot run", "sample"]
 
 
 def test_a_mode_that_the_base_does_not_reach_refuses_mixing_and_log_z(tmp_path: Path) -> None:
