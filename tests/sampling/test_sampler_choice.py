@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ebm_cli.chain import pilot
 from ebm_cli.cli import main
 from ebm_cli.cli.console import ConsoleTerminal
 
@@ -77,6 +78,20 @@ def test_a_sample_along_a_path_can_be_typed_again_and_diagnosed(trained: dict[st
     assert main(["diagnose", f"run={tmp_path / 's'}", "diagnostic=[r_hat]", f"out={tmp_path / 'd'}"]) == 0
     words = ["sampler=tempering", "path=base", "path.betas=[1,0.4,0]", "path.base=gaussian"]
     assert main(["sample", run, *SHORT, *words, f"out={tmp_path / 't'}"]) == 0
+
+
+def test_without_a_path_the_sampler_of_the_run_stays_unless_a_path_is_typed(
+    trained: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    # A pilot that may make no step does not reach the model.
+    monkeypatch.setattr(pilot, "MAX_STEPS", 0)
+    words = ["sample", f"run={trained['replay']}", *SHORT]
+    assert main([*words, f"out={tmp_path / 's'}"]) == 0
+    assert "no path from a density fitted to the rows was found" in capsys.readouterr().err
+    config = yaml.safe_load((tmp_path / "s" / "config.yaml").read_text())
+    assert config["sampler"]["_target_"].split(".")[-2] == "mala"
+    assert main([*words, "path=base", f"out={tmp_path / 't'}"]) == 2
+    assert "annealing from it does not reach the model. Type another path.base" in capsys.readouterr().err
 
 
 def test_a_pilot_run_shows_that_it_works(
