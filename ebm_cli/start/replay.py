@@ -82,7 +82,7 @@ class Replay(nn.Module):
 
     def draw(self, n: int, batch: Batch | None, rng: torch.Generator) -> InitialStates:  # noqa: ARG002
         if n > self.size:
-            raise check.InputError(f"size must be >= the number of chains {n}, got {self.size}")
+            raise check.InputError(f"start.size must be >= the number of chains {n}, got {self.size}")
         if not bool(self.filled):
             # The states need the run's generator. The constructor does not have it.
             self.x.copy_(self._new_states(self.size, rng))

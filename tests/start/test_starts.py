@@ -105,7 +105,7 @@ def test_a_saved_buffer_goes_on_with_its_rows_and_ages(rng: torch.Generator) -> 
 
 
 def test_more_chains_than_rows_are_refused(rng: torch.Generator) -> None:
-    with pytest.raises(InputError, match=r"^size must be >= the number of chains 9, got 8"):
+    with pytest.raises(InputError, match=r"^start.size must be >= the number of chains 9, got 8"):
         buffer().draw(9, None, rng)
 
 
