@@ -106,11 +106,13 @@ def with_error_bounds(estimate: Estimate) -> Estimate:
 
 
 def log_z_of(chains: Trajectory, betas: list[float], log_volume: float) -> tuple[Estimate, dict[str, Any]]:
-    """Return log Z from replicas, with its value, error and the smallest swap rate to log."""
+    """Return log Z from replicas, and its value, its bounds and the smallest swap rate to log."""
     assert chains.replicas is not None and chains.delta_u is not None
     if not bool(chains.replicas.round_trips.any()):
         return refused("no state came from the far end of the path", "nats"), {}
     delta_u = chains.delta_u.double().cpu().numpy()
     estimate = with_error_bounds(replica_log_z(np.array(betas), delta_u, log_volume, Estimate(1.0)))
-    rate = float(chains.replicas.min_swap_rate())
-    return estimate, {"log_z": estimate.value, "log_z_se": estimate.se, "nll_swap_rate_min": rate}
+    # The scalar log_z belongs to objectives that estimate it.
+    bounds = {"": estimate.value, "_lower": estimate.lower, "_upper": estimate.upper}
+    named = {f"tracked_log_z{end}": value for end, value in bounds.items()}
+    return estimate, named | {"nll_swap_rate_min": float(chains.replicas.min_swap_rate())}
