@@ -18,6 +18,7 @@ from ebm_cli.run.shipped import option_name
 
 # If the data or the recipe of a line is misspelt, the line is composed with another recipe's keys.
 RECIPE_KEYS = ("data", "experiment")
+METRICS_WITH_PATH = {"log_z", "nll", "custom"}
 # Keys on which no part depends except the sampler.
 SAMPLER_KEYS = (
     *("seed", "name", "out", "sampler", "trainer", "chains", "steps", "burn_in", "thin", "budget", "threads", "made"),
@@ -99,7 +100,8 @@ def verb_checks(job: Job) -> Iterator[tuple[str, Callable[[], object]]]:
         from ebm_cli.sampling.sampling_plan import SamplingPlan
 
         yield "", partial(SamplingPlan.from_config, config)
-    if job.verb in ("train", "sample"):
+    # Metrics that estimate log Z start at the path's base, whatever the sampler is.
+    if job.verb != "diagnose" and not METRICS_WITH_PATH & set(config.get("metric") or ()):
         yield "", partial(check_path_is_used, job)
     if "adapt" in config:
         from ebm_cli.chain.tuning import Tuning

@@ -57,6 +57,10 @@ WRONG = {
         "sample energy=double_well sampler=hmc path=base",
         ["path is used only by sampler=tempering"],
     ),
+    "a path that no metric uses": (
+        "evaluate energy=double_well data=gaussians_8 metric=[mmd] sampler=hmc path=base",
+        ["path is used only by sampler=tempering"],
+    ),
     "the sampler of no run": ("sample energy=double_well sampler=of_run", ["sampler of a run: add run=RUN"]),
     "the path of no run": ("train path=of_run", ["path of a run: add init=RUN"]),
     "a path without chains": (
