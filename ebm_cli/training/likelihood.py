@@ -23,6 +23,7 @@ from ebm_cli.partition.replica_log_z import replica_log_z
 from ebm_cli.partition.settings import DEFAULT_SETTINGS
 from ebm_cli.path.base import BasePath
 from ebm_cli.run.scores import LIKELIHOOD
+from ebm_cli.run.terminal import Terminal
 from ebm_cli.sampler.tempering import Tempering
 from ebm_cli.training.state import TrainState
 
@@ -43,14 +44,16 @@ class Likelihood:
     It uses no generator of the training state, and each measurement depends only on the weights, the seed and the step.
 
     method: replicas, for log Z by replica exchange; otherwise by one cheap round of annealing.
+    terminal: where a refusal is said, once for each reason.
     """
 
-    def __init__(self, data: Data, seed: int, method: str | None) -> None:
+    def __init__(self, data: Data, seed: int, method: str | None, terminal: Terminal) -> None:
         if method == "replicas" and space_of(data) in DISCRETE:
             raise InputError(
                 "trainer.track=replicas needs continuous states. Set trainer.nll_every for brackets of nll"
             )
-        self.data, self.seed, self.method = data, seed, method
+        self.data, self.seed, self.method, self.terminal = data, seed, method, terminal
+        self.refusals: set[str] = set()
         self.held_out = noisy_split(data, "held_out", 0).x[:MAX_ROWS]
         self.path = BasePath("auto", None, "auto", renew_every=1, data=data)
 
@@ -68,6 +71,9 @@ class Likelihood:
         else:
             found, named = self.by_annealing(energy, T, parts.event), {}
         nll = nll_estimate(reduced_energies(energy, T, self.held_out), found, 1.0, "nats")
+        if nll.value is None and nll.reason not in self.refusals:
+            self.refusals.add(nll.reason)
+            self.terminal.say(f"step {state.step}: nll has no value: {nll.reason}")
         named |= {"nll": nll.value, "nll_lower": nll.lower, LIKELIHOOD: nll.upper}
         return {name: value for name, value in named.items() if isinstance(value, float)}
 

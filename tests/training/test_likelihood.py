@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ebm_cli.chain import pilot
 from ebm_cli.cli import main
 
 TINY = "train data=gaussians_8 energy.width=16 trainer.batch_size=64 objective.steps=2 threads=1"
@@ -37,6 +38,19 @@ def test_log_z_of_an_objective_and_by_replicas_are_two_curves(tmp_path: Path) ->
     assert main([*words.split(), f"out={tmp_path / 'run'}"]) == 0
     rows = history(tmp_path / "run")
     assert sum("log_z" in row for row in rows) == sum("tracked_log_z" in row for row in rows) == 1
+
+
+def test_a_refused_nll_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(pilot, "MAX_STEPS", 0)
+    words = "trainer.track=replicas trainer.steps=20 trainer.checkpoint_every=10"
+    assert main([*f"{TINY} {words}".split(), f"out={tmp_path / 'run'}"]) == 0
+    assert not any("nll" in row for row in history(tmp_path / "run"))
+    said = capsys.readouterr().err
+    assert (
+        said.count("annealing from the base does not reach the model") == said.count("step 10: nll has no value") == 1
+    )
 
 
 def test_nll_of_discrete_rows_is_exact_where_log_z_is_known(tmp_path: Path) -> None:
