@@ -181,6 +181,24 @@ def test_rows_are_written_at_once_and_not_measured_again(tmp_path: Path, monkeyp
     assert "Not run: plain, ebmkit, pymc. ebmkit and pymc need `--rivals`." in brackets.text({"funnel": 1.0}, record)
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--only funel", "--only funel is in no name. The energies are "),
+        ("--tools ours,plane", "--tools must be of ours,plain,ebmkit,pymc, got ours,plane"),
+        ("--seeds 0", "--seeds must be >= 1, got 0"),
+        ("--rivals no-such-python", "--rivals no-such-python is no interpreter"),
+    ],
+)
+def test_a_wrong_word_is_named_and_no_page_is_written(
+    words: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["brackets", *words.split(), "--out", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        brackets.main()
+    assert message in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
 def test_the_plain_script_covers_a_shifted_gaussian(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_plain_annealing, "TEMPERATURES", 200)
 

@@ -1,6 +1,7 @@
 """Draws of many chains as numpy arrays, with the details of their file."""
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,6 +31,8 @@ class Chains:
     test_per_step: True if 1 − acceptance is the probability that a kernel step stays in place.
     starts: number of each chain's initial state; chains with the same number started at the same state.
     round_trips: number of states that came to each chain from the far end of a path, for replica exchange.
+    crossing_steps: number of steps in which a state crosses the path, by theory; ∞ if neighbors hardly
+        swap.
     warnings: sentences about missing draws. They become cautions of every estimate.
     notes: sentences about parts of the file that are not used.
     coordinates: the name of each number of a state; x or x[i] if empty.
@@ -47,6 +50,7 @@ class Chains:
     test_per_step: bool = False
     starts: Int[np.ndarray, " chain"] | None = None
     round_trips: Int[np.ndarray, " chain"] | None = None
+    crossing_steps: float | None = None
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     coordinates: list[str] = field(default_factory=list)
@@ -64,6 +68,23 @@ class Chains:
     def longer(self, times: float) -> str:
         """Return what to type for chains that are longer by this factor."""
         return f"steps={rounded_up(max(times, 1.1) * self.x.shape[1] * self.thin)}"
+
+    def factor_for_round_trips(self) -> float:
+        """Return the factor by which chains must be longer for round trips; 1 if they have any or it is unknown."""
+        if self.round_trips is None or self.round_trips.any() or self.crossing_steps in (None, math.inf):
+            return 1.0
+        # Some states of some chains cross in less than the mean time.
+        return 2 * self.crossing_steps / (self.x.shape[1] * self.thin)
+
+    def with_round_trips(self) -> str:
+        """Return what to type for chains that have round trips."""
+        if self.crossing_steps is None:
+            return "Increase steps, or use more replicas"
+        return (
+            "Use more replicas"
+            if self.crossing_steps == math.inf
+            else f"Type {self.longer(self.factor_for_round_trips())}"
+        )
 
     def across_barriers(self) -> str:
         """Return what to type for chains that cross barriers."""

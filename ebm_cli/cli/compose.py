@@ -40,7 +40,7 @@ def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
     known = groups()
     overrides = [*implied_options(overrides, verb), *overrides]
     chosen = [o for o in overrides if o.key_or_group in known and "." not in o.key_or_group]
-    wrong = [(override, message) for override in chosen for message in option_errors(override, known, verb)]
+    wrong = [(override, message) for override in chosen for message in option_errors(override, known, verb, base.nodes)]
     wrong_groups = {o.key_or_group for o, _ in wrong}
     chosen = [o for o in chosen if o.key_or_group not in wrong_groups]
     dropped = [o for o in overrides if is_no_recipe(o)] + [o for o in chosen if repeats_run_option(o, base, known)]

@@ -18,6 +18,7 @@ from ebm_cli.run.shipped import option_name
 
 # If the data or the recipe of a line is misspelt, the line is composed with another recipe's keys.
 RECIPE_KEYS = ("data", "experiment")
+METRICS_WITH_PATH = {"log_z", "nll", "custom"}
 # Keys on which no part depends except the sampler.
 SAMPLER_KEYS = (
     *("seed", "name", "out", "sampler", "trainer", "chains", "steps", "burn_in", "thin", "budget", "threads", "made"),
@@ -95,11 +96,13 @@ def verb_checks(job: Job) -> Iterator[tuple[str, Callable[[], object]]]:
         from ebm_cli.training.trainer import Trainer
 
         yield "trainer", partial(construct, Trainer, config["trainer"])
-        yield "", partial(check_path_is_used, job)
     if job.verb == "sample":
         from ebm_cli.sampling.sampling_plan import SamplingPlan
 
         yield "", partial(SamplingPlan.from_config, config)
+    # Metrics that estimate log Z start at the path's base, whatever the sampler is.
+    if job.verb != "diagnose" and not METRICS_WITH_PATH & set(config.get("metric") or ()):
+        yield "", partial(check_path_is_used, job)
     if "adapt" in config:
         from ebm_cli.chain.tuning import Tuning
 
@@ -115,14 +118,19 @@ def verb_checks(job: Job) -> Iterator[tuple[str, Callable[[], object]]]:
 
 
 def check_path_is_used(job: Job) -> None:
-    """Raise InputError if the line sets a path, and training moves no chains or moves them along none."""
+    """Raise InputError if the line sets a path, and no chains move, or they move along none."""
     from ebm_cli.assembly.build import asks
+    from ebm_cli.sampling.sampler_choice import keeps_sampler
 
-    typed = [word.partition("=")[0] for word in job.words if word.partition("=")[0].partition(".")[0] == "path"]
-    if typed and option_name(job.config["sampler"].get("_target_")) != "tempering":
-        raise InputError(f"{typed[0]} is used only by sampler=tempering. Type that as well, or leave it out")
-    if typed and not {"sampler", "start"} <= asks(job.config.get("objective") or {}):
-        raise InputError(f"{typed[0]} is used only by objectives that move chains, such as objective=contrastive")
+    typed = [word.lstrip("+~").partition("=")[0] for word in job.words]
+    of_path = [key for key in typed if key.partition(".")[0] == "path"]
+    sampler = job.config["sampler"]
+    # Without a sampler on the line, new chains move along the path that is.
+    is_fixed = job.verb == "train" or keeps_sampler(typed, sampler.get("temperature", 1.0))
+    if of_path and is_fixed and option_name(sampler.get("_target_")) != "tempering":
+        raise InputError(f"{of_path[0]} is used only by sampler=tempering. Type that as well, or leave it out")
+    if job.verb == "train" and of_path and not {"sampler", "start"} <= asks(job.config.get("objective") or {}):
+        raise InputError(f"{of_path[0]} is used only by objectives that move chains, such as objective=contrastive")
 
 
 def check_parts(job: Job) -> None:

@@ -1,6 +1,6 @@
 """Find what is wrong with a command line: every unknown option and key, each with the nearest known name."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from ebm_cli.check import nearest_hint
 from ebm_cli.cli.keys import LIST_GROUPS, groups, verb_groups
 from ebm_cli.run import shipped
 from ebm_cli.run.nested import flatten, value_at
+from ebm_cli.run.renamed_keys import MOVED, TEMPERING
 
 # Keys that belonged to the sampler and now belong to the verb, and what to type instead.
 RENAMED_KEYS = {
@@ -27,10 +28,13 @@ TUNING_VERBS = ("train", "sample", "evaluate")
 OF_RUN = "of_run"
 
 
-def option_errors(override: Override, known: dict[str, dict[str, Path]], verb: str) -> Iterator[str]:
+def option_errors(
+    override: Override, known: dict[str, dict[str, Path]], verb: str, of_run: Collection[str]
+) -> Iterator[str]:
     """Yield what is wrong with a word GROUP=NAME or GROUP=[NAME,…].
 
     known: the options of each group, with the file of each.
+    of_run: the groups for which the line's run has a configuration.
     """
     group, word = override.key_or_group, override.input_line
     if group not in verb_groups(verb):
@@ -47,7 +51,9 @@ def option_errors(override: Override, known: dict[str, dict[str, Path]], verb: s
     for name in value if isinstance(value, list) else [value]:
         if name is None and group != "experiment":
             yield f"{group} must name one of {options}, got null"
-        elif name is not None and str(name) not in [*known[group], OF_RUN]:
+        elif name == OF_RUN and not of_run:
+            yield f"{word} is the {group} of a run: add {'init' if verb == 'train' else 'run'}=RUN"
+        elif name is not None and str(name) not in known[group] and (name != OF_RUN or group not in of_run):
             hint = nearest_hint(str(name), known[group])
             if "." in str(name):
                 hint = f"; a class of your own: {custom_word(group)} {class_key(group)}={name}"
@@ -104,6 +110,9 @@ def value_errors(override: Override, known: dict[str, Any]) -> Iterator[str]:
 
 def renamed_key_message(key: str, verb: str) -> str:
     """Return what to type for a key that was renamed; empty for any other key."""
+    group, _, last = key.rpartition(".")
+    if group == "sampler" and (moved := MOVED[TEMPERING].get(last)):
+        return f"{key} was a key of sampler=tempering and is now called {moved}. Type sampler=tempering as well"
     if key not in RENAMED_KEYS:
         return ""
     if verb not in TUNING_VERBS:

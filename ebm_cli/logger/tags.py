@@ -31,8 +31,10 @@ DESCRIPTIONS = {
     "accuracy": (OBJECTIVE_GROUP, "Fraction of samples that the objective classifies correctly."),
     "accuracy_held_out": ("data", "Fraction of held-out samples that are classified correctly."),
     "dv_bound_held_out": ("data", "The objective's Donsker-Varadhan bound on held-out samples."),
-    "log_z": (OBJECTIVE_GROUP, "An estimate of log Z, in nats: the objective's, or that of trainer.track=replicas."),
-    "log_z_se": ("data", "Standard error of log Z by replica exchange, in nats."),
+    "log_z": (OBJECTIVE_GROUP, "The objective's own estimate of log Z, in nats."),
+    "tracked_log_z": ("data", "log Z by replica exchange, in nats, as trainer.track=replicas estimates it for nll."),
+    "tracked_log_z_lower": ("data", "Lower bound of tracked_log_z, in nats: two standard errors below it."),
+    "tracked_log_z_upper": ("data", "Upper bound of tracked_log_z, in nats: two standard errors above it."),
     "nll_swap_rate_min": ("data", "Smallest swap rate of the replicas that give nll. It should be above 0.25."),
     "cross_entropy": (OBJECTIVE_GROUP, "Cross-entropy of the labels, in nats."),
     "grad_norm": ("optimizer", "Norm of the loss's gradient before clipping."),
@@ -56,7 +58,11 @@ LAYOUT = {
         "loss": ("loss",),
     },
     "chains": {"acceptance": ("acceptance",), "distance per step": ("chain_distance",), "outside": ("outside",)},
-    "compared with held-out rows": {"nll and its bounds": ("nll", "nll_lower", "nll_upper"), "MMD²": ("sample_mmd",)},
+    "compared with held-out rows": {
+        "nll and its bounds": ("nll", "nll_lower", "nll_upper"),
+        "log Z and its bounds": ("tracked_log_z", "tracked_log_z_lower", "tracked_log_z_upper"),
+        "MMD²": ("sample_mmd",),
+    },
 }
 
 

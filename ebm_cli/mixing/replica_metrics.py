@@ -25,6 +25,8 @@ def replica_metrics(replicas: Replicas, steps: int, gradients_per_step: float) -
     rejection = 1 - replicas.swap_rates().double().cpu().numpy()
     per_gradients = 1000 / (steps * gradients_per_step)
     theory = 1000 * theoretical_rate(rejection.mean(1)) / gradients_per_step
+    crossing = crossing_steps(replicas) or np.inf
+    first = f", once states have crossed the path in about {crossing:.0f} steps" if crossing < np.inf else ""
     return {
         "swap_rate_min": min_swap_rate(1 - rejection.mean(1)),
         "barrier": mean_over_chains(
@@ -35,7 +37,7 @@ def replica_metrics(replicas: Replicas, steps: int, gradients_per_step: float) -
         "round_trip_rate": mean_over_chains(
             trips * per_gradients,
             "caution",
-            f"theory at these swap rates: {theory:.3g}; much less means slow replicas",
+            f"theory at these swap rates: {theory:.3g}{first}; much less means slow replicas",
             "per 1,000 gradients",
         ),
     } | trip_counts(trips)
@@ -44,8 +46,9 @@ def replica_metrics(replicas: Replicas, steps: int, gradients_per_step: float) -
 def trip_counts(trips: Float[np.ndarray, " n"]) -> dict[str, Estimate]:
     """Return the number of states that came from the far end, and the fraction of chains that none has reached."""
     without = float((trips == 0).mean())
+    count = f"{trips.sum():.0f} states came from the far end, {trips.mean():.3g} per chain"
     return {
-        "round_trips": Estimate(float(trips.sum()), meaning=f"{trips.sum():.0f} states came from the far end"),
+        "round_trips": Estimate(float(trips.sum()), meaning=count),
         "chains_without_round_trip": Estimate(without, meaning=f"{100 * without:.3g} % of chains made none"),
     }
 
@@ -53,6 +56,18 @@ def trip_counts(trips: Float[np.ndarray, " n"]) -> dict[str, Estimate]:
 def theoretical_rate(rejection: Float[np.ndarray, " pairs"]) -> float:
     """Return round trips per step: 1/(2 + 2 Σ r/(1 − r)) (Syed et al., 2022, section 3.4), for rejection rates r."""
     return 1 / (2 + 2 * float((rejection / np.maximum(1 - rejection, 1e-12)).sum()))
+
+
+def crossing_steps(replicas: Replicas) -> float | None:
+    """Return the mean number of steps in which a state crosses the path, by theory.
+
+    K states make round trips at `theoretical_rate` together, and a crossing is half of a round trip. It is ∞ if
+    neighbors hardly swap, and None if some have not tried it.
+    """
+    if not bool((replicas.tried > 0).all()):
+        return None
+    rates = replicas.swap_rates().double().mean(1).cpu().numpy()
+    return np.inf if rates.min() < MIN_SWAP_RATE else len(replicas.betas) / (2 * theoretical_rate(1 - rates))
 
 
 def min_swap_rate(rates: Float[np.ndarray, " pairs"]) -> Estimate:

@@ -166,8 +166,8 @@ def check_round_trips(chains: Chains, found: Evidence) -> None:
     if not chains.round_trips.any():
         steps = chains.x.shape[1] * chains.thin
         found.against.append(
-            f"not mixed: no state came from the far end of the path to the model in {steps} steps. Type "
-            f"{chains.longer(4)}, or use more replicas"
+            f"not mixed: no state came from the far end of the path to the model in {steps} steps. "
+            f"{chains.with_round_trips()}"
         )
         return
     without, reached = (np.flatnonzero(each).tolist() for each in (chains.round_trips == 0, chains.round_trips))

@@ -33,8 +33,10 @@ def judgment(runs: Iterable[tuple[str, Rows]]) -> str:
     # The chains of evaluate are judged for its own numbers. Those of sample and diagnose are longer.
     by_length = sorted(set(latest) - {"train"}, key=lambda verb: (verb != "evaluate", list(latest).index(verb)))
     chains: Rows = {name: row for verb in by_length for name, row in latest[verb].items()}
-    parts += [subject_clause(subject, names, merged) for subject, names in SUBJECTS]
-    parts += [log_z_clause(merged), chains_clause(chains)]
+    # The clause on the chains gives these causes.
+    given = reasons_of(chains.get("mixing", {}))
+    parts += [subject_clause(subject, names, merged, given) for subject, names in SUBJECTS]
+    parts += [log_z_clause(merged, given), chains_clause(chains)]
     parts += alarm_clauses(rows for verb, rows in latest.items() if verb != "train")
     found = [part for part in parts if part]
     if not found and merged:
@@ -53,26 +55,34 @@ def training_clause(rows: Rows) -> str:
     return f"training: {loss['verdict']}, {first_reason(loss)}"
 
 
-def subject_clause(subject: str, names: tuple[str, ...], rows: Rows) -> str:
+def subject_clause(subject: str, names: tuple[str, ...], rows: Rows, given: list[str]) -> str:
     """Return the meaning of the first number of a subject, or the reason if the number is refused."""
     present = [rows[name] for name in names if name in rows]
     for row in present:
         if row["value"] is not None and row.get("meaning"):
-            return f"{row['meaning']}{caution_note(row)}"
+            caution = (
+                f" ({with_cause('caution', ': ', first_reason(row), given)})" if row["verdict"] == "caution" else ""
+            )
+            return f"{row['meaning']}{caution}"
     refused = [row for row in present if row["value"] is None]
-    return f"{subject}: not compared, {first_reason(refused[0])}" if refused else ""
+    return with_cause(f"{subject}: not compared", ", ", first_reason(refused[0]), given) if refused else ""
 
 
-def log_z_clause(rows: Rows) -> str:
-    """Return log Z with its verdict."""
+def log_z_clause(rows: Rows, given: list[str]) -> str:
+    """Return log Z with its verdict and the cause."""
     row = rows.get("log_z")
     if row is None:
         return ""
     if row["value"] is None:
-        return f"log Z: refused, {first_reason(row)}"
+        return with_cause("log Z: refused", ", ", first_reason(row), given)
     # The reason starts with the method; the cause of the caution is last.
-    last = f" (caution: {reasons_of(row)[-1]})" if row["verdict"] == "caution" else ""
-    return f"log Z = {show(row['value'], row.get('se'))}{last}"
+    caution = f" ({with_cause('caution', ': ', reasons_of(row)[-1], given)})" if row["verdict"] == "caution" else ""
+    return f"log Z = {show(row['value'], row.get('se'))}{caution}"
+
+
+def with_cause(verdict: str, mark: str, cause: str, given: list[str]) -> str:
+    """Return a verdict with its cause after a mark, unless the cause is given elsewhere."""
+    return verdict if cause in given else f"{verdict}{mark}{cause}"
 
 
 def chains_clause(rows: Rows) -> str:
@@ -123,11 +133,6 @@ def count_verdicts(rows: Rows) -> str:
     verdicts = [row["verdict"] for row in rows.values()]
     counts = [f"{verdicts.count(verdict)} {verdict}" for verdict in ("ok", "caution", "refused") if verdict in verdicts]
     return f"verdicts: {', '.join(counts)}"
-
-
-def caution_note(row: dict[str, Any]) -> str:
-    """Return the first reason for caution, in brackets."""
-    return f" (caution: {first_reason(row)})" if row["verdict"] == "caution" else ""
 
 
 def first_reason(row: dict[str, Any]) -> str:

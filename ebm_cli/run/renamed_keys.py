@@ -42,13 +42,14 @@ RENAMED: dict[str, dict[str, str]] = {
     },
     "ebm_cli.diagnostic.r_hat.RHat": {"mixed": "caution_above", "apart": "fail_above"},
 }
+TEMPERING = "ebm_cli.sampler.tempering.Tempering"
 # The base of log Z is now that of the path along which chains move.
 BASE_OF_LOG_Z = {"base": "path.base", "box": "path.box"}
 # Keys that are now in another group or node, by the class that had them.
 MOVED = {
     "ebm_cli.metric.log_z.LogZ": BASE_OF_LOG_Z,
     "ebm_cli.metric.nll.NLL": BASE_OF_LOG_Z,
-    "ebm_cli.sampler.tempering.Tempering": {
+    TEMPERING: {
         "temperatures": "path.temperatures",
         "replicas": "path.replicas",
         "hottest": "path.hottest",

@@ -20,6 +20,7 @@ from ebm_cli.diagnostic.ess import MIN_ESS_PER_CHAIN, shortage
 from ebm_cli.energy import frozen, space_of
 from ebm_cli.estimate import rounded_up
 from ebm_cli.mixing.convergence import evidence
+from ebm_cli.mixing.replica_metrics import crossing_steps
 from ebm_cli.run.checkpoint import chains_of, last_step, read_checkpoint
 from ebm_cli.run.folder import Run
 from ebm_cli.run.terminal import Terminal
@@ -163,9 +164,10 @@ def missing_length(chains: Chains) -> tuple[float, float]:
     if context.screened.usable is None:
         return 1.0, 1.0
     found, stuck = evidence(context), FACTOR_IF_STUCK if context.screened.stuck else 1.0
-    factor = max(found.factor, stuck)
+    least = max(stuck, chains.factor_for_round_trips())
+    factor = max(found.factor, least)
     if factor > 1:
-        return factor, max(found.likely, stuck)
+        return factor, max(found.likely, least)
     short = shortage(context, MIN_ESS_PER_CHAIN)
     return short, short
 
@@ -193,6 +195,7 @@ def to_chains(
         names=list(range(trajectory.x.shape[1])),
         starts=starts,
         round_trips=None if trajectory.replicas is None else trajectory.replicas.round_trips.cpu().numpy(),
+        crossing_steps=None if trajectory.replicas is None else crossing_steps(trajectory.replicas),
         test_per_step=getattr(trajectory.sampler, "test_per_step", False) is True,
         space=space,
     )

@@ -1,6 +1,7 @@
 """The sampler of new chains if the user typed none: replica exchange, a plain kernel, or the run's own sampler."""
 
 import dataclasses
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import cast
@@ -72,11 +73,9 @@ def choose_sampler(parts: Parts, config: Config, x: Tensor, trained: Run | None,
 
     x: initial states of the start.
     """
-    chosen = set(config["made"]["chosen"])
-    typed = {key for key in chosen if key.partition(".")[0] == "sampler"} - KEYS_OF_EVERY_SAMPLER
     if needs_search(parts.sampler):
         return with_replicas(parts, config, x, terminal)
-    if typed or not parts.sampler.temperature:
+    if keeps_sampler(config["made"]["chosen"], parts.sampler.temperature):
         return SamplerChoice(parts, x, dict(parts.replaced))
     if has_typed_path(config):
         return along_typed_path(parts, config, x, terminal)
@@ -84,10 +83,31 @@ def choose_sampler(parts: Parts, config: Config, x: Tensor, trained: Run | None,
         return SamplerChoice(parts, x, dict(parts.replaced))
     if trained is None:
         return hmc_if_one_well(parts, x, terminal)
-    if isinstance(parts.sampler, Tempering) or parts.data is None or is_trained_for_own_sampler(trained):
+    if reason := reason_for_own_sampler(parts, trained):
+        terminal.say(f"sampler: that of the run, {reason}")
         return SamplerChoice(parts, x)
     path = make(cast(Config, defaults(BASE_PATH)), data=parts.data)
     return with_replicas(with_tempering(parts, path), config, x, terminal, otherwise=parts)
+
+
+def keeps_sampler(typed: Iterable[str], temperature: float) -> bool:
+    """Return True if the configured sampler stays: the line chooses it or sets a key of it, or chains only descend.
+
+    typed: all keys on the line.
+    """
+    of_sampler = {key for key in typed if key.partition(".")[0] == "sampler"}
+    return bool(of_sampler - KEYS_OF_EVERY_SAMPLER) or not temperature
+
+
+def reason_for_own_sampler(parts: Parts, trained: Run) -> str:
+    """Return why new chains of a run have its sampler, for the end of a message; empty if a path is to be found."""
+    if isinstance(parts.sampler, Tempering):
+        return "which is replica exchange"
+    if parts.data is None:
+        return "which has no rows to which the far end of a path could be fitted"
+    if is_trained_for_own_sampler(trained):
+        return "which was trained to be sampled by its own chains. Type path=base for replica exchange"
+    return ""
 
 
 def has_typed_path(config: Config) -> bool:
@@ -145,7 +165,9 @@ def with_replicas(
     own_kernel = any(key.startswith("sampler.kernel") for key in config["made"]["chosen"])
     sampler = with_rows(cast(Tempering, parts.sampler), parts, config["seed"])
     generator = rng.generator(config["seed"], "pilot", parts.machine.device)
-    found = find_replicas(sampler, parts.energy, len(x), generator)
+    # The fit of the base and the pilot run take from a second to more than a minute.
+    with terminal.task("pilot run", None):
+        found = find_replicas(sampler, parts.energy, len(x), generator)
     if found is None and otherwise is None:
         raise InputError("path.base: annealing from it does not reach the model. Type another path.base, or path=hot")
     if found is None:
@@ -157,8 +179,7 @@ def with_replicas(
     fitted_to = ", fitted to short chains of the model" if parts.data is None else ", fitted to the rows"
     if space_of(parts.energy) not in CONTINUOUS:
         fitted_to = ""
-    is_of_run = not config.get("run") or "sampler" in config["made"]["chosen"]
-    hint = "" if is_of_run else ". Type sampler=of_run for the sampler of the run"
+    hint = "" if otherwise is None else ". Type sampler=of_run for the sampler of the run"
     count = len(sampler.path.replica_betas())
     via = cast(DrawnPath, sampler.path).description
     terminal.say(f"sampler: replica exchange of {count} replicas from {found.base}{fitted_to}{via}{hint}")

@@ -28,7 +28,8 @@ class SamplingPlan:
     burn_in: steps before the recorded steps (≥ 0); auto: 500, or 200 trajectories.
     thin: steps per draw (in [1, steps]); auto: 10, or a hundredth of the steps if that is more.
     budget: gradients of all chains together for steps=auto (≥ 1).
-    superchains: number of initial states, each shared by as many chains (≥ 4, ≤ chains/2); None: one per chain.
+    superchains: number of initial states, each shared by as many chains (≥ 4, ≤ chains/2), by 32 chains together or
+        more; None: one per chain.
     trajectories: True if a step is a trajectory of many gradients; then fewer steps are needed.
     """
 
@@ -55,9 +56,15 @@ class SamplingPlan:
         )
         if self.superchains is not None:
             check.count("superchains", self.superchains, minimum=MIN_SUPERCHAINS)
-            check.count("chains", self.chains, minimum=max(MIN_CHAINS, 2 * self.superchains))
+            self.check_superchains(self.superchains)
         if isinstance(self.thin, int) and isinstance(self.steps, int) and self.thin > self.steps:
             raise check.InputError(f"thin must be <= steps ({self.steps}), got {self.thin}")
+
+    def check_superchains(self, count: int) -> None:
+        """Raise InputError unless this many groups of equal size have enough chains for nested R̂."""
+        needed = count * max(2, -(-MIN_CHAINS // count))
+        if self.chains < needed:
+            raise check.InputError(f"chains must be >= {needed} for superchains={count}, got {self.chains}")
 
     def shared(self, x: Tensor) -> Tensor:
         """Return the initial states of chains, of which superchains share the first ones."""

@@ -82,7 +82,7 @@ class Replay(nn.Module):
 
     def draw(self, n: int, batch: Batch | None, rng: torch.Generator) -> InitialStates:  # noqa: ARG002
         if n > self.size:
-            raise check.InputError(f"size must be >= the number of chains {n}, got {self.size}")
+            raise check.InputError(f"start.size must be >= the number of chains {n}, got {self.size}")
         if not bool(self.filled):
             # The states need the run's generator. The constructor does not have it.
             self.x.copy_(self._new_states(self.size, rng))
@@ -138,10 +138,11 @@ class Replay(nn.Module):
                 f"after {self.age_limit:,} at the latest" if times else f"after {self.age_limit:,} kernel steps"
             )
         again = f"restarts there {' and '.join(times)}" if times else "never restarts"
+        interval = f"{self.size / chains:.3g} training steps"
         changes = self.augmentation.policy()
         return (
             f"they are taken from a buffer of {self.size:,} chains that start at {at}; "
-            f"each continues every {self.size / chains:.3g} training steps and {again}"
+            f"each continues every {'training step' if self.size == chains else interval} and {again}"
             + (f"; before it continues, {changes}" if changes else "")
         )
 

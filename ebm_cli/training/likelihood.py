@@ -23,6 +23,7 @@ from ebm_cli.partition.replica_log_z import replica_log_z
 from ebm_cli.partition.settings import DEFAULT_SETTINGS
 from ebm_cli.path.base import BasePath
 from ebm_cli.run.scores import LIKELIHOOD
+from ebm_cli.run.terminal import Terminal
 from ebm_cli.sampler.tempering import Tempering
 from ebm_cli.training.state import TrainState
 
@@ -43,14 +44,16 @@ class Likelihood:
     It uses no generator of the training state, and each measurement depends only on the weights, the seed and the step.
 
     method: replicas, for log Z by replica exchange; otherwise by one cheap round of annealing.
+    terminal: where a refusal is said, once for each reason.
     """
 
-    def __init__(self, data: Data, seed: int, method: str | None) -> None:
+    def __init__(self, data: Data, seed: int, method: str | None, terminal: Terminal) -> None:
         if method == "replicas" and space_of(data) in DISCRETE:
             raise InputError(
                 "trainer.track=replicas needs continuous states. Set trainer.nll_every for brackets of nll"
             )
-        self.data, self.seed, self.method = data, seed, method
+        self.data, self.seed, self.method, self.terminal = data, seed, method, terminal
+        self.refusals: set[str] = set()
         self.held_out = noisy_split(data, "held_out", 0).x[:MAX_ROWS]
         self.path = BasePath("auto", None, "auto", renew_every=1, data=data)
 
@@ -68,6 +71,9 @@ class Likelihood:
         else:
             found, named = self.by_annealing(energy, T, parts.event), {}
         nll = nll_estimate(reduced_energies(energy, T, self.held_out), found, 1.0, "nats")
+        if nll.value is None and nll.reason not in self.refusals:
+            self.refusals.add(nll.reason)
+            self.terminal.say(f"step {state.step}: nll has no value: {nll.reason}")
         named |= {"nll": nll.value, "nll_lower": nll.lower, LIKELIHOOD: nll.upper}
         return {name: value for name, value in named.items() if isinstance(value, float)}
 
@@ -106,11 +112,13 @@ def with_error_bounds(estimate: Estimate) -> Estimate:
 
 
 def log_z_of(chains: Trajectory, betas: list[float], log_volume: float) -> tuple[Estimate, dict[str, Any]]:
-    """Return log Z from replicas, with its value, error and the smallest swap rate to log."""
+    """Return log Z from replicas, and its value, its bounds and the smallest swap rate to log."""
     assert chains.replicas is not None and chains.delta_u is not None
     if not bool(chains.replicas.round_trips.any()):
         return refused("no state came from the far end of the path", "nats"), {}
     delta_u = chains.delta_u.double().cpu().numpy()
     estimate = with_error_bounds(replica_log_z(np.array(betas), delta_u, log_volume, Estimate(1.0)))
-    rate = float(chains.replicas.min_swap_rate())
-    return estimate, {"log_z": estimate.value, "log_z_se": estimate.se, "nll_swap_rate_min": rate}
+    # The scalar log_z belongs to objectives that estimate it.
+    bounds = {"": estimate.value, "_lower": estimate.lower, "_upper": estimate.upper}
+    named = {f"tracked_log_z{end}": value for end, value in bounds.items()}
+    return estimate, named | {"nll_swap_rate_min": float(chains.replicas.min_swap_rate())}

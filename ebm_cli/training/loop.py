@@ -31,7 +31,7 @@ def train_steps(
     assert parts.data is not None
     start_time, done, outcome, row = time.perf_counter(), 0, None, dict[str, float]()
     warnings, ranking = DivergenceWarnings(parts.data), Ranking(parts.data)
-    likelihood = None if trainer.score_every is None else Likelihood(parts.data, state.seed, trainer.track)
+    likelihood = None if trainer.score_every is None else Likelihood(parts.data, state.seed, trainer.track, terminal)
     rollbacks = Rollbacks(trainer.max_rollbacks if trainer.can_roll_back else 0, trainer.rollback_factor)
     ended = ends_early(trainer, run, state.step, terminal)
     with terminal.task("train", trainer.steps, begin=state.step) as tick:

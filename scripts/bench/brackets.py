@@ -30,6 +30,7 @@ on one thread.
 
 import argparse
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -152,9 +153,19 @@ def main() -> None:
     parser.add_argument("--tools", default=",".join(TOOLS))
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder of the files")
     options = parser.parse_args()
-    table.alone()
     place, names = options.out / "brackets", [name for name in CASES if options.only in name]
-    record = measured(place.with_suffix(".json"), names, options.tools.split(","), options.seeds, options.rivals)
+    tools = options.tools.split(",")
+    # A page without new rows would look like a measurement.
+    if not names:
+        parser.error(f"--only {options.only} is in no name. The energies are {'; '.join(CASES)}")
+    if not set(tools) <= set(TOOLS):
+        parser.error(f"--tools must be of {','.join(TOOLS)}, got {options.tools}")
+    if options.seeds < 1:
+        parser.error(f"--seeds must be >= 1, got {options.seeds}")
+    if options.rivals is not None and shutil.which(options.rivals) is None:
+        parser.error(f"--rivals {options.rivals} is no interpreter")
+    table.alone()
+    record = measured(place.with_suffix(".json"), names, tools, options.seeds, options.rivals)
     kept = {key: record[key] for key in ("rivals", "rows") if key in record}
     exact = {name: case.exact() for name, case in CASES.items()}
     table.write(place, table.machine("cpu"), text(exact, kept), kept | {"exact": exact}, bars(exact, kept["rows"]))

@@ -53,6 +53,16 @@ WRONG = {
         "train sampler=sgld path.replicas=3",
         ["path.replicas is used only by"],
     ),
+    "a path next to another sampler": (
+        "sample energy=double_well sampler=hmc path=base",
+        ["path is used only by sampler=tempering"],
+    ),
+    "a path that no metric uses": (
+        "evaluate energy=double_well data=gaussians_8 metric=[mmd] sampler=hmc path=base",
+        ["path is used only by sampler=tempering"],
+    ),
+    "the sampler of no run": ("sample energy=double_well sampler=of_run", ["sampler of a run: add run=RUN"]),
+    "the path of no run": ("train path=of_run", ["path of a run: add init=RUN"]),
     "a path without chains": (
         "train path=base objective=score_matching",
         ["path is used only by objectives that move chains"],
@@ -67,6 +77,10 @@ WRONG = {
     "a ladder that falls": (
         "sample energy=double_well sampler=tempering path.temperatures=[1,4,2]",
         ["path.temperatures must be a rising list"],
+    ),
+    "an old key of another sampler": (
+        "train sampler=sgld sampler.hottest=10",
+        ["sampler.hottest was a key of sampler=tempering and is now called path.hottest"],
     ),
     "the old key of tuning": ("sample energy=double_well sampler.adapt=step", ["type adapt=step"]),
     "the old key of its target": ("train sampler=mala sampler.target=0.6", ["type target_accept=VALUE"]),

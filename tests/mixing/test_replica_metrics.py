@@ -6,9 +6,16 @@ import torch
 
 from ebm_cli.chain.chains import Chains
 from ebm_cli.mixing.convergence import Evidence
-from ebm_cli.mixing.replica_metrics import barrier_figure, min_swap_rate, replica_metrics, theoretical_rate
+from ebm_cli.mixing.replica_metrics import (
+    barrier_figure,
+    crossing_steps,
+    min_swap_rate,
+    replica_metrics,
+    theoretical_rate,
+)
 from ebm_cli.mixing.verdict import check_round_trips
-from ebm_cli.sampler._replicas import Replicas
+from ebm_cli.path._swap import swap_partners, swap_replicas
+from ebm_cli.sampler._replicas import FAR_END, Replicas, visited_ends
 from tests.contract import build
 
 
@@ -29,12 +36,35 @@ def test_rows_have_the_sums_and_rates_of_the_counts() -> None:
     assert rows["barrier"].se == pytest.approx(0.1)
     assert rows["swap_rate_min"].value == pytest.approx(0.6)
     assert rows["round_trips"].value == 6 and rows["chains_without_round_trip"].value == 0.5
+    assert "3 per chain" in str(rows["round_trips"].meaning)
     assert rows["round_trip_rate"].value == pytest.approx(1000 * 3 / 300)
 
 
 def test_theoretical_rate_of_a_path_without_rejections_is_one_in_two_steps() -> None:
     assert theoretical_rate(np.zeros(5)) == 0.5
     assert theoretical_rate(np.array([0.5, 0.5])) == pytest.approx(1 / 6)
+
+
+def test_states_cross_an_ideal_path_in_the_time_of_theory(rng: torch.Generator) -> None:
+    # Neighbors of five replicas swap with probability 0.6, whatever their states are.
+    K, n, steps, rate = 5, 100, 3000, 0.6
+    partners = [swap_partners(K, odd, torch.device("cpu")) for odd in (False, True)]
+    last_end, since = torch.zeros(K * n, dtype=torch.long), torch.zeros(K * n)
+    times = []
+    for step in range(steps):
+        swap = swap_replicas(torch.full((K, n), np.log(rate)), torch.rand(K, n, generator=rng), partners[step % 2])
+        since, before = swap.apply(since), swap.apply(last_end)
+        since[-n:] = torch.where(before[-n:] == FAR_END, since[-n:], float(step))
+        last_end, arrived = visited_ends(swap, last_end, n)
+        times.append(step - since[:n][arrived])
+    found = torch.cat(times)
+    ideal = replicas([0, 0])._replace(
+        betas=torch.ones(K), swapped=torch.full((K - 1, 2), 10 * rate), tried=torch.full((K - 1,), 10.0)
+    )
+    theory = theoretical_rate(np.full(K - 1, 1 - rate))
+    assert len(found) / (n * steps) == pytest.approx(theory, rel=0.02)
+    crossing = crossing_steps(ideal)
+    assert crossing is not None and abs(float(found.mean()) - crossing) < 4 * float(found.std()) / len(found) ** 0.5
 
 
 def test_neighbors_that_rarely_swap_are_a_caution() -> None:
@@ -46,10 +76,23 @@ def test_the_caption_names_the_barrier() -> None:
     assert "Λ = 0.6 in all" in barrier_figure(replicas([1, 1]))[1]
 
 
-def judged(x: np.ndarray, trips: list[int]) -> Evidence:
+def judged(x: np.ndarray, trips: list[int], crossing: float | None = None) -> Evidence:
     found = Evidence()
-    check_round_trips(Chains(x, round_trips=np.array(trips)), found)
+    check_round_trips(Chains(x, round_trips=np.array(trips), crossing_steps=crossing), found)
     return found
+
+
+@pytest.mark.parametrize(
+    ("crossing", "remedy"),
+    [(None, "Increase steps, or use more replicas"), (780.0, "Type steps=1600"), (np.inf, "Use more replicas")],
+)
+def test_without_round_trips_the_remedy_follows_from_the_time_of_a_crossing(
+    crossing: float | None, remedy: str
+) -> None:
+    x = np.random.default_rng(0).normal(size=(4, 100, 2))
+    assert judged(x, [0, 0, 0, 0], crossing).against[0].endswith(remedy)
+    chains = Chains(x, round_trips=np.zeros(4, int), crossing_steps=crossing)
+    assert chains.factor_for_round_trips() == (15.6 if crossing == 780 else 1.0)
 
 
 def test_chains_without_any_round_trip_are_not_mixed() -> None:

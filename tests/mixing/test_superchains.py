@@ -148,7 +148,17 @@ def test_a_run_with_superchains_records_them(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("wrong", [["superchains=3"], ["superchains=20", "chains=32"]])
-def test_too_few_superchains_or_chains_are_an_input_error(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (["superchains=3"], "superchains must be >= 4"),
+        (["superchains=20", "chains=32"], "chains must be >= 40 for superchains=20, got 32"),
+        # Five groups of six chains are fewer than 32 chains.
+        (["superchains=5", "chains=34"], "chains must be >= 35 for superchains=5, got 34"),
+    ],
+)
+def test_too_few_superchains_or_chains_are_an_input_error(
+    wrong: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["sample", "energy=quadratic", "event=[2]", *wrong]) == 2
-    assert "must be >= " in capsys.readouterr().err
+    assert message in capsys.readouterr().err

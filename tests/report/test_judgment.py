@@ -81,6 +81,48 @@ def sentence(*runs: tuple[str, dict[str, Estimate]]) -> str:
             id="log Z",
         ),
         pytest.param(
+            [("sample", {"log_z": STUCK, "mixing": STUCK})],
+            "Log Z: refused; chains: not mixed, R̂ = 1.5 of x[0] is above 1.1.",
+            id="log Z refused for the chains",
+        ),
+        pytest.param(
+            [
+                (
+                    "evaluate",
+                    {
+                        "c2st": TOLD.with_caution(["inconclusive: short"]),
+                        "mixing": MIXED.with_caution(["inconclusive: short"]),
+                    },
+                )
+            ],
+            "A classifier tells samples from data in 56 % of cases (50 % is perfect) (caution); "
+            "chains: perhaps not mixed, short.",
+            id="samples under caution for the chains",
+        ),
+        pytest.param(
+            [("sample", {"mixing": MIXED}), ("evaluate", {"c2st": STUCK, "mixing": STUCK})],
+            "Samples: not compared, not mixed: R̂ = 1.5 of x[0] is above 1.1; chains: mixed.",
+            id="not compared for shorter chains than those of the last clause",
+        ),
+        pytest.param(
+            [("evaluate", {"c2st": STUCK, "mixing": STUCK})],
+            "Samples: not compared; chains: not mixed, R̂ = 1.5 of x[0] is above 1.1.",
+            id="not compared for the chains",
+        ),
+        pytest.param(
+            [
+                (
+                    "sample",
+                    {
+                        "log_z": Estimate(1.25, se=0.01, reasons=("3 replicas",)).with_caution(["inconclusive: short"]),
+                        "mixing": MIXED.with_caution(["inconclusive: short"]),
+                    },
+                )
+            ],
+            "Log Z = 1.250 ± 0.010 (caution); chains: perhaps not mixed, short.",
+            id="log Z under caution for the chains",
+        ),
+        pytest.param(
             [("evaluate", {"c2st": refused("too few")})], "Samples: not compared, too few.", id="not compared"
         ),
         pytest.param(

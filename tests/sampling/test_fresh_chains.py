@@ -1,5 +1,6 @@
 """Test new chains: by default they mix, they are as long as necessary, and a caution names its remedy."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -111,6 +112,15 @@ def test_required_lengths_follow_from_autocorrelation_times(rho: float, draws: i
     least, likely = missing_length(Chains(x=x, potential=x[..., 0] ** 2 / 2))
     # A decision on mixing needs only 25 independent draws per chain; τ of short chains is underestimated.
     assert (likely <= 1.3) if needed < 0.96 else (0.7 * needed < likely < 1.6 * needed and least <= likely)
+
+
+def test_chains_without_round_trips_go_on_until_states_can_have_crossed() -> None:
+    x = ar1(0.5, 64, 1000, seed=0)[..., None]
+    chains = Chains(x=x, potential=x[..., 0] ** 2 / 2, round_trips=np.zeros(64, int), crossing_steps=2000.0)
+    assert missing_length(chains) == (4.0, 4.0)
+    # More steps do not help if neighbors hardly swap.
+    assert missing_length(dataclasses.replace(chains, crossing_steps=np.inf))[0] <= 1
+    assert missing_length(dataclasses.replace(chains, round_trips=np.eye(64, dtype=int)[0]))[0] <= 1
 
 
 def test_an_interval_continues_where_the_interval_before_ended(rng: torch.Generator) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ebm_cli.chain import pilot
 from ebm_cli.cli import main
+from ebm_cli.cli.console import ConsoleTerminal
 
 SHORT = ["chains=4", "steps=10", "thin=1", "burn_in=0", "threads=1"]
 TINY = [
@@ -43,7 +45,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     ],
 )
 def test_sampler_and_path_are_those_that_the_rules_choose(
-    start: str, words: str, sampler: str, path: str, trained: dict[str, Path], tmp_path: Path
+    start: str,
+    words: str,
+    sampler: str,
+    path: str,
+    trained: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
 ) -> None:
     fails = words.endswith("temperature=0")
     code = main(["sample", f"run={trained[start]}", *SHORT, *words.split(), f"out={tmp_path / 's'}"])
@@ -52,6 +60,9 @@ def test_sampler_and_path_are_those_that_the_rules_choose(
         assert code == 2
         return
     assert code == 0
+    printed = capsys.readouterr().err
+    assert ("Type sampler=of_run" in printed) == (path == "base" and words in ("", "sampler.temperature=0.5"))
+    assert ("sampler: that of the run, which was trained" in printed) == (start == "noise" and not words)
     config = yaml.safe_load((tmp_path / "s" / "config.yaml").read_text())
     assert config["sampler"]["_target_"].split(".")[-2] == sampler
     assert config["path"]["_target_"].split(".")[-2] == path
@@ -67,6 +78,31 @@ def test_a_sample_along_a_path_can_be_typed_again_and_diagnosed(trained: dict[st
     assert main(["diagnose", f"run={tmp_path / 's'}", "diagnostic=[r_hat]", f"out={tmp_path / 'd'}"]) == 0
     words = ["sampler=tempering", "path=base", "path.betas=[1,0.4,0]", "path.base=gaussian"]
     assert main(["sample", run, *SHORT, *words, f"out={tmp_path / 't'}"]) == 0
+
+
+def test_without_a_path_the_sampler_of_the_run_stays_unless_a_path_is_typed(
+    trained: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    # A pilot that may make no step does not reach the model.
+    monkeypatch.setattr(pilot, "MAX_STEPS", 0)
+    words = ["sample", f"run={trained['replay']}", *SHORT]
+    assert main([*words, f"out={tmp_path / 's'}"]) == 0
+    assert "no path from a density fitted to the rows was found" in capsys.readouterr().err
+    config = yaml.safe_load((tmp_path / "s" / "config.yaml").read_text())
+    assert config["sampler"]["_target_"].split(".")[-2] == "mala"
+    assert main([*words, "path=base", f"out={tmp_path / 't'}"]) == 2
+    assert "annealing from it does not reach the model. Type another path.base" in capsys.readouterr().err
+
+
+def test_a_pilot_run_shows_that_it_works(
+    trained: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, task = [], ConsoleTerminal.task
+    monkeypatch.setattr(
+        ConsoleTerminal, "task", lambda self, name, *rest: names.append(name) or task(self, name, *rest)
+    )
+    assert main(["sample", f"run={trained['replay']}", *SHORT, f"out={tmp_path / 's'}"]) == 0
+    assert names[:2] == ["pilot run", "sample"]
 
 
 def test_a_mode_that_the_base_does_not_reach_refuses_mixing_and_log_z(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_a_saved_buffer_goes_on_with_its_rows_and_ages(rng: torch.Generator) -> 
 
 
 def test_more_chains_than_rows_are_refused(rng: torch.Generator) -> None:
-    with pytest.raises(InputError, match=r"^size must be >= the number of chains 9, got 8"):
+    with pytest.raises(InputError, match=r"^start.size must be >= the number of chains 9, got 8"):
         buffer().draw(9, None, rng)
 
 
@@ -165,6 +165,8 @@ def test_every_start_says_what_becomes_of_its_chains() -> None:
     for word in ("256", "every 2 training steps", "4,000 kernel steps on average", "up to 2 pixels"):
         assert word in replay
     still = build("start", "replay", {"restart": 0}, event=(2,)).policy(128, 20)
+    whole = build("start", "replay", {"size": 128}, event=(2,)).policy(128, 20)
+    assert "each continues every training step and restarts" in whole
     assert "never restarts" in still and "before it continues" not in still
     assert "uniform noise on [−1, 1]" in build("start", "noise", event=(2,)).policy(8, 20)
     assert "CD-20" in build("start", "data", data=build("data", "gaussians_8")).policy(8, 20)

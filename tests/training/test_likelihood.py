@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ebm_cli.chain import pilot
 from ebm_cli.cli import main
 
 TINY = "train data=gaussians_8 energy.width=16 trainer.batch_size=64 objective.steps=2 threads=1"
@@ -23,10 +24,33 @@ def test_log_z_by_replicas_agrees_with_quadrature(tmp_path: Path) -> None:
     assert [row["step"] for row in measured] == [20, 40]
     last = measured[-1]
     assert last["nll_lower"] < last["nll"] < last["nll_upper"] and last["nll_swap_rate_min"] > 0.25
-    assert last["nll_upper"] - last["nll"] == pytest.approx(2 * last["log_z_se"], rel=0.01)
+    width = last["tracked_log_z_upper"] - last["tracked_log_z_lower"]
+    assert last["nll_upper"] - last["nll_lower"] == pytest.approx(width, rel=0.01)
     assert main(["evaluate", f"run={run}", "metric=[log_z]", "threads=1", f"out={found}"]) == 0
     exact = json.loads((found / "metrics.json").read_text())["log_z"]["value"]
-    assert abs(last["log_z"] - exact) < 4 * last["log_z_se"]
+    # The bounds are two standard errors away.
+    assert abs(last["tracked_log_z"] - exact) < width
+
+
+def test_log_z_of_an_objective_and_by_replicas_are_two_curves(tmp_path: Path) -> None:
+    words = "objective=noise_contrastive trainer.track=replicas trainer.steps=10 trainer.checkpoint_every=10"
+    words = f"train experiment=null data=gaussians_8 energy.width=16 {words} threads=1"
+    assert main([*words.split(), f"out={tmp_path / 'run'}"]) == 0
+    rows = history(tmp_path / "run")
+    assert sum("log_z" in row for row in rows) == sum("tracked_log_z" in row for row in rows) == 1
+
+
+def test_a_refused_nll_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(pilot, "MAX_STEPS", 0)
+    words = "trainer.track=replicas trainer.steps=20 trainer.checkpoint_every=10"
+    assert main([*f"{TINY} {words}".split(), f"out={tmp_path / 'run'}"]) == 0
+    assert not any("nll" in row for row in history(tmp_path / "run"))
+    said = capsys.readouterr().err
+    assert (
+        said.count("annealing from the base does not reach the model") == said.count("step 10: nll has no value") == 1
+    )
 
 
 def test_nll_of_discrete_rows_is_exact_where_log_z_is_known(tmp_path: Path) -> None:
