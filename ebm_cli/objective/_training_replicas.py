@@ -63,6 +63,8 @@ class TrainingReplicas(nn.Module):
                 "objective.delay_steps=500 with a regularizer"
             )
         self.uses += 1
+        # The samplers of all training steps share the base that is fitted here, also in a run that was resumed.
+        configured.path.annealing_path(energy, configured.temperature)
         return with_ladder(configured, self.ladder, cast(PathKernel, configured.kernel))
 
     def resume(self, initial: InitialStates) -> ReplicaStates:

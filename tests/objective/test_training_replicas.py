@@ -13,6 +13,7 @@ from ebm_cli.cli import main
 from ebm_cli.data import Batch
 from ebm_cli.energy import frozen
 from ebm_cli.objective.contrastive import Contrastive
+from ebm_cli.path import _drawn_path
 from ebm_cli.run.folder import Run
 from ebm_cli.sampler import Sampler
 from tests.contract import build
@@ -112,6 +113,19 @@ def test_a_run_resumes_on_the_same_bits_with_its_replicas(tmp_path: Path) -> Non
     _, resumed = training(f"train resume={parts} trainer.steps=12", parts)
     for name in ("loss", "e_model", "swap_rate_min"):
         assert [row[name] for row in resumed] == [row[name] for row in history], name
+
+
+def test_a_resumed_run_fits_the_base_of_its_path_once(rng: torch.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, energy, fits = rows(rng), two_modes(), []
+    before, resumed = (objective(sampler_of("tempering", x)) for _ in range(2))
+    with frozen(energy):
+        before(energy, Batch(x[:CHAINS]), rng)
+        resumed.load_state_dict(before.state_dict())
+        fit_base = _drawn_path.fit_base
+        monkeypatch.setattr(_drawn_path, "fit_base", lambda *given: (fits.append(given), fit_base(*given))[1])
+        for _ in range(3):
+            resumed(energy, Batch(x[:CHAINS]), rng)
+    assert len(fits) == 1
 
 
 def test_steps_follow_the_acceptance_between_pilot_runs(rng: torch.Generator) -> None:
