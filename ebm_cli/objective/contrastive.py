@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ebm_cli import check
 from ebm_cli.chain.loop import run_chains
-from ebm_cli.data import DISCRETE, Batch, _angles
+from ebm_cli.data import Batch, _angles
 from ebm_cli.energy import evaluation_mode, space_of
 from ebm_cli.objective import Objective, Outcome, temperature_of
 from ebm_cli.objective._training_replicas import TrainingReplicas
@@ -120,5 +120,3 @@ def check_chains(steps: int, sampler: Sampler) -> None:
     if isinstance(path, DrawnPath) and path.has_anchors:
         trained = "they lead through a trained model"
         raise check.InputError(f"sampler cannot follow path=levels or path=runs in training: {trained}. Type path=base")
-    if isinstance(path, DrawnPath) and path.is_automatic and path.spaces == DISCRETE:
-        raise check.InputError("sampler cannot follow path=rates in training yet. Leave path out, or type path=hot")

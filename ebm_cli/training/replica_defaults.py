@@ -6,14 +6,17 @@ from typing import Any
 
 from ebm_cli.assembly.build import node_of
 from ebm_cli.assembly.permission import Config
-from ebm_cli.chain.path_kernels import path_hmc
+from ebm_cli.chain.path_kernels import DISCRETE_PILOT_KERNEL, path_hmc
 from ebm_cli.run.folder import Run
 from ebm_cli.run.terminal import Terminal
 
-TEMPERING, BASE_PATH = "ebm_cli.sampler.tempering.Tempering", "ebm_cli.path.base.BasePath"
+TEMPERING = "ebm_cli.sampler.tempering.Tempering"
 REPLAY = "ebm_cli.start.replay.Replay"
-# Short trajectories. A pilot run finds their step.
-KERNEL = path_hmc(0.3, 4)
+# The kernel of each path whose places a pilot run finds; it also finds the kernel's step. Trajectories are short.
+KERNELS = {
+    "ebm_cli.path.base.BasePath": path_hmc(0.3, 4),
+    "ebm_cli.path.rates.RatesPath": DISCRETE_PILOT_KERNEL,
+}
 
 
 def with_replica_defaults(config: Config, run: Run, terminal: Terminal) -> Config:
@@ -31,9 +34,8 @@ def with_replica_defaults(config: Config, run: Run, terminal: Terminal) -> Confi
     if not values:
         return config
     terminal.say(f"sampler: a pilot run finds the replicas{own_values(values, typed)}")
-    if "sampler.kernel" not in typed:
-        values |= {f"sampler.kernel.{key}": value for key, value in node_of(KERNEL).items()}
     changed = copy.deepcopy(config)
+    changed["sampler"]["kernel"] = suitable_kernel(config, typed)
     for key, value in values.items():
         if key not in typed:
             *groups_of_key, name = key.split(".")
@@ -60,13 +62,20 @@ def suitable_values(config: Config, typed: set[str]) -> dict[str, Any]:
     return values | ({"start.size": chains, "start.restart": 0.0} if start.get("_target_") == REPLAY else {})
 
 
+def suitable_kernel(config: Config, typed: set[str]) -> Config:
+    """Return the node of the path's kernel with its keys that are on the line; a kernel chosen there stays."""
+    given, node = config["sampler"]["kernel"], node_of(KERNELS[config["path"]["_target_"]])
+    own = {key.removeprefix("sampler.kernel.") for key in typed if key.startswith("sampler.kernel")}
+    return node | {key: given[key] for key in own} if own <= set(node) else given
+
+
 def own_values(values: dict[str, Any], typed: set[str]) -> str:
     """Describe the values of keys that are not on the line, for the end of a message."""
     return "".join(f", {key} {value}" for key, value in values.items() if key not in typed)
 
 
 def finds_places(config: Config) -> bool:
-    """Return True if chains of training move along a path from a fitted density whose places are automatic."""
+    """Return True if chains of training move along a path from exact draws whose places are automatic."""
     path = config.get("path") or {}
-    is_along_base = (config.get("sampler") or {}).get("_target_") == TEMPERING and path.get("_target_") == BASE_PATH
-    return is_along_base and path.get("betas") == "auto" and "steps" in (config.get("objective") or {})
+    is_along = (config.get("sampler") or {}).get("_target_") == TEMPERING and path.get("_target_") in KERNELS
+    return is_along and path.get("betas") == "auto" and "steps" in (config.get("objective") or {})

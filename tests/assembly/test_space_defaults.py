@@ -60,7 +60,7 @@ def test_replica_exchange_on_discrete_states_takes_a_kernel_for_them(kernel: lis
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (["path=rates"], "sampler cannot follow path=rates in training yet"),
+        (["path=rates", "sampler.kernel.leapfrog_steps=3"], "sampler.kernel"),
         (["trainer.track=replicas"], "trainer.track=replicas needs continuous states"),
     ],
 )

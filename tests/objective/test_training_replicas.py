@@ -11,6 +11,7 @@ from torch import nn
 from ebm_cli.chain.pilot import Ladder
 from ebm_cli.cli import main
 from ebm_cli.data import Batch
+from ebm_cli.data._sites import Sites
 from ebm_cli.energy import frozen
 from ebm_cli.objective.contrastive import Contrastive
 from ebm_cli.path import _drawn_path
@@ -47,8 +48,8 @@ def sampler_of(name: str, x: torch.Tensor, renew_every: int = 10) -> Sampler:
     return build("sampler", "tempering", {"kernel": kernel}, path=path)
 
 
-def objective(sampler: Sampler) -> Contrastive:
-    start = build("start", "replay", {"size": CHAINS, "restart": 0.0}, event=(2,))
+def objective(sampler: Sampler, event: tuple[int, ...] = (2,)) -> Contrastive:
+    start = build("start", "replay", {"size": CHAINS, "restart": 0.0}, event=event)
     words = {"steps": 1, "chains": CHAINS}
     return build("objective", "contrastive", words, sampler=sampler, start=start, engine="eager")
 
@@ -58,17 +59,41 @@ def test_only_chains_along_a_path_reach_the_models_shares_of_far_modes(
     name: str, mixes: bool, rng: torch.Generator
 ) -> None:
     energy, x = two_modes(), rows(rng)
-    loss = objective(sampler_of(name, x))
+    assert reaches_share(HEAVY, objective(sampler_of(name, x)), energy, x, rng) == mixes
+
+
+@pytest.mark.parametrize(
+    ("kernel", "along"), [("discrete_langevin", True), ("gibbs_with_gradients", True), ("gibbs", False)]
+)
+def test_only_chains_along_rates_reach_the_models_shares_of_spins_that_agree(
+    kernel: str, along: bool, rng: torch.Generator
+) -> None:
+    energy = build("energy", "ising", {"coupling": 1.0, "field": 0.07}, event=(3, 3))
+    states = Sites("spin", (3, 3)).all_states(torch.device("cpu"), torch.float32)
+    p = (-energy(states).detach().double()).softmax(0)
+    x = torch.where(torch.rand(400, 3, 3, generator=rng) < 0.95, 1.0, -1.0)
+    x[::2] *= -1
+    sampler = build("sampler", kernel)
+    if along:
+        path = build("path", "rates", {"renew_every": 50}, data=Batch(x))
+        sampler = build("sampler", "tempering", {"kernel": sampler}, path=path)
+    share = float(p[states.flatten(1).sum(1) > 0].sum())
+    assert reaches_share(share, objective(sampler, (3, 3)), energy, x, rng) == along
+
+
+def reaches_share(share: float, loss: Contrastive, energy: nn.Module, x: torch.Tensor, rng: torch.Generator) -> bool:
+    """Return True if chains that start at the rows come to this share of states with a positive (first) sum."""
     shares = []
     with frozen(energy):
         for _ in range(120):
             states = loss(energy, Batch(x[:CHAINS]), rng).x_model
             assert states is not None
-            shares.append(float((states[:, 0] > 0).double().mean()))
+            signs = states[:, 0] if states.ndim == 2 else states.flatten(1).sum(1)
+            shares.append(float((signs > 0).double().mean()))
     # Blocks of 20 training steps are about independent: one round trip takes less.
     last = torch.tensor(shares[-100:]).view(5, 20).mean(1)
-    error = max(float(last.std()) / 5**0.5, (HEAVY * (1 - HEAVY) / (CHAINS * 5)) ** 0.5)
-    assert (abs(float(last.mean()) - HEAVY) < 4 * error) == mixes
+    error = max(float(last.std()) / 5**0.5, (share * (1 - share) / (CHAINS * 5)) ** 0.5)
+    return abs(float(last.mean()) - share) < 4 * error
 
 
 def test_replicas_continue_and_swaps_alternate_across_training_steps(rng: torch.Generator) -> None:
