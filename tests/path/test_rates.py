@@ -78,7 +78,7 @@ def test_conditionals_between_base_and_model_are_those_of_its_energy(
 def test_replica_exchange_keeps_the_distribution_of_all_states(
     path: str, kernel: Sampler, model: str, rng: torch.Generator
 ) -> None:
-    energy, T, chains = MODELS[model]().requires_grad_(False), 0.9, 5_000
+    energy, T, chains = MODELS[model]().requires_grad_(False), 0.9, 20_000
     if offers(energy, HiddenUnits):
         energy.set_temperature(T)
     sites, _ = sites_and_states(energy)
