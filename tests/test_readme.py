@@ -23,11 +23,11 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 def shortened(words: list[str]) -> list[str]:
-    """Return a command with a tenth of the training steps, shorter chains of that model, and a coarser grid."""
+    """Return a command with a tenth of the training steps, shorter chains, and a coarser grid."""
     if words[0] == "train":
         return [*words, "trainer.steps=300"]
-    if words[:2] == ["sample", "run=moons"]:
-        return [*words, "steps=600"]
+    if words[0] == "sample":
+        return [*words, "steps=300"]
     return [*words, "metric.distance_to_truth.resolution=200"] if "metric=[distance_to_truth]" in words else words
 
 

@@ -23,7 +23,7 @@ from ebm_cli.energy._capabilities import HiddenUnits, offers
 from ebm_cli.energy._composition import TrainedComponent
 from ebm_cli.objective import Objective, check_compatible
 from ebm_cli.run import shipped
-from ebm_cli.run.machine import Machine
+from ebm_cli.run.machine import Machine, default_device
 from ebm_cli.run.sampled import SampledRun
 from ebm_cli.sampler import compilable_kernel
 
@@ -48,8 +48,7 @@ def assemble(config: Config, machine: Machine, record: DataRecord | None = None)
     inside `machine.activate()`. Raises InputError with all that is wrong.
     """
     assembly = Assembly(config, machine, record)
-    # torch's device context makes every call slower. Therefore it ends when all components are built.
-    with torch.device(machine.device):
+    with default_device(machine.device):
         assembly.build()
         assembly.check_together()
     assembly.problems.finish()

@@ -1,6 +1,5 @@
 """log Z of a trained energy with the default settings, for use in other computations."""
 
-import torch
 from torch import nn
 
 from ebm_cli import partition
@@ -11,6 +10,7 @@ from ebm_cli.estimate import Estimate, refused
 from ebm_cli.partition import Budget, Integrand
 from ebm_cli.partition.closed_form import closed_form_log_z
 from ebm_cli.partition.settings import DEFAULT_SETTINGS
+from ebm_cli.run.machine import default_device
 
 # The seed is fixed, because the log Z of an energy must not depend on the run that uses it.
 SEED = 0
@@ -30,7 +30,7 @@ def log_z_of(
     integrand = Integrand.from_data(energy, temperature, event, rows, noise, SEED)
     try:
         # Grids belong on the CPU. While parts are built, the default device would put half of their tensors elsewhere.
-        with torch.device("cpu"):
+        with default_device("cpu"):
             return partition.log_z(integrand, DEFAULT_SETTINGS, Budget(budget, target)).estimate
     except InputError as error:
         return refused(str(error), "nats")

@@ -12,6 +12,7 @@ from ebm_cli.check import InputError
 from ebm_cli.data import _angles
 from ebm_cli.data._sites import Sites
 from ebm_cli.energy import DISCRETE, NO_GRADIENT, SMOOTH, frozen, space_of
+from ebm_cli.run.machine import default_device
 
 # Minimum number of states. It is small because energies may be large networks.
 MIN_STATES = 5
@@ -44,7 +45,7 @@ def try_energy(energy: nn.Module, event: tuple[int, ...], needs_gradient: bool =
 def random_states(n: int, event: tuple[int, ...], space: str) -> Float[Tensor, "n *event"]:
     """Return normal noise, or uniform values of discrete sites, on the default device and of the default type."""
     rng = torch.Generator().manual_seed(0)
-    with torch.device("cpu"):
+    with default_device("cpu"):
         x = (
             Sites(space, event).uniform(n, rng, torch.get_default_dtype())
             if space in DISCRETE

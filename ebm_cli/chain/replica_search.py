@@ -17,6 +17,7 @@ from ebm_cli.data import DISCRETE
 from ebm_cli.energy import frozen, space_of
 from ebm_cli.path._base_distribution import BaseDistribution
 from ebm_cli.path._drawn_path import DrawnPath
+from ebm_cli.run.machine import default_device
 from ebm_cli.sampler import Sampler
 from ebm_cli.sampler.tempering import Tempering
 
@@ -66,7 +67,7 @@ def find_replicas(
     if kernel is None:
         kernel = DISCRETE_PILOT_KERNEL if space_of(energy) in DISCRETE else PILOT_KERNEL
     path = given.with_candidates(energy)
-    with frozen(energy), torch.no_grad(), torch.device("cpu"):
+    with frozen(energy), torch.no_grad(), default_device("cpu"):
         annealing = path.annealing_path(energy, sampler.temperature)
         charged = counted(annealing, Budget(budget))
         pilot, states = run_pilot(charged, kernel, min(max(chains, MIN_POPULATION), MAX_POPULATION), rng)

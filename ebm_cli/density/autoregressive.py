@@ -11,6 +11,7 @@ from ebm_cli import rng
 from ebm_cli.density.bernoulli import independent
 from ebm_cli.density.discrete_rows import DiscreteFitData, indicators
 from ebm_cli.density.early_stop import Plan, best_average
+from ebm_cli.run.machine import default_device
 
 HIDDEN = 300
 DROPOUT = 0.5
@@ -93,7 +94,7 @@ def fit(data: DiscreteFitData, stop: Callable[[], bool]) -> Autoregressive:
     def batch() -> Tensor:
         return rows[torch.randint(len(rows), (min(BATCH_SIZE, len(rows)),), generator=generator)]
 
-    with rng.seeded_layers(data.seed, "baseline/autoregressive"), torch.device("cpu"):
+    with rng.seeded_layers(data.seed, "baseline/autoregressive"), default_device("cpu"):
         network = MaskedNetwork(independent(data.fit, data.sites, 1.0).log_p[0]).float()
         best = best_average(network, lambda net, x: net(x), batch, checked, PLAN, stop)
     assert isinstance(best, MaskedNetwork)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ebm_cli import rng
 from ebm_cli.density.early_stop import Plan, best_average
 from ebm_cli.density.fit_data import FitData, largest_variance
+from ebm_cli.run.machine import default_device
 
 TRANSFORMS, HIDDEN, BINS = 3, (256, 256), 8
 BATCH_SIZE = 128
@@ -70,7 +71,7 @@ def build_network(data: FitData) -> nn.Module:
     """Return zuko's flow for rows of this size, on the CPU in single precision."""
     import zuko
 
-    with torch.device("cpu"):
+    with default_device("cpu"):
         return zuko.flows.NSF(
             data.size,
             transforms=TRANSFORMS,

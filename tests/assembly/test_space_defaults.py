@@ -73,7 +73,9 @@ def test_what_training_cannot_do_on_discrete_states_is_refused_in_one_line(
 
 
 @pytest.mark.usefixtures("here")
-@pytest.mark.parametrize("words", ["energy=double_well sampler.kernel=nuts", "energy=ising event=[2,3]"])
+@pytest.mark.parametrize(
+    "words", ["energy=double_well sampler.kernel=nuts path.replicas=2", "energy=ising event=[2,3]"]
+)
 def test_long_runs_of_samplers_without_fixed_steps_are_eager(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The class of replica exchange has fixed steps, but not with every kernel."""
     monkeypatch.setattr("ebm_cli.chain.engine.MIN_STEPS_TO_COMPILE", 10)

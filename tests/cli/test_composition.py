@@ -94,10 +94,10 @@ OPTIONS = {
 @pytest.mark.parametrize("name", OPTIONS)
 def test_samples_have_the_composed_density(name: str, runs: Path) -> None:
     words = [f"energy={name}", "energy.runs=[../runs/a,../runs/b]", *OPTIONS[name], *KERNEL]
-    assert main(["sample", *words, "chains=8000", "steps=300", "burn_in=100", "thin=150", "out=drawn"]) == 0
+    assert main(["sample", *words, "chains=5000", "steps=300", "burn_in=100", "thin=150", "out=drawn"]) == 0
     # Two draws per chain. Between them the chain tries about ninety jumps.
     x = chain_file.read(Path("drawn/chains.nc")).x.reshape(-1, 2)
-    edges, n = np.linspace(-4, 4, 13), len(x)
+    edges, n = np.linspace(-4, 4, 10), len(x)
     log_f = exact(name, runs)
     p = cell_masses(log_f, edges)
     # The mass outside the box is one more cell.
@@ -155,7 +155,7 @@ def test_a_composition_can_be_trained_on_and_opened_again(runs: Path) -> None:
     x = torch.zeros(1, 2)
     before = composed("energy=product", f"energy.runs=[{runs / 'a'},{runs / 'b'}]").energy(x)
     assert not torch.equal(loaded.energy(x), before)
-    assert main(["sample", "run=tuned", "checkpoint='2'", *SHORT, "out=drawn"]) == 0
+    assert main(["sample", "run=tuned", "checkpoint='2'", "sampler=of_run", *SHORT, "out=drawn"]) == 0
 
 
 def broken_config(run: Path) -> None:

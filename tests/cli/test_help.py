@@ -152,7 +152,7 @@ def test_choices_prints_a_line_with_a_summary_for_each_option(group, capsys):
 def test_a_hint_is_one_line_and_works_when_typed(line, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tiny = ["chains=2", "steps=4", "thin=1", f"burn_in={100 if 'adapt' in line else 0}"]
-    tiny = tiny if "energy" in line else []
+    tiny = [] if line.split()[0] in ("choices", "help") else tiny
     assert main([*line.split(), *tiny]) == 2
     (error,) = capsys.readouterr().err.splitlines()
     hint = re.findall(r"did you mean '([^']+)'", error)[0]

@@ -76,7 +76,8 @@ def test_train_sample_evaluate_diagnose_leave_the_promised_files(capsys):
     assert np.load(sampled / "samples.npy").shape == (8, 2)
     metrics = json.loads((sampled / "metrics.json").read_text())
     assert set(metrics) >= {"mean", "std", "energy", "acceptance", "ess_bulk_min", "r_hat_max", "mixing"}
-    assert main(["evaluate", f"run={trained}", "samples=50", "steps=5", "metric=[distance_to_truth,mmd]"]) == 0
+    metrics = ["metric=[distance_to_truth,mmd]", "metric.distance_to_truth.resolution=100"]
+    assert main(["evaluate", f"run={trained}", "samples=50", "steps=5", *metrics]) == 0
     of_chains = {"mixing", "barrier", "swap_rate_min", "round_trips", "round_trip_rate", "chains_without_round_trip"}
     tuned = {"betas", "step_factors"}
     assert set(json.loads((last_line(capsys) / "metrics.json").read_text())) == {"kl", "tv", "mmd"} | of_chains | tuned

@@ -381,10 +381,11 @@ def test_wrong_input_ends_in_exit_code_2_and_a_short_message(words, expected, tm
 def test_a_folder_of_pictures_trains_and_comes_back_as_pictures(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     Path("pictures").mkdir()
-    folder_of(200, Path("pictures"))
+    folder_of(40, Path("pictures"))
     words = ["data=images", "data.path=pictures", "data.size=16"]
     assert main(["train", *words, *TINY, "trainer.steps=3", "out=run"]) == 0
-    assert main(["sample", "run=run", "start=data", "chains=6", "steps=2", "burn_in=0", "thin=1", "out=drawn"]) == 0
+    short = ["sampler=of_run", "chains=6", "steps=2", "burn_in=0", "thin=1"]
+    assert main(["sample", "run=run", "start=data", *short, "out=drawn"]) == 0
     files = sorted(Path("drawn/samples").iterdir())
     assert [file.name for file in files] == [f"{i:04d}.png" for i in range(6)]
     states = torch.from_numpy(np.load("drawn/samples.npy"))

@@ -15,7 +15,7 @@ from ebm_cli.energy.xy import XY
 pytestmark = pytest.mark.usefixtures("float64")
 
 
-def grid(d: int, points: int = 48) -> torch.Tensor:
+def grid(d: int, points: int = 24) -> torch.Tensor:
     axis = 2 * math.pi * torch.arange(points) / points - math.pi
     return torch.stack(torch.meshgrid(*[axis] * d, indexing="ij"), -1).view(-1, d)
 

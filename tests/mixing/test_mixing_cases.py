@@ -6,6 +6,7 @@ No unmixed set may be accepted, and at most one mixed set may be rejected.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -195,24 +196,36 @@ def mixing(context: ChainContext) -> Estimate:
     return assess_mixing(context, seed=0).estimate
 
 
+@cache
+def made(name: str) -> ChainContext:
+    """The set of this name for seed 0, made once."""
+    return (BROKEN | HEALTHY)[name](0)
+
+
+@cache
+def judged(name: str) -> Estimate:
+    """The verdict on that set, found once."""
+    return mixing(made(name))
+
+
 def test_there_are_thirty_sets() -> None:
     assert len(BROKEN) + len(HEALTHY) == 30
 
 
-def decides(judge: Callable[[ChainContext], Estimate]) -> bool:
-    """Return True if a judge accepts no unmixed set and rejects at most one mixed set, each by its own evidence."""
-    accepted = [name for name in BROKEN if judge(BROKEN[name](0)).verdict == "ok"]
-    rejected = {name: found.reason for name in HEALTHY if (found := judge(HEALTHY[name](0))).verdict != "ok"}
+def decides(judge: Callable[[str], Estimate]) -> bool:
+    """Return True if a judge of named sets accepts no unmixed set and rejects at most one mixed set."""
+    accepted = [name for name in BROKEN if judge(name).verdict == "ok"]
+    rejected = {name: found.reason for name in HEALTHY if (found := judge(name)).verdict != "ok"}
     return not accepted and len(rejected) <= 1
 
 
 def test_no_unmixed_set_is_accepted_and_at_most_one_mixed_set_is_rejected() -> None:
-    assert decides(mixing)
+    assert decides(judged)
 
 
 @pytest.mark.parametrize("constant", [refused("not mixed: always"), Estimate(1.0)], ids=["refuses", "accepts"])
 def test_a_judge_with_one_answer_for_all_sets_fails(constant: Estimate) -> None:
-    assert not decides(lambda context: constant)
+    assert not decides(lambda name: constant)
 
 
 # What the reason of each unmixed set must name, so that none is rejected for another reason.
@@ -231,11 +244,11 @@ EVIDENCE = {
 
 @pytest.mark.parametrize("name", EVIDENCE)
 def test_the_reason_names_what_is_wrong_with_the_set(name: str) -> None:
-    assert EVIDENCE[name] in mixing(BROKEN[name](0)).reason
+    assert EVIDENCE[name] in judged(name).reason
 
 
 def test_heavy_tails_mix_and_their_moments_are_under_caution() -> None:
-    rows = moments(HEALTHY["Cauchy"](0).chains, [])
+    rows = moments(made("Cauchy").chains, [])
     for name in ("mean", "std"):
         assert rows[name].verdict == "caution" and "heavy tails" in rows[name].reason
 
@@ -260,7 +273,7 @@ def test_many_coordinates_raise_no_false_alarm() -> None:
 
 
 def test_an_array_of_unknown_origin_says_that_it_may_lack_a_mode() -> None:
-    assert "unknown" in mixing(HEALTHY["iid"](0)).reason
+    assert "unknown" in judged("iid").reason
 
 
 def test_a_start_much_wider_than_the_chains_needs_no_probes() -> None:

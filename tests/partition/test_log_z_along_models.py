@@ -17,7 +17,7 @@ def test_log_z_along_checkpoints_is_within_its_errors_and_bounds() -> None:
     rng = torch.Generator().manual_seed(0)
     x = torch.where(torch.rand(400, 1, generator=rng) < 0.25, -3.0, 3.0) + 0.4 * torch.randn(400, 1, generator=rng)
     integrand = Integrand(LAST, 1.0, (1,), x, 0)
-    found = log_z(integrand, settings(method="auto", steps=400), Budget(), path).estimate
+    found = log_z(integrand, settings(method="auto", steps=200), Budget(), path).estimate
     assert found.value is not None and abs(found.value - 3.0) < 4 * found.se < 0.6
     assert found.lower < 3.0 < found.upper and "multistate estimate" in found.reason
 

@@ -122,7 +122,7 @@ def test_log_z_along_the_path_holds_the_sum_over_all_states(method: str, model: 
         exact = float((-energy(x)).logsumexp(0))
     integrand = Integrand(energy, 1.0, tuple(energy.event), drawn_rows(model, 200, rng), 0)
     settings = DEFAULT_SETTINGS.__class__(**(vars(DEFAULT_SETTINGS) | {"method": method, "temperatures": 50}))
-    found = log_z(integrand, settings, Budget(400_000, None)).estimate
+    found = log_z(integrand, settings, Budget(100_000, None)).estimate
     assert found.verdict != "refused" and found.lower is not None and found.upper is not None
     slack = 2 * max(found.upper - found.lower, 0.01)
     assert found.lower - slack < exact < found.upper + slack

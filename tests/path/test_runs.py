@@ -44,16 +44,15 @@ def rows(n: int) -> Batch:
 
 
 def test_chains_in_one_mode_find_the_weights_of_both_and_log_z() -> None:
-    n = 24
+    n = 48
     path = build("path", "runs", {"base": "gaussian"}, data=rows(400), run=RUN)
     found = find_replicas(build("sampler", "tempering", path=path), LAST, n, torch.Generator().manual_seed(1))
     assert found is not None
     sampler = with_ladder(found.sampler, found.ladder)
-    done = run_chains(
-        sampler, LAST, torch.full((n, 1), 3.0), 400, torch.Generator().manual_seed(2), burn_in=100, thin=2
-    )
+    done = run_chains(sampler, LAST, torch.full((n, 1), 3.0), 200, torch.Generator().manual_seed(2), burn_in=40, thin=2)
     each = (done.x[..., 0] < 0).double().mean(0)
-    assert abs(float(each.mean()) - WEIGHT) < 4 * float(each.std()) / n**0.5 and float(each.std()) < 0.1
+    error = float(each.std()) / n**0.5
+    assert abs(float(each.mean()) - WEIGHT) < 4 * error < 0.08
     log_z = log_z_row(done, LAST, Estimate(1.0))["log_z"]
     assert abs(log_z.value - 3.0) < 4 * log_z.se and log_z.lower < 3.0 < log_z.upper
     assert done.replicas is not None

@@ -25,9 +25,9 @@ class Cubic(nn.Module):
         return v @ v.new_tensor([0.3, -0.8, 0.5, 0.2]) + 1.5 * v[:, 0] * v[:, 1] * v[:, 3] - v[:, 1] * v[:, 2]
 
 
-def rbm() -> RBM:
+def rbm(visible: int = 5, hidden: int = 3) -> RBM:
     """A machine with weights of about 1."""
-    energy, rng = RBM(3, True, False, (5,), None), torch.Generator().manual_seed(1)
+    energy, rng = RBM(hidden, True, False, (visible,), None), torch.Generator().manual_seed(1)
     for p in energy.parameters():
         p.data.copy_(torch.randn(p.shape, generator=rng, dtype=p.dtype))
     return energy
@@ -42,8 +42,8 @@ def dbm() -> DBM:
 
 
 def joint_rbm() -> nn.Module:
-    """The joint energy of such a machine's 5 visible and 3 hidden units."""
-    return rbm().joint()
+    """The joint energy of 3 visible and 2 hidden units of such a machine."""
+    return rbm(3, 2).joint()
 
 
 MODELS: dict[str, Callable[[], nn.Module]] = {
@@ -90,8 +90,8 @@ def step_counts(sampler: Sampler, energy: nn.Module, each: int, rng: torch.Gener
     with torch.no_grad():
         state = sampler.init(energy, x.repeat_interleave(each, 0), rng)
         state, _ = sampler.step(energy, state, rng)
-    numbers = state_numbers(sites, state.x).view(len(x), each)
-    return torch.stack([torch.bincount(row, minlength=len(x)) for row in numbers]).double()
+    pairs = torch.arange(len(x)).repeat_interleave(each) * len(x) + state_numbers(sites, state.x)
+    return torch.bincount(pairs, minlength=len(x) ** 2).view(len(x), len(x)).double()
 
 
 def single_site_matrix(energy: nn.Module, site: int, temperature: float) -> Tensor:

@@ -15,7 +15,7 @@ SPACES = {"ising": "spin", "potts": "categorical", "rbm": "binary", "cubic": "bi
 NAMES = sorted({name for space in SPACES.values() for name in samplers(space)} - {"tempering"})
 EVERY = pytest.mark.parametrize("name", NAMES)
 MODEL = pytest.mark.parametrize("model", list(MODELS))
-CHAINS = 100_000
+CHAINS = 30_000
 # The default step is for a binary site, whose values are half as far apart as those of a spin.
 MODERATE = {"discrete_langevin": {"step_size": 1.0}}
 

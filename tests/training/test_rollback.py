@@ -71,7 +71,8 @@ def test_with_rollback_a_provoked_run_ends_trained(provoked: str, capsys: pytest
     assert all(np.isfinite(row["loss"]) for row in logged if "loss" in row)
     config = yaml.safe_load(Path("run/config.yaml").read_text())
     assert config["optimizer"]["lr"] == done[-1]["lr"] and config["sampler"]["step_size"] == done[-1]["step_size"]
-    assert main(["sample", "run=run", "chains=8", "steps=40", "burn_in=0", "thin=4", "out=s"]) == 0
+    words = ["sampler=of_run", "chains=8", "steps=40", "burn_in=0", "thin=4"]
+    assert main(["sample", "run=run", *words, "out=s"]) == 0
 
 
 def test_rollbacks_stop_at_their_maximum_number(capsys: pytest.CaptureFixture[str]) -> None:

@@ -120,7 +120,14 @@ def test_what_does_not_work_on_angles_is_named(
 
 
 def test_training_on_angles_reaches_the_density_of_the_data(here: Path, capsys: pytest.CaptureFixture) -> None:
-    words = ["data=angles", "trainer.steps=250", "trainer.batch_size=256", "energy.width=32", "optimizer.lr=0.02"]
+    words = [
+        "data=angles",
+        "data.n=4000",
+        "trainer.steps=250",
+        "trainer.batch_size=256",
+        "energy.width=32",
+        "optimizer.lr=0.02",
+    ]
     assert main(["train", *words, *QUICK, "out=run"]) == 0
     assert main(["evaluate", "run=run", "samples=200", "steps=300", "burn_in=100", *QUICK, "out=e"]) == 0
     found = rows(here, "e")
