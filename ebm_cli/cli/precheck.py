@@ -108,7 +108,8 @@ def verb_checks(job: Job) -> Iterator[tuple[str, Callable[[], object]]]:
 
         yield "", partial(Tuning.from_config, config)
     if job.verb == "evaluate":
-        yield "", partial(count_or_auto, "steps", config["steps"])
+        for key in ("chains", "steps"):
+            yield "", partial(count_or_auto, key, config[key])
         yield "", partial(count_or_auto, "burn_in", config["burn_in"], minimum=0)
         for key, bound in (("budget", count), ("target", positive), ("temperature", non_negative)):
             if config[key] is not None:
