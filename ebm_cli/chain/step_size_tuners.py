@@ -151,7 +151,7 @@ def make_tuner(sampler: Sampler, energy: nn.Module, tuning: Tuning) -> BiasTuner
 
 def mean_gradients(gradients: Tensor | int) -> float:
     """Return the mean number of evaluations of a step over chains."""
-    return float(gradients.mean()) if isinstance(gradients, Tensor) else float(gradients)
+    return float(gradients.double().mean()) if isinstance(gradients, Tensor) else float(gradients)
 
 
 def mean_acceptance(state: Any, info: Info) -> Float[np.ndarray, " K"]:

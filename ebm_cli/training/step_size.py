@@ -19,6 +19,7 @@ from ebm_cli.data import Data
 from ebm_cli.density import mixture
 from ebm_cli.density.fit_data import FitData, make_fit_data
 from ebm_cli.density.normals import Density
+from ebm_cli.energy import DISCRETE, space_of
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.estimate import show
 from ebm_cli.objective import ProvidesStart
@@ -54,7 +55,8 @@ def fit_step_size(parts: Parts, config: Config, run: Run, terminal: Terminal) ->
     sampler.step_size. adapt=step always finds a step size, and adapt=none never. The kernel is tuned in a burn-in on an
     energy that is fitted to the data, because the network is not trained yet. Unless objective.steps is typed, k steps
     become k·g/g' steps, where g and g' are the gradients per step of the old and the new kernel. Both values are
-    printed and written to config.yaml. Replica exchange whose places training finds, also finds its steps there.
+    printed and written to config.yaml. Kernels of discrete states keep their step. Replica exchange whose places
+    training finds, also finds its steps there.
     """
     adapt, typed = config.get("adapt", "none"), set(config["made"]["chosen"])
     replaced = config.get("replaced")
@@ -64,8 +66,8 @@ def fit_step_size(parts: Parts, config: Config, run: Run, terminal: Terminal) ->
     generator = rng.generator(config["seed"], "step size", parts.machine.device)
     energy = stand_in_energy(parts, parts.data)
     x = parts.data.sample(N_CHAINS, generator).x
-    sampler, origin = parts.sampler, "as typed"
-    if not typed & STEP_KEYS:
+    sampler, origin = parts.sampler, "as typed" if typed & STEP_KEYS else "the default"
+    if not typed & STEP_KEYS and can_be_tuned(sampler):
         tuning = dataclasses.replace(Tuning.from_config(config), adapt="step")
         sampler, origin = tune(sampler, tuning, energy, x, generator), "found on a density fitted to the data"
     parts = parts.with_sampler(sampler)
@@ -74,7 +76,8 @@ def fit_step_size(parts: Parts, config: Config, run: Run, terminal: Terminal) ->
     stored["sampler"] |= tuned
     if isinstance(sampler, Tempering):
         stored["path"] |= {sampler.path.schedule_key: getattr(sampler.path, sampler.path.schedule_key)}
-    message = f"sampler: {', '.join(f'{key} {show(value)}' for key, value in tuned.items())}, {origin}"
+    shown = [f"{key} {show(value)}" for key, value in tuned.items() if value is not None]
+    found = [f"{', '.join(shown)}, {origin}"] if shown else []
     steps = None if replaced is None else replaced.get("steps")
     if replaced is not None and steps is not None and "objective.steps" not in typed:
         own = make(replaced["sampler"], path=make(config["path"], data=None))
@@ -82,15 +85,21 @@ def fit_step_size(parts: Parts, config: Config, run: Run, terminal: Terminal) ->
         scaled = max(1, round(steps * before / gradients_per_step(sampler, energy, x, generator)))
         parts.set_chain_steps(scaled)
         stored["objective"] |= {"steps": scaled}
-        message += f"; objective.steps {scaled}, about as many gradients as {steps} of the recipe's sampler"
+        found += [f"objective.steps {scaled}, about as many gradients as {steps} of the recipe's sampler"]
     run.write_config(stored)
-    terminal.say(message)
+    if found:
+        terminal.say(f"sampler: {'; '.join(found)}")
     return parts
 
 
 def stand_in_energy(parts: Parts, data: Data) -> nn.Module:
-    """Return an energy with about the curvatures of the trained model."""
+    """Return an energy with about the curvatures of the trained model; for discrete states the model itself.
+
+    The cost of a step on discrete states depends on what the model knows of its sites.
+    """
     T = parts.sampler.temperature
+    if space_of(parts.energy) in DISCRETE:
+        return parts.energy
     if isinstance(parts.objective, ProvidesStart):
         # The coordinates of such chains are scaled to their noise level.
         return Quadratic(T, parts.event)

@@ -132,6 +132,22 @@ def test_a_sampler_that_replaces_the_recipes_is_tuned_printed_and_stored(tmp_pat
     assert "found on a density fitted to the data; objective.steps 1, about as many gradients as 5" in printed
 
 
+@pytest.mark.parametrize(
+    ("words", "printed"),
+    [
+        (["sampler=discrete_langevin"], "sampler: step_size 0.2, the default; objective.steps 4, about"),
+        (["path=rates", "path.betas=[1,0.5,0]"], "sampler: objective.steps 1, about"),
+    ],
+)
+def test_a_sampler_that_replaces_that_of_discrete_states_costs_as_much(
+    words: list[str], printed: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    short = ["start.size=64", "trainer.batch_size=32", "trainer.steps=3", "energy.hidden=8", f"out={tmp_path / 'run'}"]
+    assert main(["train", "experiment=digits_binary", *short, *words]) == 0
+    # A Gibbs sweep of a Boltzmann machine costs two evaluations, a Langevin step one.
+    assert printed in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("quick_search")
 def test_typed_values_are_not_changed(tmp_path: Path) -> None:
     words = ["experiment=two_moons", "sampler=hmc", "sampler.step_size=0.03", "objective.steps=2"]
