@@ -28,6 +28,7 @@ from ebm_cli.chain.chains import Chains
 from ebm_cli.chain.quantities import bulk_ess, quantities, rank_r_hat, statistic_per_quantity
 from ebm_cli.chain.screening import ScreeningResult, screen
 from ebm_cli.chain.superchains import NestedRHat, nested_r_hats
+from ebm_cli.chain.tuning import can_be_tuned
 from ebm_cli.data import Data
 from ebm_cli.diagnostic._hessian_trace import HessianTrace, hessian_trace
 from ebm_cli.estimate import Result
@@ -121,11 +122,16 @@ class ChainContext:
         """Return what to type so that chains move: a smaller step, or a way around barriers for kernels without one."""
         if self.temperature == 0:
             return "sampler.temperature=1: at T = 0 chains stay in the minima that they reach"
-        size = getattr(self.sampler, "step_size", None)
-        if isinstance(size, float):
-            return f"sampler.step_size={size / 4:.2g}"
-        if isinstance(self.sampler, Tempering):
+        if isinstance(self.sampler, Tempering) and can_be_tuned(self.sampler):
             return "target_accept=0.9"
+        kernel, key = self.sampler, "sampler.step_size"
+        if isinstance(kernel, Tempering):
+            kernel, key = kernel.kernel, "sampler.kernel.step_size"
+        size = getattr(kernel, "step_size", None)
+        if isinstance(size, float):
+            return f"{key}={size / 4:.2g}"
+        if isinstance(self.sampler, Tempering):
+            return "a higher sampler.temperature, or use more replicas (path.replicas or path.betas)"
         has_step = self.sampler is None or hasattr(self.sampler, "step_size")
         return "a smaller sampler.step_size" if has_step else "path=rates, or a higher sampler.temperature"
 

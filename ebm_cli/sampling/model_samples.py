@@ -119,7 +119,9 @@ def sample_plan(config: Config, choice: SamplerChoice, n: int, is_tuned: bool) -
             raise check.InputError(ONE_SAMPLE_PER_CHAIN)
         steps = FINAL_STATE_STEPS if steps == "auto" else steps
         return SamplingPlan(chains=n, steps=steps, burn_in=burn_in, thin=steps)
-    chains = min(n, REPLICA_CHAINS if config["chains"] == "auto" else config["chains"])
+    chains = min(n, REPLICA_CHAINS) if config["chains"] == "auto" else config["chains"]
+    if chains > n:
+        raise check.InputError(f"chains must be <= {n}, the number of samples, got {chains}. Increase samples")
     each = math.ceil(n / chains)
     steps = STEPS_PER_SAMPLE * each if steps == "auto" else steps
     if isinstance(steps, int) and steps < each:

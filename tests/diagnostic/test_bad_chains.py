@@ -1,5 +1,9 @@
 """The contract of diagnostics: bad chains are named and never accepted, healthy chains are never refused."""
 
+import dataclasses
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -120,3 +124,13 @@ def test_the_remedy_for_chains_that_never_moved_is_a_key_of_their_sampler(
     sampler = build("sampler", name, {"temperature": temperature})
     context = ChainContext(Chains(x=np.ones((4, 10, 6))), None, temperature, sampler)
     assert remedy in assess_mixing(context, 0).estimate.reason
+
+
+@pytest.mark.parametrize(
+    ("kernel", "advice"),
+    [("hmc", "target_accept=0.9"), ("discrete_langevin", "sampler.kernel.step_size=0.05"), ("gibbs", "a higher")],
+)
+def test_replicas_that_never_move_need_what_their_kernel_has(kernel: str, advice: str) -> None:
+    sampler = dataclasses.replace(build("sampler", "tempering"), kernel=build("sampler", kernel))
+    context: Any = SimpleNamespace(temperature=1.0, sampler=sampler)
+    assert ChainContext.smaller_step(context).startswith(advice)

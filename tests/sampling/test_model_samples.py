@@ -88,6 +88,14 @@ def test_the_number_of_chains_is_that_of_replica_exchange_only(
     assert "chains is the number of chains of replica exchange from exact draws" in capsys.readouterr().err
 
 
+def test_more_chains_than_samples_are_refused(
+    trained: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    words = ["metric=[mmd]", "samples=60", "threads=1", "chains=61", f"out={tmp_path / 'e'}"]
+    assert main(["evaluate", f"run={trained['replay']}", *words]) == 2
+    assert "chains must be <= 60, the number of samples, got 61" in capsys.readouterr().err
+
+
 def test_samples_are_spaced_evenly_and_end_with_the_last_draw() -> None:
     x = torch.arange(60.0)[:, None, None].expand(60, 24, 1)
     found = spaced_draws(x, 350)
