@@ -67,8 +67,6 @@ class TrainingReplicas(nn.Module):
                 "objective.delay_steps=500 with a regularizer"
             )
         self.uses += 1
-        # The samplers of all training steps share the base that is fitted here, also in a run that was resumed.
-        configured.path.annealing_path(energy, configured.temperature)
         return with_places(configured, self.ladder) if kernel is None else with_ladder(configured, self.ladder, kernel)
 
     def resume(self, initial: InitialStates) -> ReplicaStates:

@@ -110,8 +110,8 @@ class DrawnPath:
     def with_betas(self, betas: list[float]) -> "DrawnPath":
         """Return the path with replicas at these β."""
         path = dataclasses.replace(self, betas=betas)
-        # The base does not depend on β, so it need not be fitted again.
-        path.cache.update(self.cache)
+        # The base does not depend on β: the first of these paths that is used fits it for all.
+        object.__setattr__(path, "cache", self.cache)
         return path
 
     def with_cache_of_anchors(self, path: "DrawnPath", kept: list[int]) -> Any:
