@@ -29,6 +29,11 @@ class Job:
     words: tuple[str, ...] = ()
     permission: Permission = NOTHING
 
+    @property
+    def typed_keys(self) -> list[str]:
+        """Return the keys that the words set, add or remove, in their order."""
+        return list(dict.fromkeys(word.lstrip("+~").partition("=")[0] for word in self.words))
+
 
 def job_name(job: Job) -> str:
     """Return the run's name: its key `name`, the name of its file of chains, or the names of data and energy."""

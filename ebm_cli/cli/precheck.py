@@ -123,11 +123,10 @@ def check_path_is_used(job: Job) -> None:
     from ebm_cli.assembly.build import asks
     from ebm_cli.sampling.sampler_choice import keeps_sampler
 
-    typed = [word.lstrip("+~").partition("=")[0] for word in job.words]
-    of_path = [key for key in typed if key.partition(".")[0] == "path"]
+    of_path = [key for key in job.typed_keys if key.partition(".")[0] == "path"]
     sampler = job.config["sampler"]
     # Without a sampler on the line, new chains move along the path that is.
-    is_fixed = job.verb == "train" or keeps_sampler(typed, sampler.get("temperature", 1.0))
+    is_fixed = job.verb == "train" or keeps_sampler(job.typed_keys, sampler.get("temperature", 1.0))
     if of_path and is_fixed and option_name(sampler.get("_target_")) != "tempering":
         raise InputError(f"{of_path[0]} is used only by sampler=tempering. Type that as well, or leave it out")
     if job.verb == "train" and of_path and not {"sampler", "start"} <= asks(job.config.get("objective") or {}):

@@ -76,12 +76,11 @@ def is_refused(job: Job, estimates: dict[str, Estimate]) -> bool:
 def without_dependent_keys(job: Job, error: InputError) -> InputError:
     """Return the error without messages on untyped keys whose value comes from another wrong key."""
     named = {message.split(" ")[0] for message in error.messages}
-    typed = {word.lstrip("+~").partition("=")[0] for word in job.words}
 
     def is_dependent(key: str) -> bool:
         group, _, last = key.partition(".")
         node = job.config.get(group)
-        if not isinstance(node, dict) or key in typed:
+        if not isinstance(node, dict) or key in job.typed_keys:
             return False
         source = re.fullmatch(r"\$\{([\w.]+)\}", str(shipped.defaults(str(node.get("_target_"))).get(last)))
         return source is not None and source[1] in named

@@ -45,12 +45,11 @@ def provenance(job: Job) -> dict[str, Any]:
     """Return the provenance of a run: the command, the keys that it sets (by their new names), and the versions."""
     import torch
 
-    typed = {word.lstrip("+~").partition("=")[0] for word in job.words}
     return {
         "verb": job.verb,
         "created": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": shlex.join(["ebm", job.verb, *job.words]),
-        "chosen": sorted({new_key(job.config, key) or key for key in typed}),
+        "chosen": sorted({new_key(job.config, key) or key for key in job.typed_keys}),
         "ebm": __version__,
         "torch": str(torch.__version__),
         "python": sys.version.split()[0],
