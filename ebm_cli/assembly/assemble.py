@@ -1,7 +1,6 @@
 """Build all components of a run in one pass, each after the components that its constructor needs, and check them."""
 
 from contextlib import suppress
-from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from ebm_cli import check, rng
 from ebm_cli.assembly.build import INJECTED, asks, make, parameters_of, with_role
 from ebm_cli.assembly.components import Parts
 from ebm_cli.assembly.composition import trained_parts
+from ebm_cli.assembly.order import GROUPS, build_order, follows_energy
 from ebm_cli.assembly.permission import Config
 from ebm_cli.assembly.space_defaults import fitted, typed_keys
 from ebm_cli.assembly.spaces import check_spaces
@@ -27,7 +27,6 @@ from ebm_cli.run.machine import Machine, default_device
 from ebm_cli.run.sampled import SampledRun
 from ebm_cli.sampler import compilable_kernel
 
-GROUPS = ("data", "path", "sampler", "energy", "start", "optimizer", "objective")
 # The methods that make an object one of its group.
 METHODS = {
     "data": ("sample", "split", "decode"),
@@ -89,7 +88,7 @@ class Assembly:
         """Build every group, each after the groups that it needs."""
         if "data" not in self.nodes:
             self.find_event()
-        for name in self.order():
+        for name in build_order(self.nodes):
             with (
                 self.problems.under(name, unprefixed=set(INJECTED) - set(self.nodes[name])),
                 rng.seeded_layers(self.seed, self.stream(name)),
@@ -111,36 +110,10 @@ class Assembly:
                 self.agree_on_event()
         self.set_temperature()
 
-    def order(self) -> list[str]:
-        """Return the groups in an order in which each comes after the groups that it needs."""
-        before = {name: {group for group in self.providers(name) if group in self.nodes} for name in self.nodes}
-        try:
-            return list(TopologicalSorter(before).static_order())
-        except CycleError as error:
-            raise InputError(f"{' and '.join(dict.fromkeys(error.args[1]))} ask for each other") from None
-
-    def providers(self, name: str) -> set[str]:
-        """Return the groups that a group needs. The shape of a state is known only after the energy is built."""
-        asked = asks(self.nodes[name])
-        providers = asked & set(GROUPS)
-        if "event" in asked or name == "energy":
-            providers |= {"data"} if name in ("energy", "sampler") else {"data", "energy"}
-        if "engine" in asked:
-            providers.add("sampler")
-        if self.follows_energy(name):
-            providers.add("energy")
-        return providers - {name}
-
-    def follows_energy(self, name: str) -> bool:
-        """Return True if a default of this group may be replaced by one that works on the energy's states."""
-        if name.partition(".")[0] not in ("sampler", "regularizer") or "energy" not in self.nodes:
-            return False
-        return not asks(self.nodes["energy"]) & {"sampler", "start", "objective"}
-
     def fit_to_space(self, name: str) -> None:
         """Replace a sampler, or leave out a regularizer, that the line did not choose and that does not work here."""
         energy = self.built.get("energy")
-        if energy is None or not self.follows_energy(name):
+        if energy is None or not follows_energy(name, self.nodes):
             return
         # A class that cannot be imported is reported when it is built.
         with suppress(InputError):
