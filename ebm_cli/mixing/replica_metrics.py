@@ -25,7 +25,7 @@ def replica_metrics(replicas: Replicas, steps: int, gradients_per_step: float) -
     rejection = 1 - replicas.swap_rates().double().cpu().numpy()
     per_gradients = 1000 / (steps * gradients_per_step)
     theory = 1000 * theoretical_rate(rejection.mean(1)) / gradients_per_step
-    crossing = crossing_steps(replicas) or np.inf
+    crossing = mean_crossing_steps(rejection.mean(1))
     first = f", once states have crossed the path in about {crossing:.0f} steps" if crossing < np.inf else ""
     return {
         "swap_rate_min": min_swap_rate(1 - rejection.mean(1)),
@@ -58,16 +58,20 @@ def theoretical_rate(rejection: Float[np.ndarray, " pairs"]) -> float:
     return 1 / (2 + 2 * float((rejection / np.maximum(1 - rejection, 1e-12)).sum()))
 
 
-def crossing_steps(replicas: Replicas) -> float | None:
-    """Return the mean number of steps in which a state crosses the path, by theory.
+def mean_crossing_steps(rejection: Float[np.ndarray, " pairs"]) -> float:
+    """Return the mean number of steps in which a state crosses the path, by theory; ∞ if neighbors hardly swap.
 
-    K states make round trips at `theoretical_rate` together, and a crossing is half of a round trip. It is ∞ if
-    neighbors hardly swap, and None if some have not tried it.
+    The K states of K − 1 pairs make round trips at `theoretical_rate` together, and a crossing is half of a round trip.
     """
+    rarely = (1 - rejection).min() < MIN_SWAP_RATE
+    return np.inf if rarely else (len(rejection) + 1) / (2 * theoretical_rate(rejection))
+
+
+def crossing_steps(replicas: Replicas) -> float | None:
+    """Return `mean_crossing_steps` at the measured swap rates; None if some neighbors have not tried to swap."""
     if not bool((replicas.tried > 0).all()):
         return None
-    rates = replicas.swap_rates().double().mean(1).cpu().numpy()
-    return np.inf if rates.min() < MIN_SWAP_RATE else len(replicas.betas) / (2 * theoretical_rate(1 - rates))
+    return mean_crossing_steps(1 - replicas.swap_rates().double().mean(1).cpu().numpy())
 
 
 def min_swap_rate(rates: Float[np.ndarray, " pairs"]) -> Estimate:
