@@ -31,8 +31,7 @@ class Chains:
     test_per_step: True if 1 − acceptance is the probability that a kernel step stays in place.
     starts: number of each chain's initial state; chains with the same number started at the same state.
     round_trips: number of states that came to each chain from the far end of a path, for replica exchange.
-    crossing_steps: number of steps in which a state crosses the path, by theory; ∞ if neighbors hardly
-        swap.
+    crossing_steps: number of steps in which a state crosses the path, by theory; ∞ if neighbors hardly swap.
     warnings: sentences about missing draws. They become cautions of every estimate.
     notes: sentences about parts of the file that are not used.
     coordinates: the name of each number of a state; x or x[i] if empty.
@@ -80,11 +79,9 @@ class Chains:
         """Return what to type for chains that have round trips."""
         if self.crossing_steps is None:
             return "Increase steps, or use more replicas"
-        return (
-            "Use more replicas"
-            if self.crossing_steps == math.inf
-            else f"Type {self.longer(self.factor_for_round_trips())}"
-        )
+        if self.crossing_steps == math.inf:
+            return "Use more replicas"
+        return f"Type {self.longer(self.factor_for_round_trips())}"
 
     def across_barriers(self) -> str:
         """Return what to type for chains that cross barriers."""

@@ -122,18 +122,23 @@ class ChainContext:
         """Return what to type so that chains move: a smaller step, or a way around barriers for kernels without one."""
         if self.temperature == 0:
             return "sampler.temperature=1: at T = 0 chains stay in the minima that they reach"
-        if isinstance(self.sampler, Tempering) and can_be_tuned(self.sampler):
-            return "target_accept=0.9"
-        kernel, key = self.sampler, "sampler.step_size"
-        if isinstance(kernel, Tempering):
-            kernel, key = kernel.kernel, "sampler.kernel.step_size"
-        size = getattr(kernel, "step_size", None)
-        if isinstance(size, float):
-            return f"{key}={size / 4:.2g}"
         if isinstance(self.sampler, Tempering):
-            return "a higher sampler.temperature, or use more replicas (path.replicas or path.betas)"
+            return smaller_step_of_replicas(self.sampler)
+        size = getattr(self.sampler, "step_size", None)
+        if isinstance(size, float):
+            return f"sampler.step_size={size / 4:.2g}"
         has_step = self.sampler is None or hasattr(self.sampler, "step_size")
         return "a smaller sampler.step_size" if has_step else "path=rates, or a higher sampler.temperature"
+
+
+def smaller_step_of_replicas(sampler: Tempering) -> str:
+    """Return what to type so that replicas move, by what their kernel has."""
+    if can_be_tuned(sampler):
+        return "target_accept=0.9"
+    size = getattr(sampler.kernel, "step_size", None)
+    if isinstance(size, float):
+        return f"sampler.kernel.step_size={size / 4:.2g}"
+    return "a higher sampler.temperature, or use more replicas (path.replicas or path.betas)"
 
 
 @runtime_checkable

@@ -60,10 +60,7 @@ def subject_clause(subject: str, names: tuple[str, ...], rows: Rows, given: list
     present = [rows[name] for name in names if name in rows]
     for row in present:
         if row["value"] is not None and row.get("meaning"):
-            caution = (
-                f" ({with_cause('caution', ': ', first_reason(row), given)})" if row["verdict"] == "caution" else ""
-            )
-            return f"{row['meaning']}{caution}"
+            return f"{row['meaning']}{caution_note(row, first_reason(row), given)}"
     refused = [row for row in present if row["value"] is None]
     return with_cause(f"{subject}: not compared", ", ", first_reason(refused[0]), given) if refused else ""
 
@@ -76,8 +73,12 @@ def log_z_clause(rows: Rows, given: list[str]) -> str:
     if row["value"] is None:
         return with_cause("log Z: refused", ", ", first_reason(row), given)
     # The reason starts with the method; the cause of the caution is last.
-    caution = f" ({with_cause('caution', ': ', reasons_of(row)[-1], given)})" if row["verdict"] == "caution" else ""
-    return f"log Z = {show(row['value'], row.get('se'))}{caution}"
+    return f"log Z = {show(row['value'], row.get('se'))}{caution_note(row, reasons_of(row)[-1], given)}"
+
+
+def caution_note(row: dict[str, Any], cause: str, given: list[str]) -> str:
+    """Return that a row is a caution, with its cause, in brackets; empty for another verdict."""
+    return f" ({with_cause('caution', ': ', cause, given)})" if row["verdict"] == "caution" else ""
 
 
 def with_cause(verdict: str, mark: str, cause: str, given: list[str]) -> str:

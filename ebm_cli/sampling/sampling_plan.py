@@ -1,5 +1,6 @@
 """The number and the length of the chains of a run."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -62,7 +63,7 @@ class SamplingPlan:
 
     def check_superchains(self, count: int) -> None:
         """Raise InputError unless this many groups of equal size have enough chains for nested R̂."""
-        needed = count * max(2, -(-MIN_CHAINS // count))
+        needed = count * max(2, math.ceil(MIN_CHAINS / count))
         if self.chains < needed:
             raise check.InputError(f"chains must be >= {needed} for superchains={count}, got {self.chains}")
 
