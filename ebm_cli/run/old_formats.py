@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ebm_cli.run.renamed_keys import BASE_OF_LOG_Z, with_new_names
+from ebm_cli.run.renamed_keys import BASE_OF_LOG_Z, TEMPERING, with_new_names
 
 FORMAT = 11
 # Arguments that were added with a format, with the values under which a class does what it did without them.
@@ -57,7 +57,6 @@ TRAINER_DEFAULTS = {
 }
 
 
-TEMPERING = "ebm_cli.sampler.tempering.Tempering"
 LADDER_KEYS_UNTIL_8 = ("temperatures", "replicas", "hottest")
 
 
