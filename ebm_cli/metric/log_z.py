@@ -19,7 +19,7 @@ class LogZ(LogZOptions):
 
     Annealed paths lead from a base density to the model (Neal, 2001), and from the model to the base density. The base
     is fitted to training rows or, without data, to short chains of the model. lower comes from the forward paths and
-    upper from the reverse paths; each holds with probability 97.5 %. For quadrature, the bounds come from half the
+    upper from the reverse paths; each holds with probability 99.95 %. For quadrature, the bounds come from half the
     resolution. There is an upper bound only if chains of the model are mixed. No samples and no data are needed. If the
     energy has a closed form, it is reported next to the estimate.
 

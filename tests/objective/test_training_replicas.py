@@ -82,7 +82,7 @@ def test_only_chains_along_rates_reach_the_models_shares_of_spins_that_agree(
 
 
 def reaches_share(share: float, loss: Contrastive, energy: nn.Module, x: torch.Tensor, rng: torch.Generator) -> bool:
-    """Return True if chains that start at the rows come to this share of states with a positive (first) sum."""
+    """Return True if chains come to this share of states whose first coordinate, or whose sum of spins, is positive."""
     shares = []
     with frozen(energy):
         for _ in range(120):
