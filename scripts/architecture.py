@@ -34,7 +34,7 @@ ROWS = (
     ("chain",),
     ("sampler",),
     ("path",),
-    ("density", "figure"),
+    ("density", "figure", "condition"),
     ("grid",),
     ("energy",),
     ("data", "optimizer"),

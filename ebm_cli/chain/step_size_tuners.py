@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from ebm_cli.chain.tuning import Tuning
 from ebm_cli.energy import energy_and_grad
-from ebm_cli.rng import normal_like
 from ebm_cli.sampler import Adjusted, Info, Sampler, Unadjusted
 from ebm_cli.sampler._replicas import Replicas
 from ebm_cli.sampler.tempering import Tempering
@@ -111,7 +110,7 @@ class BiasTuner:
 
     def first_sampler(self, sampler: Any, state: Any, rng: torch.Generator) -> Any:
         """Return the sampler with a first step size for chains in `state`."""
-        self.direction = normal_like(state.x[0], rng)
+        self.direction = torch.randn(state.x[0].shape, generator=rng, dtype=state.x.dtype, device=state.x.device)
         for _ in range(N_FIRST_ITERATIONS):
             self._iterate(state)
         return self.final_sampler(sampler)

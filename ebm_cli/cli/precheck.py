@@ -68,7 +68,7 @@ def check_numbers(job: Job) -> None:
     for prefix, check in verb_checks(job):
         with problems.under(prefix):
             check()
-    nodes = {group: config.get(group) for group in ("sampler", "optimizer")}
+    nodes = {group: config.get(group) for group in ("sampler", "optimizer", "condition")}
     members = {f"{g}.{name}": node for g in ("metric", "diagnostic") for name, node in (config.get(g) or {}).items()}
     with permitted(job.permission):
         offered = {}
@@ -81,6 +81,12 @@ def check_numbers(job: Job) -> None:
             with problems.under(name, unprefixed=INJECTED):
                 make(node, **offered)
     problems.finish()
+
+
+def check_image_is_used(config: dict[str, Any]) -> None:
+    """Raise InputError for an image without a condition that observes it."""
+    if config.get("image") is not None and not config.get("condition"):
+        raise InputError("image needs a condition, which says what of it is known: type condition=left, or another one")
 
 
 def verb_checks(job: Job) -> Iterator[tuple[str, Callable[[], object]]]:
@@ -100,6 +106,7 @@ def verb_checks(job: Job) -> Iterator[tuple[str, Callable[[], object]]]:
         from ebm_cli.sampling.sampling_plan import SamplingPlan
 
         yield "", partial(SamplingPlan.from_config, config)
+        yield "", partial(check_image_is_used, config)
     # Metrics that estimate log Z start at the path's base, whatever the sampler is.
     if job.verb != "diagnose" and not METRICS_WITH_PATH & set(config.get("metric") or ()):
         yield "", partial(check_path_is_used, job)

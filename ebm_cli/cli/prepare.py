@@ -149,7 +149,7 @@ def objective_start(own: dict[str, Any], chosen: str | None) -> dict[str, Any] |
     with suppress(InputError):
         objective = locate(str(node.get("_target_")))
         # This imports torch.
-        from ebm_cli.objective import ProvidesStart
+        from ebm_cli.start import ProvidesStart
 
         if isinstance(objective, ProvidesStart):
             start = objective.start_of(node)

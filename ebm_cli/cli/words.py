@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 from ebm_cli.check import InputError
 
 # Keys whose value is a path, and keys that never take several paths.
-PATH_KEYS = ("out", "name", "run", "init", "resume", "data.path", "score", "log_weights")
+PATH_KEYS = ("out", "name", "run", "init", "resume", "data.path", "score", "log_weights", "condition.path")
 SINGLE_PATH_KEYS = ("out", "name")
 
 
@@ -30,6 +30,7 @@ class WrongWords(InputError):
 def parse(arguments: list[str]) -> list[Override]:
     """Return command-line words as Hydra overrides. Raises InputError that names each word that cannot be read."""
     parser = OverridesParser.create()
+    arguments = [word for argument in arguments for word in with_option_of_condition(argument)]
     parsed: list[Override] = []
     wrong: list[str] = []
     for word in arguments:
@@ -51,6 +52,18 @@ def parse(arguments: list[str]) -> list[Override]:
     if wrong:
         raise InputError(*wrong)
     return parsed
+
+
+def with_option_of_condition(word: str) -> list[str]:
+    """Return the words of a short condition: condition=FILE.npy, condition=FILE.csv or condition=class:3."""
+    key, _, value = word.partition("=")
+    if key != "condition":
+        return [word]
+    if value.startswith("class:"):
+        return ["condition=class", f"condition.label={value.removeprefix('class:')}"]
+    if not Path(value).suffix:
+        return [word]
+    return [f"condition={'mask' if value.endswith('.npy') else 'rows'}", f"condition.path={value}"]
 
 
 def with_quoted_path(word: str) -> str:

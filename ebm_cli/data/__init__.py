@@ -126,6 +126,19 @@ class FileRows(NamedTuple):
     notes: list[str]
 
 
+class IncompleteRows(NamedTuple):
+    """The rows of a user's file that have empty cells.
+
+    x: one state per such row, with NaN in the coordinates of empty cells.
+    numbers: their row numbers in the file.
+    table: a DataFrame of the whole file, in its own order, with the columns of the model.
+    """
+
+    x: Float[Tensor, "n *event"]
+    numbers: np.ndarray
+    table: Any
+
+
 @runtime_checkable
 class FileData(Protocol):
     """A data set from a user's own file. Its constructor takes `record`, None in a new training run.

@@ -3,11 +3,12 @@
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ebm_cli import check
 from ebm_cli.check import InputError
-from ebm_cli.data import DISCRETE, DataRecord
+from ebm_cli.data import DISCRETE, DataRecord, IncompleteRows
 from ebm_cli.data._angle_columns import TURNS, AngleColumns, AngleUnits
 from ebm_cli.data._category_columns import CategoryColumns, CategoryUnits
 from ebm_cli.data._file_contents import Contents
@@ -168,6 +169,21 @@ class Table(UserFile):
         notes = [f"path={path} {note}" for note in notes] + dropped_rows_notes(path, is_complete)
         return self._contents(frame, numbers, is_complete, values["levels"] if labeled else None, notes)
 
+    def read_incomplete(self, path: str) -> IncompleteRows:
+        """Return the rows of another file that have empty cells. Raises InputError for a file that does not fit."""
+        values = self.values
+        frame, _ = self._read_matching(path, values, None)
+        raise_faults(path, match_faults(frame, values["columns"]))
+        features = frame.loc[:, values["columns"]]
+        columns = units_of(values).columns(with_empty_numbers(features) if self.space not in DISCRETE else features)
+        raise_faults(path, columns.match_faults(values))
+        present = columns.is_present()
+        numbers = np.flatnonzero(~present.all(1))
+        x = self.encode(columns.numbers(values)[numbers])
+        missing = torch.from_numpy(~present[numbers]).to(x.device)
+        x[missing] = torch.nan
+        return IncompleteRows(x, numbers, features)
+
     def _read_matching(self, path: str, values: dict[str, Any], label: str | None) -> tuple[DataFrame, list[str]]:
         """Return another file with the column names of the run, and a note if columns are matched by position.
 
@@ -223,3 +239,9 @@ def units_of(values: dict[str, Any]) -> NumberUnits | CategoryUnits | AngleUnits
     if "angles" in values:
         return AngleUnits(values)
     return CategoryUnits(values) if "categories" in values else NumberUnits(values)
+
+
+def with_empty_numbers(features: DataFrame) -> DataFrame:
+    """Return columns of numbers, in which a column without any value is one of missing numbers."""
+    empty = [name for name, column in features.items() if column.isna().all()]
+    return features.astype(dict.fromkeys(empty, float))

@@ -10,7 +10,7 @@ from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.data._sites import Sites
 from ebm_cli.diagnostic import NO_ENERGY, ChainContext
-from ebm_cli.energy import DISCRETE
+from ebm_cli.energy import DISCRETE, space_of
 from ebm_cli.energy._capabilities import PairCouplings, ReceptiveFields, offers
 from ebm_cli.energy._pairwise import lattice_pairs
 from ebm_cli.estimate import Estimate, Picture, Result
@@ -78,8 +78,8 @@ class Couplings:
 
 
 def has_couplings(energy: object) -> bool:
-    """Return True if there is something to draw."""
-    return offers(energy, ReceptiveFields) or offers(energy, PairCouplings)
+    """Return True for an energy of discrete states with couplings or receptive fields to draw."""
+    return (space_of(energy) in DISCRETE and offers(energy, ReceptiveFields)) or offers(energy, PairCouplings)
 
 
 def norms(weights: Float[np.ndarray, "m *event"]) -> Float[np.ndarray, " m"]:

@@ -6,7 +6,6 @@ saved with the run. The verb passes sampler, start and data to it; YAML does not
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -47,16 +46,6 @@ class Objective(nn.Module):
 
     def check_energy(self, energy: nn.Module, event: tuple[int, ...]) -> None:
         """Raise InputError, with the reason, for an energy that this objective cannot train."""
-
-
-@runtime_checkable
-class ProvidesStart(Protocol):
-    """A class of objectives that provide the default start of chains of their runs."""
-
-    @staticmethod
-    def start_of(node: dict[str, Any]) -> dict[str, Any]:
-        """Return `_target_` and arguments of the start, given the objective's node in the configuration of a run."""
-        ...
 
 
 def check_compatible(

@@ -86,7 +86,7 @@ def log_z_settings(options: LogZOptions, path: Path | None = None) -> LogZSettin
     path: gives the base if it starts at a fitted one; with any other path, the base is chosen by auto.
     """
     own = {each.name: getattr(options, each.name) for each in fields(LogZOptions)}
-    base, box = (path.base, path.box) if isinstance(path, DrawnPath) else ("auto", None)
+    base, box = (path.base, path.box) if isinstance(path, DrawnPath) and isinstance(path.base, str) else ("auto", None)
     return LogZSettings(**own, base=base, box=box)
 
 

@@ -11,6 +11,7 @@ from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Data
 from ebm_cli.data._rows import noisy_available_rows
+from ebm_cli.density.normals import NormalMixture
 from ebm_cli.energy import CONTINUOUS, device_of
 from ebm_cli.path._annealing_path import AnnealingPath, cached_path
 from ebm_cli.path._coordinates import Integrand, WhitenedEnergy
@@ -28,7 +29,7 @@ class DrawnPath:
     of all earlier states (Syed et al., 2022, Journal of the Royal Statistical Society B 84, 321).
 
     base: the density at β = 0. gaussian, mixture or flow: fitted to the rows. box: uniform. auto: mixture for up to 100
-        coordinates, otherwise gaussian.
+        coordinates, otherwise gaussian. From Python also a mixture of Gaussians itself.
     box: lower and upper bound of every coordinate for base=box; None for 1.5 times the range of the rows.
     betas: β of each replica, a list that falls from 1 to 0; auto: found by a pilot run.
     data: the rows, or the data set that has them.
@@ -41,7 +42,7 @@ class DrawnPath:
     # True if the path leads through other models than the one at β = 1.
     has_anchors: ClassVar[bool] = False
 
-    base: str
+    base: str | NormalMixture
     box: list[float] | None
     betas: str | list[float]
     data: Data | Batch | None

@@ -17,7 +17,7 @@ BASES = ("auto", "gaussian", "mixture", "flow", "box")
 
 
 def fit_base(
-    integrand: Integrand, rows: Float[Tensor, "n *event"], base: str, box: list[float] | None
+    integrand: Integrand, rows: Float[Tensor, "n *event"], base: str | NormalMixture, box: list[float] | None
 ) -> tuple[WhitenedEnergy, BaseDistribution]:
     """Return coordinates in which the rows are roughly normal, and the base distribution in these coordinates.
 
@@ -32,6 +32,8 @@ def fit_base(
         limit = f"works in up to {MAX_COORDINATES} dimensions, got {integrand.size}"
         raise InputError(f"path.base=mixture {limit}. Type path.base=gaussian")
     space = whiten(integrand, rows)
+    if isinstance(base, NormalMixture):
+        return space, MixtureBase(space, base.log_weights, base.means, base.roots, WIDER)
     clean, noise = (rows, 0.0) if integrand.clean is None else (integrand.clean, integrand.noise)
     if base == "flow":
         return space, fitted_flow(space, clean, noise, WIDER)
@@ -52,7 +54,9 @@ def fitted_mixture(space: WhitenedEnergy, rows: Float[Tensor, "n *event"], noise
 
 
 def check_base(base: object) -> None:
-    """Raise InputError unless `base` is the name of a base distribution whose library is installed."""
+    """Raise InputError unless `base` is a density, or the name of a base distribution whose library is installed."""
+    if isinstance(base, NormalMixture):
+        return
     check.one_of("base", base, BASES)
     if base == "flow":
         check_flow_is_installed()

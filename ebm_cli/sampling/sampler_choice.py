@@ -17,8 +17,8 @@ from ebm_cli.assembly.space_defaults import sampler_for
 from ebm_cli.chain.replica_search import find_replicas, needs_search, with_ladder, with_places
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, _angles
+from ebm_cli.density.normals import NormalMixture
 from ebm_cli.energy import CONTINUOUS, DISCRETE, space_of
-from ebm_cli.objective import ProvidesStart
 from ebm_cli.partition.reference_states import explore
 from ebm_cli.path import Path
 from ebm_cli.path._coordinates import Integrand
@@ -28,6 +28,7 @@ from ebm_cli.run.sampled import SampledRun
 from ebm_cli.run.shipped import defaults
 from ebm_cli.run.terminal import Terminal
 from ebm_cli.sampler.tempering import Tempering
+from ebm_cli.start import ProvidesStart
 from ebm_cli.wells.descent import rms_radius
 from ebm_cli.wells.modes import find_modes
 
@@ -176,12 +177,15 @@ def with_replicas(
         return SamplerChoice(otherwise, x)
     sampler = found.sampler
     sampler = with_places(sampler, found.ladder) if own_kernel else with_ladder(sampler, found.ladder)
+    path = cast(DrawnPath, sampler.path)
     fitted_to = ", fitted to short chains of the model" if parts.data is None else ", fitted to the rows"
+    if isinstance(path.base, NormalMixture):
+        fitted_to = ", fitted to the rows and given what is observed"
     if space_of(parts.energy) not in CONTINUOUS:
         fitted_to = ""
     hint = "" if otherwise is None else ". Type sampler=of_run for the sampler of the run"
     count = len(sampler.path.replica_betas())
-    via = cast(DrawnPath, sampler.path).description
+    via = path.description
     terminal.say(f"sampler: replica exchange of {count} replicas from {found.base}{fitted_to}{via}{hint}")
     start = x if "start" in config["made"]["chosen"] else found.x
     # A step with exact draws is not fixed arithmetic.

@@ -4,7 +4,7 @@ CD-k, persistent CD and short-run sampling are one objective with three starts: 
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -80,6 +80,16 @@ class HasPolicy(Protocol):
 
     def policy(self, chains: int, steps: int) -> str:
         """Describe the chains if each training step moves this many chains by this many kernel steps."""
+        ...
+
+
+@runtime_checkable
+class ProvidesStart(Protocol):
+    """A class of objectives that provide the default start of chains of their runs."""
+
+    @staticmethod
+    def start_of(node: dict[str, Any]) -> dict[str, Any]:
+        """Return `_target_` and arguments of the start, given the objective's node in the configuration of a run."""
         ...
 
 

@@ -22,11 +22,11 @@ from ebm_cli.density.normals import Density
 from ebm_cli.energy import DISCRETE, space_of
 from ebm_cli.energy.quadratic import Quadratic
 from ebm_cli.estimate import show
-from ebm_cli.objective import ProvidesStart
 from ebm_cli.run.folder import Run
 from ebm_cli.run.terminal import Terminal, ignore_progress, never_stop
 from ebm_cli.sampler import Sampler
 from ebm_cli.sampler.tempering import Tempering
+from ebm_cli.start import ProvidesStart
 
 N_CHAINS, N_STEPS = 64, 200
 # Numbers of rows to which a density is fitted, and by which its size is chosen. More rows hardly change a step size.

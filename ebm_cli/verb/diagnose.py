@@ -13,7 +13,6 @@ from ebm_cli.chain import chain_file
 from ebm_cli.check import InputError
 from ebm_cli.diagnostic import ChainContext, Diagnostic, SharedResults
 from ebm_cli.diagnostic.couplings import has_couplings
-from ebm_cli.energy import DISCRETE, space_of
 from ebm_cli.estimate import Estimate
 from ebm_cli.mixing.figure import pictures
 from ebm_cli.mixing.record import read_record
@@ -41,7 +40,7 @@ def diagnose(config: Config, run: Run, terminal: Terminal, sampled: Run | Path) 
             context = context_of(sampled, context, machine, terminal)
             model = config | {"energy": sampled.config()["energy"]}
             diagnostics = parts_that_fit("diagnostic", diagnostics, model, context.energy, terminal.say)
-            if not strict and space_of(context.energy) in DISCRETE and has_couplings(context.energy):
+            if not strict and has_couplings(context.energy):
                 diagnostics |= {"couplings": make(shipped.defaults("ebm_cli.diagnostic.couplings.Couplings"))}
         elif chains.potential is not None and chains.x.shape[1] > 1:
             figure.save(run, {"energy": energy_trace(chains)})

@@ -10,6 +10,7 @@ from ebm_cli.mixing.record import write_record
 from ebm_cli.run.folder import Run
 from ebm_cli.run.machine import resolve
 from ebm_cli.run.terminal import Stopped, Terminal, WorkFailed
+from ebm_cli.sampling.completion import complete
 from ebm_cli.sampling.figures import copy_grid, energy_trace, replica_figures, state_figures
 from ebm_cli.sampling.fresh_chains import initial_states, record_chains, tuning_of
 from ebm_cli.sampling.judged_chains import context_of_chains, judge_chains
@@ -30,6 +31,8 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
     machine = resolve(config["device"], config["dtype"], config["threads"])
     with machine.activate():
         parts, plan = open_model(config, machine, trained, terminal, lambda: SamplingPlan.from_config(config))
+        if config.get("condition") is not None:
+            return complete(config, run, terminal, parts, plan)
         if parts.engine != "eager":
             terminal.say(f"engine: {parts.engine}")
         generator = rng.generator(config["seed"], "chains", machine.device)

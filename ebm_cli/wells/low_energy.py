@@ -8,7 +8,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ebm_cli.chain.loop import run_chains
-from ebm_cli.rng import normal_like
 from ebm_cli.sampler.mala import MALA
 from ebm_cli.wells.descent import rms_radius, values
 
@@ -45,7 +44,9 @@ def low_energy_candidates(
         count = max(starts // 2 // SHELL_SIZE, 1) * SHELL_SIZE
         uniform = torch.rand(count, generator=rng, device=rows.device, dtype=flat.dtype)
         radius = (math.sqrt(d) + reach) * uniform.sort().values
-        direction = nn.functional.normalize(normal_like(flat.new_empty(count, d), rng), dim=1)
+        direction = nn.functional.normalize(
+            torch.randn(count, d, generator=rng, dtype=flat.dtype, device=flat.device), dim=1
+        )
         x = (mean + radius[:, None] * direction @ shape.T).view(count, *rows.shape[1:])
         r, e = radius.view(-1, SHELL_SIZE).double(), values(energy, x).double().view(-1, SHELL_SIZE)
         e = e.nan_to_num(nan=math.inf)

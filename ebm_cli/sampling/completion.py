@@ -1,0 +1,115 @@
+"""`ebm sample condition=…`: draws of the unknown part of states, given what was observed of them."""
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from ebm_cli import figure
+from ebm_cli.assembly.build import make
+from ebm_cli.assembly.components import Parts
+from ebm_cli.assembly.permission import Config
+from ebm_cli.check import InputError
+from ebm_cli.condition import Condition
+from ebm_cli.condition.rows import Rows
+from ebm_cli.energy import DISCRETE, space_of, works_on
+from ebm_cli.estimate import Estimate, apply_mixing_verdict
+from ebm_cli.run.folder import Run
+from ebm_cli.run.terminal import Stopped, Terminal
+from ebm_cli.run.writing import write_array
+from ebm_cli.sampling.completion_figures import completion_figures
+from ebm_cli.sampling.completion_scores import class_rows, score, summarize_scores
+from ebm_cli.sampling.completion_tables import write_imputed_rows, write_observations
+from ebm_cli.sampling.conditional_chains import ConditionalDraws, draw_given
+from ebm_cli.sampling.observations import ReadsIncompleteRows, as_condition, observations
+from ebm_cli.sampling.priors import Prior, fit_prior
+from ebm_cli.sampling.sampling_plan import SamplingPlan
+
+NAMED = 3
+
+
+def complete(config: Config, run: Run, terminal: Terminal, parts: Parts, plan: SamplingPlan) -> dict[str, Estimate]:
+    """Draw states given each observation, and write draws.npy, observations.csv and figures to the run's folder.
+
+    Raises InputError for a condition or an observation that does not fit the model; Stopped after a signal, with the
+    draws until then saved.
+    """
+    condition = as_condition(make(config["condition"]))
+    require_space(condition, parts, config)
+    seen = observations(condition, config["image"], parts, config["seed"])
+    prior = prior_of(parts, config["seed"])
+    found: list[ConditionalDraws] = []
+    with terminal.task("observations", len(seen)) as tick:
+        for count, observation in enumerate(seen):
+            tick(count)
+            quiet = terminal if count == 0 else Quiet(terminal)
+            found.append(draw_given(parts, config, plan, condition, observation, prior, quiet))
+            if terminal.stopping():
+                break
+    scores = [scored for draws in found if (scored := score(draws, condition, prior)) is not None]
+    rows = {"observations": Estimate(float(len(found))), "mixing": mixing_of_all(found)}
+    rows |= summarize_scores(scores) | class_rows(found, prior, labels_of(parts))
+    length = min(len(draws.x) for draws in found)
+    write_array(run.folder / "draws.npy", np.stack([draws.x[:length].cpu().numpy() for draws in found]))
+    write_observations(run, found, scores)
+    if isinstance(condition, Rows) and isinstance(parts.data, ReadsIncompleteRows):
+        write_imputed_rows(run, parts.data, condition.path, found)
+    figure.save(run, completion_figures(parts, found, scores))
+    rows = apply_mixing_verdict(rows)
+    if terminal.stopping():
+        run.write_metrics(rows)
+        raise Stopped(f"stopped after {len(found)} of {len(seen)} observations; their draws are in {run.folder}")
+    return rows
+
+
+class Quiet:
+    """A terminal that shows progress, but no messages."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self.terminal = terminal
+        self.stopping, self.task = terminal.stopping, terminal.task
+
+    def say(self, message: str) -> None:
+        """Do nothing."""
+
+
+def require_space(condition: Condition, parts: Parts, config: Config) -> None:
+    """Raise InputError unless the condition works on the states of the model."""
+    space = space_of(parts.energy)
+    if not works_on(condition, space):
+        name = str(config["condition"]["_target_"]).rpartition(".")[2].lower()
+        fitting = "left, right, top, bottom, mask, missing and rows"
+        raise InputError(f"condition={name} does not work on {space} states. These conditions do: {fitting}")
+
+
+def prior_of(parts: Parts, seed: int) -> Prior:
+    """Return the densities of the training rows. Raises InputError for a model without data."""
+    if parts.data is None:
+        raise InputError("condition needs a model with data: type run=RUN of a trained run")
+    return fit_prior(parts.data, seed, space_of(parts.energy) in DISCRETE)
+
+
+def labels_of(parts: Parts) -> torch.Tensor | None:
+    """Return the labels of the training rows, if any."""
+    assert parts.data is not None
+    return parts.data.split("train").y
+
+
+def mixing_of_all(found: list[ConditionalDraws]) -> Estimate:
+    """Return the fraction of observations whose chains are mixed, with one verdict for all.
+
+    Refused if none are mixed.
+    """
+    mixed = [draws for draws in found if draws.mixing.verdict == "ok"]
+    others = [draws for draws in found if draws.mixing.verdict != "ok"]
+    estimate = Estimate(
+        len(mixed) / len(found), meaning=f"chains are mixed for {len(mixed)} of {len(found)} observations"
+    )
+    if not others:
+        return estimate
+    named = ", ".join(draws.seen.name for draws in others[:NAMED]) + (", …" if len(others) > NAMED else "")
+    reason = f"not mixed, or undecided, for {named}: {others[0].mixing.reason}"
+    refused = all(draws.mixing.verdict == "refused" for draws in found)
+    if refused:
+        return dataclasses.replace(estimate, value=None, verdict="refused", reasons=(reason,), meaning="")
+    return estimate.with_caution([reason])

@@ -1,0 +1,84 @@
+"""Pictures of draws given observations."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ebm_cli import figure
+from ebm_cli.assembly.components import Parts
+from ebm_cli.data import is_image
+from ebm_cli.estimate import Picture
+from ebm_cli.sampling.completion_scores import LEVELS, Scores
+from ebm_cli.sampling.conditional_chains import ConditionalDraws
+
+MAX_SHOWN, DRAWS_SHOWN = 10, 5
+
+
+def completion_figures(parts: Parts, draws: list[ConditionalDraws], scores: list[Scores]) -> dict[str, Picture]:
+    """Draw pictures with what was observed of them, and the coverage of intervals if true states are known."""
+    drawn = {}
+    if is_image(parts.event):
+        drawn["completions"] = picture_table(parts, draws[:MAX_SHOWN])
+    if scores:
+        drawn["coverage"] = coverage_figure(scores)
+    return drawn
+
+
+def picture_table(parts: Parts, draws: list[ConditionalDraws]) -> Picture:
+    """Draw one row per observation: what was observed, mean and standard deviation of the draws, draws, truth."""
+    has_truth = all(each.seen.truth is not None for each in draws)
+    names = ["observed", "mean", "std", *["draw"] * DRAWS_SHOWN, *(["truth"] if has_truth else [])]
+    picture, axes = figure.panels(len(draws), len(names), 0.72 * len(names), 0.72 * len(draws) + 0.3)
+    for axis, name in zip(axes[0], names, strict=True):
+        axis.set_title(name, fontsize=8)
+    for line, each in zip(axes, draws, strict=True):
+        at = np.linspace(0, len(each.x) - 1, DRAWS_SHOWN).round().astype(int)
+        states = [each.x.mean(0), *each.x[at], *([each.seen.truth] if has_truth else [])]
+        shown = list(decoded(parts, torch.stack([state for state in states if state is not None])))
+        spread = each.x.std(0).mean(0).cpu().numpy()
+        cells = [observed(parts, each), shown[0], spread / max(float(spread.max()), 1e-9), *shown[1:]]
+        for axis, cell in zip(line, cells, strict=True):
+            axis.imshow(cell, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            axis.axis("off")
+    return picture, (
+        "Each row: what was observed (red: unknown), the mean and standard deviation of the draws (white: largest), "
+        f"{DRAWS_SHOWN} draws, evenly spaced and not selected{', and the true picture' if has_truth else ''}. Draws "
+        "should continue what was observed."
+    )
+
+
+def decoded(parts: Parts, x: Tensor) -> np.ndarray:
+    """Return pictures in [0, 1], (n, height, width) or (n, height, width, 3)."""
+    if parts.data is not None:
+        return parts.data.decode(x)
+    return figure.as_pictures(x.cpu().numpy())
+
+
+def observed(parts: Parts, each: ConditionalDraws) -> np.ndarray:
+    """Return what was observed as a picture with three channels, unknown pixels in red."""
+    y, known = each.seen.y, each.seen.known
+    levels = ((y + 1) / 2).clamp(0, 1).cpu().numpy() if y.dim() == 3 else np.zeros((1, 1, 1))
+    if known is not None:
+        levels = decoded(parts, torch.where(known, y, 0.0)[None])[0]
+        levels = levels[None] if levels.ndim == 2 else np.moveaxis(levels, 2, 0)
+    colors = np.repeat(levels, 3, axis=0) if len(levels) == 1 else levels
+    colors = np.moveaxis(colors, 0, 2).copy()
+    if known is not None:
+        colors[~known.all(0).cpu().numpy()] = (0.75, 0.2, 0.15)
+    return colors
+
+
+def coverage_figure(scores: list[Scores]) -> Picture:
+    """Draw the coverage of central intervals of the draws against their level."""
+    each = np.stack([score.coverage for score in scores])
+    se = each.std(0, ddof=1) / len(each) ** 0.5 if len(each) > 1 else np.zeros(len(LEVELS))
+    picture, (axes,) = figure.new()
+    axes.plot([0, 1], [0, 1], color=figure.BLACK, linewidth=1, label="exact")
+    axes.errorbar(LEVELS, each.mean(0), yerr=se, color=figure.BLUE, marker="o", label="draws given observations")
+    axes.set(xlabel="level of the central interval", ylabel="true values in the interval", xlim=(0, 1), ylim=(0, 1))
+    axes.legend()
+    return picture, (
+        f"Fraction of the unknown coordinates of {len(scores)} held-out rows whose true value is in the central "
+        "interval of the draws, with the standard error over rows. On the line intervals are calibrated; below it they "
+        "are too narrow."
+    )

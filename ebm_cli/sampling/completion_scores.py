@@ -1,0 +1,144 @@
+"""How well draws given an observation predict the true states, next to simple predictions from the training rows."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from ebm_cli.condition import Condition
+from ebm_cli.density.normals import NormalMixture
+from ebm_cli.estimate import Estimate
+from ebm_cli.sampling.conditional_chains import ConditionalDraws
+from ebm_cli.sampling.priors import Prior
+
+# The central interval whose coverage is reported, and the levels of the figure of coverage.
+LEVEL = 0.8
+LEVELS = np.arange(0.1, 0.95, 0.1)
+# A class is predicted only from at least this many labeled rows.
+MIN_LABELED = 20
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Of one observation with a known true state, over the coordinates that are drawn.
+
+    squares: mean squared error of a prediction, by its name; `model` is the mean of the draws.
+    logs: log density of the true state per coordinate, in nats, by the name of the density.
+    coverage: fraction of coordinates in the central interval of each of LEVELS. spread: mean standard deviation.
+    """
+
+    squares: dict[str, float]
+    logs: dict[str, float]
+    coverage: Float[np.ndarray, " levels"]
+    spread: float
+
+
+def score(draws: ConditionalDraws, condition: Condition, prior: Prior) -> Scores | None:
+    """Return the scores of one observation; None without a true state or without draws."""
+    if draws.seen.truth is None or len(draws.x) < 2:
+        return None
+    at = draws.drawn.flatten()
+    truth, x = draws.seen.truth.flatten()[at].double().cpu(), draws.x.flatten(1)[:, at].double().cpu()
+    given = prior.given(condition, draws.seen)
+    means = {"model": x.mean(0)} | {name: mean_of(density) for name, density in given.items()}
+    means["nearest"] = prior.nearest(condition, draws.seen, 1).flatten(1)[0, at.cpu()].double()
+    logs = {name: float(density.log_prob(truth[None])[0]) for name, density in given.items()}
+    if draws.log_truth is not None:
+        logs["model"] = draws.log_truth
+    count = int(at.sum())
+    return Scores(
+        {name: float((mean - truth).square().mean()) for name, mean in means.items()},
+        {name: value / count for name, value in logs.items()},
+        coverage(x, truth),
+        float(x.std(0).mean()),
+    )
+
+
+def mean_of(density: NormalMixture) -> Float[Tensor, " d"]:
+    """Return the mean of a mixture."""
+    return density.log_weights.exp() @ density.means
+
+
+def coverage(x: Float[Tensor, "n d"], truth: Float[Tensor, " d"]) -> Float[np.ndarray, " levels"]:
+    """Return the fraction of coordinates whose true value is in the central interval of the draws, for each level.
+
+    With n draws, the rank of an exchangeable true value is uniform on 0…n; ties count half.
+    """
+    below = (x < truth).double().mean(0) + 0.5 * (x == truth).double().mean(0)
+    away = (2 * below - 1).abs().numpy()
+    return (away[None] <= LEVELS[:, None]).mean(1)
+
+
+def summarize_scores(found: list[Scores]) -> dict[str, Estimate]:
+    """Return the rows of metrics.json, as means over observations with their standard errors."""
+    if not found:
+        return {}
+    rows = {}
+    for name in found[0].squares:
+        suffix = "" if name == "model" else f"_{name}"
+        rows[f"rmse{suffix}"] = root_mean_square([each.squares[name] for each in found])
+    gaussian = rows.get("rmse_gaussian")
+    if gaussian is not None and isinstance(gaussian.value, float):
+        ratio = rows["rmse"].value / gaussian.value  # type: ignore[operator]
+        rows["rmse"] = rows["rmse"].with_meaning(f"{ratio:.3g} times that of the conditional mean of a Gaussian")
+    index = int(np.abs(LEVELS - LEVEL).argmin())
+    rows["coverage_80"] = mean([each.coverage[index] for each in found]).with_meaning(
+        "fraction of true values in the central 80 % of the draws"
+    )
+    rows["spread"] = mean([each.spread for each in found])
+    for name in ("model", *(name for name in found[0].logs if name != "model")):
+        values = [each.logs[name] for each in found if {"model", name} <= each.logs.keys()]
+        if values:
+            rows["log_score" if name == "model" else f"log_score_{name}"] = mean(values, "nats per coordinate")
+    return rows
+
+
+def mean(values: Iterable[float], unit: str | None = None) -> Estimate:
+    """Return the mean over observations."""
+    array = np.array(list(values), dtype=float)
+    se = float(array.std(ddof=1) / math.sqrt(len(array))) if len(array) > 1 else None
+    return Estimate(float(array.mean()), se=se, unit=unit, if_not_mixed="caution")
+
+
+def root_mean_square(squares: list[float]) -> Estimate:
+    """Return the root of the mean over observations, its error by the delta method."""
+    found = mean(squares)
+    assert isinstance(found.value, float)
+    root = math.sqrt(found.value)
+    se = found.se / (2 * root) if isinstance(found.se, float) and root else None
+    return Estimate(root, se=se, if_not_mixed="caution")
+
+
+def class_rows(draws: list[ConditionalDraws], prior: Prior, labels: Tensor | None) -> dict[str, Estimate]:
+    """Return how often completed states have the true class, by a classifier of whole training rows.
+
+    Next to it: how often a classifier finds the true class from the known part alone, trained on it. Both are support
+    vector machines with a Gaussian kernel (scikit-learn's defaults). Only with labels, and if all observations have the
+    same known part.
+    """
+    from sklearn.svm import SVC
+
+    known = draws[0].seen.known
+    same = known is not None and all(
+        each.seen.known is not None and bool((each.seen.known == known).all()) for each in draws
+    )
+    labeled = all(each.seen.label is not None and each.seen.truth is not None for each in draws)
+    if labels is None or len(labels) < MIN_LABELED or not labeled or not same or known is None:
+        return {}
+    rows, y = prior.rows.flatten(1).numpy(), labels[: len(prior.rows)].numpy()
+    at = known.flatten().cpu().numpy()
+    whole, part = SVC().fit(rows, y), SVC().fit(rows[:, at], y)
+    kept = [float((whole.predict(d.x.flatten(1).cpu().numpy()) == d.seen.label).mean()) for d in draws]
+    seen = np.stack([d.seen.y.flatten().cpu().numpy()[at] for d in draws])
+    from_part = part.predict(seen) == np.array([d.seen.label for d in draws])
+    by_mean = [
+        float(whole.predict(d.x.mean(0, keepdim=True).flatten(1).cpu().numpy())[0] == d.seen.label) for d in draws
+    ]
+    return {
+        "class_kept": mean(kept).with_meaning("fraction of draws with the true class, by a classifier of whole rows"),
+        "class_of_mean": mean(by_mean).with_meaning("the same of the mean of the draws"),
+        "class_from_known": mean(from_part.astype(float)).with_meaning("a classifier of the known part finds it"),
+    }
