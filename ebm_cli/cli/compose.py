@@ -38,7 +38,7 @@ def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
     gave to another option remains.
     """
     known = groups()
-    overrides = [*implied_options(overrides, verb), *overrides]
+    overrides = [*implied_options(overrides, verb, base), *overrides]
     chosen = [o for o in overrides if o.key_or_group in known and "." not in o.key_or_group]
     wrong = [(override, message) for override in chosen for message in option_errors(override, known, verb, base.nodes)]
     wrong_groups = {o.key_or_group for o, _ in wrong}
@@ -74,13 +74,17 @@ def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
     return {str(key): value for key, value in config.items()}
 
 
-def implied_options(overrides: list[Override], verb: str) -> list[Override]:
-    """Return words for options that only have the keys on the line, such as path=base for path.betas=[1,0.3,0]."""
+def implied_options(overrides: list[Override], verb: str, base: Base) -> list[Override]:
+    """Return words for options that only have the keys on the line, such as path=base for path.betas=[1,0.3,0].
+
+    Keys that the path of a run has, such as path.betas of path=rates, set them on that path.
+    """
     named = {o.key_or_group for o in overrides}
+    open_keys = named - {f"path.{key}" for key in base.nodes.get("path") or {}}
     implied = {
         option
         for option, keys in IMPLIED_BY.items()
-        if any(key == name or name.startswith(f"{key}.") for key in keys for name in named)
+        if any(key == name or name.startswith(f"{key}.") for key in keys for name in open_keys)
     }
     # In training nothing else walks a path. For new chains the verb's own default does.
     if verb == "train" and any(word.partition(".")[0].partition("=")[0] == "path" for word in named | implied):
