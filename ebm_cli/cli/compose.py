@@ -17,6 +17,7 @@ from ebm_cli.cli.validation import OF_RUN, option_errors, plain_dict, wrong_keys
 from ebm_cli.cli.words import WrongWords, parse, text
 from ebm_cli.run.nested import flatten
 from ebm_cli.run.renamed_keys import BASE_OF_LOG_Z
+from ebm_cli.run.shipped import KERNELS
 
 # Options that are chosen by keys which no other option of their group has.
 IMPLIED_BY = {
@@ -102,9 +103,10 @@ def separate_kernel(overrides: list[Override], config: dict[str, Any]) -> tuple[
     names = [str(o.value()) for o in overrides if o.key_or_group == key and not isinstance(o.value(), dict)]
     if not names or not isinstance((config.get("sampler") or {}).get("kernel"), dict):
         return [], overrides
-    known = ["hmc", "mala", "nuts", "gibbs", "gibbs_with_gradients", "discrete_langevin"]
-    if names[-1] not in known:
-        raise InputError(f"{key} must name one of {', '.join(known)}, got {names[-1]}{nearest_hint(names[-1], known)}")
+    if names[-1] not in KERNELS:
+        raise InputError(
+            f"{key} must name one of {', '.join(KERNELS)}, got {names[-1]}{nearest_hint(names[-1], KERNELS)}"
+        )
     inner = [o for o in overrides if o.key_or_group.partition(".")[0] == "sampler" and o.key_or_group.startswith(key)]
     return parse([text(o).replace(key, "sampler", 1) for o in inner]), [o for o in overrides if o not in inner]
 
