@@ -51,6 +51,7 @@ bench: $(READY)
 	$(BIN)/python -m scripts.bench.chains
 	$(BIN)/python -m scripts.bench.ess
 	$(BIN)/python -m scripts.bench.spins
+	$(BIN)/python -m scripts.bench.discrete_rivals
 
 clean:
 	rm -rf .venv .venv-* $(VENV) build dist .pytest_cache .ruff_cache

@@ -33,7 +33,8 @@ def check_spaces(parts: Mapping[str, Any], nodes: Mapping[str, Config]) -> None:
             name, part, node = "sampler.kernel", part.kernel, node["kernel"]
         if not works_on(part, space):
             message = misfit(name if group == "sampler" else group, shipped.option_or_class(node), part, space, own)
-            problems.messages.append(f"{message}. {options_that_fit(group, space)}")
+            fit = options_that_fit(group, space) if name != "sampler.kernel" else kernels_that_fit(space)
+            problems.messages.append(f"{message}. {fit}")
     problems.finish()
 
 
@@ -67,3 +68,10 @@ def options_that_fit(group: str, space: str) -> str:
     if not fit:
         return f"No {group} of ebm fits: type {group}=custom {group}._target_=MODULE.CLASS"
     return f"{group.capitalize()}s that fit: {', '.join(fit)}"
+
+
+def kernels_that_fit(space: str) -> str:
+    """Return which samplers can move replicas on this space."""
+    options = {path.stem: target for target, path in shipped.yaml_files()["sampler"].items()}
+    fit = [name for name in shipped.KERNELS if works_on(locate(options[name]), space)]
+    return f"Kernels that fit: {', '.join(fit)}"

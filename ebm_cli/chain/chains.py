@@ -32,6 +32,8 @@ class Chains:
     starts: number of each chain's initial state; chains with the same number started at the same state.
     round_trips: number of states that came to each chain from the far end of a path, for replica exchange.
     crossing_steps: number of steps in which a state crosses the path, by theory; ∞ if neighbors hardly swap.
+    enough_replicas: minimum number of replicas for the measured swap rates; None if it is unknown or there are as many.
+    path: the name of the path of the replicas; empty without replica exchange.
     warnings: sentences about missing draws. They become cautions of every estimate.
     notes: sentences about parts of the file that are not used.
     coordinates: the name of each number of a state; x or x[i] if empty.
@@ -50,6 +52,8 @@ class Chains:
     starts: Int[np.ndarray, " chain"] | None = None
     round_trips: Int[np.ndarray, " chain"] | None = None
     crossing_steps: float | None = None
+    enough_replicas: int | None = None
+    path: str = ""
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     coordinates: list[str] = field(default_factory=list)
@@ -77,17 +81,21 @@ class Chains:
 
     def with_round_trips(self) -> str:
         """Return what to type for chains that have round trips."""
+        count = "more" if self.enough_replicas is None else f"at least {self.enough_replicas}"
         if self.crossing_steps is None:
-            return "Increase steps, or use more replicas"
+            return f"Increase steps, or use {count} replicas"
         if self.crossing_steps == math.inf:
-            return "Use more replicas"
+            return f"Use {count} replicas"
         return f"Type {self.longer(self.factor_for_round_trips())}"
 
     def across_barriers(self) -> str:
         """Return what to type for chains that cross barriers."""
         if self.round_trips is None:
             return f"{'path=rates' if self.space in DISCRETE else 'sampler=tempering'} to cross barriers"
-        return "path=hot with more path.replicas, or a wider path.base"
+        if self.path == "hot":
+            return "more path.replicas, or a higher path.hottest"
+        other = "more values of path.betas" if self.space in DISCRETE else "a wider path.base"
+        return f"path=hot with more path.replicas, or {other}"
 
     def after_burn_in(self) -> str:
         """Return what to type to leave out twice the present length of the chains as burn-in."""

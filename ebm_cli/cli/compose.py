@@ -17,6 +17,7 @@ from ebm_cli.cli.validation import OF_RUN, option_errors, plain_dict, wrong_keys
 from ebm_cli.cli.words import WrongWords, parse, text
 from ebm_cli.run.nested import flatten
 from ebm_cli.run.renamed_keys import BASE_OF_LOG_Z
+from ebm_cli.run.shipped import KERNELS
 
 # Options that are chosen by keys which no other option of their group has.
 IMPLIED_BY = {
@@ -38,7 +39,7 @@ def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
     gave to another option remains.
     """
     known = groups()
-    overrides = [*implied_options(overrides, verb), *overrides]
+    overrides = [*implied_options(overrides, verb, base), *overrides]
     chosen = [o for o in overrides if o.key_or_group in known and "." not in o.key_or_group]
     wrong = [(override, message) for override in chosen for message in option_errors(override, known, verb, base.nodes)]
     wrong_groups = {o.key_or_group for o, _ in wrong}
@@ -74,13 +75,17 @@ def compose(verb: str, overrides: list[Override], base: Base) -> dict[str, Any]:
     return {str(key): value for key, value in config.items()}
 
 
-def implied_options(overrides: list[Override], verb: str) -> list[Override]:
-    """Return words for options that only have the keys on the line, such as path=base for path.betas=[1,0.3,0]."""
+def implied_options(overrides: list[Override], verb: str, base: Base) -> list[Override]:
+    """Return words for options that only have the keys on the line, such as path=base for path.betas=[1,0.3,0].
+
+    Keys that the path of a run has, such as path.betas of path=rates, set them on that path.
+    """
     named = {o.key_or_group for o in overrides}
+    open_keys = named - {f"path.{key}" for key in base.nodes.get("path") or {}}
     implied = {
         option
         for option, keys in IMPLIED_BY.items()
-        if any(key == name or name.startswith(f"{key}.") for key in keys for name in named)
+        if any(key == name or name.startswith(f"{key}.") for key in keys for name in open_keys)
     }
     # In training nothing else walks a path. For new chains the verb's own default does.
     if verb == "train" and any(word.partition(".")[0].partition("=")[0] == "path" for word in named | implied):
@@ -98,9 +103,10 @@ def separate_kernel(overrides: list[Override], config: dict[str, Any]) -> tuple[
     names = [str(o.value()) for o in overrides if o.key_or_group == key and not isinstance(o.value(), dict)]
     if not names or not isinstance((config.get("sampler") or {}).get("kernel"), dict):
         return [], overrides
-    known = ["hmc", "mala", "nuts", "gibbs", "gibbs_with_gradients", "discrete_langevin"]
-    if names[-1] not in known:
-        raise InputError(f"{key} must name one of {', '.join(known)}, got {names[-1]}{nearest_hint(names[-1], known)}")
+    if names[-1] not in KERNELS:
+        raise InputError(
+            f"{key} must name one of {', '.join(KERNELS)}, got {names[-1]}{nearest_hint(names[-1], KERNELS)}"
+        )
     inner = [o for o in overrides if o.key_or_group.partition(".")[0] == "sampler" and o.key_or_group.startswith(key)]
     return parse([text(o).replace(key, "sampler", 1) for o in inner]), [o for o in overrides if o not in inner]
 

@@ -1,5 +1,7 @@
 """What replica exchange did: its communication barrier, swap rates and round trips, compared with theory."""
 
+import math
+
 import numpy as np
 from jaxtyping import Float
 
@@ -67,11 +69,20 @@ def mean_crossing_steps(rejection: Float[np.ndarray, " pairs"]) -> float:
     return np.inf if rarely else (len(rejection) + 1) / (2 * theoretical_rate(rejection))
 
 
-def crossing_steps(replicas: Replicas) -> float | None:
-    """Return `mean_crossing_steps` at the measured swap rates; None if some neighbors have not tried to swap."""
+def enough_replicas(rejection: Float[np.ndarray, " pairs"]) -> int | None:
+    """Return 2Λ, a number of replicas that is good (Syed et al., 2022); None if there are as many already.
+
+    It is a minimum. Where neighbors hardly swap, the barrier between them may be larger than the 1 that is measured.
+    """
+    number = math.ceil(2 * rejection.sum())
+    return number if number > len(rejection) + 1 else None
+
+
+def mean_rejection(replicas: Replicas) -> Float[np.ndarray, " pairs"] | None:
+    """Return the rejection rate of each pair; None if some neighbors have not tried to swap."""
     if not bool((replicas.tried > 0).all()):
         return None
-    return mean_crossing_steps(1 - replicas.swap_rates().double().mean(1).cpu().numpy())
+    return 1 - replicas.swap_rates().double().mean(1).cpu().numpy()
 
 
 def min_swap_rate(rates: Float[np.ndarray, " pairs"]) -> Estimate:
@@ -79,7 +90,9 @@ def min_swap_rate(rates: Float[np.ndarray, " pairs"]) -> Estimate:
     least, pair = float(rates.min()), int(rates.argmin())
     cautions = []
     if least < MIN_SWAP_RATE:
-        cautions = [f"replicas {pair} and {pair + 1} swap rarely. Use more replicas (path.replicas or path.betas)"]
+        enough = enough_replicas(1 - rates)
+        count = "more" if enough is None else f"at least {enough}"
+        cautions = [f"replicas {pair} and {pair + 1} swap rarely. Use {count} replicas (path.replicas or path.betas)"]
     meaning = f"neighboring replicas swap in at least {100 * least:.0f} % of tries"
     return Estimate(least, meaning=meaning, if_not_mixed="caution").with_caution(cautions)
 

@@ -5,6 +5,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+# Samplers that can move replicas, by `sampler.kernel=NAME`. Clusters need an energy of pairs, which a path has not.
+KERNELS = ("hmc", "mala", "nuts", "gibbs", "gibbs_with_gradients", "discrete_langevin")
 TORCH_OPTIMIZER = re.compile(r"torch\.optim\.[A-Z]\w*")
 
 

@@ -20,9 +20,10 @@ from ebm_cli.diagnostic.ess import MIN_ESS_PER_CHAIN, shortage
 from ebm_cli.energy import frozen, space_of
 from ebm_cli.estimate import rounded_up
 from ebm_cli.mixing.convergence import evidence
-from ebm_cli.mixing.replica_metrics import crossing_steps
+from ebm_cli.mixing.replica_metrics import enough_replicas, mean_crossing_steps, mean_rejection
 from ebm_cli.run.checkpoint import chains_of, last_step, read_checkpoint
 from ebm_cli.run.folder import Run
+from ebm_cli.run.shipped import option_name
 from ebm_cli.run.terminal import Terminal
 from ebm_cli.sampler import is_unadjusted
 from ebm_cli.sampling.sampler_choice import SamplerChoice
@@ -184,6 +185,8 @@ def to_chains(
     def array(x: Tensor) -> np.ndarray:
         return x.transpose(0, 1).cpu().numpy()
 
+    replicas, path = trajectory.replicas, getattr(trajectory.sampler, "path", None)
+    rejection = None if replicas is None else mean_rejection(replicas)
     return Chains(
         x=array(trajectory.x),
         potential=array(trajectory.energy),
@@ -194,8 +197,10 @@ def to_chains(
         gradients=round(float(trajectory.gradients.mean())),
         names=list(range(trajectory.x.shape[1])),
         starts=starts,
-        round_trips=None if trajectory.replicas is None else trajectory.replicas.round_trips.cpu().numpy(),
-        crossing_steps=None if trajectory.replicas is None else crossing_steps(trajectory.replicas),
+        round_trips=None if replicas is None else replicas.round_trips.cpu().numpy(),
+        crossing_steps=None if rejection is None else mean_crossing_steps(rejection),
+        enough_replicas=None if rejection is None else enough_replicas(rejection),
+        path="" if path is None else option_name(f"{type(path).__module__}.{type(path).__qualname__}"),
         test_per_step=getattr(trajectory.sampler, "test_per_step", False) is True,
         space=space,
     )

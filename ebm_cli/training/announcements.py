@@ -1,9 +1,11 @@
 """Messages that training prints before its first step."""
 
 from ebm_cli.assembly.components import Parts
+from ebm_cli.chain.replica_search import needs_search
 from ebm_cli.optimizer import Rate
 from ebm_cli.run.terminal import Terminal
-from ebm_cli.start import HasPolicy
+from ebm_cli.sampler.tempering import Tempering
+from ebm_cli.start import HasPolicy, Memoryless
 from ebm_cli.training.trainer import Trainer
 
 
@@ -18,6 +20,22 @@ def say_policy(parts: Parts, trainer: Trainer, terminal: Terminal) -> None:
         plural = "" if steps == 1 else "s"
         engine = "" if parts.engine == "eager" else f" ({parts.engine})"
         terminal.say(f"chains: each training step moves {chains} by {steps} step{plural} of {kernel}{engine}; {policy}")
+
+
+def warn_of_restarts(parts: Parts, terminal: Terminal) -> None:
+    """Warn if replicas start again in every training step, before states of the far end can reach the model.
+
+    A step moves a state by at most one replica. A pilot run nearly always finds places of three replicas or more.
+    """
+    sampler, steps = parts.sampler, getattr(parts.objective, "steps", None)
+    if steps is None or not isinstance(sampler, Tempering) or not isinstance(parts.start, Memoryless):
+        return
+    needed = 2 if needs_search(sampler) else len(sampler.path.replica_betas()) - 1
+    if not isinstance(parts.objective, HasPolicy) and steps < needed:
+        terminal.say(
+            "warning: replicas start again in every training step, and states of the far end of the path do not reach "
+            f"the model within objective.steps={steps}. Type start=replay"
+        )
 
 
 def warn_of_decay(parts: Parts, trainer: Trainer, terminal: Terminal) -> None:

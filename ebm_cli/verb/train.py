@@ -14,7 +14,7 @@ from ebm_cli.run.folder import Run
 from ebm_cli.run.machine import resolve
 from ebm_cli.run.terminal import Terminal
 from ebm_cli.training import rollback
-from ebm_cli.training.announcements import say_policy, warn_of_decay
+from ebm_cli.training.announcements import say_policy, warn_of_decay, warn_of_restarts
 from ebm_cli.training.loop import remove_old_checkpoints, train_steps
 from ebm_cli.training.replica_defaults import with_replica_defaults
 from ebm_cli.training.state import TrainState, check_trainable, first_state
@@ -53,6 +53,7 @@ def train(config: Config, run: Run, terminal: Terminal, init: Run | None = None)
         elif trainer.can_roll_back:
             state.save(run)
         say_policy(parts, trainer, terminal)
+        warn_of_restarts(parts, terminal)
         with TrainingLog(run, parts, state) as log:
             estimates = train_steps(parts, trainer, state, run, log, terminal)
         terminal.say(disk_use(run))

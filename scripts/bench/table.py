@@ -1,7 +1,6 @@
 """Functions shared by the benchmarks: binding to one core, description of the machine, and output files."""
 
 import importlib.metadata
-import importlib.util
 import json
 import os
 from collections.abc import Sequence
@@ -48,12 +47,15 @@ def alone() -> None:
 
 def has(peer: str) -> bool:
     """Return True if this tool of the `bench` extra is installed."""
-    return importlib.util.find_spec(peer) is not None
+    try:
+        return importlib.metadata.version(peer) != ""
+    except importlib.metadata.PackageNotFoundError:
+        return False
 
 
-def machine(device: str) -> dict[str, Any]:
+def machine(device: str, peers: Sequence[str] = PEERS) -> dict[str, Any]:
     """Return the machine and the versions of the measurement."""
-    versions = {name: importlib.metadata.version(name) for name in ("torch", *PEERS) if has(name)}
+    versions = {name: importlib.metadata.version(name) for name in ("torch", *peers) if has(name)}
     chip = torch.cuda.get_device_name(device) if device.startswith("cuda") else processor()
     return {"machine": chip, "versions": versions, "threads": 1, "date": date.today().isoformat()}
 

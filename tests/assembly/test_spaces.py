@@ -148,3 +148,13 @@ def test_a_binary_model_is_trained_and_evaluated(here: Path, capsys: pytest.Capt
     assert main(["evaluate", "run=run", "steps=10", *QUICK]) == 0
     output = capsys.readouterr()
     assert "distance_to_truth needs data whose density is known: a synthetic set such as data=patterns" in output.err
+
+
+@pytest.mark.parametrize(("name", "words"), [("hmc", ENERGY), ("gibbs", ["energy=double_well"])])
+def test_a_kernel_that_does_not_fit_names_only_samplers_that_move_replicas(
+    name: str, words: list[str], here: Path, capsys: pytest.CaptureFixture
+) -> None:
+    line = ["sample", *words, "path=hot", f"sampler.kernel={name}", "start=noise", *QUICK, f"out={here / 'chains'}"]
+    assert main(line) == 2
+    fit = capsys.readouterr().err.partition("Kernels that fit: ")[2].strip().split(", ")
+    assert fit == (["gibbs", "gibbs_with_gradients", "discrete_langevin"] if name == "hmc" else ["hmc", "mala", "nuts"])

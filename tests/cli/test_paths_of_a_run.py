@@ -6,6 +6,9 @@ import pytest
 import yaml
 
 from ebm_cli.cli import main
+from ebm_cli.cli.compose import compose
+from ebm_cli.cli.loader import Base
+from ebm_cli.cli.words import parse
 from ebm_cli.run.folder import Run
 
 TRAIN = [
@@ -62,3 +65,12 @@ def test_what_has_no_such_path_is_refused_in_one_line(
     words = [word.replace("RUN", str(trained)) for word in words]
     assert main([*words, *CHAINS[:1] * (words[0] == "sample"), "threads=1", f"out={here / 's'}"]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("word", "name", "betas"), [("path.betas=[1,0.5,0]", "rates", [1, 0.5, 0]), ("path.base=box", "base", "auto")]
+)
+def test_a_key_that_the_path_of_a_run_has_keeps_that_path(word: str, name: str, betas: object) -> None:
+    own = {"_target_": "ebm_cli.path.rates.RatesPath", "betas": "auto", "renew_every": 100}
+    path = compose("sample", parse([word]), Base(nodes={"path": own}))["path"]
+    assert path["_target_"].split(".")[-2] == name and path["betas"] == betas

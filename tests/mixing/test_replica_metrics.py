@@ -8,7 +8,9 @@ from ebm_cli.chain.chains import Chains
 from ebm_cli.mixing.convergence import Evidence
 from ebm_cli.mixing.replica_metrics import (
     barrier_figure,
-    crossing_steps,
+    enough_replicas,
+    mean_crossing_steps,
+    mean_rejection,
     min_swap_rate,
     replica_metrics,
     theoretical_rate,
@@ -63,7 +65,9 @@ def test_states_cross_an_ideal_path_in_the_time_of_theory(rng: torch.Generator) 
     )
     theory = theoretical_rate(np.full(K - 1, 1 - rate))
     assert len(found) / (n * steps) == pytest.approx(theory, rel=0.02)
-    crossing = crossing_steps(ideal)
+    rejection = mean_rejection(ideal)
+    assert rejection is not None
+    crossing = mean_crossing_steps(rejection)
     assert crossing is not None and abs(float(found.mean()) - crossing) < 4 * float(found.std()) / len(found) ** 0.5
 
 
@@ -76,9 +80,17 @@ def test_the_caption_names_the_barrier() -> None:
     assert "Λ = 0.6 in all" in barrier_figure(replicas([1, 1]))[1]
 
 
-def judged(x: np.ndarray, trips: list[int], crossing: float | None = None) -> Evidence:
+def test_too_few_replicas_are_twice_the_barrier_and_enough_have_no_number() -> None:
+    # Λ = 2.9 of four replicas asks for six; Λ = 1.1 is no more than they have.
+    assert enough_replicas(np.array([1.0, 1.0, 0.9])) == 6 and enough_replicas(np.array([0.1, 0.9, 0.1])) is None
+    assert "Use at least 6 replicas (path.replicas" in min_swap_rate(np.array([0.0, 0.0, 0.1])).reason
+    assert "Use more replicas (path.replicas" in min_swap_rate(np.array([0.9, 0.05, 0.9])).reason
+
+
+def judged(x: np.ndarray, trips: list[int], crossing: float | None = None, enough: int | None = None) -> Evidence:
     found = Evidence()
-    check_round_trips(Chains(x, round_trips=np.array(trips), crossing_steps=crossing), found)
+    chains = Chains(x, round_trips=np.array(trips), crossing_steps=crossing, enough_replicas=enough)
+    check_round_trips(chains, found)
     return found
 
 
@@ -93,6 +105,24 @@ def test_without_round_trips_the_remedy_follows_from_the_time_of_a_crossing(
     assert judged(x, [0, 0, 0, 0], crossing).against[0].endswith(remedy)
     chains = Chains(x, round_trips=np.zeros(4, int), crossing_steps=crossing)
     assert chains.factor_for_round_trips() == (15.6 if crossing == 780 else 1.0)
+
+
+def test_replicas_that_hardly_swap_have_a_number_that_swaps() -> None:
+    x = np.random.default_rng(0).normal(size=(4, 100, 2))
+    assert judged(x, [0, 0, 0, 0], np.inf, 14).against[0].endswith("Use at least 14 replicas")
+
+
+@pytest.mark.parametrize(
+    ("path", "space", "remedy"),
+    [
+        ("hot", "continuous", "more path.replicas, or a higher path.hottest"),
+        ("base", "continuous", "path=hot with more path.replicas, or a wider path.base"),
+        ("rates", "binary", "path=hot with more path.replicas, or more values of path.betas"),
+    ],
+)
+def test_what_crosses_barriers_does_not_name_the_present_path(path: str, space: str, remedy: str) -> None:
+    chains = Chains(np.zeros((2, 3, 1)), round_trips=np.ones(2, int), path=path, space=space)
+    assert chains.across_barriers() == remedy
 
 
 def test_chains_without_any_round_trip_are_not_mixed() -> None:
