@@ -103,10 +103,14 @@ def verb_checks(job: Job) -> Iterator[tuple[str, Callable[[], object]]]:
 
         yield "trainer", partial(construct, Trainer, config["trainer"])
     if job.verb == "sample":
+        from ebm_cli.sampling.film import check_film
+        from ebm_cli.sampling.picture_grid import PictureGrid
         from ebm_cli.sampling.sampling_plan import SamplingPlan
 
         yield "", partial(SamplingPlan.from_config, config)
         yield "", partial(check_image_is_used, config)
+        yield "", partial(PictureGrid.parse, config.get("grid"))
+        yield "", partial(check_film, config.get("film"))
     # Metrics that estimate log Z start at the path's base, whatever the sampler is.
     if job.verb != "diagnose" and not METRICS_WITH_PATH & set(config.get("metric") or ()):
         yield "", partial(check_path_is_used, job)

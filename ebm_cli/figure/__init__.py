@@ -66,14 +66,16 @@ def as_pictures(x: Float[np.ndarray, "n c h w"]) -> np.ndarray:
     return levels[:, 0] if levels.shape[1] == 1 else np.moveaxis(levels, 1, -1)
 
 
-def states(x: np.ndarray, event: tuple[int, ...], max_images: int = 60, like: np.ndarray | None = None) -> Figure:
+def states(
+    x: np.ndarray, event: tuple[int, ...], max_images: int = 60, like: np.ndarray | None = None, columns: int = 10
+) -> Figure:
     """Draw a grid of images, a scatter plot of points in the plane, or a histogram of numbers.
 
-    max_images: maximum number of images.
+    max_images: maximum number of images. columns: images per row.
     like: points to which the window is fitted; None for x.
     """
     if is_image(event):
-        return grid(x[:max_images])
+        return grid(x[:max_images], columns)
     if event == (2,):
         box = extent(x if like is None else like, x)
         picture, (axes,) = new(width=4.6, height=min(max(3.9 * (box[3] - box[2]) / (box[1] - box[0]), 1.6), 6.0) + 0.6)
@@ -97,18 +99,27 @@ def grid(images: np.ndarray, columns: int = 10, colors: str = "gray") -> Figure:
 
     colors: the colormap of images of one channel.
     """
+    canvas = tiled(images, columns, 1.0 if colors == "gray" else np.nan)
+    picture, (axes,) = new(width=4.8, height=4.8 * canvas.shape[0] / canvas.shape[1])
+    axes.imshow(canvas, cmap=colors, vmin=0, vmax=1, interpolation="nearest")
+    axes.axis("off")
+    return picture
+
+
+def tiled(images: np.ndarray, columns: int, between: float = 1.0) -> np.ndarray:
+    """Return images, (n, height, width) or (n, height, width, 3), as one, in rows.
+
+    between: level of the gaps between images.
+    """
     rows = -(-len(images) // columns)
     height, width = images.shape[1:3]
     gap = max(1, height // 8)
     shape = (rows * (height + gap) + gap, columns * (width + gap) + gap, *images.shape[3:])
-    canvas = np.full(shape, 1.0 if colors == "gray" else np.nan, dtype=np.float32)
+    canvas = np.full(shape, between, dtype=np.float32)
     for i, image in enumerate(images):
         top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
         canvas[top : top + height, left : left + width] = image
-    picture, (axes,) = new(width=4.8, height=4.8 * shape[0] / shape[1])
-    axes.imshow(canvas, cmap=colors, vmin=0, vmax=1, interpolation="nearest")
-    axes.axis("off")
-    return picture
+    return canvas
 
 
 def window(

@@ -19,9 +19,12 @@ from ebm_cli.figure.landscape import landscape
 from ebm_cli.mixing.replica_metrics import barrier_figure
 from ebm_cli.run.folder import Run
 from ebm_cli.sampler.tempering import has_exact_draws
+from ebm_cli.sampling.picture_grid import PictureGrid
 from ebm_cli.sampling.site_figures import site_picture
 
-MAX_IMAGES, MAX_TRACES = 60, 64
+MAX_TRACES = 64
+# Draws whose nearest training rows are shown, and how many of these.
+DRAWS_SHOWN, NEIGHBORS = 10, 3
 
 
 def energy_trace(chains: Chains) -> Picture:
@@ -53,9 +56,9 @@ def copy_grid(run: Run) -> None:
         shutil.copyfile(drawn, run.folder / "samples.png")
 
 
-def state_figures(parts: Parts, trajectory: Trajectory) -> dict[str, Picture]:
+def state_figures(parts: Parts, trajectory: Trajectory, shape: PictureGrid) -> dict[str, Picture]:
     """Draw states of the model: columns, a grid of images, or points over the energy's contours."""
-    x, which = shown_states(trajectory)
+    x, which = shown_states(trajectory, shape.cells)
     finite = x[torch.isfinite(x.flatten(1)).all(1)]
     T = parts.sampler.temperature
     if len(finite) and shows_sites(parts):
@@ -72,11 +75,11 @@ def state_figures(parts: Parts, trajectory: Trajectory) -> dict[str, Picture]:
         shown = figure.as_pictures(shown)
     drawn = {
         "samples": (
-            figure.states(shown, parts.event, MAX_IMAGES),
-            f"{which} (at most {MAX_IMAGES}), not selected, at T = {T:g}. They should look like the data.",
+            figure.states(shown, parts.event, shape.cells, columns=shape.columns),
+            f"{which} (at most {shape.cells}), not selected, at T = {T:g}. They should look like the data.",
         )
     }
-    return drawn | denoised_figure(parts, finite)
+    return drawn | neighbors_figure(parts, finite) | denoised_figure(parts, finite)
 
 
 def shows_sites(parts: Parts) -> bool:
@@ -87,14 +90,16 @@ def shows_sites(parts: Parts) -> bool:
     return has_sites and not has_pictures and not is_table
 
 
-def shown_states(trajectory: Trajectory) -> tuple[Tensor, str]:
+def shown_states(trajectory: Trajectory, count: int) -> tuple[Tensor, str]:
     """Return the states that figures show, and which they are.
 
     These are the final states of chains. Few chains of replica exchange from exact draws show several draws each, which
     are independent of each other if they are far apart.
+
+    count: number of states to show.
     """
     sampler, last = trajectory.sampler, trajectory.last.x
-    each = min(len(trajectory.x), -(-MAX_IMAGES // max(len(last), 1)))
+    each = min(len(trajectory.x), -(-count // max(len(last), 1)))
     if each < 2 or not has_exact_draws(sampler):
         return last, f"Final states of {len(last)} chains"
     draws = trajectory.x[evenly_spaced(len(trajectory.x), each + 1)[1:]]
@@ -127,6 +132,26 @@ def column_figures(parts: Parts, x: Tensor) -> dict[str, Picture]:
         limits = (-half, half)
     drawn = {"marginals": marginals(names, shown, rows, limits)}
     return {"samples": pairs(names, shown, rows, limits)} | drawn if len(names) > 1 else drawn
+
+
+def neighbors_figure(parts: Parts, x: Tensor) -> dict[str, Picture]:
+    """Draw the first images next to the training rows nearest to them, if the training rows are a finite list."""
+    if parts.data is None or not parts.data.finite or not is_image(parts.event):
+        return {}
+    batch = parts.data.split("train")
+    rows = (batch.x if batch.clean is None else batch.clean).to(x)
+    shown = x[:DRAWS_SHOWN]
+    away = torch.cdist(shown.flatten(1), rows.flatten(1))
+    nearest = rows[away.topk(NEIGHBORS, largest=False).indices.T]
+    lines = [shown, *nearest]
+    pictures = np.concatenate([parts.data.decode(line) for line in lines])
+    return {
+        "neighbors": (
+            figure.grid(pictures, columns=len(shown)),
+            f"The first {len(shown)} states, not selected (top), and the {NEIGHBORS} training rows nearest to each "
+            "(below, the nearest first). States that are copies of training rows would show memorization.",
+        )
+    }
 
 
 def denoised_figure(parts: Parts, x: Tensor) -> dict[str, Picture]:

@@ -12,11 +12,13 @@ from ebm_cli.run.machine import resolve
 from ebm_cli.run.terminal import Stopped, Terminal, WorkFailed
 from ebm_cli.sampling.completion import complete
 from ebm_cli.sampling.figures import copy_grid, energy_trace, replica_figures, state_figures
+from ebm_cli.sampling.film import write_film
 from ebm_cli.sampling.fresh_chains import initial_states, record_chains, tuning_of
 from ebm_cli.sampling.judged_chains import context_of_chains, judge_chains
 from ebm_cli.sampling.model import open_model
 from ebm_cli.sampling.order import order_rows
 from ebm_cli.sampling.output import write_chains
+from ebm_cli.sampling.picture_grid import PictureGrid
 from ebm_cli.sampling.sampler_choice import choose_sampler
 from ebm_cli.sampling.sampling_plan import SamplingPlan
 from ebm_cli.sampling.summary import log_z_row, summarize
@@ -37,6 +39,11 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
             terminal.say(f"engine: {parts.engine}")
         generator = rng.generator(config["seed"], "chains", machine.device)
         x = initial_states(config, parts, trained, plan.chains, generator)
+        shape = PictureGrid.parse(config.get("grid"))
+        if config.get("film") is not None:
+            own = rng.generator(config["seed"], "film", machine.device)
+            film = write_film(run.folder, config["film"], parts, x, shape, own, terminal)
+            terminal.say(f"film: {film.name} shows chains of the run's own sampler from its start")
         choice = choose_sampler(parts, config, x, trained, terminal)
         parts, tuning = choice.parts, tuning_of(config, choice, plan.burn_in)
         recorded = record_chains(parts, plan.shared(choice.x), plan, tuning, generator, terminal)
@@ -60,7 +67,7 @@ def sample(config: Config, run: Run, terminal: Terminal, trained: Run | None = N
         )
         write_record(chains_file, judged.mixing, context.shared)
         traces = {"energy": energy_trace(context.chains)} if context.chains.x.shape[1] > 1 else {}
-        figure.save(run, state_figures(parts, trajectory) | traces | replica_figures(trajectory))
+        figure.save(run, state_figures(parts, trajectory, shape) | traces | replica_figures(trajectory))
         copy_grid(run)
     estimates = apply_mixing_verdict(estimates)
     if terminal.stopping():
