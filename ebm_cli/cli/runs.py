@@ -47,6 +47,11 @@ def require_usable(run: Run, verb: str, key: str) -> None:
         raise InputError(
             f"{key}={run.folder} is a run of ebm {made}, but ebm {verb} needs a run of ebm {USES[verb][0]}{advice}"
         )
+    if verb == "diagnose" and (run.folder / "observations.csv").exists():
+        raise InputError(
+            f"{key}={run.folder} has draws given observations, whose chains were judged when they were made: "
+            "observations.csv in it has their verdicts"
+        )
     if not is_ready(run.folder, made, key):
         advice = f"; ebm train resume={run.folder} continues it" if made == "train" else ""
         raise InputError(f"{key}={run.folder} has no {NEEDS[made]} yet: it stopped before its first{advice}")

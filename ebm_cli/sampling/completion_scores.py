@@ -17,6 +17,11 @@ from ebm_cli.sampling.priors import Prior
 # The central interval whose coverage is reported, and the levels of the figure of coverage.
 LEVEL = 0.8
 LEVELS = np.arange(0.1, 0.95, 0.1)
+MEANINGS = {
+    "gaussian": "by the conditional mean of a Gaussian that is fitted to the training rows",
+    "mixture": "by that of a mixture of Gaussians",
+    "nearest": "by the training row nearest to what is known",
+}
 # A class is predicted only from at least this many labeled rows.
 MIN_LABELED = 20
 
@@ -79,7 +84,8 @@ def summarize_scores(found: list[Scores]) -> dict[str, Estimate]:
     rows = {}
     for name in found[0].squares:
         suffix = "" if name == "model" else f"_{name}"
-        rows[f"rmse{suffix}"] = root_mean_square([each.squares[name] for each in found])
+        error = root_mean_square([each.squares[name] for each in found])
+        rows[f"rmse{suffix}"] = error.with_meaning(MEANINGS.get(name, ""))
     gaussian = rows.get("rmse_gaussian")
     if gaussian is not None and isinstance(gaussian.value, float):
         ratio = rows["rmse"].value / gaussian.value  # type: ignore[operator]
