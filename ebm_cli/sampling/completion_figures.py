@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from ebm_cli import figure
@@ -19,8 +20,9 @@ def completion_figures(parts: Parts, draws: list[ConditionalDraws], scores: list
     drawn = {}
     if is_image(parts.event):
         drawn["completions"] = picture_table(parts, draws[:MAX_SHOWN])
-    if scores:
-        drawn["coverage"] = coverage_figure(scores)
+    covered = [each.coverage for each in scores if each.coverage is not None]
+    if covered:
+        drawn["coverage"] = coverage_figure(np.stack(covered))
     return drawn
 
 
@@ -68,9 +70,8 @@ def observed(parts: Parts, each: ConditionalDraws) -> np.ndarray:
     return colors
 
 
-def coverage_figure(scores: list[Scores]) -> Picture:
+def coverage_figure(each: Float[np.ndarray, "rows levels"]) -> Picture:
     """Draw the coverage of central intervals of the draws against their level."""
-    each = np.stack([score.coverage for score in scores])
     se = each.std(0, ddof=1) / len(each) ** 0.5 if len(each) > 1 else np.zeros(len(LEVELS))
     picture, (axes,) = figure.new()
     axes.plot([0, 1], [0, 1], color=figure.BLACK, linewidth=1, label="exact")
@@ -78,7 +79,7 @@ def coverage_figure(scores: list[Scores]) -> Picture:
     axes.set(xlabel="level of the central interval", ylabel="true values in the interval", xlim=(0, 1), ylim=(0, 1))
     axes.legend()
     return picture, (
-        f"Fraction of the unknown coordinates of {len(scores)} held-out rows whose true value is in the central "
+        f"Fraction of the unknown coordinates of {len(each)} held-out rows whose true value is in the central "
         "interval of the draws, with the standard error over rows. On the line intervals are calibrated; below it they "
         "are too narrow."
     )

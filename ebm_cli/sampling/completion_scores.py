@@ -32,12 +32,13 @@ class Scores:
 
     squares: mean squared error of a prediction, by its name; `model` is the mean of the draws.
     logs: log density of the true state per coordinate, in nats, by the name of the density.
-    coverage: fraction of coordinates in the central interval of each of LEVELS. spread: mean standard deviation.
+    coverage: fraction of coordinates in the central interval of each of LEVELS; None for discrete states.
+    spread: mean standard deviation.
     """
 
     squares: dict[str, float]
     logs: dict[str, float]
-    coverage: Float[np.ndarray, " levels"]
+    coverage: Float[np.ndarray, " levels"] | None
     spread: float
 
 
@@ -57,7 +58,7 @@ def score(draws: ConditionalDraws, condition: Condition, prior: Prior) -> Scores
     return Scores(
         {name: float((mean - truth).square().mean()) for name, mean in means.items()},
         {name: value / count for name, value in logs.items()},
-        coverage(x, truth),
+        coverage(x, truth) if prior.densities else None,
         float(x.std(0).mean()),
     )
 
@@ -91,9 +92,9 @@ def summarize_scores(found: list[Scores]) -> dict[str, Estimate]:
         ratio = rows["rmse"].value / gaussian.value  # type: ignore[operator]
         rows["rmse"] = rows["rmse"].with_meaning(f"{ratio:.3g} times that of the conditional mean of a Gaussian")
     index = int(np.abs(LEVELS - LEVEL).argmin())
-    rows["coverage_80"] = mean([each.coverage[index] for each in found]).with_meaning(
-        "fraction of true values in the central 80 % of the draws"
-    )
+    covered = [each.coverage[index] for each in found if each.coverage is not None]
+    if covered:
+        rows["coverage_80"] = mean(covered).with_meaning("fraction of true values in the central 80 % of the draws")
     rows["spread"] = mean([each.spread for each in found])
     for name in ("model", *(name for name in found[0].logs if name != "model")):
         values = [each.logs[name] for each in found if {"model", name} <= each.logs.keys()]
