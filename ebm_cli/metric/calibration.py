@@ -43,11 +43,11 @@ class Scores(NamedTuple):
 class Calibration:
     """Accuracy, ece = E|P(correct | confidence) − confidence|, and brier = ⟨Σ_y (p(y|x) − 1[y = label])²⟩.
 
-    p(y|x) = softmax f(x)/τ, confidence = max_y p(y|x). τ = 1 gives accuracy, ece, brier and cross_entropy; τ = argmin
-    of the cross-entropy over a part of the held-out rows (Guo et al., 2017, section 4.2) gives ece_scaled, brier_scaled
-    and cross_entropy_scaled. All numbers are of the other held-out rows, which τ does not depend on, with the data's
-    noise. `ece` has no bias for a calibrated classifier (`debiased_errors`); `ece_plain` is the usual estimate. Both
-    have bins with equally many rows. Standard errors are by bootstrap over rows for fixed τ and bins.
+    p(y|x) = softmax f(x)/τ, confidence = max_y p(y|x). τ = 1 gives accuracy, ece, brier and cross_entropy; τ
+    fitted to a part of the held-out rows (Guo et al., 2017, section 4.2) gives ece_scaled, brier_scaled and
+    cross_entropy_scaled. All numbers are of the other held-out rows, which τ does not depend on, with the data's noise.
+    `ece` has no bias for a calibrated classifier (`debiased_errors`); `ece_plain` is the usual estimate. Both have bins
+    with equally many rows. Standard errors are by bootstrap over rows for fixed τ and bins.
 
     bins: number of bins (≥ 2).
     validation_fraction: fraction of the held-out rows to which τ is fitted (in (0, 1)).
@@ -76,13 +76,14 @@ class Calibration:
         f = logits_of(energy, rows)
         τ = fitted_temperature(f[validation], labels[validation])
         τ_se = temperature_error(f[validation], labels[validation], τ)
+        all_right = bool((f[validation].argmax(1) == labels[validation]).all())
         before, after = scores_of(f[test], labels[test]), scores_of(f[test] / τ, labels[test])
         counts = resampled_counts(len(test), self.bootstrap)
         right = float(before.correct.sum())
         accuracy = Estimate(right / len(test), se=binomial_se(right, len(test)))
         fitted = f"fitted to {len(validation)} {context.held_out_name}"
         estimates = {"accuracy": accuracy} | self._estimates(before, counts, "")
-        estimates |= {"softmax_temperature": temperature_estimate(τ, τ_se, fitted)} | self._estimates(
+        estimates |= {"softmax_temperature": temperature_estimate(τ, τ_se, all_right, fitted)} | self._estimates(
             after, counts, SCALED
         )
         notes = [
@@ -118,17 +119,20 @@ def ece_meaning(row: Estimate) -> str:
     return DESCRIPTIONS["ece"].format(100 * row.value)
 
 
-def temperature_estimate(τ: float, se: float, fitted: str) -> Estimate:
-    """Return the softmax temperature with its meaning."""
+def temperature_estimate(τ: float, se: float, all_right: bool, fitted: str) -> Estimate:
+    """Return the softmax temperature with its meaning; a caution if the rows that it is fitted to are all right."""
     sense = "no difference from 1 was found, which is perfect"
     if abs(τ - 1) > 2 * se:
         sense = f"the classifier is {'overconfident' if τ > 1 else 'not confident enough'} there (1 is perfect)"
     row = Estimate(τ, se=se, meaning=f"{fitted}; {sense}")
-    if abs(np.log(τ)) > MAX_LOG_TEMPERATURE - 0.01:
-        return row.with_caution(
-            ["it is at the bound of its search, because the rows that it is fitted to are all right"]
-        )
-    return row
+    if not all_right:
+        return row
+    return row.with_caution(
+        [
+            "all rows that it is fitted to are classified right, so that only its prior keeps it from 0. Increase "
+            "metric.calibration.validation_fraction"
+        ]
+    )
 
 
 def logits_of(energy: Logits, x: Float[Tensor, "n *event"]) -> Float[np.ndarray, "n classes"]:
@@ -146,9 +150,12 @@ def scores_of(f: Float[np.ndarray, "n classes"], labels: Int[np.ndarray, " n"]) 
 
 
 def fitted_temperature(f: Float[np.ndarray, "n classes"], labels: Int[np.ndarray, " n"]) -> float:
-    """Return the τ in [e⁻⁵, e⁵] with the least cross-entropy of softmax f/τ."""
+    """Return argmin_τ Σ −log p(label) + ½(log τ)², p = softmax f/τ, for τ in [e⁻⁵, e⁵].
+
+    The prior log τ ~ N(0, 1) counts little for many rows. Without it, τ would be 0 if all rows are right.
+    """
     found = minimize_scalar(
-        lambda log_τ: -scores_of(f / np.exp(log_τ), labels).log_p.mean(),
+        lambda log_τ: log_τ**2 / 2 - scores_of(f / np.exp(log_τ), labels).log_p.sum(),
         bounds=(-MAX_LOG_TEMPERATURE, MAX_LOG_TEMPERATURE),
         method="bounded",
     )
@@ -156,14 +163,14 @@ def fitted_temperature(f: Float[np.ndarray, "n classes"], labels: Int[np.ndarray
 
 
 def temperature_error(f: Float[np.ndarray, "n classes"], labels: Int[np.ndarray, " n"], τ: float) -> float:
-    """Return the standard error of τ by the sandwich formula for β = 1/τ, se β = √(⟨g²⟩/n)/⟨h⟩.
+    """Return the standard error of τ by the sandwich formula for β = 1/τ, se log τ = √(Σ β²g²)/(Σ β²h + 1).
 
-    g = Σ_y p(y)f(y) − f(label) and h = Var_p f are the derivatives of a row's −log p(label) by β.
+    g = Σ_y p(y)f(y) − f(label) and h = Var_p f are the derivatives of a row's −log p(label) by β; the prior gives 1.
     """
-    p = np.exp(log_softmax(f / τ, 1))
+    p, β = np.exp(log_softmax(f / τ, 1)), 1 / τ
     mean = (p * f).sum(1)
     g, h = mean - f[np.arange(len(f)), labels], (p * f**2).sum(1) - mean**2
-    return float(τ**2 * np.sqrt((g**2).mean() / len(f)) / max(h.mean(), np.finfo(float).tiny))
+    return float(τ * np.sqrt(((β * g) ** 2).sum()) / ((β**2 * h).sum() + 1))
 
 
 def resampled_counts(n: int, repeats: int) -> Int[np.ndarray, "repeats n"]:
