@@ -18,6 +18,8 @@ QUANTILES = (0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95)
 NAMED = 3
 # Evaluations of E that the explanation of all rows may take.
 MAX_STATES = 2_000_000
+# Numbers of the states that are evaluated together.
+MAX_NUMBERS = 10_000_000
 # Energies fall at least by this fraction of the largest fall to be named.
 MIN_FRACTION = 0.05
 
@@ -40,14 +42,24 @@ def energy_falls(
     common value of its column.
     """
     tried = usual_values(space_of(context.energy), context.event, held_out)
+    falls = [
+        (e - lowest_energies(context, row, tried)).clamp(min=0).double().cpu().numpy()
+        for row, e in zip(x, values(context.energy, x), strict=True)
+    ]
+    return np.stack(falls) if falls else np.empty((0, len(tried)))
+
+
+def lowest_energies(
+    context: EvaluationContext, row: Float[Tensor, "*event"], tried: Float[Tensor, "d q c"]
+) -> Float[Tensor, " d"]:
+    """Return the lowest energy of the row with each coordinate set to its usual values, computed in parts."""
     d, q, c = tried.shape
-    own = torch.eye(d, dtype=torch.bool, device=x.device)[:, None, :, None]
-    falls = []
-    for row, e in zip(x, values(context.energy, x), strict=True):
-        changed = torch.where(own, tried[:, :, None], row.reshape(1, 1, d, c)).reshape(d * q, *context.event)
-        lowest = values(context.energy, changed).view(d, q).amin(1)
-        falls.append((e - lowest).clamp(min=0).double().cpu().numpy())
-    return np.stack(falls) if falls else np.empty((0, d))
+    lowest = []
+    for part in torch.arange(d, device=row.device).split(max(1, MAX_NUMBERS // (q * d * c))):
+        changed = row.reshape(1, 1, d, c).repeat(len(part), q, 1, 1)
+        changed[torch.arange(len(part), device=row.device), :, part] = tried[part]
+        lowest.append(values(context.energy, changed.reshape(-1, *context.event)).view(len(part), q).amin(1))
+    return torch.cat(lowest)
 
 
 def explained_rows(context: EvaluationContext) -> int:

@@ -24,6 +24,8 @@ from ebm_cli.metric._separation import Separation, bootstrap, separation
 ROWS = "rows"
 TABLE = "out_of_distribution.csv"
 MIN_ROWS, MAX_ROWS = 20, 2000
+# Coordinates up to which the baseline is fitted: its covariance has their square.
+MAX_COORDINATES = 4000
 # Bounds of intervals: 2.5 % and 97.5 % of the resamplings.
 INTERVAL = (0.025, 0.975)
 CHANCE = 0.5
@@ -95,6 +97,10 @@ class OutOfDistribution:
         energies = {at: -scores[ENERGY](x) for at, x in others.items()}
         notes = [f"out_of_distribution: {at}: {describe(at, self.rows)}, {len(x)} rows" for at, x in others.items()]
         notes.append(f"out_of_distribution: compared with {len(held_out)} {context.held_out_name}; {context.noise}")
+        if baseline is None:
+            reason = f"rows have more than {MAX_COORDINATES} coordinates"
+            reason = "training rows are missing" if context.train is None else reason
+            notes.append(f"out_of_distribution: a baseline density is left out, because {reason}")
         arrays = (-of_held_out[ENERGY], energies, {at: found[at, ENERGY].found.auroc for at in others})
         return Result(estimates, arrays, picture, notes, {TABLE: table(found, estimates, baseline)})
 
@@ -139,8 +145,8 @@ def check_sets(names: object) -> None:
 
 
 def fitted_baseline(context: EvaluationContext, data: Data) -> Baseline | None:
-    """Return the simplest density of these rows, fitted to the training rows; None without training rows."""
-    if context.train is None:
+    """Return the simplest density of the training rows; None without them or for more than MAX_COORDINATES."""
+    if context.train is None or context.train.x[0].numel() > MAX_COORDINATES:
         return None
     simplest = names_that_fit(AUTO, row_space(data))[0]
     return next(iter(fit_baselines(data, simplest, context.seed, lambda _: None)), None)
