@@ -13,8 +13,10 @@ Norm = Literal["linf", "l2"]
 Classifier = Callable[[Tensor], Tensor]
 # Step size of projected gradients, in radii per number of steps: a path can cross the ball from side to side.
 STEP_FACTOR = 2.5
-# Fraction by which a successful decision shortens a ray, and factors by which the size of proposals changes.
-SHORTER, GROW, SHRINK = 0.97, 1.3, 0.96
+# A proposal is accepted at a ray shorter by this fraction of what a change of its size gains along the best direction.
+DEMAND = 0.25
+# Factors by which the size of proposals changes after an accepted and after a rejected one.
+GROW, SHRINK = 1.3, 0.93
 BISECTIONS = 12
 
 
@@ -125,19 +127,22 @@ def decisions_only(
 
     After Brendel, Rauber and Bethge, 2018 (arXiv 1712.04248), on rays as by Chen and Gu, 2020 (arXiv 2006.12792): a ray
     x₀ + r·d, ‖d‖ = 1, starts at the nearest row of `pool` that is classified differently. A bisection shortens it. Then
-    random changes of d are accepted if the class is still wrong at 0.97·r.
+    random changes of d are accepted if the class is still wrong at a shorter r. A change of size s gains about s/√D of
+    r, or √(s/D) if a fraction s of the D signs is drawn again; a quarter of this is demanded. s adapts to the
+    acceptance.
 
     queries: number of decisions per row after the bisection.
     """
     with torch.no_grad():
         direction, r = first_rays(classify, x0, y, ball, pool)
-        size = torch.full_like(r, 0.3)
+        size, least = torch.full_like(r, 0.3), 1 / x0[0].numel()
         for _ in range(queries):
             proposal = changed(direction, per_row(size, x0), ball, rng)
-            shorter = SHORTER * r
+            gain = (size if ball.norm == "l2" else size.sqrt()) * least**0.5
+            shorter = (1 - DEMAND * gain) * r
             wrong = classify(ball.boxed(x0 + per_row(shorter, x0) * proposal)).argmax(1) != y
             direction, r = torch.where(per_row(wrong, x0), proposal, direction), torch.where(wrong, shorter, r)
-            size = (size * torch.where(wrong, GROW, SHRINK).to(size)).clamp(1e-3, 1.0)
+            size = (size * torch.where(wrong, GROW, SHRINK).to(size)).clamp(least, 1.0)
         return ball.boxed(x0 + per_row(r, x0) * direction)
 
 
