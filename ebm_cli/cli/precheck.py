@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ebm_cli.assembly.permission import permitted
-from ebm_cli.check import InputError, Problems, count, count_or_auto, non_negative, one_of, positive
+from ebm_cli.check import InputError, Problems, count, count_or_auto, non_negative, one_of, open_interval, positive
 from ebm_cli.cli import compose
 from ebm_cli.cli.job import Job
 from ebm_cli.cli.run_job import without_dependent_keys
@@ -125,6 +125,7 @@ def verb_checks(job: Job) -> Iterator[tuple[str, Callable[[], object]]]:
         for key, bound in (("budget", count), ("target", positive), ("temperature", non_negative)):
             if config[key] is not None:
                 yield "", partial(bound, key, config[key])
+        yield "", partial(open_interval, "false_alarm", config["false_alarm"])
         if config["samples"] is not None:
             yield "", partial(count, "samples", config["samples"], minimum=2)
 

@@ -12,7 +12,10 @@ from hydra.errors import HydraException
 from ebm_cli.check import InputError
 
 # Keys whose value is a path, and keys that never take several paths.
-PATH_KEYS = ("out", "name", "run", "init", "resume", "data.path", "score", "log_weights", "condition.path")
+PATH_KEYS = (
+    *("out", "name", "run", "init", "resume", "data.path", "score", "log_weights"),
+    *("condition.path", "metric.out_of_distribution.rows"),
+)
 SINGLE_PATH_KEYS = ("out", "name")
 
 

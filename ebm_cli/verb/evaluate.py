@@ -13,7 +13,7 @@ from ebm_cli.data import Batch
 from ebm_cli.data._rows import noisy_available_rows, noisy_split
 from ebm_cli.estimate import Estimate, Result
 from ebm_cli.metric import EvaluationContext, Metric
-from ebm_cli.metric._score import score
+from ebm_cli.metric._score import AnomalyRule, score
 from ebm_cli.metric._score_rows import rows_of
 from ebm_cli.partition.settings import LogZOptions
 from ebm_cli.path._drawn_path import DrawnPath
@@ -49,7 +49,9 @@ def evaluate(config: Config, run: Run, terminal: Terminal, trained: Run | None =
             context, of_chains = with_samples(context, config, parts, trained, terminal, run)
         actions: dict[str, Callable[[], Result]] = {name: partial(m, context) for name, m in metrics.items()}
         if scored is not None:
-            actions["score"] = partial(score, context, scored)
+            actions["score"] = partial(
+                score, context, scored, AnomalyRule(config["false_alarm"], config["anomaly_label"])
+            )
         strict = scored is not None or "metric" in config["made"]["chosen"]
         return run_actions(run, actions, "metric", terminal, strict, of_chains)
 

@@ -98,6 +98,20 @@ def test_far_rows_score_low_and_reach_the_smallest_p_value(run: Path, tmp_path: 
     assert "smallest possible value is 0.0196" in capsys.readouterr().err
 
 
+def test_anomalies_are_marked_with_their_columns_and_labels_are_measured(run: Path, tmp_path: Path) -> None:
+    new = frame(30, 4).assign(odd=0)
+    new.loc[:4, "odd"], new.loc[:4, "c1"] = 1, 85.0
+    new.to_csv(tmp_path / "new.csv", index=False)
+    words = ["false_alarm=0.1", "anomaly_label=odd", "budget=10000"]
+    found, metrics = scored(run, tmp_path / "new.csv", tmp_path / "out", *words)
+    assert found["anomaly"].tolist() == (found["p_value"] <= 0.1).astype(int).tolist()
+    assert found["unusual"][:5].str.startswith("c1 (").all()
+    assert (found["unusual"].notna() <= found["anomaly"].astype(bool)).all()
+    assert metrics["auroc"]["value"] == metrics["detection_rate"]["value"] == 1
+    assert (found["energy"] > metrics["anomaly_threshold"]["value"]).equals(found["anomaly"] == 1)
+    assert metrics["false_alarm_rate"]["value"] == found["anomaly"][5:].mean()
+
+
 def test_nll_of_another_file_is_in_the_units_of_the_run(run: Path, tmp_path: Path, capsys) -> None:
     near, far = frame(30, 2), frame(30, 2) + 30 * SCALE
     for name, each in (("near", near), ("far", far)):
