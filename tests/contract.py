@@ -36,6 +36,7 @@ GROUPS = (
     "metric",
     "diagnostic",
     "regularizer",
+    "condition",
 )
 EVENTS = ((2,), (1, 8, 8))
 # What an energy takes from data where it has any.

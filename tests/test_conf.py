@@ -20,6 +20,7 @@ from ebm_cli.cli.loader import Base
 from ebm_cli.cli.words import parse
 from ebm_cli.run.folder import FIGURES, Run
 from ebm_cli.run.machine import resolve
+from ebm_cli.sampling.film import check_film
 from ebm_cli.training.trainer import Trainer
 from tests.contract import CONF, GROUPS, PACKAGE, History, build, config, options
 
@@ -88,6 +89,7 @@ def test_alternatives_in_a_comment_are_those_that_the_class_takes() -> None:
 
 TAKERS: dict[str, Callable[[str], object]] = {
     "device": lambda word: resolve(word, "float32", 1),
+    "film": lambda word: check_film(word),
     "figures": lambda word: check.one_of("figures", word, FIGURES),
     "dtype": lambda word: resolve("cpu", word, 1),
     "engine": lambda word: resolve_engine(word, "cpu", True, 1),

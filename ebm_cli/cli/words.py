@@ -63,7 +63,7 @@ def with_option_of_condition(word: str) -> list[str]:
     if key != "condition":
         return [word]
     if value.startswith("class:"):
-        return ["condition=class", f"condition.label={value.removeprefix('class:')}"]
+        return ["condition=label", f"condition.label={value.removeprefix('class:')}"]
     if not Path(value).suffix:
         return [word]
     return [f"condition={'mask' if value.endswith('.npy') else 'rows'}", f"condition.path={value}"]

@@ -56,11 +56,11 @@ class Label(Condition):
         return Observation(name, x)
 
     def given(self, name: str, y: Float[Tensor, "*shape"], event: tuple[int, ...]) -> Observation:  # noqa: ARG002
-        raise InputError("image must not be given with condition=class: only the class is known")
+        raise InputError("image must not be given with condition=label: only the class is known")
 
     def restrict(self, energy: nn.Module, temperature: float, seen: Observation, event: tuple[int, ...]) -> ClassEnergy:
         if not offers(energy, Logits):
-            raise InputError("condition=class needs an energy with classes. Train one with energy=classifier")
+            raise InputError("condition=label needs an energy with classes. Train one with energy=classifier")
         classes = energy.logits(torch.zeros_like(seen.y)[None]).shape[1]
         if self.label >= classes:
             raise InputError(f"condition.label must be < {classes}, the number of classes, got {self.label}")

@@ -9,18 +9,16 @@ from ebm_cli.check import InputError
 from ebm_cli.condition._known_part import Known
 from ebm_cli.data import is_image
 
-SIDES = ("left", "right", "top", "bottom")
-
 
 class Side(Known):
-    """The pixels of one side of a picture are known, and the others are drawn: inpainting.
+    """Base of conditions in which the pixels of one side of a picture are known, and the others are drawn: inpainting.
 
-    side: the known side: left, right, top or bottom.
+    side: the known side, left, right, top or bottom.
     fraction: fraction of the columns or rows that is known, rounded to whole ones (in (0, 1)).
     """
 
     def __init__(self, side: str, fraction: float) -> None:
-        check.every(lambda: check.one_of("side", side, SIDES), lambda: check.open_interval("fraction", fraction))
+        check.open_interval("fraction", fraction)
         self.side, self.fraction = side, fraction
 
     def known(self, x: Float[Tensor, "*event"], rng: torch.Generator) -> Bool[Tensor, "*event"]:  # noqa: ARG002
