@@ -53,7 +53,7 @@ class Label(Condition):
         self.label, self.guidance = label, guidance
 
     def observe(self, name: str, x: Float[Tensor, "*event"], rng: torch.Generator) -> Observation:  # noqa: ARG002
-        return Observation(name, x)
+        return Observation(name, x.new_zeros(0), label=self.label)
 
     def given(self, name: str, y: Float[Tensor, "*shape"], event: tuple[int, ...]) -> Observation:  # noqa: ARG002
         raise InputError("image must not be given with condition=label: only the class is known")
@@ -61,7 +61,7 @@ class Label(Condition):
     def restrict(self, energy: nn.Module, temperature: float, seen: Observation, event: tuple[int, ...]) -> ClassEnergy:
         if not offers(energy, Logits):
             raise InputError("condition=label needs an energy with classes. Train one with energy=classifier")
-        classes = energy.logits(torch.zeros_like(seen.y)[None]).shape[1]
+        classes = energy.logits(seen.y.new_zeros(1, *event)).shape[1]
         if self.label >= classes:
             raise InputError(f"condition.label must be < {classes}, the number of classes, got {self.label}")
         return ClassEnergy(energy, self.label, self.guidance, temperature, event)

@@ -21,7 +21,9 @@ from ebm_cli.sampling.completion_figures import completion_figures
 from ebm_cli.sampling.completion_scores import class_rows, score, summarize_scores
 from ebm_cli.sampling.completion_tables import write_imputed_rows, write_observations
 from ebm_cli.sampling.conditional_chains import ConditionalDraws, draw_given
+from ebm_cli.sampling.figures import copy_grid
 from ebm_cli.sampling.observations import ReadsIncompleteRows, as_condition, observations
+from ebm_cli.sampling.picture_grid import PictureGrid
 from ebm_cli.sampling.priors import Prior, fit_prior
 from ebm_cli.sampling.sampling_plan import SamplingPlan
 
@@ -54,7 +56,8 @@ def complete(config: Config, run: Run, terminal: Terminal, parts: Parts, plan: S
     write_observations(run, found, scores)
     if isinstance(condition, Rows) and isinstance(parts.data, ReadsIncompleteRows):
         write_imputed_rows(run, parts.data, condition.path, found)
-    figure.save(run, completion_figures(parts, found, scores))
+    figure.save(run, completion_figures(parts, found, scores, PictureGrid.parse(config["grid"])))
+    copy_grid(run)
     rows = apply_mixing_verdict(rows)
     if terminal.stopping():
         run.write_metrics(rows)

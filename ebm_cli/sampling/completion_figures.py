@@ -11,19 +11,35 @@ from ebm_cli.data import is_image
 from ebm_cli.estimate import Picture
 from ebm_cli.sampling.completion_scores import LEVELS, Scores
 from ebm_cli.sampling.conditional_chains import ConditionalDraws
+from ebm_cli.sampling.picture_grid import PictureGrid
 
 MAX_SHOWN, DRAWS_SHOWN = 10, 5
 
 
-def completion_figures(parts: Parts, draws: list[ConditionalDraws], scores: list[Scores]) -> dict[str, Picture]:
-    """Draw pictures with what was observed of them, and the coverage of intervals if true states are known."""
+def completion_figures(
+    parts: Parts, draws: list[ConditionalDraws], scores: list[Scores], shape: PictureGrid
+) -> dict[str, Picture]:
+    """Draw pictures with what was observed of them, and the coverage of intervals if true states are known.
+
+    shape: arrangement of pictures of which only the class is known.
+    """
     drawn = {}
-    if is_image(parts.event):
+    if is_image(parts.event) and all(each.seen.y.numel() == 0 for each in draws):
+        drawn["samples"] = draws_of_a_class(parts, draws[0], shape)
+    elif is_image(parts.event):
         drawn["completions"] = picture_table(parts, draws[:MAX_SHOWN])
     covered = [each.coverage for each in scores if each.coverage is not None]
     if covered:
         drawn["coverage"] = coverage_figure(np.stack(covered))
     return drawn
+
+
+def draws_of_a_class(parts: Parts, draws: ConditionalDraws, shape: PictureGrid) -> Picture:
+    """Draw states of which only the class is known."""
+    x = draws.x[np.linspace(0, len(draws.x) - 1, min(shape.cells, len(draws.x))).round().astype(int)]
+    return figure.grid(decoded(parts, x), shape.columns), (
+        f"{len(x)} draws of {draws.seen.name}, evenly spaced along their chains and not selected."
+    )
 
 
 def picture_table(parts: Parts, draws: list[ConditionalDraws]) -> Picture:

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ebm_cli.condition import Condition
@@ -122,30 +123,36 @@ def root_mean_square(squares: list[float]) -> Estimate:
 def class_rows(draws: list[ConditionalDraws], prior: Prior, labels: Tensor | None) -> dict[str, Estimate]:
     """Return how often completed states have the true class, by a classifier of whole training rows.
 
-    Next to it: how often a classifier finds the true class from the known part alone, trained on it. Both are support
-    vector machines with a Gaussian kernel (scikit-learn's defaults). Only with labels, and if all observations have the
-    same known part.
+    Next to it, if all observations have the same known part: how often a classifier of this part finds the true class.
+    Both are support vector machines with a Gaussian kernel (scikit-learn's defaults).
+
+    labels: of the training rows, if any.
     """
     from sklearn.svm import SVC
 
-    known = draws[0].seen.known
-    same = known is not None and all(
-        each.seen.known is not None and bool((each.seen.known == known).all()) for each in draws
-    )
-    labeled = all(each.seen.label is not None and each.seen.truth is not None for each in draws)
-    if labels is None or len(labels) < MIN_LABELED or not labeled or not same or known is None:
+    true = [each.seen.label for each in draws]
+    if labels is None or len(labels) < MIN_LABELED or any(label is None for label in true):
         return {}
-    rows, y = prior.rows.flatten(1).numpy(), labels[: len(prior.rows)].numpy()
-    at = known.flatten().cpu().numpy()
-    whole, part = SVC().fit(rows, y), SVC().fit(rows[:, at], y)
-    kept = [float((whole.predict(d.x.flatten(1).cpu().numpy()) == d.seen.label).mean()) for d in draws]
-    seen = np.stack([d.seen.y.flatten().cpu().numpy()[at] for d in draws])
-    from_part = part.predict(seen) == np.array([d.seen.label for d in draws])
-    by_mean = [
-        float(whole.predict(d.x.mean(0, keepdim=True).flatten(1).cpu().numpy())[0] == d.seen.label) for d in draws
-    ]
-    return {
-        "class_kept": mean(kept).with_meaning("fraction of draws with the true class, by a classifier of whole rows"),
-        "class_of_mean": mean(by_mean).with_meaning("the same of the mean of the draws"),
-        "class_from_known": mean(from_part.astype(float)).with_meaning("a classifier of the known part finds it"),
-    }
+    rows, y = prior.rows.flatten(1).numpy(), labels[: len(prior.rows)].cpu().numpy()
+    whole = SVC().fit(rows, y)
+    found = [whole.predict(each.x.flatten(1).cpu().numpy()) for each in draws]
+    kept = mean(float((one == label).mean()) for one, label in zip(found, true, strict=True))
+    result = {"class_kept": kept.with_meaning("fraction of draws with the true class, by a classifier of whole rows")}
+    at = common_part(draws)
+    if at is None:
+        return result
+    seen = np.stack([each.seen.y.flatten().cpu().numpy()[at] for each in draws])
+    right = SVC().fit(rows[:, at], y).predict(seen) == np.array(true)
+    result["class_from_known"] = mean(right.astype(float)).with_meaning(
+        "how often a classifier of the known part is right"
+    )
+    return result
+
+
+def common_part(draws: list[ConditionalDraws]) -> Bool[np.ndarray, " d"] | None:
+    """Return the known part of flattened states if all observations have the same, otherwise None."""
+    known = [each.seen.known for each in draws]
+    first = known[0]
+    if first is None or not all(each is not None and torch.equal(each, first) for each in known):
+        return None
+    return first.flatten().cpu().numpy()
