@@ -25,6 +25,7 @@ from ebm_cli.sampling.figures import copy_grid
 from ebm_cli.sampling.observations import ReadsIncompleteRows, as_condition, observations
 from ebm_cli.sampling.picture_grid import PictureGrid
 from ebm_cli.sampling.priors import Prior, fit_prior
+from ebm_cli.sampling.sampler_choice import has_typed_path
 from ebm_cli.sampling.sampling_plan import SamplingPlan
 
 NAMED = 3
@@ -36,6 +37,8 @@ def complete(config: Config, run: Run, terminal: Terminal, parts: Parts, plan: S
     Raises InputError for a condition or an observation that does not fit the model; Stopped after a signal, with the
     draws until then saved.
     """
+    if has_typed_path(config):
+        raise InputError("path cannot be typed with a condition, whose path starts at a density given the observation")
     condition = as_condition(make(config["condition"]))
     require_space(condition, parts, config)
     seen = observations(condition, config["image"], parts, config["seed"])
@@ -110,8 +113,9 @@ def mixing_of_all(found: list[ConditionalDraws]) -> Estimate:
     )
     if not others:
         return estimate
-    named = ", ".join(draws.seen.name for draws in others[:NAMED]) + (", …" if len(others) > NAMED else "")
-    reason = f"not mixed, or undecided, for {named}: {others[0].mixing.reason}"
+    names = ", ".join(draws.seen.name for draws in others[:NAMED]) + (", …" if len(others) > NAMED else "")
+    first = ", of which the first" if len(others) > 1 else ""
+    reason = f"{names}{first}: {others[0].mixing.reason}"
     refused = all(draws.mixing.verdict == "refused" for draws in found)
     if refused:
         return dataclasses.replace(estimate, value=None, verdict="refused", reasons=(reason,), meaning="")

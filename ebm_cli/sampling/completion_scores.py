@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ebm_cli.condition import Condition
 from ebm_cli.density.normals import NormalMixture
-from ebm_cli.estimate import Estimate
+from ebm_cli.estimate import Estimate, IfNotMixed
 from ebm_cli.sampling.conditional_chains import ConditionalDraws
 from ebm_cli.sampling.priors import Prior
 
@@ -23,6 +23,8 @@ MEANINGS = {
     "mixture": "by that of a mixture of Gaussians",
     "nearest": "by the training row nearest to what is known",
 }
+# The name of the prediction by draws of the model.
+MODEL = "model"
 # A class is predicted only from at least this many labeled rows.
 MIN_LABELED = 20
 
@@ -31,7 +33,7 @@ MIN_LABELED = 20
 class Scores:
     """Of one observation with a known true state, over the coordinates that are drawn.
 
-    squares: mean squared error of a prediction, by its name; `model` is the mean of the draws.
+    squares: mean squared error of a prediction, by its name; MODEL is the mean of the draws.
     logs: log density of the true state per coordinate, in nats, by the name of the density.
     coverage: fraction of coordinates in the central interval of each of LEVELS; None for discrete states.
     spread: mean standard deviation.
@@ -50,11 +52,11 @@ def score(draws: ConditionalDraws, condition: Condition, prior: Prior) -> Scores
     at = draws.drawn.flatten()
     truth, x = draws.seen.truth.flatten()[at].double().cpu(), draws.x.flatten(1)[:, at].double().cpu()
     given = prior.given(condition, draws.seen)
-    means = {"model": x.mean(0)} | {name: mean_of(density) for name, density in given.items()}
+    means = {MODEL: x.mean(0)} | {name: mean_of(density) for name, density in given.items()}
     means["nearest"] = prior.nearest(condition, draws.seen, 1).flatten(1)[0, at.cpu()].double()
     logs = {name: float(density.log_prob(truth[None])[0]) for name, density in given.items()}
     if draws.log_truth is not None:
-        logs["model"] = draws.log_truth
+        logs[MODEL] = draws.log_truth
     count = int(at.sum())
     return Scores(
         {name: float((mean - truth).square().mean()) for name, mean in means.items()},
@@ -85,9 +87,8 @@ def summarize_scores(found: list[Scores]) -> dict[str, Estimate]:
         return {}
     rows = {}
     for name in found[0].squares:
-        suffix = "" if name == "model" else f"_{name}"
-        error = root_mean_square([each.squares[name] for each in found])
-        rows[f"rmse{suffix}"] = error.with_meaning(MEANINGS.get(name, ""))
+        error = root_mean_square([each.squares[name] for each in found], depends_on(name))
+        rows[named("rmse", name)] = error.with_meaning(MEANINGS.get(name, ""))
     gaussian = rows.get("rmse_gaussian")
     if gaussian is not None and isinstance(gaussian.value, float):
         ratio = rows["rmse"].value / gaussian.value  # type: ignore[operator]
@@ -97,27 +98,37 @@ def summarize_scores(found: list[Scores]) -> dict[str, Estimate]:
     if covered:
         rows["coverage_80"] = mean(covered).with_meaning("fraction of true values in the central 80 % of the draws")
     rows["spread"] = mean([each.spread for each in found])
-    for name in ("model", *(name for name in found[0].logs if name != "model")):
-        values = [each.logs[name] for each in found if {"model", name} <= each.logs.keys()]
+    for name in (MODEL, *(name for name in found[0].logs if name != MODEL)):
+        values = [each.logs[name] for each in found if {MODEL, name} <= each.logs.keys()]
         if values:
-            rows["log_score" if name == "model" else f"log_score_{name}"] = mean(values, "nats per coordinate")
+            rows[named("log_score", name)] = mean(values, depends_on(name), "nats per coordinate")
     return rows
 
 
-def mean(values: Iterable[float], unit: str | None = None) -> Estimate:
+def named(row: str, name: str) -> str:
+    """Return the name of a row of the model, or of a simple prediction."""
+    return row if name == MODEL else f"{row}_{name}"
+
+
+def depends_on(name: str) -> IfNotMixed:
+    """Return what happens to a score if chains are not mixed: only the model's comes from them."""
+    return "caution" if name == MODEL else "kept"
+
+
+def mean(values: Iterable[float], if_not_mixed: IfNotMixed = "caution", unit: str | None = None) -> Estimate:
     """Return the mean over observations."""
     array = np.array(list(values), dtype=float)
     se = float(array.std(ddof=1) / math.sqrt(len(array))) if len(array) > 1 else None
-    return Estimate(float(array.mean()), se=se, unit=unit, if_not_mixed="caution")
+    return Estimate(float(array.mean()), se=se, unit=unit, if_not_mixed=if_not_mixed)
 
 
-def root_mean_square(squares: list[float]) -> Estimate:
+def root_mean_square(squares: list[float], if_not_mixed: IfNotMixed) -> Estimate:
     """Return the root of the mean over observations, its error by the delta method."""
     found = mean(squares)
     assert isinstance(found.value, float)
     root = math.sqrt(found.value)
     se = found.se / (2 * root) if isinstance(found.se, float) and root else None
-    return Estimate(root, se=se, if_not_mixed="caution")
+    return Estimate(root, se=se, if_not_mixed=if_not_mixed)
 
 
 def class_rows(draws: list[ConditionalDraws], prior: Prior, labels: Tensor | None) -> dict[str, Estimate]:
@@ -143,10 +154,8 @@ def class_rows(draws: list[ConditionalDraws], prior: Prior, labels: Tensor | Non
         return result
     seen = np.stack([each.seen.y.flatten().cpu().numpy()[at] for each in draws])
     right = SVC().fit(rows[:, at], y).predict(seen) == np.array(true)
-    result["class_from_known"] = mean(right.astype(float)).with_meaning(
-        "how often a classifier of the known part is right"
-    )
-    return result
+    by_part = mean(right.astype(float), "kept").with_meaning("how often a classifier of the known part is right")
+    return result | {"class_from_known": by_part}
 
 
 def common_part(draws: list[ConditionalDraws]) -> Bool[np.ndarray, " d"] | None:
