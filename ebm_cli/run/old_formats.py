@@ -4,7 +4,7 @@ from typing import Any
 
 from ebm_cli.run.renamed_keys import BASE_OF_LOG_Z, TEMPERING, with_new_names
 
-FORMAT = 11
+FORMAT = 12
 # Arguments that were added with a format, with the values under which a class does what it did without them.
 NETWORK = {"base_components": 0, "spectral_norm": None}
 UNSCALED = {"scales": None}
@@ -28,6 +28,7 @@ DEFAULTS_FOR_OLD_FORMATS = {
         "jitter_std": 0.0,
     },
     "ebm_cli.objective.contrastive.Contrastive": {"chains": None, "delay_steps": 0},
+    "ebm_cli.regularizer.denoising.Denoising": {"weight_with_chains": None},
     "ebm_cli.sampler.sgld.SGLD": UNSCALED,
     "ebm_cli.sampler.sghmc.SGHMC": UNSCALED,
     "ebm_cli.sampler.mala.MALA": UNSCALED,
@@ -120,14 +121,21 @@ def with_base_in_path(config: dict[str, Any]) -> dict[str, Any]:
     return config | {"metric": kept, **({} if path is None else {"path": path})}
 
 
+def with_old_defaults(node: Any) -> Any:
+    """Return a node with the arguments that its class had no key for, as it was without them."""
+    if not isinstance(node, dict) or node.get("_target_") not in DEFAULTS_FOR_OLD_FORMATS:
+        return node
+    return DEFAULTS_FOR_OLD_FORMATS[node["_target_"]] | node
+
+
 def migrate_config(config: dict[str, Any]) -> dict[str, Any]:
     """Return a configuration of any format in the present format: missing keys get values that keep its meaning."""
     if config["made"].get("format", 0) >= FORMAT:
         return config
     full = with_base_in_path(with_path(with_new_names(config)))
-    for group, node in full.items():
-        if isinstance(node, dict) and node.get("_target_") in DEFAULTS_FOR_OLD_FORMATS:
-            full[group] = DEFAULTS_FOR_OLD_FORMATS[node["_target_"]] | node
+    full = {group: with_old_defaults(node) for group, node in full.items()}
+    if isinstance(full.get("regularizer"), dict):
+        full["regularizer"] = {name: with_old_defaults(node) for name, node in full["regularizer"].items()}
     if isinstance(full.get("trainer"), dict):
         full["trainer"] = TRAINER_DEFAULTS | full["trainer"]
     if "sampler" in full:
