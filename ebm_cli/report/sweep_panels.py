@@ -29,6 +29,7 @@ LABELS = {
     "frechet_ratio": "Fréchet ratio",
     "mmd": "MMD²",
     "memorization": "memorization",
+    "ksd": "kernel Stein discrepancy, squared",
     "nll": "nll, nats",
     "tv": "total variation",
 }
