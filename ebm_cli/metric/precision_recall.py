@@ -39,7 +39,8 @@ class PrecisionRecall:
 
     Kynkäänniemi et al., 2019 (arXiv 1904.06991), eq. 1: n samples x and n held-out rows y; ρₖ is the distance to the
     k-th nearest other point of the same set, so that its balls estimate the support. Low precision: samples where there
-    are no data. Low recall: data where there are no samples. `precision_expected` and `recall_expected` are the values
+    are no data. Low recall: data where there are no samples; scattered samples have wide balls, so that recall can be
+    high where precision is low. `precision_expected` and `recall_expected` are the values
     of a perfect model: the mean over 9 subsets of n training rows in place of the samples.
 
     Distances are between the features that `frechet` uses if these are a classifier's, otherwise between rows whitened
