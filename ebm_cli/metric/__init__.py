@@ -179,7 +179,7 @@ def shuffled(x: Tensor, max_rows: int) -> Tensor:
     return x[np.random.default_rng(0).permutation(len(x))[:max_rows].tolist()]
 
 
-def mean_over_rows(values: Float[np.ndarray, " n"], unit: str, problem: str) -> Estimate:
+def mean_over_rows(values: Float[np.ndarray, " n"], unit: str | None, problem: str) -> Estimate:
     """Return the mean over rows with its standard error; refused if some rows have no finite value.
 
     problem: the reason for a refusal, with {} for the number of such rows.

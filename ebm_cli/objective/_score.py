@@ -1,6 +1,6 @@
-"""Parts of score matching objectives: the differentiable gradient, the outcome and the Fisher divergence."""
+"""Parts of score matching objectives: the outcome, the Fisher divergence, and the data that they refuse."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -8,14 +8,11 @@ from torch import Tensor, nn
 
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Data, KnownDensity
-from ebm_cli.data._rows import available_rows
-from ebm_cli.energy import SMOOTH, energy_and_grad, frozen
+from ebm_cli.data._repeats import repeated_values
+from ebm_cli.energy import SMOOTH
+from ebm_cli.energy._score import score_difference, squared_norm
 from ebm_cli.objective import Objective, Outcome, temperature_of
 from ebm_cli.sampler import Sampler
-
-# Data repeat if the fraction of distinct rows is lower, or if a coordinate has few values with several rows each.
-MIN_DISTINCT_FRACTION = 0.95
-MAX_REPEATED_VALUES, MIN_ROWS_PER_VALUE = 64, 4
 
 
 class ScoreLoss(NamedTuple):
@@ -54,29 +51,9 @@ class ScoreObjective(Objective):
         return outcome
 
 
-def differentiable_grad(
-    energy: nn.Module, x: Float[Tensor, "n *event"], **condition: Any
-) -> tuple[Float[Tensor, "n *event"], Float[Tensor, " n"], Float[Tensor, "n *event"]]:
-    """Return x as a variable, E(x), and ∇E(x) that can be differentiated again."""
-    x = x.detach().requires_grad_(True)
-    e = energy(x, **condition)
-    (grad,) = torch.autograd.grad(e.sum(), x, create_graph=True)
-    return x, e, grad
-
-
-def squared_norm(grad: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
-    """Return ‖∇E‖² per row."""
-    return grad.flatten(1).square().sum(1)
-
-
 def fisher_divergence(energy: nn.Module, x: Float[Tensor, "n *event"], data: KnownDensity, T: float) -> Tensor:
     """Return ½ mean ‖∇log p(x) + ∇E(x)/T‖² over samples of data with density p; 0 only for the true energy."""
-    x = x.detach().requires_grad_(True)
-    with torch.enable_grad():
-        (score,) = torch.autograd.grad(data.log_prob(x).sum(), x)
-    with frozen(energy):
-        _, grad = energy_and_grad(energy, x)
-    return 0.5 * squared_norm(score + grad / T).mean()
+    return 0.5 * squared_norm(score_difference(energy, x, data.log_prob, T)).mean()
 
 
 def refuse_repeats(data: Data) -> None:
@@ -84,17 +61,8 @@ def refuse_repeats(data: Data) -> None:
 
     On repeated values E'' grows without bound and the loss of score matching falls to −∞.
     """
-    if data.noise > 0 or not data.finite:
-        return
-    rows = available_rows(data).x.flatten(1)
-    n_distinct, n_values = len(rows.unique(dim=0)), min(len(column.unique()) for column in rows.T)
-    if n_distinct < MIN_DISTINCT_FRACTION * len(rows):
-        what = f"only {n_distinct} of {len(rows)} rows differ"
-    elif n_values <= MAX_REPEATED_VALUES and MIN_ROWS_PER_VALUE * n_values <= len(rows):
-        what = f"a coordinate has only {n_values} values in {len(rows)} rows"
-    else:
-        return
-    raise InputError(
-        f"data.noise must be > 0 for score matching: it does not have a minimum for these data, because {what}. Try "
-        "data.noise=0.1"
-    )
+    if what := repeated_values(data):
+        raise InputError(
+            "data.noise must be > 0 for score matching: it does not have a minimum for these data, because "
+            f"{what}. Try data.noise=0.1"
+        )

@@ -8,7 +8,8 @@ from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Data, _angles
 from ebm_cli.energy import space_of
 from ebm_cli.energy._noise_levels import check_levels, require_noise_level
-from ebm_cli.objective._score import ScoreLoss, ScoreObjective, differentiable_grad, squared_norm
+from ebm_cli.energy._score import differentiable_grad, squared_norm
+from ebm_cli.objective._score import ScoreLoss, ScoreObjective
 from ebm_cli.rng import normal_like
 from ebm_cli.sampler import Sampler
 

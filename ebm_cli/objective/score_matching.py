@@ -3,13 +3,13 @@
 import math
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch, Data
-from ebm_cli.objective._score import ScoreLoss, ScoreObjective, differentiable_grad, refuse_repeats, squared_norm
+from ebm_cli.energy._score import differentiable_grad, squared_norm, trace
+from ebm_cli.objective._score import ScoreLoss, ScoreObjective, refuse_repeats
 from ebm_cli.sampler import Sampler
 
 
@@ -42,12 +42,3 @@ class ScoreMatching(ScoreObjective):
         x, e, grad = differentiable_grad(energy, batch.x)
         T = self.temperature
         return ScoreLoss(0.5 * squared_norm(grad).mean() / T**2 - trace(grad, x).mean() / T, e, grad)
-
-
-def trace(grad: Float[Tensor, "n *event"], x: Float[Tensor, "n *event"]) -> Float[Tensor, " n"]:
-    """Return Σᵢ ∂(∇E)ᵢ/∂xᵢ per row, with one backward pass per coordinate."""
-    parts = []
-    for i, component in enumerate(grad.flatten(1).unbind(1)):
-        (row,) = torch.autograd.grad(component.sum(), x, create_graph=True, materialize_grads=True)
-        parts.append(row.flatten(1)[:, i])
-    return torch.stack(parts, 1).sum(1)

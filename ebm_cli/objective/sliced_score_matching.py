@@ -5,7 +5,8 @@ from torch import nn
 
 from ebm_cli import check
 from ebm_cli.data import Batch, Data
-from ebm_cli.objective._score import ScoreLoss, ScoreObjective, differentiable_grad, refuse_repeats, squared_norm
+from ebm_cli.energy._score import differentiable_grad, squared_norm
+from ebm_cli.objective._score import ScoreLoss, ScoreObjective, refuse_repeats
 from ebm_cli.rng import signs_like
 from ebm_cli.sampler import Sampler
 

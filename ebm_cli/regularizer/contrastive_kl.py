@@ -10,8 +10,8 @@ from torch.func import functional_call
 from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.energy import CONTINUOUS
+from ebm_cli.energy._score import differentiable_grad
 from ebm_cli.objective import Outcome
-from ebm_cli.objective._score import differentiable_grad
 from ebm_cli.rng import normal_like
 from ebm_cli.sampler import Sampler
 from ebm_cli.sampler.hmc import HMC

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.energy import SMOOTH
+from ebm_cli.energy._score import differentiable_grad, squared_norm
 from ebm_cli.objective import Outcome
-from ebm_cli.objective._score import differentiable_grad, squared_norm
 from ebm_cli.rng import normal_like
 
 PLACES = ("data", "gaussian", "line")

@@ -9,9 +9,9 @@ Rows = dict[str, dict[str, Any]]
 
 # The first row of a subject that has a value represents it.
 SUBJECTS = (
-    ("model", ("tv", "nll", "kl")),
+    ("model", ("tv", "nll", "kl", "fisher_divergence", "fisher_divergence_difference", "ksd_p_value")),
     ("rows", ("rare_fraction",)),
-    ("samples", ("c2st", "frechet_ratio", "mmd", "coverage", "mean_error")),
+    ("samples", ("c2st", "frechet_ratio", "mmd", "coverage", "precision", "mean_error")),
 )
 # Rows under caution that the sentence always mentions.
 ALARMS = ("modes_missing", "spurious_valleys", "memorization", "effective_temperature")

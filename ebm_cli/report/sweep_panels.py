@@ -26,9 +26,11 @@ LABELS = {
     "r_hat_max": "largest R̂",
     "r_hat_nested": "nested R̂",
     "effective_temperature": "effective temperature",
+    "fisher_divergence": "Fisher divergence",
     "frechet_ratio": "Fréchet ratio",
     "mmd": "MMD²",
     "memorization": "memorization",
+    "ksd": "kernel Stein discrepancy, squared",
     "nll": "nll, nats",
     "tv": "total variation",
 }

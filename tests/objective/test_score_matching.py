@@ -6,10 +6,11 @@ import torch
 from ebm_cli.check import InputError
 from ebm_cli.data import Batch
 from ebm_cli.data.gaussian import Gaussian
+from ebm_cli.energy._score import differentiable_grad, trace
 from ebm_cli.energy.gaussian_mixture import GaussianMixture
 from ebm_cli.energy.quadratic import Quadratic
-from ebm_cli.objective._score import differentiable_grad, fisher_divergence
-from ebm_cli.objective.score_matching import ScoreMatching, trace
+from ebm_cli.objective._score import fisher_divergence
+from ebm_cli.objective.score_matching import ScoreMatching
 from tests.contract import build
 from tests.objective.slope import assert_gradient_is_slope
 
