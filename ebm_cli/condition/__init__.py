@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ebm_cli.data import SPACES
+from ebm_cli.energy import NOT_PERIODIC
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Condition(Protocol):
     spaces: the spaces of states on which it works.
     """
 
-    spaces: ClassVar[frozenset[str]] = frozenset(SPACES)
+    spaces: ClassVar[frozenset[str]] = NOT_PERIODIC
 
     def observe(self, name: str, x: Float[Tensor, "*event"], rng: torch.Generator) -> Observation:
         """Return what is observed of a whole state."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ebm_cli import check
 from ebm_cli.check import InputError
 from ebm_cli.condition import Condition, Observation
-from ebm_cli.energy import SMOOTH
+from ebm_cli.energy import CONTINUOUS
 from ebm_cli.energy._capabilities import Logits, offers
 
 
@@ -46,7 +46,7 @@ class Label(Condition):
     guidance: weight w of log p(label | x) (> 0).
     """
 
-    spaces: ClassVar[frozenset[str]] = SMOOTH
+    spaces: ClassVar[frozenset[str]] = CONTINUOUS
 
     def __init__(self, label: int, guidance: float) -> None:
         check.every(lambda: check.count("label", label, minimum=0), lambda: check.positive("guidance", guidance))

@@ -15,6 +15,7 @@ from ebm_cli.condition.rows import Rows
 from ebm_cli.energy import DISCRETE, space_of, works_on
 from ebm_cli.estimate import Estimate, apply_mixing_verdict
 from ebm_cli.run.folder import Run
+from ebm_cli.run.shipped import option_or_class
 from ebm_cli.run.terminal import Stopped, Terminal
 from ebm_cli.run.writing import write_array
 from ebm_cli.sampling.completion_figures import completion_figures
@@ -29,6 +30,7 @@ from ebm_cli.sampling.sampler_choice import has_typed_path
 from ebm_cli.sampling.sampling_plan import SamplingPlan
 
 NAMED = 3
+FIT_DISCRETE = "left, right, top, bottom, mask, rows, missing"
 
 
 def complete(config: Config, run: Run, terminal: Terminal, parts: Parts, plan: SamplingPlan) -> dict[str, Estimate]:
@@ -83,9 +85,9 @@ def require_space(condition: Condition, parts: Parts, config: Config) -> None:
     """Raise InputError unless the condition works on the states of the model."""
     space = space_of(parts.energy)
     if not works_on(condition, space):
-        name = str(config["condition"]["_target_"]).rpartition(".")[2].lower()
-        fitting = "left, right, top, bottom, mask, missing and rows"
-        raise InputError(f"condition={name} does not work on {space} states. These conditions do: {fitting}")
+        name = option_or_class(config["condition"])
+        fitting = "No condition does" if space not in DISCRETE else f"These conditions do: {FIT_DISCRETE}"
+        raise InputError(f"condition={name} does not work on {space} states. {fitting}")
 
 
 def prior_of(parts: Parts, seed: int) -> Prior:
