@@ -20,4 +20,4 @@ class Missing(Known):
 
     def known(self, x: Float[Tensor, "*event"], rng: torch.Generator) -> Bool[Tensor, "*event"]:
         number = torch.rand(x.shape, generator=rng, device=rng.device)
-        return number >= max(self.fraction, float(number.min()) + 1e-9)
+        return (number >= self.fraction) & (number > number.min())

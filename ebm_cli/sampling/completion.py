@@ -44,6 +44,9 @@ def complete(config: Config, run: Run, terminal: Terminal, parts: Parts, plan: S
     condition = as_condition(make(config["condition"]))
     require_space(condition, parts, config)
     seen = observations(condition, config["image"], parts, config["seed"])
+    for observation in seen:
+        # An observation that does not fit is reported before any chain runs.
+        condition.restrict(parts.energy, parts.sampler.temperature, observation, parts.event)
     prior = prior_of(parts, config["seed"])
     found: list[ConditionalDraws] = []
     with terminal.task("observations", len(seen)) as tick:
