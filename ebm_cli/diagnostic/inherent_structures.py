@@ -78,7 +78,8 @@ class InherentStructures:
 
     def _estimates(self, found: Structures, warnings: list[str]) -> dict[str, Estimate]:
         means, errors, listed = found.means, found.errors, slice(MAX_LISTED)
-        meaning = f"{means[0]:.1%} of draws descend to it; {len(means)} minima with different energies"
+        lowest = f"{found.energies[0]:.8g}, to which {100 * means[0]:.1f} % of draws descend"
+        meaning = f"{lowest}; {len(means)} minima with different energies"
         fractions = Estimate(
             means[listed].tolist(),
             se=None if errors is None else errors[listed].tolist(),
@@ -112,6 +113,6 @@ def picture(result: Result) -> Picture:
     axes.set(xlabel="energy of the minimum", ylabel="fraction of draws", ylim=(0, None))
     return drawn, (
         f"Fraction of draws that descend to each of {len(found.energies)} minima, with standard errors over "
-        f"{len(found.fractions)} chains, against the energy of the minimum. The lowest has E = {found.energies[0]:.8g}. "
+        f"{len(found.fractions)} chains, against the energy of the minimum. The lowest is {found.energies[0]:.8g}. "
         "Look for a lowest energy that stays the same with longer chains and higher temperatures."
     )
