@@ -26,7 +26,7 @@ class Torsion(nn.Module):
     space = "periodic"
     frequencies: Tensor
 
-    def __init__(self, terms: list[list[float]]) -> None:
+    def __init__(self, terms: Any) -> None:
         super().__init__()
         check_terms(terms)
         self.event = (2,)
