@@ -127,17 +127,20 @@ def samplers(space: str = "continuous") -> list[str]:
 
 @cache
 def energies() -> list[tuple[str, tuple[int, ...]]]:
-    """Every energy with every shape of EVENTS that it takes."""
+    """Every energy with every shape of EVENTS that it takes; with its default shape if it takes none of them."""
     cases = []
     for name in options("energy"):
-        for event in EVENTS:
-            try:
-                energy = build("energy", name, event=event)
-            except InputError:
-                continue
-            if tuple(energy.event) == event:
-                cases.append((name, event))
+        taken = [event for event in EVENTS if takes(name, event)]
+        cases += [(name, event) for event in taken or [build("energy", name, event=None).event]]
     return cases
+
+
+def takes(name: str, event: tuple[int, ...]) -> bool:
+    """True if states of an energy can have this shape."""
+    try:
+        return tuple(build("energy", name, event=event).event) == event
+    except InputError:
+        return False
 
 
 @contextmanager

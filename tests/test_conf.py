@@ -22,7 +22,7 @@ from ebm_cli.run.folder import FIGURES, Run
 from ebm_cli.run.machine import resolve
 from ebm_cli.sampling.film import check_film
 from ebm_cli.training.trainer import Trainer
-from tests.contract import CONF, GROUPS, PACKAGE, History, build, config, options
+from tests.contract import CONF, GROUPS, PACKAGE, History, build, config, energies, options
 
 FILES = [(group, name) for group in GROUPS for name in options(group)]
 VERB = {"regularizer": "train", "metric": "evaluate", "diagnostic": "diagnose"}
@@ -131,7 +131,9 @@ def test_every_yaml_builds_its_own_class() -> None:
     offered |= {"path": build("path", "hot"), "record": None, "run": History({100: {}})}
     for group, name in FILES:
         # Energies that store rows need rows of their own shape.
-        built = build(group, name, **offered | ({"data": None} if group == "energy" else {}))
+        built = build(
+            group, name, **offered | ({"data": None, "event": dict(energies())[name]} if group == "energy" else {})
+        )
         if type(built) is not locate(config(group, name)["_target_"]):
             faults.append(f"{group}/{name} builds {type(built)}")
     assert faults == []
