@@ -87,7 +87,15 @@ def test_wall_is_zero_inside_its_radius_and_a_parabola_outside() -> None:
 
 
 # Wales and Doye, 1997; the Cambridge Cluster Database.
-@pytest.mark.parametrize(("particles", "lowest"), [(3, -3.0), (4, -6.0), (7, -16.505384), (13, -44.326801)])
+@pytest.mark.parametrize(
+    ("particles", "lowest"),
+    [
+        pytest.param(3, -3.0, marks=pytest.mark.slow),
+        pytest.param(4, -6.0, marks=pytest.mark.slow),
+        (7, -16.505384),
+        pytest.param(13, -44.326801, marks=pytest.mark.slow),
+    ],
+)
 def test_descents_from_chains_find_the_published_lowest_energy(particles: int, lowest: float, here: Path) -> None:
     chains = ["sampler=hmc", "sampler.temperature=0.2", "chains=8", "steps=200", "burn_in=100", "thin=10"]
     cluster = ["energy=lennard_jones", f"event=[{particles},3]", "start.scale=1.5", "dtype=float64"]
@@ -99,6 +107,7 @@ def test_descents_from_chains_find_the_published_lowest_energy(particles: int, l
     assert (here / "d" / "figures" / "inherent_structures.png").exists()
 
 
+@pytest.mark.slow
 def test_pair_distances_have_the_distribution_of_quadrature(here: Path) -> None:
     chains = ["sampler=tempering", "chains=64", "steps=600", "burn_in=200", "thin=5"]
     words = ["energy=lennard_jones", "event=[2,3]", "sampler.temperature=0.5", "energy.radius=1.0"]

@@ -55,7 +55,7 @@ def test_log_z_without_couplings_is_that_of_bessel_functions_and_by_default_that
     assert found == pytest.approx(summed.item(), abs=1e-9)
 
 
-@pytest.mark.parametrize("temperature", [1.0, 2.0])
+@pytest.mark.parametrize("temperature", [1.0, pytest.param(2.0, marks=pytest.mark.slow)])
 def test_populations_of_basins_are_those_of_quadrature(temperature: float, here: Path) -> None:
     words = ["energy=torsion", "sampler=hmc", f"sampler.temperature={temperature}", "dtype=float64"]
     chains = ["chains=64", "steps=1500", "burn_in=300", "thin=10", "threads=1", "seed=0"]
