@@ -43,9 +43,10 @@ def test_every_block_of_readme_runs_and_ends_in_no_verdict_that_it_does_not_expl
         assert command[0] == "ebm" and main(words) == 0, command
         shown = capsys.readouterr().out
         doubted = set(re.findall(r"^(\w+) .* (?:caution|refused) ", shown, flags=re.MULTILINE))
-        # Only a model that is trained to the end has no further cautions.
-        assert doubted <= set(EXPLAINED) or not whole, shown
-        assert shown and not re.search(r" refused ", shown), shown
+        # Only a model that is trained to the end has no further doubts: another processor rounds otherwise, and a model
+        # that is not may then have a valley that chains do not reach.
+        assert shown and (doubted <= set(EXPLAINED) or not whole), shown
+        assert not whole or not re.search(r" refused ", shown), shown
     (program,) = blocks(README, "python")
     exec(program, {})
     assert "tensor" in capsys.readouterr().out

@@ -1,7 +1,7 @@
 """A state is observed through an operator and Gaussian noise: its energy given what was measured."""
 
 from abc import abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -63,13 +63,24 @@ class Measured(nn.Module, Condition):
     def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, "n *shape"]:
         """Return A(x)."""
 
+    def measured(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, "n *shape"]:
+        """Return A(x). Raises InputError unless it has one row of finite numbers per state."""
+        found = self(x)
+        if not isinstance(found, Tensor) or found.dim() < 2 or len(found) != len(x) or not bool(found.isfinite().all()):
+            given = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
+            raise InputError(
+                f"condition: forward must give one row of finite numbers per state, got {given} for states of shape "
+                f"{list(x.shape)}"
+            )
+        return found
+
     def observe(self, name: str, x: Float[Tensor, "*event"], rng: torch.Generator) -> Observation:
-        clean = self(x[None])[0]
+        clean = self.measured(x[None])[0]
         noise = torch.randn(clean.shape, generator=rng, dtype=x.dtype, device=rng.device)
         return Observation(name, clean + self.sigma * noise.to(x.device), truth=x)
 
     def given(self, name: str, y: Float[Tensor, "*shape"], event: tuple[int, ...]) -> Observation:
-        shape = tuple(self(y.new_zeros(1, *event)).shape[1:])
+        shape = tuple(self.measured(y.new_zeros(1, *event)).shape[1:])
         if tuple(y.shape) != shape:
             raise InputError(f"{name} must have the shape {list(shape)} of what is observed, got {list(y.shape)}")
         return Observation(name, y)
@@ -87,7 +98,8 @@ class OwnOperator(Measured):
         super().__init__(getattr(module, "sigma", None))  # type: ignore[arg-type]
         self.module = module
 
-    def forward(self, x: Float[Tensor, "n *event"]) -> Float[Tensor, "n *shape"]:
+    def forward(self, x: Float[Tensor, "n *event"]) -> Any:
+        # `measured` checks what a user's module gives.
         return self.module(x)
 
 

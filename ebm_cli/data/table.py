@@ -177,7 +177,12 @@ class Table(UserFile):
         features = frame.loc[:, values["columns"]]
         columns = units_of(values).columns(with_empty_numbers(features) if self.space not in DISCRETE else features)
         raise_faults(path, columns.match_faults(values))
-        present = columns.is_present()
+        present, empty = columns.is_present(), features.isna().to_numpy(bool)
+        if infinite := [
+            str(name) for name, column in zip(features, (~present & ~empty).T, strict=True) if column.any()
+        ]:
+            names = ", ".join(infinite)
+            raise InputError(f"path={path} has infinite values in {names}. Leave a cell empty if it is to be drawn")
         numbers = np.flatnonzero(~present.all(1))
         x = self.encode(columns.numbers(values)[numbers])
         missing = torch.from_numpy(~present[numbers]).to(x.device)

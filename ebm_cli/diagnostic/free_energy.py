@@ -67,7 +67,8 @@ class FreeEnergy:
         found = profile(s, self._edges(s, space_of(context.energy) == "periodic"), T, self.coordinate)
         warnings = context.screened.warnings
         values = Estimate(found.value.tolist(), se=found.se.tolist(), if_not_mixed="refused").with_caution(warnings)
-        return Result({"free_energy": values, "free_energy_at": Estimate(found.centers.tolist())}, found, picture)
+        centers = Estimate(found.centers.tolist()).with_caution(warnings)
+        return Result({"free_energy": values, "free_energy_at": centers}, found, picture)
 
     def _edges(self, s: Float[np.ndarray, "chain draw"], is_periodic: bool) -> Float[np.ndarray, " edges"]:
         """Return the edges of the bins."""

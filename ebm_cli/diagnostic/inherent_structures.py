@@ -87,7 +87,7 @@ class InherentStructures:
             if_not_mixed="refused",
         )
         return {
-            "lowest_energy": Estimate(float(found.energies[0]), meaning=meaning),
+            "lowest_energy": Estimate(float(found.energies[0]), meaning=meaning).with_caution(warnings),
             "minimum_energies": Estimate(found.energies[listed].tolist()).with_caution(warnings),
             "minimum_fractions": fractions.with_caution(warnings),
         }

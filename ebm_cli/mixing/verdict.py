@@ -144,7 +144,7 @@ def run_probes(
     z = path.space.coordinates(x) / length
     in_path = dataclasses.replace(
         chains,
-        x=z.view(*chains.x.shape[:2], -1).double().cpu().numpy(),
+        x=z.view(*chains.x.shape[:2], *z.shape[1:]).double().cpu().numpy(),
         potential=potential_in_path(chains, sampler.temperature),
     )
     return probe(path.energy_at(1.0, length), sampler.kernel, in_path, None, seed, stop)

@@ -53,9 +53,13 @@ def complete(config: Config, run: Run, terminal: Terminal, parts: Parts, plan: S
         for count, observation in enumerate(seen):
             tick(count)
             quiet = terminal if count == 0 else Quiet(terminal)
-            found.append(draw_given(parts, config, plan, condition, observation, prior, quiet))
+            draws = draw_given(parts, config, plan, condition, observation, prior, quiet)
+            if draws is not None:
+                found.append(draws)
             if terminal.stopping():
                 break
+    if not found:
+        raise Stopped(f"stopped before there were draws of the first observation; {run.folder} has none")
     scores = [scored for draws in found if (scored := score(draws, condition, prior)) is not None]
     rows = {"observations": Estimate(float(len(found))), "mixing": mixing_of_all(found)}
     rows |= summarize_scores(scores) | class_rows(found, prior, labels_of(parts))

@@ -89,10 +89,10 @@ def summarize_scores(found: list[Scores]) -> dict[str, Estimate]:
     for name in found[0].squares:
         error = root_mean_square([each.squares[name] for each in found], depends_on(name))
         rows[named("rmse", name)] = error.with_meaning(MEANINGS.get(name, ""))
-    gaussian = rows.get("rmse_gaussian")
-    if gaussian is not None and isinstance(gaussian.value, float):
-        ratio = rows["rmse"].value / gaussian.value  # type: ignore[operator]
-        rows["rmse"] = rows["rmse"].with_meaning(f"{ratio:.3g} times that of the conditional mean of a Gaussian")
+    simple = {name: row.value for name in MEANINGS if (row := rows.get(f"rmse_{name}"))}
+    best = min(simple, key=lambda name: simple[name])
+    ratio = rows["rmse"].value / max(simple[best], 1e-12)  # type: ignore[operator]
+    rows["rmse"] = rows["rmse"].with_meaning(f"{ratio:.3g} times that of the best simple prediction, {best}")
     index = int(np.abs(LEVELS - LEVEL).argmin())
     covered = [each.coverage[index] for each in found if each.coverage is not None]
     if covered:
@@ -162,6 +162,10 @@ def common_part(draws: list[ConditionalDraws]) -> Bool[np.ndarray, " d"] | None:
     """Return the known part of flattened states if all observations have the same, otherwise None."""
     known = [each.seen.known for each in draws]
     first = known[0]
-    if first is None or not all(each is not None and torch.equal(each, first) for each in known):
+    if (
+        first is None
+        or not bool(first.any())
+        or not all(each is not None and torch.equal(each, first) for each in known)
+    ):
         return None
     return first.flatten().cpu().numpy()

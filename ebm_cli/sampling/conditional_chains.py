@@ -59,8 +59,8 @@ def draw_given(
     seen: Observation,
     prior: Prior,
     say: Terminal,
-) -> ConditionalDraws:
-    """Return draws of a state given an observation of it.
+) -> ConditionalDraws | None:
+    """Return draws of a state given an observation of it; None if a signal came before there were any.
 
     A typed sampler moves the chains. Otherwise it is replica exchange from a density of the training rows that is given
     the observation too, if a pilot run finds places of replicas; otherwise the run's own sampler.
@@ -75,6 +75,8 @@ def draw_given(
     )
     tuning = tuning_of(config, choice, plan.burn_in)
     recorded = record_chains(choice.parts, choice.x, plan, tuning, generator, say)
+    if not len(recorded.trajectory.x):
+        return None
     context = context_of_chains(choice.parts, recorded)
     judged = judge_chains(context, recorded.trajectory, tuning, seed, generator, say.stopping)
     rows = judged.rows | log_z_row(recorded.trajectory, energy, judged.mixing.estimate)

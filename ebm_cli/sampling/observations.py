@@ -17,6 +17,7 @@ from ebm_cli.condition.label import Label
 from ebm_cli.condition.rows import Rows
 from ebm_cli.data import Data, IncompleteRows, is_image
 from ebm_cli.data._rows import noisy_split
+from ebm_cli.energy import space_of
 
 # Held-out rows if the line names none.
 DEFAULT_ROWS = 8
@@ -69,11 +70,19 @@ def held_out(condition: Condition, image: Any, parts: Parts, seed: int) -> list[
     rows = split.x.to(parts.machine.device)
     numbers = list(range(len(rows))) if image == "all" else row_numbers(image, len(rows))
     generator = rng.generator(seed, "condition", parts.machine.device)
-    seen = [condition.observe(f"held-out row {number}", rows[number], generator) for number in numbers]
+    one = observe_sites if space_of(parts.energy) == "categorical" else type(condition).observe
+    seen = [one(condition, f"held-out row {number}", rows[number], generator) for number in numbers]
     if split.y is None:
         return seen
     labels = split.y[torch.tensor(numbers)].tolist()
     return [dataclasses.replace(each, label=label) for each, label in zip(seen, labels, strict=True)]
+
+
+def observe_sites(condition: Condition, name: str, x: Tensor, rng: torch.Generator) -> Observation:
+    """Return what is observed of a state of categories: whole sites, which are one-hot vectors along the last axis."""
+    known = condition.observe(name, x[..., 0], rng).known
+    assert known is not None
+    return Observation(name, x, known[..., None].expand_as(x), x)
 
 
 def row_numbers(image: Any, count: int) -> list[int]:
@@ -95,7 +104,10 @@ def rows_of_file(condition: Rows, parts: Parts) -> list[Observation]:
     data: Data | None = parts.data
     if not isinstance(data, ReadsIncompleteRows):
         raise InputError("condition=rows needs a run whose data is a table. For other states type condition=mask")
-    found = data.read_incomplete(condition.path)
+    try:
+        found = data.read_incomplete(condition.path)
+    except InputError as error:
+        raise InputError(*(message.replace("path=", "condition.path=", 1) for message in error.messages)) from None
     if not len(found.numbers):
         raise InputError(
             f"condition.path={condition.path} has no row with an empty cell, so that nothing is to be drawn"

@@ -120,3 +120,32 @@ def test_wrong_words_are_one_line_each(
         error = capsys.readouterr().err
         assert expected in error, (words, error)
         assert "Traceback" not in error
+
+
+def test_rows_of_categories_are_filled_in_by_whole_sites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    levels = np.random.default_rng(0).integers(0, 3, (60, 3))
+    rows = pd.DataFrame(np.array(["red", "green", "blue"])[levels], columns=["a", "b", "c"])
+    rows.to_csv("rows.csv", index=False)
+    line = "experiment=null data=table data.path=rows.csv energy=mlp energy.width=8 start=noise objective.steps=1"
+    assert ebm(["train", *line.split(), "trainer.steps=1", "regularizer=[]", "threads=1", "out=run"]) == 0
+    rows.head(2).assign(b=[None, rows.b[1]], c=[None, rows.c[1]]).to_csv("holes.csv", index=False)
+    chains = "chains=8 steps=240 threads=1"
+    assert ebm(["sample", "run=run", "condition=holes.csv", *chains.split(), "out=filled"]) == 0
+    found = rows_of("filled/imputed.csv")
+    assert {row["a"] for row in found} == {rows.a[0]}
+    assert len({(row["b"], row["c"]) for row in found}) > 1
+    assert ebm(["sample", "run=run", "condition=missing", "image=[0,1]", *chains.split(), "out=tested"]) == 0
+    # Every site is a one-hot vector, also where it was drawn.
+    assert (np.load("tested/draws.npy").sum(-1) == 1).all()
+
+
+def test_infinite_cells_are_named(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(trained)
+    rows = pd.read_csv("rows.csv").head(3)
+    rows.iloc[0, 1], rows.iloc[1, 0] = np.inf, np.nan
+    rows.to_csv("infinite.csv", index=False)
+    assert ebm(["sample", "run=run", "condition=infinite.csv", "threads=1", "out=infinite"]) == 2
+    assert "condition.path=infinite.csv has infinite values in b" in capsys.readouterr().err
