@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ebm_cli.check import InputError
 from ebm_cli.condition._known_part import Known
+from ebm_cli.data._files import saved_array
 
 
 class Mask(Known):
@@ -35,10 +36,7 @@ def read_mask(path: str) -> Tensor:
     found = Path(path).expanduser()
     if not found.is_file():
         raise InputError(f"path={path} is not a file. A mask is a .npy file, true where coordinates are known")
-    try:
-        mask = np.load(found, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise InputError(f"path={path} cannot be read as .npy: {str(error).splitlines()[0][:200]}") from None
-    if not isinstance(mask, np.ndarray) or mask.dtype.kind not in "biuf" or not np.isin(mask, (0, 1)).all():
+    mask = saved_array(f"path={path}", found)
+    if mask.dtype.kind not in "biuf" or not np.isin(mask, (0, 1)).all():
         raise InputError(f"path={path} must contain booleans, or zeros and ones")
     return torch.as_tensor(mask.astype(bool))

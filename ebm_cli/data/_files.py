@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from ebm_cli.check import InputError, nearest_hint
 
 
@@ -13,6 +15,15 @@ def existing_path(path: str) -> Path:
         siblings = [other.name for other in found.parent.iterdir()] if found.parent.is_dir() else []
         raise InputError(f"path={path} does not exist{nearest_hint(found.name, siblings)}")
     return found
+
+
+def saved_array(name: str, file: Path) -> np.ndarray:
+    """Return the array in a .npy file; raise InputError, which starts with `name`, if there is none in it."""
+    try:
+        with file.open("rb") as opened:
+            return np.lib.format.read_array(opened, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(f"{name} cannot be read as .npy: {str(error).splitlines()[0][:200]}") from None
 
 
 def raise_faults(path: str, faults: Sequence[str]) -> None:

@@ -77,19 +77,33 @@ def read_picture(
     from PIL import Image, ImageOps
 
     channels, height, width = event
+    # Large JPEGs are decoded at a fraction of their size, twice the size needed or more. It is much faster.
+    opaque, own_size = opaque_picture(file, 2 * max(height, width))
+    return levels_of(ImageOps.fit(opaque, (width, height), Image.Resampling.LANCZOS), channels), own_size
+
+
+def opaque_picture(file: Path, enough: int | None = None) -> tuple[Image, tuple[int, int]]:
+    """Return a picture in RGB, upright and without transparency, and its own width and height.
+
+    enough: a side in pixels that is enough; None for the whole picture.
+    """
+    from PIL import Image, ImageOps
+
     with warnings.catch_warnings():
         # Damaged metadata is accepted. A picture that unpacks to gigabytes is refused.
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(file, formats=readable_formats()) as picture:
             own_size = picture.size
-            # Large JPEGs are decoded at a fraction of their size, twice the size needed or more. It is much faster.
-            enough = 2 * max(height, width)
-            picture.draft(None, (enough, enough))
-            opaque = without_transparency(eight_bit_levels(ImageOps.exif_transpose(picture))).convert("RGB")
-    fitted = ImageOps.fit(opaque, (width, height), Image.Resampling.LANCZOS)
-    levels = np.asarray(fitted if channels == 3 else fitted.convert("L"))
-    return levels.reshape(height, width, channels).transpose(2, 0, 1), own_size
+            if enough is not None:
+                picture.draft(None, (enough, enough))
+            return without_transparency(eight_bit_levels(ImageOps.exif_transpose(picture))).convert("RGB"), own_size
+
+
+def levels_of(picture: Image, channels: int) -> UInt8[np.ndarray, "channels height width"]:
+    """Return the levels of a picture in RGB, or its gray levels for one channel."""
+    levels = np.asarray(picture if channels == 3 else picture.convert("L"))
+    return levels.reshape(picture.height, picture.width, channels).transpose(2, 0, 1)
 
 
 def eight_bit_levels(picture: Image) -> Image:

@@ -24,7 +24,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -41,6 +41,9 @@ from ebm_cli.partition import Integrand, LogZResult
 from ebm_cli.partition.settings import LogZOptions, LogZSettings, log_z_settings, path_through_models
 from ebm_cli.path import Path
 from ebm_cli.run.terminal import NullTerminal, Terminal
+
+# Random halves of the rows for the delete-half jackknife.
+HALVES = 50
 
 NEEDS_DATA = "needs data to compare with. Type run=RUN of a trained model, or data=NAME"
 NOT_FINITE = "the energy of {} is not finite"
@@ -195,6 +198,18 @@ def binomial_se(successes: float, trials: int) -> float:
     """Return √(p(1 − p)/trials) with p = (successes + 1)/(trials + 2). It is > 0 even if all trials succeed or fail."""
     p = (successes + 1) / (trials + 2)
     return (p * (1 - p) / trials) ** 0.5
+
+
+def half_sample_std(statistic: Callable[[np.ndarray, np.ndarray], Any], n: int, m: int) -> Any:
+    """Return the standard deviation of `statistic(i, j)` over random halves i of n rows and j of m rows.
+
+    This is the delete-half jackknife (Shao and Wu, 1989): the mean over half of the rows varies around the mean over
+    all rows by the same amount by which the mean over all rows varies around the truth. Drawing with replacement would
+    put copies of a row into its own ball.
+    """
+    random = np.random.default_rng(0)
+    values = [statistic(random.permutation(n)[: n // 2], random.permutation(m)[: m // 2]) for _ in range(HALVES)]
+    return np.std(values, axis=0, ddof=1)
 
 
 def bootstrap_se(statistic: Callable[..., float], parts: list[np.ndarray], seed: int, repeats: int) -> float:

@@ -9,11 +9,10 @@ from scipy.spatial.distance import cdist
 from ebm_cli import check
 from ebm_cli.energy import DISCRETE, space_of
 from ebm_cli.estimate import Estimate, Picture, Result, all_refused
-from ebm_cli.metric import EvaluationContext, binomial_se, shuffled
+from ebm_cli.metric import EvaluationContext, binomial_se, half_sample_std, shuffled
 
 UNITS = {"coverage": None, "coverage_expected": None}
 MAX_ROWS = 2000
-HALVES = 50
 # Size of the random number that is added to a distance, in mean distances.
 TIE = 1e-9
 
@@ -112,20 +111,13 @@ def break_ties(found: Distances) -> Distances:
 
 
 def std_over_halves(folds: list[Distances], k: int) -> float:
-    """Return the standard deviation of coverage over random halves of both sides; all folds use the same halves.
+    """Return the standard deviation of coverage over random halves of both sides; all folds use the same halves."""
 
-    This is the delete-half jackknife (Shao and Wu, 1989): the mean over half of the rows varies around the mean over
-    all rows by the same amount by which the mean over all rows varies around the truth. Drawing with replacement would
-    put copies of a row into its own ball.
-    """
-    random = np.random.default_rng(0)
-    m, n = folds[0].to_samples.shape
-    values = []
-    for _ in range(HALVES):
-        i, j = random.permutation(m)[: m // 2], random.permutation(n)[: n // 2]
+    def of_halves(i: np.ndarray, j: np.ndarray) -> float:
         halves = [Distances(fold.to_samples[np.ix_(i, j)], fold.to_rows[np.ix_(i, i)]) for fold in folds]
-        values.append(np.mean([half.gap(k) <= 0 for half in halves]))
-    return float(np.std(values, ddof=1))
+        return float(np.mean([half.gap(k) <= 0 for half in halves]))
+
+    return float(half_sample_std(of_halves, *folds[0].to_samples.shape))
 
 
 def expected_coverage(n: int, m: int, k: int) -> float:

@@ -10,14 +10,13 @@ from torch import Tensor
 
 from ebm_cli import check
 from ebm_cli.estimate import Estimate, Result, all_refused, refused
-from ebm_cli.metric import EvaluationContext, binomial_se, rows, shuffled
+from ebm_cli.metric import EvaluationContext, binomial_se, half_sample_std, rows, shuffled
 
 NAMES = ("precision", "recall")
 UNITS = {"precision": None, "precision_expected": None, "recall": None, "recall_expected": None}
 MAX_ROWS = 2000
 # Subsets of training rows, a multiple of the number of folds of the features.
 SUBSETS = 9
-HALVES = 50
 # The smallest variance of a whitened direction, relative to the largest.
 MIN_VARIANCE = 1e-3
 
@@ -128,13 +127,11 @@ def precision_recall(found: Distances, k: int) -> tuple[float, float]:
 
 def std_over_halves(folds: list[Distances], k: int) -> Float[np.ndarray, " 2"]:
     """Return the standard deviation of both numbers over random halves of both sides, the same halves in all folds."""
-    random = np.random.default_rng(0)
-    n, m = folds[0].xy.shape
-    values = []
-    for _ in range(HALVES):
-        i, j = random.permutation(n)[: n // 2], random.permutation(m)[: m // 2]
-        values.append(np.mean([precision_recall(fold.subset(i, j), k) for fold in folds], axis=0))
-    return np.std(values, axis=0, ddof=1)
+
+    def of_halves(i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        return np.mean([precision_recall(fold.subset(i, j), k) for fold in folds], axis=0)
+
+    return half_sample_std(of_halves, *folds[0].xy.shape)
 
 
 def expected_values(context: EvaluationContext, maps: list[FeatureMap], y: Tensor, k: int) -> list[Estimate]:

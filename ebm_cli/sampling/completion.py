@@ -3,7 +3,6 @@
 import dataclasses
 
 import numpy as np
-import torch
 
 from ebm_cli import figure
 from ebm_cli.assembly.build import make
@@ -11,9 +10,9 @@ from ebm_cli.assembly.components import Parts
 from ebm_cli.assembly.permission import Config
 from ebm_cli.check import InputError
 from ebm_cli.condition import Condition
-from ebm_cli.condition.rows import Rows
+from ebm_cli.data import Data
 from ebm_cli.energy import DISCRETE, space_of, works_on
-from ebm_cli.estimate import Estimate, apply_mixing_verdict
+from ebm_cli.estimate import Estimate
 from ebm_cli.run.folder import Run
 from ebm_cli.run.shipped import option_or_class
 from ebm_cli.run.terminal import Stopped, Terminal
@@ -23,9 +22,9 @@ from ebm_cli.sampling.completion_scores import class_rows, score, summarize_scor
 from ebm_cli.sampling.completion_tables import write_imputed_rows, write_observations
 from ebm_cli.sampling.conditional_chains import ConditionalDraws, draw_given
 from ebm_cli.sampling.figures import copy_grid
-from ebm_cli.sampling.observations import ReadsIncompleteRows, as_condition, observations
+from ebm_cli.sampling.observations import as_condition, incomplete_rows, observations
 from ebm_cli.sampling.picture_grid import PictureGrid
-from ebm_cli.sampling.priors import Prior, fit_prior
+from ebm_cli.sampling.priors import fit_prior
 from ebm_cli.sampling.sampler_choice import has_typed_path
 from ebm_cli.sampling.sampling_plan import SamplingPlan
 
@@ -33,27 +32,30 @@ NAMED = 3
 FIT_DISCRETE = "left, right, top, bottom, mask, rows, missing"
 
 
-def complete(config: Config, run: Run, terminal: Terminal, parts: Parts, plan: SamplingPlan) -> dict[str, Estimate]:
+def complete(
+    config: Config, run: Run, terminal: Terminal, parts: Parts, plan: SamplingPlan
+) -> tuple[dict[str, Estimate], str]:
     """Draw states given each observation, and write draws.npy, observations.csv and figures to the run's folder.
 
-    Raises InputError for a condition or an observation that does not fit the model; Stopped after a signal, with the
-    draws until then saved.
+    Return the rows of metrics.json, and what is said if a signal ended the work. Raises InputError for a condition or
+    an observation that does not fit the model; Stopped after a signal before any draw.
     """
     if has_typed_path(config):
         raise InputError("path cannot be typed with a condition, whose path starts at a density given the observation")
     condition = as_condition(make(config["condition"]))
     require_space(condition, parts, config)
-    seen = observations(condition, config["image"], parts, config["seed"])
-    for observation in seen:
-        # An observation that does not fit is reported before any chain runs.
-        condition.restrict(parts.energy, parts.sampler.temperature, observation, parts.event)
-    prior = prior_of(parts, config["seed"])
+    incomplete = incomplete_rows(condition, parts.data)
+    seen = observations(condition, config["image"], parts, config["seed"], incomplete)
+    # An observation that does not fit is reported before any chain runs.
+    energies = [condition.restrict(parts.energy, parts.sampler.temperature, each, parts.event) for each in seen]
+    data = data_of(parts)
+    prior = fit_prior(data, config["seed"], space_of(parts.energy) in DISCRETE)
     found: list[ConditionalDraws] = []
     with terminal.task("observations", len(seen)) as tick:
-        for count, observation in enumerate(seen):
+        for count, (observation, energy) in enumerate(zip(seen, energies, strict=True)):
             tick(count)
             quiet = terminal if count == 0 else Quiet(terminal)
-            draws = draw_given(parts, config, plan, condition, observation, prior, quiet)
+            draws = draw_given(parts, config, plan, condition, observation, energy, prior, quiet)
             if draws is not None:
                 found.append(draws)
             if terminal.stopping():
@@ -62,19 +64,15 @@ def complete(config: Config, run: Run, terminal: Terminal, parts: Parts, plan: S
         raise Stopped(f"stopped before there were draws of the first observation; {run.folder} has none")
     scores = [scored for draws in found if (scored := score(draws, condition, prior)) is not None]
     rows = {"observations": Estimate(float(len(found))), "mixing": mixing_of_all(found)}
-    rows |= summarize_scores(scores) | class_rows(found, prior, labels_of(parts))
+    rows |= summarize_scores(scores) | class_rows(found, prior)
     length = min(len(draws.x) for draws in found)
     write_array(run.folder / "draws.npy", np.stack([draws.x[:length].cpu().numpy() for draws in found]))
     write_observations(run, found, scores)
-    if isinstance(condition, Rows) and isinstance(parts.data, ReadsIncompleteRows):
-        write_imputed_rows(run, parts.data, condition.path, found)
-    figure.save(run, completion_figures(parts, found, scores, PictureGrid.parse(config["grid"])))
+    if incomplete is not None:
+        write_imputed_rows(run, data, incomplete, found)
+    figure.save(run, completion_figures(data, found, scores, PictureGrid.parse(config["grid"])))
     copy_grid(run)
-    rows = apply_mixing_verdict(rows)
-    if terminal.stopping():
-        run.write_metrics(rows)
-        raise Stopped(f"stopped after {len(found)} of {len(seen)} observations; their draws are in {run.folder}")
-    return rows
+    return rows, f"stopped after {len(found)} of {len(seen)} observations; their draws are in {run.folder}"
 
 
 class Quiet:
@@ -97,17 +95,11 @@ def require_space(condition: Condition, parts: Parts, config: Config) -> None:
         raise InputError(f"condition={name} does not work on {space} states. {fitting}")
 
 
-def prior_of(parts: Parts, seed: int) -> Prior:
-    """Return the densities of the training rows. Raises InputError for a model without data."""
+def data_of(parts: Parts) -> Data:
+    """Return the data of the model. Raises InputError for a model without data."""
     if parts.data is None:
         raise InputError("condition needs a model with data: type run=RUN of a trained run")
-    return fit_prior(parts.data, seed, space_of(parts.energy) in DISCRETE)
-
-
-def labels_of(parts: Parts) -> torch.Tensor | None:
-    """Return the labels of the training rows, if any."""
-    assert parts.data is not None
-    return parts.data.split("train").y
+    return parts.data
 
 
 def mixing_of_all(found: list[ConditionalDraws]) -> Estimate:

@@ -3,11 +3,9 @@
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from ebm_cli import figure
-from ebm_cli.assembly.components import Parts
-from ebm_cli.data import is_image
+from ebm_cli.data import Data, is_image
 from ebm_cli.estimate import Picture
 from ebm_cli.sampling.completion_scores import LEVELS, Scores
 from ebm_cli.sampling.conditional_chains import ConditionalDraws
@@ -17,32 +15,32 @@ MAX_SHOWN, DRAWS_SHOWN = 10, 5
 
 
 def completion_figures(
-    parts: Parts, draws: list[ConditionalDraws], scores: list[Scores], shape: PictureGrid
+    data: Data, draws: list[ConditionalDraws], scores: list[Scores], shape: PictureGrid
 ) -> dict[str, Picture]:
     """Draw pictures with what was observed of them, and the coverage of intervals if true states are known.
 
     shape: arrangement of pictures of which only the class is known.
     """
     drawn = {}
-    if is_image(parts.event) and all(each.seen.y.numel() == 0 for each in draws):
-        drawn["samples"] = draws_of_a_class(parts, draws[0], shape)
-    elif is_image(parts.event):
-        drawn["completions"] = picture_table(parts, draws[:MAX_SHOWN])
+    if is_image(data.event) and all(each.seen.y.numel() == 0 for each in draws):
+        drawn["samples"] = draws_of_a_class(data, draws[0], shape)
+    elif is_image(data.event):
+        drawn["completions"] = picture_table(data, draws[:MAX_SHOWN])
     covered = [each.coverage for each in scores if each.coverage is not None]
     if covered:
         drawn["coverage"] = coverage_figure(np.stack(covered))
     return drawn
 
 
-def draws_of_a_class(parts: Parts, draws: ConditionalDraws, shape: PictureGrid) -> Picture:
+def draws_of_a_class(data: Data, draws: ConditionalDraws, shape: PictureGrid) -> Picture:
     """Draw states of which only the class is known."""
-    x = draws.x[np.linspace(0, len(draws.x) - 1, min(shape.cells, len(draws.x))).round().astype(int)]
-    return figure.grid(decoded(parts, x), shape.columns), (
+    x = draws.spaced(min(shape.cells, len(draws.x)))
+    return figure.grid(data.decode(x), shape.columns), (
         f"{len(x)} draws of {draws.seen.name}, evenly spaced along their chains and not selected."
     )
 
 
-def picture_table(parts: Parts, draws: list[ConditionalDraws]) -> Picture:
+def picture_table(data: Data, draws: list[ConditionalDraws]) -> Picture:
     """Draw one row per observation: what was observed, mean and standard deviation of the draws, draws, truth."""
     has_truth = all(each.seen.truth is not None for each in draws)
     names = ["observed", "mean", "std", *["draw"] * DRAWS_SHOWN, *(["truth"] if has_truth else [])]
@@ -50,11 +48,10 @@ def picture_table(parts: Parts, draws: list[ConditionalDraws]) -> Picture:
     for axis, name in zip(axes[0], names, strict=True):
         axis.set_title(name, fontsize=8)
     for line, each in zip(axes, draws, strict=True):
-        at = np.linspace(0, len(each.x) - 1, DRAWS_SHOWN).round().astype(int)
-        states = [each.x.mean(0), *each.x[at], *([each.seen.truth] if has_truth else [])]
-        shown = list(decoded(parts, torch.stack([state for state in states if state is not None])))
+        states = [each.x.mean(0), *each.spaced(DRAWS_SHOWN), *([each.seen.truth] if has_truth else [])]
+        shown = list(data.decode(torch.stack([state for state in states if state is not None])))
         spread = each.x.std(0).mean(0).cpu().numpy()
-        cells = [observed(parts, each), shown[0], spread / max(float(spread.max()), 1e-9), *shown[1:]]
+        cells = [observed(data, each), shown[0], spread / max(float(spread.max()), 1e-9), *shown[1:]]
         for axis, cell in zip(line, cells, strict=True):
             axis.imshow(cell, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             axis.axis("off")
@@ -65,19 +62,12 @@ def picture_table(parts: Parts, draws: list[ConditionalDraws]) -> Picture:
     )
 
 
-def decoded(parts: Parts, x: Tensor) -> np.ndarray:
-    """Return pictures in [0, 1], (n, height, width) or (n, height, width, 3)."""
-    if parts.data is not None:
-        return parts.data.decode(x)
-    return figure.as_pictures(x.cpu().numpy())
-
-
-def observed(parts: Parts, each: ConditionalDraws) -> np.ndarray:
+def observed(data: Data, each: ConditionalDraws) -> np.ndarray:
     """Return what was observed as a picture with three channels, unknown pixels in red."""
     y, known = each.seen.y, each.seen.known
     levels = ((y + 1) / 2).clamp(0, 1).cpu().numpy() if y.dim() == 3 else np.zeros((1, 1, 1))
     if known is not None:
-        levels = decoded(parts, torch.where(known, y, 0.0)[None])[0]
+        levels = data.decode(torch.where(known, y, 0.0)[None])[0]
         levels = levels[None] if levels.ndim == 2 else np.moveaxis(levels, 2, 0)
     colors = np.repeat(levels, 3, axis=0) if len(levels) == 1 else levels
     colors = np.moveaxis(colors, 0, 2).copy()

@@ -51,10 +51,9 @@ def score(draws: ConditionalDraws, condition: Condition, prior: Prior) -> Scores
         return None
     at = draws.drawn.flatten()
     truth, x = draws.seen.truth.flatten()[at].double().cpu(), draws.x.flatten(1)[:, at].double().cpu()
-    given = prior.given(condition, draws.seen)
-    means = {MODEL: x.mean(0)} | {name: mean_of(density) for name, density in given.items()}
+    means = {MODEL: x.mean(0)} | {name: mean_of(density) for name, density in draws.given.items()}
     means["nearest"] = prior.nearest(condition, draws.seen, 1).flatten(1)[0, at.cpu()].double()
-    logs = {name: float(density.log_prob(truth[None])[0]) for name, density in given.items()}
+    logs = {name: float(density.log_prob(truth[None])[0]) for name, density in draws.given.items()}
     if draws.log_truth is not None:
         logs[MODEL] = draws.log_truth
     count = int(at.sum())
@@ -131,20 +130,18 @@ def root_mean_square(squares: list[float], if_not_mixed: IfNotMixed) -> Estimate
     return Estimate(root, se=se, if_not_mixed=if_not_mixed)
 
 
-def class_rows(draws: list[ConditionalDraws], prior: Prior, labels: Tensor | None) -> dict[str, Estimate]:
+def class_rows(draws: list[ConditionalDraws], prior: Prior) -> dict[str, Estimate]:
     """Return how often completed states have the true class, by a classifier of whole training rows.
 
     Next to it, if all observations have the same known part: how often a classifier of this part finds the true class.
     Both are support vector machines with a Gaussian kernel (scikit-learn's defaults).
-
-    labels: of the training rows, if any.
     """
     from sklearn.svm import SVC
 
     true = [each.seen.label for each in draws]
-    if labels is None or len(labels) < MIN_LABELED or any(label is None for label in true):
+    if prior.labels is None or len(prior.labels) < MIN_LABELED or any(label is None for label in true):
         return {}
-    rows, y = prior.rows.flatten(1).numpy(), labels[: len(prior.rows)].cpu().numpy()
+    rows, y = prior.rows.flatten(1).numpy(), prior.labels.numpy()
     whole = SVC().fit(rows, y)
     found = [whole.predict(each.x.flatten(1).cpu().numpy()) for each in draws]
     kept = mean(float((one == label).mean()) for one, label in zip(found, true, strict=True))
@@ -162,10 +159,7 @@ def common_part(draws: list[ConditionalDraws]) -> Bool[np.ndarray, " d"] | None:
     """Return the known part of flattened states if all observations have the same, otherwise None."""
     known = [each.seen.known for each in draws]
     first = known[0]
-    if (
-        first is None
-        or not bool(first.any())
-        or not all(each is not None and torch.equal(each, first) for each in known)
-    ):
+    if first is None or not bool(first.any()):
         return None
-    return first.flatten().cpu().numpy()
+    same = all(each is not None and torch.equal(each, first) for each in known)
+    return first.flatten().cpu().numpy() if same else None

@@ -2,12 +2,10 @@
 
 import csv
 
-import numpy as np
-
+from ebm_cli.data import Data, IncompleteRows
 from ebm_cli.run.folder import Run
-from ebm_cli.sampling.completion_scores import Scores
+from ebm_cli.sampling.completion_scores import MODEL, Scores
 from ebm_cli.sampling.conditional_chains import ConditionalDraws
-from ebm_cli.sampling.observations import ReadsIncompleteRows
 
 # Draws per row in imputed.csv.
 IMPUTATIONS = 10
@@ -24,27 +22,25 @@ def write_observations(run: Run, found: list[ConditionalDraws], scores: list[Sco
             table.writerow(
                 [
                     *(draws.seen.name, int(draws.drawn.sum()), draws.mixing.verdict),
-                    "" if each is None else f"{each.squares['model'] ** 0.5:.6g}",
-                    "" if each is None or "model" not in each.logs else f"{each.logs['model']:.6g}",
+                    "" if each is None else f"{each.squares[MODEL] ** 0.5:.6g}",
+                    "" if each is None or MODEL not in each.logs else f"{each.logs[MODEL]:.6g}",
                     "" if log_z is None or log_z.value is None else f"{log_z.value:.6g}",
                     draws.mixing.reason if draws.mixing.verdict != "ok" else "",
                 ]
             )
 
 
-def write_imputed_rows(run: Run, data: ReadsIncompleteRows, path: str, found: list[ConditionalDraws]) -> None:
+def write_imputed_rows(run: Run, data: Data, incomplete: IncompleteRows, found: list[ConditionalDraws]) -> None:
     """Write imputed.csv: several draws of every row of a table that has empty cells, in the units of the file.
 
     Cells that have a value keep it as it is.
     """
-    incomplete = data.read_incomplete(path)
     table = incomplete.table
     with (run.folder / "imputed.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["row", "draw", *table.columns])
         for number, draws in zip(incomplete.numbers, found, strict=False):
-            at = np.linspace(0, len(draws.x) - 1, min(IMPUTATIONS, len(draws.x))).round().astype(int)
             own, empty = table.iloc[int(number)].tolist(), table.iloc[int(number)].isna().tolist()
-            for count, row in enumerate(data.decode(draws.x[at]).tolist()):
+            for count, row in enumerate(data.decode(draws.spaced(min(IMPUTATIONS, len(draws.x)))).tolist()):
                 cells = [new if is_empty else old for new, old, is_empty in zip(row, own, empty, strict=True)]
                 writer.writerow([number, count, *(f"{c:.6g}" if isinstance(c, float) else c for c in cells)])

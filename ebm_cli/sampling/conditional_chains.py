@@ -4,9 +4,10 @@ import dataclasses
 from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from ebm_cli import rng
 from ebm_cli.assembly.build import make
@@ -15,6 +16,7 @@ from ebm_cli.assembly.permission import Config
 from ebm_cli.assembly.space_defaults import sampler_for
 from ebm_cli.condition import Condition, ConditionalEnergy, Observation
 from ebm_cli.data import Batch
+from ebm_cli.density.normals import NormalMixture
 from ebm_cli.energy import DISCRETE, space_of
 from ebm_cli.estimate import Estimate
 from ebm_cli.path.base import BasePath
@@ -39,6 +41,7 @@ class ConditionalDraws:
     """Draws given an observation.
 
     x: whole states. drawn: the coordinates that are drawn.
+    given: the densities of the training rows given the same observation, by name.
     mixing: the verdict on their chains. rows: other estimates from them.
     log_truth: log p of the true state given the observation, if both are known.
     """
@@ -46,9 +49,14 @@ class ConditionalDraws:
     seen: Observation
     x: Float[Tensor, "n *event"]
     drawn: Bool[Tensor, "*event"]
+    given: dict[str, NormalMixture]
     mixing: Estimate
     rows: dict[str, Estimate]
     log_truth: float | None
+
+    def spaced(self, count: int) -> Float[Tensor, "count *event"]:
+        """Return this many states, evenly spaced along the chains; some twice if there are fewer."""
+        return self.x[np.linspace(0, len(self.x) - 1, count).round().astype(int)]
 
 
 def draw_given(
@@ -57,6 +65,7 @@ def draw_given(
     plan: SamplingPlan,
     condition: Condition,
     seen: Observation,
+    energy: nn.Module,
     prior: Prior,
     say: Terminal,
 ) -> ConditionalDraws | None:
@@ -64,15 +73,16 @@ def draw_given(
 
     A typed sampler moves the chains. Otherwise it is replica exchange from a density of the training rows that is given
     the observation too, if a pilot run finds places of replicas; otherwise the run's own sampler.
+
+    energy: the `ConditionalEnergy` of the model given this observation.
     """
-    T, seed = parts.sampler.temperature, rng.derive(config["seed"], f"condition/{seen.name}") % 2**31
-    energy = condition.restrict(parts.energy, T, seen, parts.event)
     assert isinstance(energy, ConditionalEnergy)
+    T, seed = parts.sampler.temperature, rng.derive(config["seed"], f"condition/{seen.name}") % 2**31
     generator = rng.generator(seed, "chains", parts.machine.device)
-    given = dataclasses.replace(parts, energy=energy, event=energy.event, data=None, start=None)
-    choice = choose(
-        given, config | {"seed": seed}, plan.chains, start_of_path(condition, seen, prior, energy, seed), say
-    )
+    given = prior.given(condition, seen)
+    path = start_of_path(condition, seen, prior, given, energy, seed)
+    open_parts = dataclasses.replace(parts, energy=energy, event=energy.event, data=None, start=None)
+    choice = choose(open_parts, config | {"seed": seed}, plan.chains, path, say)
     tuning = tuning_of(config, choice, plan.burn_in)
     recorded = record_chains(choice.parts, choice.x, plan, tuning, generator, say)
     if not len(recorded.trajectory.x):
@@ -81,19 +91,28 @@ def draw_given(
     judged = judge_chains(context, recorded.trajectory, tuning, seed, generator, say.stopping)
     rows = judged.rows | log_z_row(recorded.trajectory, energy, judged.mixing.estimate)
     x = energy.complete(spread_out(recorded.trajectory.x))
-    return ConditionalDraws(seen, x, energy.drawn, judged.mixing.estimate, rows, log_probability(energy, seen, T, rows))
+    log_truth = log_probability(energy, seen, T, rows)
+    return ConditionalDraws(seen, x, energy.drawn, given, judged.mixing.estimate, rows, log_truth)
 
 
 def start_of_path(
-    condition: Condition, seen: Observation, prior: Prior, energy: ConditionalEnergy, seed: int
+    condition: Condition,
+    seen: Observation,
+    prior: Prior,
+    given: dict[str, NormalMixture],
+    energy: ConditionalEnergy,
+    seed: int,
 ) -> BasePath | RatesPath:
-    """Return a path from a density that is given the observation, as far as there is a formula for it."""
-    node = defaults("ebm_cli.path.rates.RatesPath" if not prior.densities else "ebm_cli.path.base.BasePath")
+    """Return a path from a density that is given the observation, as far as there is a formula for it.
+
+    given: the densities of the prior given the observation.
+    """
     if not prior.densities:
+        node = defaults("ebm_cli.path.rates.RatesPath")
         rows = prior.nearest(condition, seen, BASE_ROWS).to(energy.drawn.device)
         return make(node, data=Batch(rows[:, energy.drawn].view(-1, *energy.event)))
-    whole = list(prior.densities.values())[-1]
-    density = flattened(list((prior.given(condition, seen) or {"": whole}).values())[-1])
+    node = defaults("ebm_cli.path.base.BasePath")
+    density = flattened(list((given or prior.densities).values())[-1])
     draws = density.draw(BASE_DRAWS, rng.generator(seed, "base", "cpu")).view(-1, *energy.event)
     x = draws.to(energy.drawn.device, torch.get_default_dtype())
     return make(node | {"base": density}, data=Batch(x))

@@ -4,7 +4,6 @@ import dataclasses
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,6 +15,8 @@ from ebm_cli.condition._measured import OwnOperator
 from ebm_cli.condition.label import Label
 from ebm_cli.condition.rows import Rows
 from ebm_cli.data import Data, IncompleteRows, is_image
+from ebm_cli.data._files import saved_array
+from ebm_cli.data._picture_folder import error_text, levels_of, opaque_picture
 from ebm_cli.data._rows import noisy_split
 from ebm_cli.energy import space_of
 
@@ -28,8 +29,6 @@ class ReadsIncompleteRows(Protocol):
     """A data set that reads rows with empty cells."""
 
     def read_incomplete(self, path: str) -> IncompleteRows: ...
-
-    def decode(self, x: Tensor) -> np.ndarray: ...
 
 
 def as_condition(part: Any) -> Condition:
@@ -44,16 +43,20 @@ def as_condition(part: Any) -> Condition:
     return OwnOperator(part)
 
 
-def observations(condition: Condition, image: Any, parts: Parts, seed: int) -> list[Observation]:
+def observations(
+    condition: Condition, image: Any, parts: Parts, seed: int, incomplete: IncompleteRows | None
+) -> list[Observation]:
     """Return what is known of each state. Raises InputError if the line does not say, or says it wrongly.
 
     image: numbers of held-out rows, all, or a file of pictures; None for the first held-out rows, or for the file of
         the condition.
+    incomplete: the rows of this file.
     """
-    if isinstance(condition, Rows):
+    if incomplete is not None:
         if image is not None:
             raise InputError("image must not be given with condition=rows, which has its rows in condition.path")
-        return rows_of_file(condition, parts)
+        x = incomplete.x.to(parts.machine.device)
+        return [condition.given(f"row {n}", row, parts.event) for n, row in zip(incomplete.numbers, x, strict=True)]
     if isinstance(condition, Label):
         name = f"class {condition.label}"
         return [condition.observe(name, torch.zeros(parts.event).to(parts.machine.device), torch.Generator())]
@@ -99,9 +102,13 @@ def row_numbers(image: Any, count: int) -> list[int]:
     return given
 
 
-def rows_of_file(condition: Rows, parts: Parts) -> list[Observation]:
-    """Return the rows of a table that have empty cells. Raises InputError if none has, or if the file does not fit."""
-    data: Data | None = parts.data
+def incomplete_rows(condition: Condition, data: Data | None) -> IncompleteRows | None:
+    """Return the rows with empty cells in the file of a condition; None if it has no file of rows.
+
+    Raises InputError if no cell is empty, or if the file does not fit.
+    """
+    if not isinstance(condition, Rows):
+        return None
     if not isinstance(data, ReadsIncompleteRows):
         raise InputError("condition=rows needs a run whose data is a table. For other states type condition=mask")
     try:
@@ -112,8 +119,7 @@ def rows_of_file(condition: Rows, parts: Parts) -> list[Observation]:
         raise InputError(
             f"condition.path={condition.path} has no row with an empty cell, so that nothing is to be drawn"
         )
-    x = found.x.to(parts.machine.device)
-    return [condition.given(f"row {n}", row, parts.event) for n, row in zip(found.numbers, x, strict=True)]
+    return found
 
 
 def pictures_of(path: str, parts: Parts) -> list[tuple[str, Tensor]]:
@@ -122,27 +128,24 @@ def pictures_of(path: str, parts: Parts) -> list[tuple[str, Tensor]]:
     if not found.is_file():
         raise InputError(f"image={path} is no file: give a picture, an array as .npy, or numbers of held-out rows")
     if found.suffix == ".npy":
-        try:
-            array = np.load(found, allow_pickle=False).astype(float)
-        except (ValueError, OSError, EOFError) as error:
-            raise InputError(f"image={path} cannot be read as .npy: {str(error).splitlines()[0][:200]}") from None
+        array = saved_array(f"image={path}", found)
+        if array.dtype.kind not in "biuf":
+            raise InputError(f"image={path} must contain real numbers, got {array.dtype}")
         whole = array[None] if array.ndim == len(parts.event) else array
         names = [f"{found.name}, row {n}" for n in range(len(whole))] if len(whole) > 1 else [found.name]
         states = torch.tensor(whole, dtype=torch.get_default_dtype(), device=parts.machine.device)
         return list(zip(names, states, strict=True))
     if not is_image(parts.event):
         raise InputError(f"image={path} is a picture, but states have shape {list(parts.event)}: give an array as .npy")
-    return [(found.name, read_picture(path, parts))]
+    return [(found.name, read_picture(path, found, parts))]
 
 
-def read_picture(path: str, parts: Parts) -> Tensor:
+def read_picture(path: str, file: Path, parts: Parts) -> Tensor:
     """Return a picture with the channels of the states, from −1 to 1."""
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        with Image.open(path) as picture:
-            levels = np.asarray(picture.convert("L" if parts.event[0] == 1 else "RGB"), dtype=float)
-    except (UnidentifiedImageError, OSError) as error:
-        raise InputError(f"image={path} cannot be read as a picture: {str(error).splitlines()[0][:200]}") from None
-    pixels = torch.tensor(levels / 127.5 - 1, dtype=torch.get_default_dtype(), device=parts.machine.device)
-    return pixels[None] if parts.event[0] == 1 else pixels.movedim(2, 0)
+        picture, _ = opaque_picture(file)
+    # The readers of Pillow raise nearly any exception for a damaged file.
+    except Exception as error:
+        raise InputError(f"image={path} cannot be read as a picture: {error_text(error)}") from None
+    levels = levels_of(picture, parts.event[0]) / 127.5 - 1
+    return torch.tensor(levels, dtype=torch.get_default_dtype(), device=parts.machine.device)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from ebm_cli.condition import Condition, Observation
@@ -24,11 +24,12 @@ class Prior:
     """Densities of whole states and the training rows.
 
     densities: by name, the best last; none for discrete states.
-    rows: training rows without noise.
+    rows: training rows without noise. labels: their classes, if any.
     """
 
     densities: dict[str, NormalMixture]
     rows: Float[Tensor, "n *event"]
+    labels: Int[Tensor, " n"] | None
 
     def given(self, condition: Condition, seen: Observation) -> dict[str, NormalMixture]:
         """Return the densities of the coordinates that are drawn, given an observation; none if there is no formula."""
@@ -57,15 +58,16 @@ def fit_prior(data: Data, seed: int, discrete: bool) -> Prior:
     """
     batch = data.split("train")
     rows = (batch.x if batch.clean is None else batch.clean)[:MAX_ROWS].detach().cpu()
+    labels = None if batch.y is None else batch.y[:MAX_ROWS].cpu()
     if discrete:
-        return Prior({}, rows)
+        return Prior({}, rows, labels)
     fit_data = make_fit_data(data, seed)
     found = {"gaussian": gaussian.fit(fit_data)}
     if fit_data.size <= mixture.MAX_COORDINATES:
         best = mixture.fit(fit_data)
         assert isinstance(best, NormalMixture)
         found["mixture"] = best
-    return Prior(found, rows)
+    return Prior(found, rows, labels)
 
 
 def conditional(
